@@ -1,0 +1,230 @@
+"""CirCor DigiScope Phonocardiogram Dataset 1.0.3 in its official layout.
+
+    ROOT/training_data.csv           one row a patient
+    ROOT/training_data/ID.txt        the same, and the list of recordings
+    ROOT/training_data/ID_LOC.hea    rate and number of samples
+    ROOT/training_data/ID_LOC.wav    or ID_LOC.flac: the samples
+
+The CSV and the `.txt` headers are compared field by field. `Additional ID` links
+the two entries of a person who was seen in both campaigns.
+
+Oliveira et al., "The CirCor DigiScope Dataset: From Murmur Detection to Murmur
+Classification", IEEE J. Biomed. Health Inform. 26(6), 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
+
+from kfold_hs.cohort.assemble import assemble, tasks_of
+from kfold_hs.cohort.audio import Progress
+from kfold_hs.cohort.cohort import Cohort, Note
+from kfold_hs.config import CircorData
+from kfold_hs.errors import CohortError, listing
+
+_MISSING = "nan"
+_LOCATIONS = "Recording locations:"
+# Column of the CSV -> covariate; the text after the unit is the column's own.
+_COVARIATES = {
+    "Age": "age",
+    "Sex": "sex",
+    "Height": "height_cm",
+    "Weight": "weight_kg",
+    "Pregnancy status": "pregnant",
+    "Campaign": "campaign",
+    "Murmur locations": "murmur_locations",
+    "Most audible location": "most_audible_location",
+    **{
+        f"{phase} murmur {part}": f"{phase.lower()}_murmur_{part}"
+        for phase in ("Systolic", "Diastolic")
+        for part in ("timing", "shape", "grading", "pitch", "quality")
+    },
+}
+_NUMBERS = {"height_cm", "weight_kg"}
+
+
+def load_circor(config: CircorData, on_progress: Progress | None = None) -> Cohort:
+    """Read the patients, link the persons, and check every header against its audio.
+
+    Raises
+    ------
+    CohortError
+        A file is missing, the CSV and the `.txt` headers disagree, a `.hea` header and
+        its audio disagree, or a label is unknown.
+    """
+    table = _read_csv(config.root / "training_data.csv")
+    folder = config.root / "training_data"
+    headers = {pid: _read_txt(folder / f"{pid}.txt") for pid in table["Patient ID"]}
+    _cross_check(table, headers)
+
+    person_of = link_persons(table["Patient ID"], table["Additional ID"])
+    patients: list[dict[str, Any]] = []
+    recordings: list[dict[str, Any]] = []
+    announced = {}
+    for row in table.to_dict("records"):
+        patient_id = row["Patient ID"]
+        patients.append(
+            {
+                "patient_id": patient_id,
+                "person_id": person_of[patient_id],
+                "murmur": row["Murmur"],
+                "outcome": row["Outcome"],
+                **{name: _value(name, row[column]) for column, name in _COVARIATES.items()},
+            }
+        )
+        audible = row["Murmur locations"]
+        for site, stem in headers[patient_id][1]:
+            recordings.append(
+                {
+                    "recording_id": stem,
+                    "patient_id": patient_id,
+                    "path": str(_audio_path(folder, stem)),
+                    "site": site,
+                    "murmur": _murmur_at(site, row["Murmur"], audible),
+                }
+            )
+            announced[stem] = _read_hea(folder / f"{stem}.hea")
+    return assemble(
+        "circor",
+        tasks_of(config.tasks),
+        patients,
+        recordings,
+        list(_COVARIATES.values()),
+        announced=announced,
+        notes=_notes(person_of),
+        on_progress=on_progress,
+    )
+
+
+def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> dict[str, str]:
+    """person_id of every patient: the smallest patient id among those linked to it.
+
+    Links are followed through any number of steps, and through ids that are not in the
+    table themselves.
+    """
+    ids = list(patient_ids)
+    linked = DisjointSet(ids)
+    for patient_id, other in zip(ids, additional_ids, strict=True):
+        if other != _MISSING:
+            linked.add(other)
+            linked.merge(patient_id, other)
+    known = set(ids)
+    return {
+        member: min(known & group, key=lambda name: (len(name), name))
+        for group in linked.subsets()
+        for member in group & known
+    }
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise CohortError(
+            f"{path} is missing. data.root must be the folder that holds training_data.csv and "
+            "training_data/."
+        )
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CohortError(f"cannot read {path}: {error}.") from error
+    wanted = ["Patient ID", _LOCATIONS, "Murmur", "Outcome", "Additional ID", *_COVARIATES]
+    if missing := [column for column in wanted if column not in table]:
+        raise CohortError(f"{path} lacks the columns {listing(missing)}.")
+    twice = table["Patient ID"][table["Patient ID"].duplicated()]
+    if len(twice):
+        raise CohortError(
+            f"{path}: patient {listing(twice)} stands more than once. Remove the repeated rows."
+        )
+    # An id that a spreadsheet wrote as a number with decimals is still the same id.
+    for column in ("Patient ID", "Additional ID"):
+        table[column] = table[column].str.removesuffix(".0")
+    return table
+
+
+def _read_txt(path: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Fields ("#Age: Child") and recordings as (site, stem) of one patient's header."""
+    if not path.is_file():
+        raise CohortError(f"{path} is missing, though training_data.csv lists the patient.")
+    fields, recordings = {}, []
+    lines = path.read_text().splitlines()
+    for line in lines[1:]:
+        if line.startswith("#"):
+            key, _, value = line[1:].partition(":")
+            fields[key.strip()] = value.strip()
+        elif line.strip():
+            parts = line.split()
+            if len(parts) < 3 or not parts[1].endswith(".hea"):
+                raise CohortError(f"{path}: cannot read the line {line!r}.")
+            recordings.append((parts[0], parts[1].removesuffix(".hea")))
+    return fields, recordings
+
+
+def _cross_check(
+    table: pd.DataFrame, headers: dict[str, tuple[dict[str, str], list[tuple[str, str]]]]
+) -> None:
+    faults = []
+    for row in table.to_dict("records"):
+        patient_id = row["Patient ID"]
+        fields, recordings = headers[patient_id]
+        for key, value in fields.items():
+            if key in row and row[key].removesuffix(".0") != value.removesuffix(".0"):
+                faults.append(
+                    f"patient {patient_id}: {key} is {row[key]!r} in training_data.csv and "
+                    f"{value!r} in {patient_id}.txt"
+                )
+        sites = {site for site, _ in recordings}
+        if sites != set(row[_LOCATIONS].split("+")):
+            faults.append(
+                f"patient {patient_id}: recorded at {row[_LOCATIONS]} by training_data.csv and at "
+                f"{'+'.join(sorted(sites)) or 'no site'} by {patient_id}.txt"
+            )
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CohortError(
+            "; ".join(faults[:5]) + more + ". Correct the one that is wrong: which of them to "
+            "believe cannot be told from here."
+        )
+
+
+def _read_hea(path: Path) -> tuple[int, int]:
+    """Sample rate in Hz and number of samples of a WFDB header of one signal."""
+    if not path.is_file():
+        raise CohortError(f"{path} is missing.")
+    try:
+        _, n_signals, rate, n_samples = path.read_text().split("\n", 1)[0].split()[:4]
+        if n_signals != "1":
+            raise ValueError(f"{n_signals} signals")
+        return int(rate), int(n_samples)
+    except ValueError as error:
+        raise CohortError(f"{path} is not a header of one signal: {error}.") from error
+
+
+def _audio_path(folder: Path, stem: str) -> Path:
+    wav, flac = folder / f"{stem}.wav", folder / f"{stem}.flac"
+    return flac if flac.is_file() and not wav.is_file() else wav
+
+
+def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
+    """What the recording itself shows: no murmur at the silent sites of a Present patient."""
+    if murmur != "Present" or audible == _MISSING:
+        return None
+    return "Present" if site in audible.split("+") else "Absent"
+
+
+def _value(name: str, text: str) -> str | float | None:
+    if text == _MISSING:
+        return None
+    return float(text) if name in _NUMBERS else text
+
+
+def _notes(person_of: dict[str, str]) -> list[Note]:
+    counts = pd.Series(person_of).value_counts()
+    several = counts[counts > 1]
+    if not len(several):
+        return []
+    text = "people with more than one patient id (Additional ID); split as one person"
+    return [Note("linked patients", len(several), text, tuple(several.index))]

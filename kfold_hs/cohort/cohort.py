@@ -1,0 +1,261 @@
+"""Cohort: people with recordings and labels, as three tables that check their laws.
+
+persons      person_id
+patients     patient_id, person_id, one column a task (its label), covariates
+recordings   recording_id, patient_id, path, site, sample_rate_hz, n_samples,
+             duration_s, sha256 (of the samples), clipped_share, is_flat; and where
+             it is known what a single recording shows, `<task>` with its own label
+             (missing: the patient's label stands)
+
+A *person* is a human being. A *patient* is an entry in the table of labels: one
+person can stand in it twice, under two patient ids (CirCor: 70 people). Everything
+that splits, resamples or counts goes by person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.errors import CohortError, listing
+
+PATIENT_COLUMNS = ("patient_id", "person_id")
+RECORDING_COLUMNS = (
+    "recording_id",
+    "patient_id",
+    "path",
+    "site",
+    "sample_rate_hz",
+    "n_samples",
+    "duration_s",
+    "sha256",
+    "clipped_share",
+    "is_flat",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to tell about a patient, e.g. murmur: Present, Unknown, Absent.
+
+    Parameters
+    ----------
+    name : str
+        Name of the label's column.
+    classes : tuple of str
+        Class names; a model's outputs are in this order.
+    positive : str
+        The class whose probability is the score for AUROC and AUPRC.
+    class_weights : tuple of float
+        One a class, what `loss.class_weights=task` uses; > 0.
+    patient_pool : str
+        How the recordings of a patient make the patient's probabilities
+        (`kfold_hs.learn.pool`), what `predict.patient_pool=task` uses.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    positive: str
+    class_weights: tuple[float, ...]
+    patient_pool: str
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise CohortError(
+                f"task {self.name!r} has the classes {list(self.classes)}; "
+                "it takes two or more different ones."
+            )
+        if self.positive not in self.classes:
+            raise CohortError(
+                f"task {self.name!r}: the positive class {self.positive!r} is not one of "
+                f"{list(self.classes)}."
+            )
+        if len(self.class_weights) != len(self.classes) or min(self.class_weights) <= 0:
+            raise CohortError(
+                f"task {self.name!r}: class_weights {list(self.class_weights)} must hold one "
+                f"number above 0 for each of {list(self.classes)}."
+            )
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def positive_index(self) -> int:
+        return self.classes.index(self.positive)
+
+    def encode(self, labels: pd.Series) -> np.ndarray:
+        """Class indices, shape (n,) int64, of labels known to be in the class list."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        return np.array([index[label] for label in labels], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A counted, named warning about the data, e.g. 17 recordings that are clipped."""
+
+    name: str
+    count: int
+    text: str
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """People with recordings and labels; see the module's docstring for the tables.
+
+    Raises
+    ------
+    CohortError
+        When an id is not unique, a recording has no patient, a patient no person or
+        no recording, or a label is not in its task's class list.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    persons: pd.DataFrame
+    patients: pd.DataFrame
+    recordings: pd.DataFrame
+    covariates: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        _check_columns(self)
+        _check_ids(self)
+        for task in self.tasks:
+            _check_labels("patient", self.patients, "patient_id", task)
+            if task.name in self.recordings:
+                _check_labels("recording", self.recordings, "recording_id", task)
+
+    @property
+    def n_persons(self) -> int:
+        return len(self.persons)
+
+    @property
+    def n_patients(self) -> int:
+        return len(self.patients)
+
+    @property
+    def n_recordings(self) -> int:
+        return len(self.recordings)
+
+    @cached_property
+    def person_of(self) -> Mapping[str, str]:
+        """person_id of every patient_id."""
+        return dict(zip(self.patients["patient_id"], self.patients["person_id"], strict=True))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over tasks, people, labels and the samples of every recording.
+
+        Independent of the order of the rows and of where the files lie: a WAV and a
+        FLAC of the same samples give the same fingerprint.
+        """
+        names = [task.name for task in self.tasks]
+        patients = self.patients.sort_values("patient_id")[[*PATIENT_COLUMNS, *names]]
+        columns = ["recording_id", "patient_id", "site", "sample_rate_hz", "sha256"]
+        columns += [name for name in names if name in self.recordings]
+        recordings = self.recordings.sort_values("recording_id")[columns]
+        content = {
+            "tasks": [[task.name, list(task.classes)] for task in self.tasks],
+            "patients": _rows(patients),
+            "recordings": _rows(recordings),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """What `cohort.json` holds: counts, classes, notes and the fingerprint."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "n_persons": self.n_persons,
+            "n_patients": self.n_patients,
+            "n_recordings": self.n_recordings,
+            "hours": float(self.recordings["duration_s"].sum() / 3600),
+            "tasks": [
+                {
+                    "name": task.name,
+                    "classes": list(task.classes),
+                    "positive": task.positive,
+                    "counts": {
+                        name: int((self.patients[task.name] == name).sum()) for name in task.classes
+                    },
+                }
+                for task in self.tasks
+            ],
+            "notes": [
+                {"name": n.name, "count": n.count, "text": n.text, "items": list(n.items)}
+                for n in self.notes
+            ],
+        }
+
+
+def _rows(table: pd.DataFrame) -> list[list[str | None]]:
+    return [
+        [None if pd.isna(value) else str(value) for value in row]
+        for row in table.itertuples(index=False, name=None)
+    ]
+
+
+def _check_columns(cohort: Cohort) -> None:
+    wanted = {
+        "persons": ("person_id",),
+        "patients": (*PATIENT_COLUMNS, *(t.name for t in cohort.tasks), *cohort.covariates),
+        "recordings": RECORDING_COLUMNS,
+    }
+    for table, columns in wanted.items():
+        missing = [c for c in columns if c not in getattr(cohort, table)]
+        if missing:
+            raise CohortError(f"the table of {table} lacks the columns {listing(missing)}.")
+    if not cohort.tasks:
+        raise CohortError("a cohort needs at least one task.")
+
+
+def _check_ids(cohort: Cohort) -> None:
+    for table, column in (
+        (cohort.persons, "person_id"),
+        (cohort.patients, "patient_id"),
+        (cohort.recordings, "recording_id"),
+    ):
+        repeated = table[column][table[column].duplicated()].unique()
+        if len(repeated):
+            raise CohortError(
+                f"{column} must be unique; {listing(repeated)} stands more than once. "
+                "Remove the repeated rows or give them ids of their own."
+            )
+    orphans = set(cohort.patients["person_id"]) - set(cohort.persons["person_id"])
+    if orphans:
+        raise CohortError(f"patients refer to unknown persons: {listing(sorted(orphans))}.")
+    orphans = set(cohort.recordings["patient_id"]) - set(cohort.patients["patient_id"])
+    if orphans:
+        raise CohortError(f"recordings refer to unknown patients: {listing(sorted(orphans))}.")
+    silent = set(cohort.patients["patient_id"]) - set(cohort.recordings["patient_id"])
+    if silent:
+        raise CohortError(
+            f"{len(silent)} patients have no recording: {listing(sorted(silent))}. "
+            "Add their recordings or remove them from the table of labels."
+        )
+    idle = set(cohort.persons["person_id"]) - set(cohort.patients["person_id"])
+    if idle:
+        raise CohortError(f"persons without a patient: {listing(sorted(idle))}.")
+
+
+def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) -> None:
+    labels = table[task.name]
+    wrong = ~labels.isin(task.classes)
+    if kind == "recording":
+        wrong &= labels.notna()  # no label of its own: the patient's stands
+    if wrong.any():
+        first = table[wrong].iloc[0]
+        raise CohortError(
+            f"{task.name} of {kind} {first[id_column]} is {first[task.name]!r}, which is not one "
+            f"of {list(task.classes)} ({int(wrong.sum())} such rows). Correct the label, remove "
+            "the row, or name the class in the data configuration."
+        )

@@ -1,0 +1,73 @@
+"""What can go wrong, as exceptions whose text is meant to be read by the user.
+
+    KfoldHsError                 exit 1: the message names the value, the bound, the way out
+    |-- ConfigError              exit 2: a key, type or value of the configuration
+    |-- CohortError              recordings or labels on disk are not usable
+    |-- SplitError               persons cannot be split as asked, or a split does not fit
+    |-- PredictionsError         a table of predictions breaks one of its laws
+    |-- WeightsError             pretrained weights cannot be had
+    |-- TrainingError            a fold could not be trained
+    `-- StorageError             nothing could be written: disk full, no permission
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KfoldHsError(Exception):
+    """Base of every error that is the user's to solve; printed without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(KfoldHsError):
+    """A configuration that does not fit: exit status 2, as for wrong usage."""
+
+    exit_code = 2
+
+
+class CohortError(KfoldHsError):
+    """Recordings or labels on disk that cannot be used as they are."""
+
+
+class SplitError(KfoldHsError):
+    """Persons that cannot be split as asked, or a split that belongs to other data."""
+
+
+class PredictionsError(KfoldHsError):
+    """A table of predictions that breaks one of its laws."""
+
+
+class WeightsError(KfoldHsError):
+    """Pretrained weights that cannot be had or do not fit."""
+
+
+class TrainingError(KfoldHsError):
+    """A fold that could not be trained."""
+
+
+class StorageError(KfoldHsError):
+    """A file that could not be written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None when none is close."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """One sentence for a name that does not exist: what exists, and a guess."""
+    names = sorted(known)
+    guess = nearest(name, names)
+    hint = f" Did you mean {guess!r}?" if guess else ""
+    return f"unknown {kind} {name!r}; there is {', '.join(names) or 'none'}.{hint}"
+
+
+def listing(items: Iterable[object], most: int = 5) -> str:
+    """At most `most` items for an error message, and how many more there are."""
+    shown = [str(item) for item in items]
+    rest = len(shown) - most
+    return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")

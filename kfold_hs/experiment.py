@@ -1,0 +1,291 @@
+"""The stories that a user can ask for, each readable on one page."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from kfold_hs import cohort as cohorts
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import Config, load_yaml
+from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
+from kfold_hs.paths import RunPaths, write_bytes, write_json, write_text
+from kfold_hs.predictions import Predictions
+from kfold_hs.splits import Split, balance, stratify
+
+
+class Listener(Protocol):
+    """Who wants to know how far a story is: the terminal, or nobody."""
+
+    def stage(self, name: str) -> None:
+        """A new part of the work begins."""
+
+    def step(self, done: int, total: int) -> None:
+        """The part has come so far."""
+
+    def training(self, n_folds: int, n_epochs: int) -> None:
+        """Training begins."""
+
+    def fold(self, place: Any, state: str) -> None:
+        """A fold was "found" done, or is at "start", "done" or "failed"."""
+
+    def epoch(self, place: Any, row: Mapping[str, float]) -> None:
+        """An epoch of a fold ended; `row` is its row of history.csv."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: where its files are and what its summary says."""
+
+    paths: RunPaths
+    summary: dict[str, Any]
+
+
+def run(
+    config: Config,
+    listener: Listener,
+    *,
+    name: str | None = None,
+    root: Path = Path(),
+    device: str = "auto",
+    command: str = "",
+) -> Run:
+    """Cross-validate one configuration, from recordings to the report.
+
+    The same call finds what it left and goes on: features, finished folds and the last
+    whole epoch of an unfinished one are used again.
+
+    Parameters
+    ----------
+    config : Config
+    listener : Listener
+    name : str, optional
+        Of the run's folders; by default made of data, recipe and a digest.
+    root : Path
+        Folder that holds `reports/` and `checkpoints/`.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+    command : str
+        What the user typed, for the report.
+
+    Raises
+    ------
+    KfoldHsError
+        Any of `kfold_hs.errors`; what was finished before stays and is used again.
+    """
+    started = time.time()
+    from kfold_hs.fleet.local import train
+    from kfold_hs.fleet.plan import Plan
+    from kfold_hs.learn import bank as banks
+    from kfold_hs.learn.fit import check
+    from kfold_hs.learn.precision import pick_device
+
+    where = pick_device(device)
+    cohort = load_cohort(config, listener)
+    check(config, cohort)
+    split = make_split(config, cohort)
+    paths = RunPaths(name or run_name(config, cohort, split), root)
+    with _locked(paths):
+        split = _settle(config, cohort, split, paths)
+        listener.stage("features")
+        channel = getattr(config.data, "channel", None)
+        bank = banks.build(cohort, config.features, channel, listener.step)
+        digests = {
+            "config": config.digest,
+            "cohort": cohort.fingerprint,
+            "split": split.digest,
+            "features": bank.digest,
+        }
+        plan = Plan(config.seed, split.n_repeats, 1, split.n_folds)
+        listener.training(len(plan), config.train.epochs)
+        train(
+            plan, config, cohort, split, bank, paths, digests, where,
+            listener.fold, listener.epoch,
+        )  # fmt: skip
+        listener.stage("report")
+        _collect(plan, cohort, paths)
+        provenance = _provenance(paths.name, command, digests, str(where), started)
+        return Run(paths, _judge(paths, config, cohort, split, provenance))
+
+
+def report(folder: Path) -> Run:
+    """Draw the report of a run again, from its folder under `reports/` alone; no torch.
+
+    Raises
+    ------
+    KfoldHsError
+        The folder is not that of a finished run.
+    """
+    from kfold_hs.judge.report import render
+
+    paths = RunPaths(folder.resolve().name, folder.resolve().parent.parent)
+    if not paths.summary.is_file():
+        raise KfoldHsError(
+            f"{folder} is not the folder of a finished run: it has no summary.json. Give a "
+            "folder under reports/, or finish the run by repeating its command."
+        )
+    summary = json.loads(paths.summary.read_text())
+    predictions = Predictions.read(paths.predictions)
+    write_text(paths.report, render(summary, pd.read_csv(paths.history), predictions))
+    return Run(paths, summary)
+
+
+def load_cohort(config: Config, listener: Listener) -> Cohort:
+    """Read the recordings and labels that the configuration names."""
+    listener.stage("recordings")
+    return cohorts.load(config.data, listener.step)
+
+
+def make_split(config: Config, cohort: Cohort) -> Split:
+    """The split of `split.file` when there is one, else drawn from the seed.
+
+    Raises
+    ------
+    SplitError
+        The file's split is of another cohort or has another number of folds.
+    """
+    if config.split.file is None:
+        return stratify(cohort, config.split.n_folds, config.seed)
+    split = Split.read(config.split.file)
+    if split.n_folds != config.split.n_folds:
+        raise SplitError(
+            f"{config.split.file} has {split.n_folds} folds and {config.split.n_folds} were "
+            f"asked for. Add --folds {split.n_folds}."
+        )
+    split.check(cohort)
+    return split
+
+
+def run_name(config: Config, cohort: Cohort, split: Split) -> str:
+    """``<data>-<recipe>-<digest8>`` over configuration, cohort and split."""
+    content = f"{config.digest} {cohort.fingerprint} {split.digest}"
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"{cohort.name}-{config.recipe}-{digest[:8]}"
+
+
+@contextlib.contextmanager
+def _locked(paths: RunPaths) -> Iterator[None]:
+    """Only one process works on a run; the lock ends with the process, however it ends."""
+    paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+    with paths.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise KfoldHsError(
+                f"another process is working on the run {paths.name}. Wait for it, or give this "
+                "run a --name of its own."
+            ) from error
+        yield
+
+
+def _settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Split:
+    """Write what the run stands on, or refuse when its folder stands on something else."""
+    if paths.config.exists():
+        earlier = load_yaml(paths.config)
+        if earlier.digest != config.digest:
+            raise ConfigError(
+                f"the run {paths.name} exists with another configuration; it differs in "
+                f"{listing(_differences(earlier.as_dict(), config.as_dict()))}. Give this run "
+                "another --name, or remove the old one's folders in reports/ and checkpoints/."
+            )
+    if paths.split.exists():
+        found = Split.read(paths.split)
+        if found.digest != split.digest:
+            raise SplitError(
+                f"{paths.split} holds the split {found.digest[:16]} and this run needs "
+                f"{split.digest[:16]}: data, seed or number of folds changed. Give this run "
+                "another --name."
+            )
+    write_text(paths.config, config.to_yaml())
+    write_json(paths.cohort, cohort.describe())
+    if not paths.split.exists():
+        split.write(paths.split)
+    return split
+
+
+def _differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted({*one, *two}):
+        left, right = one.get(key), two.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(f"{prefix}{key} ({left} there, {right} here)")
+    return found
+
+
+def _collect(plan: Any, cohort: Cohort, paths: RunPaths) -> None:
+    """Put the folds together: predictions, histories, and the best fold's model."""
+    predictions, histories = [], []
+    for place in plan:
+        files = paths.fold(place.repeat, place.seed, place.fold)
+        predictions.append(Predictions.read(files.predictions))
+        history = pd.read_csv(files.history)
+        for column in ("fold", "seed", "repeat"):
+            history.insert(0, column, getattr(place, column))
+        histories.append(history)
+    Predictions.concat(predictions).write(paths.predictions)
+    table = pd.concat(histories, ignore_index=True)
+    write_text(paths.history, table.to_csv(index=False))
+    best = table[table["best"]].copy()
+    best["accuracy"] = best[[f"acc.{task.name}" for task in cohort.tasks]].mean(axis=1)
+    first = best.sort_values(["accuracy", "val_loss"], ascending=[False, True]).iloc[0]
+    files = paths.fold(*(int(first[column]) for column in ("repeat", "seed", "fold")))
+    write_bytes(paths.overall_best_model, files.best_model.read_bytes())
+
+
+def _judge(
+    paths: RunPaths, config: Config, cohort: Cohort, split: Split, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """summary.json and report.html from the out-of-fold predictions."""
+    from kfold_hs.judge.report import render
+    from kfold_hs.judge.summary import summarise
+
+    predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
+    kept = history[history["kept"]]
+    epochs = {
+        (int(row.repeat), int(row.seed), int(row.fold)): int(row.epoch)
+        for row in kept.itertuples()
+    }
+    predictions.at(epochs).check_partition(cohort.patients["patient_id"])
+    described = split.to_dict()
+    described.pop("folds")
+    described["balance"] = balance(cohort, split)
+    summary = summarise(
+        predictions, history, cohort.describe(), described, config.as_dict(), provenance
+    )
+    write_json(paths.summary, summary)
+    write_text(paths.report, render(summary, history, predictions))
+    return summary
+
+
+def _provenance(
+    name: str, command: str, digests: Mapping[str, str], device: str, started: float
+) -> dict[str, Any]:
+    packages = ["kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "pandas"]
+    packages += ["iterative-stratification"]
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "run": name,
+        "command": command,
+        "digests": dict(digests),
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": time.time() - started,
+    }

@@ -1,0 +1,1 @@
+"""Which fold model is trained where; nothing in `learn/` or `judge/` knows."""

@@ -1,0 +1,86 @@
+"""Trains a plan on this machine, one fold after another.
+
+A fold whose predictions exist is done and is not trained again. A fold that cannot be
+trained does not end the others: what failed is told when all have had their turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import Config
+from kfold_hs.errors import TrainingError
+from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.fit import FoldData, fit_fold
+from kfold_hs.learn.streams import Place
+from kfold_hs.learn.track import TensorBoardTracker
+from kfold_hs.paths import RunPaths
+from kfold_hs.splits import Split
+
+OnFold = Callable[[Place, str], None]
+OnFoldEpoch = Callable[[Place, Mapping[str, float]], None]
+
+
+def train(
+    plan: Plan,
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    bank: Bank,
+    paths: RunPaths,
+    digests: Mapping[str, str],
+    device: torch.device,
+    on_fold: OnFold,
+    on_epoch: OnFoldEpoch,
+) -> None:
+    """Train every fold of the plan that is not done yet.
+
+    Parameters
+    ----------
+    on_fold : callable
+        Called with a place and "found", "start", "done" or "failed".
+    on_epoch : callable
+        Called with a place and a row of its history.
+
+    Raises
+    ------
+    TrainingError
+        After all folds were tried, with those that failed and why.
+    """
+    bank = bank.to(device)
+    faults = []
+    for place in plan:
+        files = paths.fold(place.repeat, place.seed, place.fold)
+        if files.is_done:
+            on_fold(place, "found")
+            continue
+        on_fold(place, "start")
+        patient_folds = split.fold_of_patients(cohort, place.repeat)
+        events = paths.tensorboard(place.repeat, place.seed, place.fold)
+        try:
+            fit_fold(
+                config=config,
+                cohort=cohort,
+                bank=bank,
+                data=FoldData.of(cohort, patient_folds, place.fold),
+                place=place,
+                paths=files,
+                tracking=lambda start, at=events: TensorBoardTracker(at, config.to_yaml(), start),
+                digests=digests,
+                device=device,
+                on_epoch=lambda row, at=place: on_epoch(at, row),
+            )
+        except TrainingError as error:
+            on_fold(place, "failed")
+            faults.append(str(error))
+        else:
+            on_fold(place, "done")
+    if faults:
+        raise TrainingError(
+            f"{len(faults)} of {len(plan)} folds could not be trained; the others are kept. "
+            + " ".join(faults)
+        )

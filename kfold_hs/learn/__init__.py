@@ -1,0 +1,1 @@
+"""Where torch lives: features, models and the training of one fold."""

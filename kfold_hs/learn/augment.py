@@ -1,0 +1,64 @@
+"""Augmentation of a whole batch at once: masks and mixup on features.
+
+Features have mean 0 over a recording, so a masked cell is set to 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from kfold_hs.config import AugmentConfig
+
+
+def mask(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+    """Time and band masks of random width and place, each example its own.
+
+    Park et al., "SpecAugment", Interspeech 2019, without time warping.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, 1, n_mels, n_frames)
+    rng : numpy Generator
+        Widths are uniform in 0..widest, starts uniform where the mask fits.
+    """
+    n, _, n_mels, n_frames = x.shape
+    for count, widest, size, axis in (
+        (config.time_masks, config.time_mask_frames, n_frames, 3),
+        (config.band_masks, config.band_mask_bands, n_mels, 2),
+    ):
+        for _ in range(count):
+            draw = rng.random((2, n))
+            width = np.floor(draw[0] * (min(widest, size) + 1))
+            start = np.floor(draw[1] * (size - width + 1))
+            bounds = torch.from_numpy(np.stack([start, start + width])).to(x.device)
+            shape = [n, 1, 1, 1]
+            place = torch.arange(size, device=x.device)
+            place = place.view([size if i == axis else 1 for i in range(4)])
+            x = x.masked_fill((place >= bounds[0].view(shape)) & (place < bounds[1].view(shape)), 0)
+    return x
+
+
+def mixup(
+    x: torch.Tensor, targets: dict[str, torch.Tensor], alpha: float, rng: np.random.Generator
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Convex combinations of pairs of examples and of their targets.
+
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018: shares from
+    Beta(alpha, alpha), one an example; partners by a random permutation of the batch.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, 1, n_mels, n_frames)
+    targets : dict of Tensor, each (n, C)
+    alpha : float
+        0 leaves everything as it is.
+    """
+    if alpha == 0:
+        return x, targets
+    n = len(x)
+    share = torch.from_numpy(rng.beta(alpha, alpha, n).astype(np.float32)).to(x.device)
+    partner = torch.from_numpy(rng.permutation(n)).to(x.device)
+    wide, flat = share.view(n, 1, 1, 1), share.view(n, 1)
+    mixed = {name: flat * q + (1 - flat) * q[partner] for name, q in targets.items()}
+    return wide * x + (1 - wide) * x[partner], mixed

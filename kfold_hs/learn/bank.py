@@ -1,0 +1,165 @@
+"""The feature bank: every recording's features in one memory-mapped array.
+
+Made once for a set of recordings and a feature configuration, found again by the
+digest of both (of the samples, so neither names nor folders matter), and shared by
+all folds, variants and processes. Training gathers crops from it by index.
+
+    <cache>/features/<digest>/frames.npy   (total frames, n_mels) float16
+                              index.npy    (n_recordings + 1,) int64, first frame of each
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.audio import read_samples
+from kfold_hs.config import FeatureConfig
+from kfold_hs.errors import CohortError, listing
+from kfold_hs.learn.features import LogMel
+from kfold_hs.paths import cache_folder, writing_folder
+
+VERSION = 1
+"""Raised when the same configuration gives other features than before."""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Features of a cohort's recordings, in the order of `cohort.recordings`.
+
+    Parameters
+    ----------
+    frames : Tensor, shape (total_frames, n_mels), float16
+        All recordings one after another.
+    first : Tensor, shape (n_recordings,), int64
+        Where each recording starts in `frames`.
+    length : Tensor, shape (n_recordings,), int64
+        Its number of frames, at least 1.
+    digest : str
+    """
+
+    frames: torch.Tensor
+    first: torch.Tensor
+    length: torch.Tensor
+    digest: str
+
+    @property
+    def n_mels(self) -> int:
+        return self.frames.shape[1]
+
+    def crops(self, recordings: torch.Tensor, starts: torch.Tensor, n_frames: int) -> torch.Tensor:
+        """Crops by index; a recording shorter than the crop is repeated from its start.
+
+        Parameters
+        ----------
+        recordings, starts : Tensor, shape (n,), int64
+            Row of the recording and first frame within it.
+        n_frames : int
+            Length of a crop.
+
+        Returns
+        -------
+        Tensor, shape (n, 1, n_mels, n_frames), float32
+        """
+        ahead = torch.arange(n_frames, device=self.frames.device)
+        length = self.length[recordings, None]
+        at = self.first[recordings, None] + (starts[:, None] + ahead) % length
+        return self.frames[at].float().transpose(1, 2).unsqueeze(1)
+
+    def to(self, device: torch.device) -> Bank:
+        if device.type == "cpu":
+            return self
+        return Bank(
+            self.frames.to(device), self.first.to(device), self.length.to(device), self.digest
+        )
+
+
+def build(
+    cohort: Cohort,
+    config: FeatureConfig,
+    channel: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Bank:
+    """The bank of a cohort: found in the cache, or computed by all cores and put there.
+
+    Raises
+    ------
+    CohortError
+        A recording is shorter than a window, or its rate is too low for `f_max_hz`.
+    StorageError
+        No room in the cache; nothing is left there.
+    """
+    _check_recordings(cohort, config)
+    unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
+    shas = unique["sha256"].tolist()
+    content = [VERSION, config.model_dump(), shas, unique["sample_rate_hz"].tolist()]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    folder = cache_folder() / "features" / digest
+    if not folder.is_dir():
+        with writing_folder(folder) as temporary:
+            _compute(temporary, unique, LogMel(config), channel, on_progress)
+    # Copy-on-write: pages are shared between processes, and nobody can alter the file.
+    frames = np.load(folder / "frames.npy", mmap_mode="c")
+    index = torch.from_numpy(np.load(folder / "index.npy"))
+    row_of = {sha: row for row, sha in enumerate(shas)}
+    rows = torch.tensor([row_of[sha] for sha in cohort.recordings["sha256"]])
+    return Bank(torch.from_numpy(frames), index[rows], index[rows + 1] - index[rows], digest)
+
+
+def _compute(
+    folder: Path,
+    recordings,  # noqa: ANN001
+    transform: LogMel,
+    channel: int | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    rates = recordings["sample_rate_hz"].tolist()
+    counts = [
+        transform.n_frames(n_samples, rate)
+        for n_samples, rate in zip(recordings["n_samples"], rates, strict=True)
+    ]
+    index = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    frames = np.lib.format.open_memmap(
+        folder / "frames.npy", "w+", np.float16, (int(index[-1]), transform.config.n_mels)
+    )
+
+    def one(row: int) -> None:
+        samples, rate = read_samples(Path(paths[row]), channel)
+        frames[index[row] : index[row + 1]] = transform(samples, rate)
+
+    paths = recordings["path"].tolist()
+    # soundfile and torch let go of the interpreter lock, so threads are enough.
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for done, _ in enumerate(pool.map(one, range(len(paths))), start=1):
+            if on_progress:
+                on_progress(done, len(paths))
+    frames.flush()
+    del frames
+    np.save(folder / "index.npy", index)
+
+
+def _check_recordings(cohort: Cohort, config: FeatureConfig) -> None:
+    table = cohort.recordings
+    short = table[table["duration_s"] < config.window_s]
+    if len(short):
+        raise CohortError(
+            f"{len(short)} recordings are shorter than a window of {config.window_s} s: "
+            f"{listing(short['path'])}. Remove them or shorten features.window_s."
+        )
+    low = table[table["sample_rate_hz"] < 2 * config.f_max_hz]
+    if len(low):
+        rate = int(low["sample_rate_hz"].min())
+        raise CohortError(
+            f"{len(low)} recordings have a sample rate as low as {rate} Hz, which holds nothing "
+            f"above {rate / 2:g} Hz, and features.f_max_hz is {config.f_max_hz:g}: "
+            f"{listing(low['path'])}. Lower features.f_max_hz to {rate / 2:g} or remove them."
+        )

@@ -1,0 +1,54 @@
+"""Model files: plain tensors and plain values, loadable with ``weights_only=True``.
+
+best_model.pt and last.pt hold
+    epoch, model_state_dict, optimizer_state_dict, val_acc, val_loss, config, tasks,
+    place (repeat, seed, fold), digests (config, cohort, split)
+resume.pt holds what the training loop needs to go on after its epoch.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kfold_hs.errors import TrainingError
+from kfold_hs.paths import storage_error, writing
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        No room or no permission; a checkpoint that was there before stays.
+    """
+    with writing(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # torch's writer reports a full disk in its own words
+            reason = error.__context__
+            if isinstance(reason, OSError):
+                raise storage_error(reason, path) from error
+            raise
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; nothing in it is executed.
+
+    Raises
+    ------
+    TrainingError
+        The file is missing or is not a checkpoint of kfold-hs.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        text = str(error).strip().splitlines()[0]
+        raise TrainingError(f"cannot read the checkpoint {path}: {text}.") from error
+    if not isinstance(content, dict):
+        raise TrainingError(f"{path} is not a checkpoint of kfold-hs.")
+    return content

@@ -1,0 +1,95 @@
+"""Log-mel spectrogram of a recording: power in mel bands, in dB.
+
+Windowed (Hann) power spectrum -> triangular mel filters (HTK scale,
+mel = 2595 log10(1 + f / 700)) -> 10 log10, with everything more than 80 dB below the
+loudest cell of the recording raised to that floor, so that the gain of a stethoscope
+does not matter -> optionally mean 0 and variance 1 over the recording.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torchaudio
+
+from kfold_hs.config import FeatureConfig
+from kfold_hs.errors import ConfigError
+
+DYNAMIC_RANGE_DB = 80.0
+
+
+class LogMel:
+    """Samples -> features, by the rules of `config`.
+
+    Raises
+    ------
+    ConfigError
+        When a mel band is so narrow that no frequency bin falls into it.
+    """
+
+    def __init__(self, config: FeatureConfig) -> None:
+        self.config = config
+        filters = torchaudio.functional.melscale_fbanks(
+            n_freqs=config.n_fft // 2 + 1,
+            f_min=config.f_min_hz,
+            f_max=config.f_max_hz,
+            n_mels=config.n_mels,
+            sample_rate=config.sample_rate_hz,
+        ) if _every_band_has_a_bin(config) else None
+        if filters is None:
+            raise ConfigError(
+                f"features.n_mels={config.n_mels} bands from {config.f_min_hz:g} to "
+                f"{config.f_max_hz:g} Hz are too narrow for the bins of "
+                f"{config.sample_rate_hz / config.n_fft:.2f} Hz that features.n_fft="
+                f"{config.n_fft} gives: some band would always be empty. Raise n_fft (a power "
+                "of two is fastest) or lower n_mels."
+            )
+        self._spectrum = torchaudio.transforms.Spectrogram(
+            n_fft=config.n_fft,
+            win_length=config.window_samples,
+            hop_length=config.hop_samples,
+            power=2.0,
+        )
+        self._filters = filters
+        self._decibel = torchaudio.transforms.AmplitudeToDB("power", top_db=DYNAMIC_RANGE_DB)
+
+    def n_frames(self, n_samples: int, sample_rate_hz: int) -> int:
+        """Frames of a recording of `n_samples` at `sample_rate_hz`."""
+        if sample_rate_hz != self.config.sample_rate_hz:
+            n_samples = -(-n_samples * self.config.sample_rate_hz // sample_rate_hz)
+        return 1 + n_samples // self.config.hop_samples
+
+    @torch.inference_mode()
+    def __call__(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """Features of one recording.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (n_samples,), float32 in [-1, 1]
+        sample_rate_hz : int
+            Resampled to the configured rate when it differs.
+
+        Returns
+        -------
+        ndarray, shape (n_frames, n_mels), float32
+        """
+        wave = torch.from_numpy(samples)
+        if sample_rate_hz != self.config.sample_rate_hz:
+            wave = torchaudio.functional.resample(wave, sample_rate_hz, self.config.sample_rate_hz)
+        mel = self._spectrum(wave).T @ self._filters
+        level = self._decibel(mel)
+        if self.config.normalise == "recording":
+            # A silent recording has no spread; it becomes all zeros, not all NaN.
+            level = (level - level.mean()) / level.std(correction=0).clamp_min(1e-3)
+        return level.numpy()
+
+
+def _every_band_has_a_bin(config: FeatureConfig) -> bool:
+    def mel(hz: np.ndarray) -> np.ndarray:
+        return 2595 * np.log10(1 + hz / 700)
+
+    edges = mel(np.array([config.f_min_hz, config.f_max_hz]))
+    edges = np.linspace(edges[0], edges[1], config.n_mels + 2)
+    bins = mel(np.linspace(0, config.sample_rate_hz / 2, config.n_fft // 2 + 1))
+    inside = (bins[None] > edges[:-2, None]) & (bins[None] < edges[2:, None])
+    return bool(inside.any(axis=1).all())

@@ -1,0 +1,359 @@
+"""The training of one fold: reads top to bottom.
+
+Every epoch draws one crop from each training recording, trains, predicts all crops of
+the held-out people, and keeps their probabilities: which epoch counts is decided
+later, by rules that may not look at the fold they are scored on. `best_model.pt` is
+the epoch with the highest mean of the tasks' accuracies on the held-out people, ties
+by the lower validation loss; its score is optimistic by construction.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import Config
+from kfold_hs.errors import ConfigError, TrainingError, unknown_name
+from kfold_hs.learn import checkpoint
+from kfold_hs.learn.augment import mask, mixup
+from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.models import HeartSoundNet, check_backbone, make_model
+from kfold_hs.learn.outcome import EpochProbs, fold_predictions, overfitting_since
+from kfold_hs.learn.precision import autocast
+from kfold_hs.learn.predict import predict_recordings
+from kfold_hs.learn.schedules import schedule
+from kfold_hs.learn.streams import Place
+from kfold_hs.learn.track import TensorBoardTracker
+from kfold_hs.paths import FoldPaths, write_text
+
+# What an epoch reports: a row of history.csv.
+History = list[dict[str, float]]
+OnEpoch = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Who is trained on and who is held out: rows of the cohort's tables.
+
+    Parameters
+    ----------
+    train, held_out : ndarray of int64
+        Rows of `cohort.recordings`.
+    patients : ndarray of int64
+        Rows of `cohort.patients` that are held out, ascending.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
+    patients: np.ndarray
+
+    @classmethod
+    def of(cls, cohort: Cohort, patient_folds: np.ndarray, fold: int) -> FoldData:
+        """From the fold of every patient (`Split.fold_of_patients`)."""
+        held_out_ids = set(cohort.patients["patient_id"][patient_folds == fold])
+        out = cohort.recordings["patient_id"].isin(held_out_ids).to_numpy()
+        return cls(
+            train=np.flatnonzero(~out),
+            held_out=np.flatnonzero(out),
+            patients=np.flatnonzero(patient_folds == fold),
+        )
+
+
+def fit_fold(
+    config: Config,
+    cohort: Cohort,
+    bank: Bank,
+    data: FoldData,
+    place: Place,
+    paths: FoldPaths,
+    tracking: Callable[[int], TensorBoardTracker],
+    digests: Mapping[str, str],
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> None:
+    """Train one fold and leave its files; predictions are written last.
+
+    Goes on after the last whole epoch when an interrupted training left `resume.pt`.
+
+    Raises
+    ------
+    TrainingError
+        The loss is not a finite number.
+    StorageError, WeightsError, ConfigError
+        As the parts say.
+    """
+    targets = make_targets(cohort, config.train.site_labels, device)
+    train_targets = {name: q[torch.from_numpy(data.train).to(device)] for name, q in targets.items()}
+    losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
+    losses.to(device)
+    weights = sampling_weights(config.train.sampling, cohort, data.train)
+
+    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0))
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = _averaged(model, config.train.ema_decay)
+    optimizer = _optimizer(model, config, device)
+    n_batches = max(1, len(data.train) // config.train.batch_size)
+    multiplier = schedule(config.sched, n_batches * config.train.epochs)
+
+    history: History = []
+    kept: list[EpochProbs] = []
+    if paths.resume.exists():
+        state = checkpoint.load(paths.resume, device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if averaged is not None:
+            averaged.load_state_dict(state["averaged"])
+        history = state["history"]
+        kept = [EpochProbs.from_state(each) for each in state["kept"]]
+    tracker = tracking(len(history))
+    best = _best_epoch(history, cohort) if history else -1
+
+    try:
+        for epoch in range(len(history), config.train.epochs):
+            started = time.perf_counter()
+            torch.manual_seed(place.torch_seed("dropout", epoch))
+            train_loss = _train_epoch(
+                config, model, averaged, optimizer, multiplier, bank, data.train,
+                train_targets, losses, weights, n_batches, place, epoch,
+            )  # fmt: skip
+            scored = averaged.module if averaged is not None else model
+            probs, val_loss = predict_recordings(
+                scored, bank, data.held_out, targets, losses, config
+            )
+            if not math.isfinite(train_loss) or not math.isfinite(val_loss):
+                raise TrainingError(
+                    f"fold {place.fold}: the loss of epoch {epoch + 1} is not a finite number "
+                    f"(training {train_loss}, validation {val_loss}). Lower optim.lr="
+                    f"{config.optim.lr:g}, or set train.grad_clip."
+                )
+            kept.append(EpochProbs.pool(config, cohort, data.held_out, data.patients, probs))
+            row = {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "val_loss": val_loss,
+                **kept[-1].accuracies(cohort, data.patients),
+                "lr": config.optim.lr * multiplier((epoch + 1) * n_batches - 1),
+                "seconds": time.perf_counter() - started,
+            }
+            history.append(row)
+            if (now_best := _best_epoch(history, cohort)) != best:
+                best = now_best
+                content = _content(config, cohort, place, digests, scored, optimizer, row)
+                checkpoint.save(paths.best_model, content)
+            kept[-1].forget_recordings(unless=epoch in {best, config.train.epochs - 1})
+            checkpoint.save(paths.resume, _resume(model, averaged, optimizer, history, kept))
+            tracker.epoch(row)
+            on_epoch(row)
+        scored = averaged.module if averaged is not None else model
+        content = _content(config, cohort, place, digests, scored, optimizer, history[-1])
+        checkpoint.save(paths.last_model, content)
+    finally:
+        tracker.close()
+
+    keep = best if config.select == "best" else config.train.epochs - 1
+    _write_history(paths, history, keep, best)
+    fold_predictions(cohort, data.held_out, data.patients, place, kept, keep).write(
+        paths.predictions
+    )
+    paths.resume.unlink(missing_ok=True)
+
+
+def check(config: Config, cohort: Cohort) -> None:
+    """Refuse what can be known to fail before anything is computed.
+
+    Raises
+    ------
+    ConfigError
+        A backbone that timm does not have; sampling by a task that the cohort has not.
+    """
+    check_backbone(config.model)
+    sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
+
+
+def make_targets(
+    cohort: Cohort, site_labels: bool, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """One-hot targets of every recording, (n_recordings, C) a task.
+
+    A recording's own label stands before the patient's when `site_labels` is set: at a
+    site where the murmur is not heard, there is nothing to learn from its patient's label.
+    """
+    patients = cohort.patients.set_index("patient_id")
+    targets = {}
+    for task in cohort.tasks:
+        labels = cohort.recordings["patient_id"].map(patients[task.name])
+        if site_labels and task.name in cohort.recordings:
+            own = cohort.recordings[task.name]
+            labels = own.where(own.notna(), labels)
+        classes = torch.from_numpy(task.encode(labels)).to(device)
+        targets[task.name] = nn.functional.one_hot(classes, task.n_classes).float()
+    return targets
+
+
+def sampling_weights(sampling: str, cohort: Cohort, train: np.ndarray) -> np.ndarray | None:
+    """Probability of drawing each training recording, or None for a plain shuffle.
+
+    By a task, or by the joint class of all tasks: every class is drawn equally often.
+
+    Raises
+    ------
+    ConfigError
+        `sampling` is neither shuffle, joint nor the name of a task.
+    """
+    names = [task.name for task in cohort.tasks]
+    if sampling == "shuffle":
+        return None
+    if sampling not in {"joint", *names}:
+        raise ConfigError(unknown_name("train.sampling", sampling, ["shuffle", "joint", *names]))
+    columns = names if sampling == "joint" else [sampling]
+    joint = cohort.patients.set_index("patient_id")[columns].agg("/".join, axis=1)
+    classes = cohort.recordings["patient_id"].iloc[train].map(joint)
+    inverse = 1 / classes.map(classes.value_counts()).to_numpy(dtype=np.float64)
+    return inverse / inverse.sum()
+
+
+def _train_epoch(
+    config: Config,
+    model: HeartSoundNet,
+    averaged: AveragedModel | None,
+    optimizer: torch.optim.Optimizer,
+    multiplier: Callable[[int], float],
+    bank: Bank,
+    train: np.ndarray,
+    targets: dict[str, torch.Tensor],
+    losses: TaskLosses,
+    weights: np.ndarray | None,
+    n_batches: int,
+    place: Place,
+    epoch: int,
+) -> float:
+    """One pass over the training recordings; the mean training loss."""
+    device = bank.frames.device
+    size, n_frames = config.train.batch_size, config.train.crop_frames
+    order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
+    mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
+    if weights is None:
+        order = order_rng.permutation(len(train))
+    else:
+        order = order_rng.choice(len(train), size=len(train), p=weights)
+    recordings = torch.from_numpy(train[order]).to(device)
+    # A crop starts anywhere in the recording where it still fits.
+    room = (bank.length[recordings] - n_frames).clamp_min(0) + 1
+    draw = torch.from_numpy(crop_rng.random(len(train))).to(device)
+    starts = (draw * room).long()
+    batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
+
+    model.train()
+    total = torch.zeros((), device=device)
+    for batch in range(n_batches):
+        part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
+        rate = config.optim.lr * multiplier(epoch * n_batches + batch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        x = bank.crops(recordings[part], starts[part], n_frames)
+        x = mask(x, config.augment, mask_rng)
+        q = {name: each[part] for name, each in batch_targets.items()}
+        x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
+        with autocast(config.train.precision, device):
+            logits = model(x.contiguous(memory_format=torch.channels_last))
+        loss = losses(logits, q)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if config.train.grad_clip:
+            nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
+        optimizer.step()
+        if averaged is not None:
+            averaged.update_parameters(model)
+        total += loss.detach()
+    return float(total) / n_batches
+
+
+def _optimizer(model: nn.Module, config: Config, device: torch.device) -> torch.optim.AdamW:
+    """AdamW; weight decay on matrices and filters, not on norms and biases."""
+    flat = [p for p in model.parameters() if p.ndim <= 1]
+    rest = [p for p in model.parameters() if p.ndim > 1]
+    groups = [
+        {"params": rest, "weight_decay": config.optim.weight_decay},
+        {"params": flat, "weight_decay": 0.0},
+    ]
+    betas = (config.optim.beta1, config.optim.beta2)
+    return torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, fused=True)
+
+
+def _averaged(model: nn.Module, decay: float) -> AveragedModel | None:
+    """Exponential moving average of the weights (Polyak & Juditsky 1992), or None."""
+    if not decay:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _best_epoch(history: History, cohort: Cohort) -> int:
+    """Highest mean accuracy; ties by the lower validation loss, then by the earlier epoch."""
+
+    def rank(row: Mapping[str, float]) -> tuple[float, float, float]:
+        return (-_mean_accuracy(row, cohort), row["val_loss"], row["epoch"])
+
+    return int(min(history, key=rank)["epoch"])
+
+
+def _mean_accuracy(row: Mapping[str, float], cohort: Cohort) -> float:
+    return float(np.mean([row[f"acc.{task.name}"] for task in cohort.tasks]))
+
+
+def _content(
+    config: Config,
+    cohort: Cohort,
+    place: Place,
+    digests: Mapping[str, str],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    row: Mapping[str, float],
+) -> dict[str, Any]:
+    return {
+        "epoch": int(row["epoch"]),
+        "model_state_dict": model.state_dict(),
+        "optimizer_state_dict": optimizer.state_dict(),
+        "val_acc": _mean_accuracy(row, cohort),
+        "val_loss": row["val_loss"],
+        "config": config.as_dict(),
+        "tasks": {task.name: list(task.classes) for task in cohort.tasks},
+        "place": {"repeat": place.repeat, "seed": place.seed, "fold": place.fold},
+        "digests": dict(digests),
+    }
+
+
+def _resume(
+    model: nn.Module,
+    averaged: AveragedModel | None,
+    optimizer: torch.optim.Optimizer,
+    history: History,
+    kept: list[EpochProbs],
+) -> dict[str, Any]:
+    """All there is to go on from: random streams start anew in every epoch."""
+    return {
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict() if averaged is not None else None,
+        "optimizer": optimizer.state_dict(),
+        "history": history,
+        "kept": [each.to_state() for each in kept],
+    }
+
+
+def _write_history(paths: FoldPaths, history: History, keep: int, best: int) -> None:
+    table = pd.DataFrame(history)
+    since = overfitting_since(table["train_loss"].tolist(), table["val_loss"].tolist())
+    table["kept"] = table["epoch"] == keep
+    table["best"] = table["epoch"] == best
+    table["overfitting"] = False if since is None else table["epoch"] >= since
+    write_text(paths.history, table.to_csv(index=False))

@@ -1,0 +1,46 @@
+"""Random streams that depend on the place of a fold and on nothing else.
+
+Initial weights, the order of the examples, crops, masks and mixup each draw from a
+stream of their own, made from (seed, repeat, seed index, fold, epoch, purpose). Two
+variants of a comparison therefore see the same draws: what the one does with its
+stream cannot move another. And since every epoch starts its streams anew, a fold
+that goes on after an interruption draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_PURPOSES = ("init", "order", "crop", "mask", "mixup", "dropout")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which fold model this is: everything that its random streams depend on.
+
+    Parameters
+    ----------
+    root_seed : int
+        The run's `seed`.
+    repeat, seed, fold : int
+        Counted from 0.
+    """
+
+    root_seed: int
+    repeat: int
+    seed: int
+    fold: int
+
+    def _sequence(self, purpose: str, epoch: int) -> np.random.SeedSequence:
+        key = [self.root_seed, self.repeat, self.seed, self.fold, epoch, _PURPOSES.index(purpose)]
+        return np.random.SeedSequence(key)
+
+    def generator(self, purpose: str, epoch: int) -> np.random.Generator:
+        """A numpy generator for one purpose ("order", "crop", ...) in one epoch."""
+        return np.random.Generator(np.random.PCG64(self._sequence(purpose, epoch)))
+
+    def torch_seed(self, purpose: str, epoch: int) -> int:
+        """A seed for torch's global generator, in [0, 2**63)."""
+        return int(self._sequence(purpose, epoch).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,213 @@
+"""The name of every file a run leaves, and the one way files are written.
+
+    reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet
+                      history.csv  summary.json  report.html  tensorboard/
+    checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  resume.pt  history.csv
+                                  predictions.parquet   (written last: the fold is done)
+    checkpoints/best_model.pt     the best fold of the latest run
+
+A file is written under a temporary name beside its target, flushed to the disk
+and renamed, so that no reader and no later run ever sees half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfold_hs.errors import StorageError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class FoldPaths:
+    """Files of one trained fold, under `checkpoints/<run>/r<repeat>-s<seed>-f<fold>/`."""
+
+    folder: Path
+
+    @property
+    def best_model(self) -> Path:
+        return self.folder / "best_model.pt"
+
+    @property
+    def last_model(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def resume(self) -> Path:
+        return self.folder / "resume.pt"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.parquet"
+
+    @property
+    def is_done(self) -> bool:
+        """Predictions are written last, so their presence says that the fold is done."""
+        return self.predictions.exists()
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Files of one run, by its name, under `root` (the working directory by default)."""
+
+    name: str
+    root: Path = Path()
+
+    @property
+    def report_folder(self) -> Path:
+        return self.root / "reports" / self.name
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return self.root / "checkpoints" / self.name
+
+    @property
+    def overall_best_model(self) -> Path:
+        return self.root / "checkpoints" / "best_model.pt"
+
+    @property
+    def config(self) -> Path:
+        return self.report_folder / "config.yaml"
+
+    @property
+    def cohort(self) -> Path:
+        return self.report_folder / "cohort.json"
+
+    @property
+    def split(self) -> Path:
+        return self.report_folder / "split.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.report_folder / "predictions.parquet"
+
+    @property
+    def history(self) -> Path:
+        return self.report_folder / "history.csv"
+
+    @property
+    def summary(self) -> Path:
+        return self.report_folder / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        return self.report_folder / "report.html"
+
+    @property
+    def lock(self) -> Path:
+        return self.checkpoint_folder / ".lock"
+
+    def tensorboard(self, repeat: int, seed: int, fold: int) -> Path:
+        return self.report_folder / "tensorboard" / fold_name(repeat, seed, fold)
+
+    def fold(self, repeat: int, seed: int, fold: int) -> FoldPaths:
+        return FoldPaths(self.checkpoint_folder / fold_name(repeat, seed, fold))
+
+
+def fold_name(repeat: int, seed: int, fold: int) -> str:
+    """Folder name of one fold, e.g. ``r0-s0-f3``; all three count from 0."""
+    return f"r{repeat}-s{seed}-f{fold}"
+
+
+def cache_folder() -> Path:
+    """Where features and the built-in cohort are kept between runs.
+
+    `KFOLD_HS_CACHE`, else `XDG_CACHE_HOME`/kfold-hs, else ~/.cache/kfold-hs.
+    Everything in it is addressed by its content and can be deleted at any time.
+    """
+    if folder := os.environ.get("KFOLD_HS_CACHE"):
+        return Path(folder)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "kfold-hs"
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it to `target` on success.
+
+    Raises
+    ------
+    StorageError
+        When there is no room or no permission; the temporary file is removed.
+    """
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_folder(target: Path) -> Iterator[Path]:
+    """As `writing`, for a whole folder. A folder that another process put there first stays."""
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def storage_error(error: OSError, target: Path) -> StorageError:
+    """The error of the disk in words that say what to do."""
+    if error.errno in _NO_ROOM:
+        return StorageError(
+            f"no room to write {target}: {error.strerror}. Nothing half-written was left; "
+            "free some space (or run from a folder on another disk) and repeat the same "
+            "command, which goes on where it stopped."
+        )
+    return StorageError(f"cannot write {target}: {error.strerror or error}.")
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write `content` to `target`, whole or not at all."""
+    with writing(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 `text` to `target`, whole or not at all."""
+    write_bytes(target, text.encode())
+
+
+def write_json(target: Path, value: Any, default: Callable[[Any], Any] | None = None) -> None:
+    """Write `value` as indented JSON; NaN is refused, since JSON has none."""
+    write_text(target, json.dumps(value, indent=1, allow_nan=False, default=default) + "\n")
