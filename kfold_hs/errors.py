@@ -1,13 +1,13 @@
 """What can go wrong, as exceptions whose text is meant to be read by the user.
 
-    KfoldHsError                 exit 1: the message names the value, the bound, the way out
-    |-- ConfigError              exit 2: a key, type or value of the configuration
-    |-- CohortError              recordings or labels on disk are not usable
-    |-- SplitError               persons cannot be split as asked, or a split does not fit
-    |-- PredictionsError         a table of predictions breaks one of its laws
-    |-- WeightsError             pretrained weights cannot be had
-    |-- TrainingError            a fold could not be trained
-    `-- StorageError             nothing could be written: disk full, no permission
+KfoldHsError                 exit 1: the message names the value, the bound, the way out
+|-- ConfigError              exit 2: a key, type or value of the configuration
+|-- CohortError              recordings or labels on disk are not usable
+|-- SplitError               persons cannot be split as asked, or a split does not fit
+|-- PredictionsError         a table of predictions breaks one of its laws
+|-- WeightsError             pretrained weights cannot be had
+|-- TrainingError            a fold could not be trained
+`-- StorageError             nothing could be written: disk full, no permission
 """
 
 from __future__ import annotations

@@ -18,10 +18,11 @@ import pandas as pd
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import Config, load_yaml
+from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
-from kfold_hs.paths import RunPaths, write_bytes, write_json, write_text
+from kfold_hs.paths import RunPaths, check_name, write_bytes, write_json, write_text
 from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
 from kfold_hs.splits import Split, balance, stratify
 
 
@@ -37,11 +38,14 @@ class Listener(Protocol):
     def training(self, n_folds: int, n_epochs: int) -> None:
         """Training begins."""
 
-    def fold(self, place: Any, state: str) -> None:
+    def fold(self, place: Any, state: str, note: str = "") -> None:
         """A fold was "found" done, or is at "start", "done" or "failed"."""
 
     def epoch(self, place: Any, row: Mapping[str, float]) -> None:
         """An epoch of a fold ended; `row` is its row of history.csv."""
+
+    def note(self, text: str) -> None:
+        """Something about the data that the user should know."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def run(
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import pick_device
 
+    if name is not None:
+        check_name(name)
     where = pick_device(device)
     cohort = load_cohort(config, listener)
     check(config, cohort)
@@ -114,7 +120,7 @@ def run(
             listener.fold, listener.epoch,
         )  # fmt: skip
         listener.stage("report")
-        _collect(plan, cohort, paths)
+        _collect(plan, cohort, paths, digests)
         provenance = _provenance(paths.name, command, digests, str(where), started)
         return Run(paths, _judge(paths, config, cohort, split, provenance))
 
@@ -144,7 +150,10 @@ def report(folder: Path) -> Run:
 def load_cohort(config: Config, listener: Listener) -> Cohort:
     """Read the recordings and labels that the configuration names."""
     listener.stage("recordings")
-    return cohorts.load(config.data, listener.step)
+    cohort = cohorts.load(config.data, listener.step)
+    for note in cohort.notes:
+        listener.note(f"{note.count} {note.name}: {note.text}.")
+    return cohort
 
 
 def make_split(config: Config, cohort: Cohort) -> Split:
@@ -225,7 +234,7 @@ def _differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "
     return found
 
 
-def _collect(plan: Any, cohort: Cohort, paths: RunPaths) -> None:
+def _collect(plan: Any, cohort: Cohort, paths: RunPaths, digests: Mapping[str, str]) -> None:
     """Put the folds together: predictions, histories, and the best fold's model."""
     predictions, histories = [], []
     for place in plan:
@@ -235,7 +244,7 @@ def _collect(plan: Any, cohort: Cohort, paths: RunPaths) -> None:
         for column in ("fold", "seed", "repeat"):
             history.insert(0, column, getattr(place, column))
         histories.append(history)
-    Predictions.concat(predictions).write(paths.predictions)
+    Predictions.concat(predictions).write(paths.predictions, digests)
     table = pd.concat(histories, ignore_index=True)
     write_text(paths.history, table.to_csv(index=False))
     best = table[table["best"]].copy()
@@ -254,10 +263,8 @@ def _judge(
 
     predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
     kept = history[history["kept"]]
-    epochs = {
-        (int(row.repeat), int(row.seed), int(row.fold)): int(row.epoch)
-        for row in kept.itertuples()
-    }
+    keys = kept[["repeat", "seed", "fold", "epoch"]].to_numpy(dtype=int).tolist()
+    epochs = {(repeat, seed, fold): epoch for repeat, seed, fold, epoch in keys}
     predictions.at(epochs).check_partition(cohort.patients["patient_id"])
     described = split.to_dict()
     described.pop("folds")

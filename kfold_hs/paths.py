@@ -16,6 +16,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfold_hs.errors import StorageError
+from kfold_hs.errors import ConfigError, StorageError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -121,6 +122,22 @@ class RunPaths:
 def fold_name(repeat: int, seed: int, fold: int) -> str:
     """Folder name of one fold, e.g. ``r0-s0-f3``; all three count from 0."""
     return f"r{repeat}-s{seed}-f{fold}"
+
+
+def check_name(name: str) -> str:
+    """A run's name becomes a folder: letters, digits, dot, dash and underscore.
+
+    Raises
+    ------
+    ConfigError
+        For any other name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ConfigError(
+            f"--name {name!r} cannot name a folder: use up to 100 letters, digits, '.', '_' "
+            "and '-', beginning with a letter or digit."
+        )
+    return name
 
 
 def cache_folder() -> Path:

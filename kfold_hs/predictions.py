@@ -124,9 +124,10 @@ class Predictions:
                     f"{len(expected)} patients; each must be predicted exactly once."
                 )
 
-    def write(self, path: Path) -> None:
-        """Write as Parquet, whole or not at all."""
+    def write(self, path: Path, digests: Mapping[str, str] | None = None) -> None:
+        """Write as Parquet, whole or not at all, stamped with what it stands on."""
         metadata = {f"classes.{task}": "\n".join(names) for task, names in self.classes.items()}
+        metadata |= {f"digest.{name}": digest for name, digest in (digests or {}).items()}
         table = pa.Table.from_pandas(self.table, preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
         with writing(path) as temporary:
@@ -147,6 +148,20 @@ class Predictions:
             if key.startswith(prefix)
         }
         return cls(table.to_pandas(), classes)
+
+    @staticmethod
+    def digests(path: Path) -> dict[str, str]:
+        """The digests that a file of predictions was stamped with."""
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except (OSError, pa.ArrowInvalid) as error:
+            raise PredictionsError(f"cannot read the predictions {path}: {error}") from error
+        prefix = b"digest."
+        return {
+            key.removeprefix(prefix).decode(): value.decode()
+            for key, value in metadata.items()
+            if key.startswith(prefix)
+        }
 
     @classmethod
     def concat(cls, parts: Iterable[Predictions]) -> Predictions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note, Task
-from kfold_hs.config import Cinc2016Data, CircorData, DataConfig, SyntheticData, TableData
+from kfold_hs.settings import Cinc2016Data, CircorData, DataConfig, SyntheticData, TableData
 
 __all__ = ["Cohort", "Note", "Task", "load"]
 

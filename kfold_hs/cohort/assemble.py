@@ -10,8 +10,8 @@ import pandas as pd
 
 from kfold_hs.cohort.audio import CLIPPED_SHARE, Progress, inspect_all
 from kfold_hs.cohort.cohort import Cohort, Note, Task
-from kfold_hs.config import TaskConfig
 from kfold_hs.errors import CohortError
+from kfold_hs.settings import TaskConfig
 
 
 def tasks_of(configs: Mapping[str, TaskConfig]) -> tuple[Task, ...]:
@@ -58,7 +58,14 @@ def assemble(
         raise CohortError(f"the cohort {name} has no recordings.")
     facts = inspect_all([Path(row["path"]) for row in recordings], channel, on_progress)
     table = pd.DataFrame(list(recordings))
-    for field in ("sample_rate_hz", "n_samples", "duration_s", "sha256", "clipped_share", "is_flat"):
+    for field in (
+        "sample_rate_hz",
+        "n_samples",
+        "duration_s",
+        "sha256",
+        "clipped_share",
+        "is_flat",
+    ):
         table[field] = [getattr(fact, field) for fact in facts]
     if announced:
         _compare_with_headers(table, announced)
@@ -78,7 +85,7 @@ def assemble(
 def _compare_with_headers(table: pd.DataFrame, announced: Mapping[str, tuple[int, int]]) -> None:
     faults = []
     for row in table.itertuples():
-        rate, n_samples = announced[row.recording_id]
+        rate, n_samples = announced[str(row.recording_id)]
         if row.sample_rate_hz != rate:
             faults.append(f"{row.path} is at {row.sample_rate_hz} Hz, its header says {rate} Hz")
         elif row.n_samples != n_samples:

@@ -75,7 +75,7 @@ def inspect(path: Path, channel: int | None = None) -> AudioFacts:
     return AudioFacts(
         sample_rate_hz=rate,
         n_samples=len(samples),
-        sha256=hashlib.sha256(np.ascontiguousarray(little_endian)).hexdigest(),
+        sha256=hashlib.sha256(little_endian.tobytes()).hexdigest(),
         clipped_share=float(clipped),
         is_flat=high - low < FLAT_RANGE,
     )

@@ -15,8 +15,8 @@ from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.circor import _audio_path, _read_hea
 from kfold_hs.cohort.cohort import Cohort, Note
-from kfold_hs.config import Cinc2016Data
 from kfold_hs.errors import CohortError
+from kfold_hs.settings import Cinc2016Data
 
 _LABELS = {"1": "Abnormal", "-1": "Normal"}
 

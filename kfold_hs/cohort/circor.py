@@ -24,8 +24,8 @@ from scipy.cluster.hierarchy import DisjointSet
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note
-from kfold_hs.config import CircorData
 from kfold_hs.errors import CohortError, listing
+from kfold_hs.settings import CircorData
 
 _MISSING = "nan"
 _LOCATIONS = "Recording locations:"

@@ -301,7 +301,7 @@ def _thud(main_hz: float, decay_s: float, rng: np.random.Generator) -> Floats:
     for ratio, share in ((0.7, 0.6), (1.0, 1.0), (1.5, 0.5), (2.1, 0.25)):
         hz = min(main_hz * ratio * rng.uniform(0.9, 1.1), 150.0)
         angle = rng.uniform(0, 2 * np.pi)
-        wave += share * np.sin(2 * np.pi * hz * t + angle) * np.exp(-t / decay_s / ratio**-0.5)
+        wave += share * np.sin(2 * np.pi * hz * t + angle) * np.exp(-t * ratio**0.5 / decay_s)
     wave *= 1 - np.exp(-t / 0.006)
     return np.asarray(wave / np.abs(wave).max())
 

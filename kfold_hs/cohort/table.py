@@ -14,8 +14,8 @@ import pandas as pd
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort
-from kfold_hs.config import TableData
 from kfold_hs.errors import CohortError, listing, nearest
+from kfold_hs.settings import TableData
 
 
 def load_table(
@@ -31,7 +31,7 @@ def load_table(
     """
     table = _read(config)
     label_columns = {task: spec.column or task for task, spec in config.tasks.items()}
-    owned = {column: config.patient_column for column in label_columns.values()}
+    owned = dict.fromkeys(label_columns.values(), config.patient_column)
     if config.person_column:
         owned[config.person_column] = config.patient_column
     _check_agreement(config, table, list(owned))
@@ -41,7 +41,7 @@ def load_table(
     used |= {spec.recording_column for spec in config.tasks.values() if spec.recording_column}
     covariates = [
         column
-        for column in table
+        for column in table.columns.astype(str)
         if column not in used
         and (table.groupby(config.patient_column)[column].nunique(dropna=False) == 1).all()
     ]
@@ -99,7 +99,7 @@ def _read(config: TableData) -> pd.DataFrame:
     faults = []
     for key, column in wanted.items():
         if column is not None and column not in table:
-            guess = nearest(column, list(table))
+            guess = nearest(column, table.columns.astype(str))
             hint = f" (did you mean {guess!r}?)" if guess else ""
             faults.append(f"{key}={column!r}{hint}")
     if faults:

@@ -7,21 +7,25 @@ trained does not end the others: what failed is told when all have had their tur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import Config
 from kfold_hs.errors import TrainingError
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.fit import FoldData, fit_fold
+from kfold_hs.learn.checkpoint import check_digests
+from kfold_hs.learn.examples import FoldData
+from kfold_hs.learn.fit import fit_fold
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import TensorBoardTracker
 from kfold_hs.paths import RunPaths
+from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
 from kfold_hs.splits import Split
 
-OnFold = Callable[[Place, str], None]
+OnFold = Callable[[Place, str, str], None]
 OnFoldEpoch = Callable[[Place, Mapping[str, float]], None]
 
 
@@ -42,7 +46,7 @@ def train(
     Parameters
     ----------
     on_fold : callable
-        Called with a place and "found", "start", "done" or "failed".
+        Called with a place, "found", "start", "done" or "failed", and a remark or "".
     on_epoch : callable
         Called with a place and a row of its history.
 
@@ -56,29 +60,34 @@ def train(
     for place in plan:
         files = paths.fold(place.repeat, place.seed, place.fold)
         if files.is_done:
-            on_fold(place, "found")
+            check_digests(files.predictions, Predictions.digests(files.predictions), digests)
+            on_fold(place, "found", "")
             continue
-        on_fold(place, "start")
+        on_fold(place, "start", "")
         patient_folds = split.fold_of_patients(cohort, place.repeat)
-        events = paths.tensorboard(place.repeat, place.seed, place.fold)
         try:
-            fit_fold(
+            since = fit_fold(
                 config=config,
                 cohort=cohort,
                 bank=bank,
                 data=FoldData.of(cohort, patient_folds, place.fold),
                 place=place,
                 paths=files,
-                tracking=lambda start, at=events: TensorBoardTracker(at, config.to_yaml(), start),
+                tracking=partial(
+                    TensorBoardTracker,
+                    paths.tensorboard(place.repeat, place.seed, place.fold),
+                    config.to_yaml(),
+                ),
                 digests=digests,
                 device=device,
-                on_epoch=lambda row, at=place: on_epoch(at, row),
+                on_epoch=partial(on_epoch, place),
             )
         except TrainingError as error:
-            on_fold(place, "failed")
+            on_fold(place, "failed", str(error))
             faults.append(str(error))
         else:
-            on_fold(place, "done")
+            remark = "" if since is None else f"over-fitting from epoch {since + 1} on"
+            on_fold(place, "done", remark)
     if faults:
         raise TrainingError(
             f"{len(faults)} of {len(plan)} folds could not be trained; the others are kept. "

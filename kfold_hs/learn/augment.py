@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from kfold_hs.config import AugmentConfig
+from kfold_hs.settings import AugmentConfig
 
 
 def mask(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:

@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config import FeatureConfig
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.learn.features import LogMel
 from kfold_hs.paths import cache_folder, writing_folder
+from kfold_hs.settings import FeatureConfig
 
 VERSION = 1
 """Raised when the same configuration gives other features than before."""
@@ -117,11 +118,12 @@ def build(
 
 def _compute(
     folder: Path,
-    recordings,  # noqa: ANN001
+    recordings: pd.DataFrame,
     transform: LogMel,
     channel: int | None,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
+    paths = recordings["path"].tolist()
     rates = recordings["sample_rate_hz"].tolist()
     counts = [
         transform.n_frames(n_samples, rate)
@@ -136,14 +138,12 @@ def _compute(
         samples, rate = read_samples(Path(paths[row]), channel)
         frames[index[row] : index[row + 1]] = transform(samples, rate)
 
-    paths = recordings["path"].tolist()
     # soundfile and torch let go of the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         for done, _ in enumerate(pool.map(one, range(len(paths))), start=1):
             if on_progress:
                 on_progress(done, len(paths))
     frames.flush()
-    del frames
     np.save(folder / "index.npy", index)
 
 

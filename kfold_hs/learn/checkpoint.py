@@ -9,6 +9,7 @@ resume.pt holds what the training loop needs to go on after its epoch.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,19 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TrainingError(f"{path} is not a checkpoint of kfold-hs.")
     return content
+
+
+def check_digests(path: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Refuse a file that stands on another configuration, cohort, split or features.
+
+    Raises
+    ------
+    TrainingError
+        With both digests.
+    """
+    for name, digest in wanted.items():
+        if found.get(name) != digest:
+            raise TrainingError(
+                f"{path} belongs to the {name} {found.get(name, 'none')[:16]}, and this run has "
+                f"{digest[:16]}. Remove {path.parent}, or give this run another --name."
+            )

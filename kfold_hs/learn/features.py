@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import torchaudio
 
-from kfold_hs.config import FeatureConfig
 from kfold_hs.errors import ConfigError
+from kfold_hs.settings import FeatureConfig
 
 DYNAMIC_RANGE_DB = 80.0
 
@@ -29,14 +29,7 @@ class LogMel:
 
     def __init__(self, config: FeatureConfig) -> None:
         self.config = config
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=config.n_fft // 2 + 1,
-            f_min=config.f_min_hz,
-            f_max=config.f_max_hz,
-            n_mels=config.n_mels,
-            sample_rate=config.sample_rate_hz,
-        ) if _every_band_has_a_bin(config) else None
-        if filters is None:
+        if not _every_band_has_a_bin(config):
             raise ConfigError(
                 f"features.n_mels={config.n_mels} bands from {config.f_min_hz:g} to "
                 f"{config.f_max_hz:g} Hz are too narrow for the bins of "
@@ -44,13 +37,19 @@ class LogMel:
                 f"{config.n_fft} gives: some band would always be empty. Raise n_fft (a power "
                 "of two is fastest) or lower n_mels."
             )
+        self._filters = torchaudio.functional.melscale_fbanks(
+            n_freqs=config.n_fft // 2 + 1,
+            f_min=config.f_min_hz,
+            f_max=config.f_max_hz,
+            n_mels=config.n_mels,
+            sample_rate=config.sample_rate_hz,
+        )
         self._spectrum = torchaudio.transforms.Spectrogram(
             n_fft=config.n_fft,
             win_length=config.window_samples,
             hop_length=config.hop_samples,
             power=2.0,
         )
-        self._filters = filters
         self._decibel = torchaudio.transforms.AmplitudeToDB("power", top_db=DYNAMIC_RANGE_DB)
 
     def n_frames(self, n_samples: int, sample_rate_hz: int) -> int:
@@ -81,7 +80,8 @@ class LogMel:
         if self.config.normalise == "recording":
             # A silent recording has no spread; it becomes all zeros, not all NaN.
             level = (level - level.mean()) / level.std(correction=0).clamp_min(1e-3)
-        return level.numpy()
+        features: np.ndarray = level.numpy()
+        return features
 
 
 def _every_band_has_a_bin(config: FeatureConfig) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import Config
-from kfold_hs.errors import ConfigError, TrainingError, unknown_name
+from kfold_hs.errors import TrainingError
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.augment import mask, mixup
 from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet, check_backbone, make_model
 from kfold_hs.learn.outcome import EpochProbs, fold_predictions, overfitting_since
@@ -36,38 +35,11 @@ from kfold_hs.learn.schedules import schedule
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import TensorBoardTracker
 from kfold_hs.paths import FoldPaths, write_text
+from kfold_hs.settings import Config
 
 # What an epoch reports: a row of history.csv.
 History = list[dict[str, float]]
 OnEpoch = Callable[[Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """Who is trained on and who is held out: rows of the cohort's tables.
-
-    Parameters
-    ----------
-    train, held_out : ndarray of int64
-        Rows of `cohort.recordings`.
-    patients : ndarray of int64
-        Rows of `cohort.patients` that are held out, ascending.
-    """
-
-    train: np.ndarray
-    held_out: np.ndarray
-    patients: np.ndarray
-
-    @classmethod
-    def of(cls, cohort: Cohort, patient_folds: np.ndarray, fold: int) -> FoldData:
-        """From the fold of every patient (`Split.fold_of_patients`)."""
-        held_out_ids = set(cohort.patients["patient_id"][patient_folds == fold])
-        out = cohort.recordings["patient_id"].isin(held_out_ids).to_numpy()
-        return cls(
-            train=np.flatnonzero(~out),
-            held_out=np.flatnonzero(out),
-            patients=np.flatnonzero(patient_folds == fold),
-        )
 
 
 def fit_fold(
@@ -81,10 +53,15 @@ def fit_fold(
     digests: Mapping[str, str],
     device: torch.device,
     on_epoch: OnEpoch,
-) -> None:
+) -> int | None:
     """Train one fold and leave its files; predictions are written last.
 
     Goes on after the last whole epoch when an interrupted training left `resume.pt`.
+
+    Returns
+    -------
+    int or None
+        The epoch (from 0) from which the fold over-fits, if it does.
 
     Raises
     ------
@@ -94,7 +71,9 @@ def fit_fold(
         As the parts say.
     """
     targets = make_targets(cohort, config.train.site_labels, device)
-    train_targets = {name: q[torch.from_numpy(data.train).to(device)] for name, q in targets.items()}
+    train_targets = {
+        name: q[torch.from_numpy(data.train).to(device)] for name, q in targets.items()
+    }
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
     weights = sampling_weights(config.train.sampling, cohort, data.train)
@@ -110,6 +89,7 @@ def fit_fold(
     kept: list[EpochProbs] = []
     if paths.resume.exists():
         state = checkpoint.load(paths.resume, device)
+        checkpoint.check_digests(paths.resume, state["digests"], digests)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if averaged is not None:
@@ -152,7 +132,9 @@ def fit_fold(
                 content = _content(config, cohort, place, digests, scored, optimizer, row)
                 checkpoint.save(paths.best_model, content)
             kept[-1].forget_recordings(unless=epoch in {best, config.train.epochs - 1})
-            checkpoint.save(paths.resume, _resume(model, averaged, optimizer, history, kept))
+            checkpoint.save(
+                paths.resume, _resume(model, averaged, optimizer, history, kept, digests)
+            )
             tracker.epoch(row)
             on_epoch(row)
         scored = averaged.module if averaged is not None else model
@@ -162,11 +144,12 @@ def fit_fold(
         tracker.close()
 
     keep = best if config.select == "best" else config.train.epochs - 1
-    _write_history(paths, history, keep, best)
+    since = _write_history(paths, history, keep, best)
     fold_predictions(cohort, data.held_out, data.patients, place, kept, keep).write(
-        paths.predictions
+        paths.predictions, digests
     )
     paths.resume.unlink(missing_ok=True)
+    return since
 
 
 def check(config: Config, cohort: Cohort) -> None:
@@ -179,48 +162,6 @@ def check(config: Config, cohort: Cohort) -> None:
     """
     check_backbone(config.model)
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
-
-
-def make_targets(
-    cohort: Cohort, site_labels: bool, device: torch.device
-) -> dict[str, torch.Tensor]:
-    """One-hot targets of every recording, (n_recordings, C) a task.
-
-    A recording's own label stands before the patient's when `site_labels` is set: at a
-    site where the murmur is not heard, there is nothing to learn from its patient's label.
-    """
-    patients = cohort.patients.set_index("patient_id")
-    targets = {}
-    for task in cohort.tasks:
-        labels = cohort.recordings["patient_id"].map(patients[task.name])
-        if site_labels and task.name in cohort.recordings:
-            own = cohort.recordings[task.name]
-            labels = own.where(own.notna(), labels)
-        classes = torch.from_numpy(task.encode(labels)).to(device)
-        targets[task.name] = nn.functional.one_hot(classes, task.n_classes).float()
-    return targets
-
-
-def sampling_weights(sampling: str, cohort: Cohort, train: np.ndarray) -> np.ndarray | None:
-    """Probability of drawing each training recording, or None for a plain shuffle.
-
-    By a task, or by the joint class of all tasks: every class is drawn equally often.
-
-    Raises
-    ------
-    ConfigError
-        `sampling` is neither shuffle, joint nor the name of a task.
-    """
-    names = [task.name for task in cohort.tasks]
-    if sampling == "shuffle":
-        return None
-    if sampling not in {"joint", *names}:
-        raise ConfigError(unknown_name("train.sampling", sampling, ["shuffle", "joint", *names]))
-    columns = names if sampling == "joint" else [sampling]
-    joint = cohort.patients.set_index("patient_id")[columns].agg("/".join, axis=1)
-    classes = cohort.recordings["patient_id"].iloc[train].map(joint)
-    inverse = 1 / classes.map(classes.value_counts()).to_numpy(dtype=np.float64)
-    return inverse / inverse.sum()
 
 
 def _train_epoch(
@@ -269,7 +210,7 @@ def _train_epoch(
             logits = model(x.contiguous(memory_format=torch.channels_last))
         loss = losses(logits, q)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if config.train.grad_clip:
             nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
         optimizer.step()
@@ -277,38 +218,6 @@ def _train_epoch(
             averaged.update_parameters(model)
         total += loss.detach()
     return float(total) / n_batches
-
-
-def _optimizer(model: nn.Module, config: Config, device: torch.device) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices and filters, not on norms and biases."""
-    flat = [p for p in model.parameters() if p.ndim <= 1]
-    rest = [p for p in model.parameters() if p.ndim > 1]
-    groups = [
-        {"params": rest, "weight_decay": config.optim.weight_decay},
-        {"params": flat, "weight_decay": 0.0},
-    ]
-    betas = (config.optim.beta1, config.optim.beta2)
-    return torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, fused=True)
-
-
-def _averaged(model: nn.Module, decay: float) -> AveragedModel | None:
-    """Exponential moving average of the weights (Polyak & Juditsky 1992), or None."""
-    if not decay:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-
-
-def _best_epoch(history: History, cohort: Cohort) -> int:
-    """Highest mean accuracy; ties by the lower validation loss, then by the earlier epoch."""
-
-    def rank(row: Mapping[str, float]) -> tuple[float, float, float]:
-        return (-_mean_accuracy(row, cohort), row["val_loss"], row["epoch"])
-
-    return int(min(history, key=rank)["epoch"])
-
-
-def _mean_accuracy(row: Mapping[str, float], cohort: Cohort) -> float:
-    return float(np.mean([row[f"acc.{task.name}"] for task in cohort.tasks]))
 
 
 def _content(
@@ -333,12 +242,46 @@ def _content(
     }
 
 
+def _optimizer(model: nn.Module, config: Config, device: torch.device) -> torch.optim.AdamW:
+    """AdamW; weight decay on matrices and filters, not on norms and biases."""
+    flat = [p for p in model.parameters() if p.ndim <= 1]
+    rest = [p for p in model.parameters() if p.ndim > 1]
+    groups = [
+        {"params": rest, "weight_decay": config.optim.weight_decay},
+        {"params": flat, "weight_decay": 0.0},
+    ]
+    betas = (config.optim.beta1, config.optim.beta2)
+    return torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, fused=True)
+
+
+def _averaged(model: nn.Module, decay: float) -> AveragedModel | None:
+    """Exponential moving average of the weights (Polyak & Juditsky 1992), or None."""
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+
+
+def _best_epoch(history: History, cohort: Cohort) -> int:
+    """Highest mean accuracy; ties by the lower validation loss, then by the earlier epoch."""
+
+    def rank(row: Mapping[str, float]) -> tuple[float, float, float]:
+        return (-_mean_accuracy(row, cohort), row["val_loss"], row["epoch"])
+
+    return int(min(history, key=rank)["epoch"])
+
+
+def _mean_accuracy(row: Mapping[str, float], cohort: Cohort) -> float:
+    return float(np.mean([row[f"acc.{task.name}"] for task in cohort.tasks]))
+
+
 def _resume(
     model: nn.Module,
     averaged: AveragedModel | None,
     optimizer: torch.optim.Optimizer,
     history: History,
     kept: list[EpochProbs],
+    digests: Mapping[str, str],
 ) -> dict[str, Any]:
     """All there is to go on from: random streams start anew in every epoch."""
     return {
@@ -347,13 +290,15 @@ def _resume(
         "optimizer": optimizer.state_dict(),
         "history": history,
         "kept": [each.to_state() for each in kept],
+        "digests": dict(digests),
     }
 
 
-def _write_history(paths: FoldPaths, history: History, keep: int, best: int) -> None:
+def _write_history(paths: FoldPaths, history: History, keep: int, best: int) -> int | None:
     table = pd.DataFrame(history)
     since = overfitting_since(table["train_loss"].tolist(), table["val_loss"].tolist())
     table["kept"] = table["epoch"] == keep
     table["best"] = table["epoch"] == best
     table["overfitting"] = False if since is None else table["epoch"] >= since
     write_text(paths.history, table.to_csv(index=False))
+    return since

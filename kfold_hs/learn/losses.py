@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 
 from kfold_hs.cohort import Task
-from kfold_hs.config import CrossEntropyConfig, FocalConfig
+from kfold_hs.settings import CrossEntropyConfig, FocalConfig
 
 
 def soft_loss(

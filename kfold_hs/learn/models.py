@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from kfold_hs.cohort import Task
-from kfold_hs.config import ModelConfig
-from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.errors import ConfigError, nearest
 from kfold_hs.learn.weights import load_pretrained
+from kfold_hs.settings import ModelConfig
 
 
 class HeartSoundNet(nn.Module):
@@ -21,7 +21,7 @@ class HeartSoundNet(nn.Module):
 
     def __init__(self, backbone: nn.Module, config: ModelConfig, tasks: tuple[Task, ...]) -> None:
         super().__init__()
-        size = int(backbone.num_features)  # type: ignore[arg-type]
+        size = _n_features(backbone)
         self.backbone = backbone
         neck: list[nn.Module] = [nn.Dropout(config.dropout)]
         if config.hidden:
@@ -33,6 +33,13 @@ class HeartSoundNet(nn.Module):
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         hidden = self.neck(self.backbone(x))
         return {name: head(hidden) for name, head in self.heads.items()}
+
+
+def _n_features(backbone: nn.Module) -> int:
+    """Width of what a backbone gives; for some of timm's it is not its `num_features`."""
+    size = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    assert isinstance(size, int)
+    return size
 
 
 def make_model(config: ModelConfig, tasks: tuple[Task, ...], seed: int) -> HeartSoundNet:
@@ -69,11 +76,9 @@ def make_model(config: ModelConfig, tasks: tuple[Task, ...], seed: int) -> Heart
 def check_backbone(config: ModelConfig) -> None:
     """Refuse a backbone that timm does not have, with the nearest name."""
     if not timm.is_model(config.backbone):
-        raise ConfigError(_few(unknown_name("model.backbone", config.backbone, timm.list_models())))
-
-
-def _few(sentence: str) -> str:
-    """timm has over a thousand models: keep the guess, drop the list."""
-    head, _, tail = sentence.partition("; there is ")
-    guess = tail[tail.index(" Did you mean") :] if " Did you mean" in tail else ""
-    return f"{head}; timm has over a thousand (python -c 'import timm; print(timm.list_models())').{guess}"
+        guess = nearest(config.backbone, timm.list_models())
+        raise ConfigError(
+            f"timm has no model.backbone {config.backbone!r}; "
+            "`python -c 'import timm; print(*timm.list_models())'` lists them."
+            + (f" Did you mean {guess!r}?" if guess else "")
+        )

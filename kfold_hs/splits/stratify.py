@@ -37,7 +37,7 @@ def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Spl
         from a fold.
     """
     labels = person_labels(cohort)
-    for column in labels:
+    for column in labels.columns.astype(str):
         n_persons = int(labels[column].sum())
         if " + " not in column and n_persons < n_folds:
             raise SplitError(
@@ -101,7 +101,8 @@ def balance(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, obj
     person_fold = np.array([folds[repeat] for folds in split.folds.values()])
 
     def counts(folds: np.ndarray) -> list[int]:
-        return np.bincount(folds.astype(np.int64), minlength=split.n_folds).tolist()
+        found = np.bincount(folds.astype(np.int64), minlength=split.n_folds)
+        return [int(count) for count in found]
 
     rows: list[dict[str, object]] = [
         {"task": "size", "class": "persons", "counts": counts(person_fold)},

@@ -1,0 +1,179 @@
+"""The door: parses a command line, calls one story of `kfold_hs.experiment`, prints.
+
+Nothing heavy is imported before it is needed, so that --help answers at once.
+Exit status: 0 done, 1 an error of ours, 2 wrong usage, 130 interrupted and resumable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kfold_hs import __version__
+
+if TYPE_CHECKING:
+    from kfold_hs.settings import Config
+
+_OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+_FOLDS = click.option("--folds", type=int, metavar="N", help="Folds; short for split.n_folds=N.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kfold-hs")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """K-fold cross-validation of heart-sound classifiers that can be trusted.
+
+    Settings are given as KEY=VALUE or GROUP=NAME, e.g. data=circor data.root=DIR
+    recipe=lite optim.lr=1e-4; `kfold-hs config` prints them all.
+    """
+
+
+@cli.command()
+@_OVERRIDES
+@_FOLDS
+@click.option("--name", metavar="NAME", help="Name of the run's folders. [default: made up]")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder for reports/ and checkpoints/. [default: here]",
+)
+@click.option(
+    "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json on standard output.")
+@_QUIET
+def run(
+    overrides: tuple[str, ...],
+    folds: int | None,
+    name: str | None,
+    root: Path,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Cross-validate: train a model per fold and report on people it never heard.
+
+    Repeating a command goes on with what an interrupted one left; a finished fold is
+    never trained again.
+    """
+    from kfold_hs import experiment
+    from kfold_hs.terminal import Terminal, show_run
+
+    command = _command()
+    with Terminal(quiet=quiet) as terminal:
+        config = _config(overrides, folds)
+        try:
+            result = experiment.run(
+                config, terminal, name=name, root=root, device=device, command=command
+            )
+        except KeyboardInterrupt:
+            terminal.close()
+            click.echo(
+                f"\nInterrupted. Finished folds and epochs are kept; to go on, repeat\n  {command}",
+                err=True,
+            )
+            raise SystemExit(130) from None
+    if as_json:
+        click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
+    else:
+        show_run(result.summary, result.paths.report)
+
+
+@cli.command()
+@_OVERRIDES
+@_FOLDS
+def config(overrides: tuple[str, ...], folds: int | None) -> None:
+    """Print the composed configuration as YAML; one document a variant of a sweep."""
+    from kfold_hs.config import compose, expand
+
+    documents = [compose(variant).to_yaml() for variant in expand(_with_folds(overrides, folds))]
+    click.echo("---\n".join(documents), nl=False)
+
+
+@cli.command()
+@_OVERRIDES
+@_FOLDS
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the split here; use it with split.file=FILE.",
+)
+@_QUIET
+def split(overrides: tuple[str, ...], folds: int | None, output: Path | None, quiet: bool) -> None:
+    """Draw the split of a cohort and show how well it is balanced."""
+    from kfold_hs import experiment
+    from kfold_hs.splits import balance
+    from kfold_hs.terminal import Terminal, show_split
+
+    with Terminal(quiet=quiet) as terminal:
+        settings = _config(overrides, folds)
+        cohort = experiment.load_cohort(settings, terminal)
+        drawn = experiment.make_split(settings, cohort)
+    show_split(drawn.to_dict(), balance(cohort, drawn))
+    if output is not None:
+        drawn.write(output)
+        click.echo(f"Written to {output}.")
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
+def report(folder: Path) -> None:
+    """Draw report.html again from a run's folder under reports/; trains nothing."""
+    from kfold_hs import experiment
+    from kfold_hs.terminal import show_run
+
+    result = experiment.report(folder)
+    show_run(result.summary, result.paths.report)
+
+
+def _with_folds(overrides: tuple[str, ...], folds: int | None) -> list[str]:
+    return [*overrides, *([] if folds is None else [f"split.n_folds={folds}"])]
+
+
+def _config(overrides: tuple[str, ...], folds: int | None) -> Config:
+    from kfold_hs.config import compose
+
+    return compose(_with_folds(overrides, folds))
+
+
+def _command() -> str:
+    """What the user typed, so that it can be repeated."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error of ours ends in one paragraph, not a traceback."""
+    from kfold_hs.errors import KfoldHsError
+
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        result: Any = cli.main(args=words, prog_name="kfold-hs", standalone_mode=False)
+    except KfoldHsError as error:
+        if "--debug" in words:
+            raise
+        click.echo(f"kfold-hs: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    raise SystemExit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

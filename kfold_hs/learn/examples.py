@@ -1,0 +1,83 @@
+"""What a fold trains on: who, with which targets, drawn how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.errors import ConfigError, unknown_name
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Who is trained on and who is held out: rows of the cohort's tables.
+
+    Parameters
+    ----------
+    train, held_out : ndarray of int64
+        Rows of `cohort.recordings`.
+    patients : ndarray of int64
+        Rows of `cohort.patients` that are held out, ascending.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
+    patients: np.ndarray
+
+    @classmethod
+    def of(cls, cohort: Cohort, patient_folds: np.ndarray, fold: int) -> FoldData:
+        """From the fold of every patient (`Split.fold_of_patients`)."""
+        held_out_ids = set(cohort.patients["patient_id"][patient_folds == fold])
+        out = cohort.recordings["patient_id"].isin(held_out_ids).to_numpy()
+        return cls(
+            train=np.flatnonzero(~out),
+            held_out=np.flatnonzero(out),
+            patients=np.flatnonzero(patient_folds == fold),
+        )
+
+
+def make_targets(
+    cohort: Cohort, site_labels: bool, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """One-hot targets of every recording, (n_recordings, C) a task.
+
+    A recording's own label stands before the patient's when `site_labels` is set: at a
+    site where the murmur is not heard, there is nothing to learn from its patient's label.
+    """
+    patients = cohort.patients.set_index("patient_id")
+    targets = {}
+    for task in cohort.tasks:
+        labels = cohort.recordings["patient_id"].map(patients[task.name])
+        if site_labels and task.name in cohort.recordings:
+            own = cohort.recordings[task.name]
+            labels = own.where(own.notna(), labels)
+        classes = torch.from_numpy(task.encode(labels)).to(device)
+        targets[task.name] = nn.functional.one_hot(classes, task.n_classes).float()
+    return targets
+
+
+def sampling_weights(sampling: str, cohort: Cohort, train: np.ndarray) -> np.ndarray | None:
+    """Probability of drawing each training recording, or None for a plain shuffle.
+
+    By a task, or by the joint class of all tasks: every class is drawn equally often.
+
+    Raises
+    ------
+    ConfigError
+        `sampling` is neither shuffle, joint nor the name of a task.
+    """
+    names = [task.name for task in cohort.tasks]
+    if sampling == "shuffle":
+        return None
+    if sampling not in {"joint", *names}:
+        raise ConfigError(unknown_name("train.sampling", sampling, ["shuffle", "joint", *names]))
+    columns = names if sampling == "joint" else [sampling]
+    joint = cohort.patients.set_index("patient_id")[columns].agg("/".join, axis=1)
+    classes = cohort.recordings["patient_id"].iloc[train].map(joint)
+    inverse = 1 / classes.map(classes.value_counts()).to_numpy(dtype=np.float64)
+    weights: np.ndarray = inverse / inverse.sum()
+    return weights
