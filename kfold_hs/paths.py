@@ -214,7 +214,7 @@ def storage_error(error: OSError, target: Path) -> StorageError:
     return StorageError(f"cannot write {target}: {error.strerror or error}.")
 
 
-def write_bytes(target: Path, content: bytes) -> None:
+def write_bytes(target: Path, content: bytes | memoryview) -> None:
     """Write `content` to `target`, whole or not at all."""
     with writing(target) as temporary:
         temporary.write_bytes(content)

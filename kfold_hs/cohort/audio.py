@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from kfold_hs.errors import CohortError
+from kfold_hs.errors import CohortError, listing
 
 Progress = Callable[[int, int], None]
 
@@ -93,7 +93,7 @@ def inspect_all(
     """
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise CohortError(_several("is missing", missing, len(missing)))
+        raise _missing(missing)
 
     def attempt(path: Path) -> AudioFacts | CohortError:
         try:
@@ -117,15 +117,14 @@ def inspect_all(
     return found
 
 
-def _several(what: str, paths: Sequence[Path], count: int) -> str:
-    shown = ", ".join(str(path) for path in paths[:5])
-    more = f" and {count - 5} more" if count > 5 else ""
-    return f"{count} recording{'s'[: count > 1]} {what}: {shown}{more}."
+def _missing(paths: Sequence[Path]) -> CohortError:
+    number = "1 recording is" if len(paths) == 1 else f"{len(paths)} recordings are"
+    return CohortError(f"{number} missing: {listing(paths)}.")
 
 
 def _read(path: Path, channel: int | None) -> tuple[np.ndarray, int, str]:
     if not path.is_file():
-        raise CohortError(_several("is missing", [path], 1))
+        raise _missing([path])
     try:
         with soundfile.SoundFile(path) as file:
             rate, n_channels, n_frames = file.samplerate, file.channels, file.frames

@@ -254,8 +254,10 @@ def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) ->
         wrong &= labels.notna()  # no label of its own: the patient's stands
     if wrong.any():
         first = table[wrong].iloc[0]
+        value = first[task.name]
+        shown = "missing" if pd.isna(value) else f"{value!r}"
         raise CohortError(
-            f"{task.name} of {kind} {first[id_column]} is {first[task.name]!r}, which is not one "
+            f"{task.name} of {kind} {first[id_column]} is {shown}, which is not one "
             f"of {list(task.classes)} ({int(wrong.sum())} such rows). Correct the label, remove "
             "the row, or name the class in the data configuration."
         )

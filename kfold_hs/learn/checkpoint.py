@@ -8,6 +8,7 @@ resume.pt holds what the training loop needs to go on after its epoch.
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 
 from kfold_hs.errors import TrainingError
-from kfold_hs.paths import storage_error, writing
+from kfold_hs.paths import write_bytes
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -27,14 +28,10 @@ def save(path: Path, content: dict[str, Any]) -> None:
     StorageError
         No room or no permission; a checkpoint that was there before stays.
     """
-    with writing(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # torch's writer reports a full disk in its own words
-            reason = error.__context__
-            if isinstance(reason, OSError):
-                raise storage_error(reason, path) from error
-            raise
+    # By way of memory: torch's own writer hides why the disk refused.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

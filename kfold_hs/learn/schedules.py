@@ -26,7 +26,7 @@ def onecycle(
     top = pct_start * n_steps - 1
     low, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
     if step <= top:
-        return _cosine(low, 1.0, step / top)
+        return _cosine(low, 1.0, step / top if top > 0 else 1.0)
     return _cosine(1.0, end, (step - top) / (n_steps - 1 - top))
 
 

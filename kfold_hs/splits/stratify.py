@@ -16,6 +16,9 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError
 from kfold_hs.splits.split import Split
 
+_MOST_DRAWS = 100
+"""How often a split is drawn anew for a class that a fold lacks before giving up."""
+
 
 def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Split:
     """Draw a split of a cohort's persons; the order of its rows does not matter.
@@ -45,17 +48,12 @@ def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Spl
                 f"folds that all hold it. Use at most --folds {n_persons}, or merge the class "
                 "with another in the data."
             )
-    persons = labels.index.to_numpy()
-    values = labels.to_numpy(dtype=np.int64)
-    folds: dict[str, list[int]] = {person: [] for person in persons}
-    for repeat in range(n_repeats):
-        state = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
-        splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=state)
-        for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(values)), values)):
-            for index in held_out:
-                folds[persons[index]].append(fold)
+    drawn = [_draw(labels, n_folds, seed, repeat) for repeat in range(n_repeats)]
     split = Split(
-        folds={person: tuple(each) for person, each in folds.items()},
+        folds={
+            person: tuple(int(folds[row]) for folds in drawn)
+            for row, person in enumerate(labels.index)
+        },
         n_folds=n_folds,
         n_repeats=n_repeats,
         seed=seed,
@@ -63,6 +61,21 @@ def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Spl
     )
     split.check(cohort)
     return split
+
+
+def _draw(labels: pd.DataFrame, n_folds: int, seed: int, repeat: int) -> np.ndarray:
+    """Fold of every person; drawn again when a rare class misses a fold by bad luck."""
+    values = labels.to_numpy(dtype=np.int64)
+    single = [i for i, column in enumerate(labels.columns.astype(str)) if " + " not in column]
+    folds = np.zeros(len(values), dtype=np.int64)
+    for attempt in range(_MOST_DRAWS):
+        state = int(np.random.SeedSequence([seed, repeat, attempt]).generate_state(1)[0])
+        splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=state)
+        for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(values)), values)):
+            folds[held_out] = fold
+        if all(values[folds == fold][:, single].any(axis=0).all() for fold in range(n_folds)):
+            break
+    return folds
 
 
 def person_labels(cohort: Cohort) -> pd.DataFrame:

@@ -1,0 +1,70 @@
+"""The floors of the house: arrows point down, and judge/ needs no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "kfold_hs"
+
+# A part may import itself, its own floor's lower neighbours as listed, and nothing else.
+GROUND = {"errors", "paths"}
+SETTINGS = GROUND | {"settings", "config"}
+ALLOWED = {
+    "errors": set(),
+    "paths": {"errors"},
+    "settings": {"errors"},
+    "config": {"errors", "settings"},
+    "cohort": SETTINGS,
+    "predictions": GROUND,
+    "splits": SETTINGS | {"cohort"},
+    "learn": SETTINGS | {"cohort", "predictions"},
+    "judge": SETTINGS | {"cohort", "predictions"},
+    "fleet": SETTINGS | {"cohort", "predictions", "splits", "learn"},
+    "experiment": SETTINGS | {"cohort", "predictions", "splits", "learn", "judge", "fleet"},
+    "terminal": set(),
+    "cli": SETTINGS | {"experiment", "terminal", "splits"},
+    "__init__": set(),
+}
+FORBIDDEN = {
+    "judge": {"torch", "timm", "click", "torchaudio", "torchvision"},
+    "cohort": {"torch", "timm", "click"},
+    "splits": {"torch", "timm", "click"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports(path):
+        words = name.split(".")
+        if words[0] == "kfold_hs" and len(words) > 1 and words[1] != "__version__":
+            assert words[1] in ALLOWED[part] | {part}, f"{part} may not import {name}"
+        assert words[0] not in FORBIDDEN.get(part, set()), f"{part} may not import {name}"
+
+
+def test_every_module_is_small_enough_to_read() -> None:
+    long = {str(p): n for p in MODULES if (n := len(p.read_text().splitlines())) > 350}
+    assert not long
+
+
+@pytest.mark.parametrize("module", ["kfold_hs.cli", "kfold_hs.judge.report", "kfold_hs.terminal"])
+def test_importing_loads_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

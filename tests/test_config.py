@@ -1,0 +1,134 @@
+"""Composition, sweeps, and errors that name the key, the value and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from kfold_hs.config import compose, config_folder, expand, groups, load_yaml
+from kfold_hs.errors import ConfigError
+
+
+def test_defaults() -> None:
+    config = compose()
+    assert config.data.kind == "synthetic"
+    assert config.select == "last"
+    assert config.target == 0.95
+    assert config.split.n_folds == 5
+
+
+def test_lite_recipe_is_as_documented() -> None:
+    config = compose(["data=circor", "data.root=x", "recipe=lite"])
+    assert (config.model.backbone, config.model.weights) == ("tf_efficientnet_lite0", "package")
+    assert (config.features.n_mels, config.features.f_min_hz, config.features.f_max_hz) == (
+        64,
+        20,
+        1000,
+    )
+    assert (config.features.window_s, config.features.hop_s) == (0.05, 0.02)
+    assert (config.train.epochs, config.train.batch_size, config.train.crop_frames) == (15, 32, 256)
+    assert (config.optim.lr, config.sched.kind) == (1e-3, "onecycle")
+    assert config.data.tasks["murmur"].class_weights == (3, 2, 1)
+
+
+def test_baseline_recipe_is_the_one_that_was_asked_for() -> None:
+    config = compose(["recipe=baseline"])
+    assert (config.model.backbone, config.model.weights) == ("efficientnet_b0", "hub")
+    assert (config.train.epochs, config.train.batch_size, config.optim.lr) == (50, 32, 1e-3)
+    assert config.sched.kind == "cosine"
+
+
+def test_a_choice_on_the_command_line_stands_before_the_recipe() -> None:
+    config = compose(["recipe=lite", "sched=cosine", "model=tiny"])
+    assert config.sched.kind == "cosine"
+    assert config.model.backbone == "test_efficientnet"
+
+
+@pytest.mark.parametrize("group", sorted(groups()))
+def test_every_choice_of_every_group_composes(group: str) -> None:
+    needed = ["data.root=x", "data.path=x.csv", "model.backbone=resnet18"]
+    for name in groups()[group]:
+        text = (config_folder() / group / f"{name}.yaml").read_text()
+        missing = [n for n in needed if f"{n.split('=')[0].split('.')[1]}: ???" in text]
+        config = compose([f"{group}={name}", *missing])
+        assert config.recipe
+        assert text.startswith("# "), f"{group}/{name}.yaml opens with the command that runs it"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["sched=cosin"], ["sched=", "'cosin'", "cosine, onecycle", "Did you mean 'cosine'?"]),
+        (["optim.lrr=1"], ["optim.lrr", "Did you mean 'optim.lr'?"]),
+        (["traning.epochs=3"], ["traning.epochs", "Did you mean 'train.epochs'?"]),
+        (["optim.lr=fast"], ["optim.lr='fast'", "valid number"]),
+        (["train.epochs=0"], ["train.epochs=0", "greater than or equal to 1"]),
+        (["select=lst"], ["select='lst'", "'last' or 'best'", "Did you mean 'last'?"]),
+        (["sched.pct_start=2"], ["sched.pct_start=2", "less than 1"]),
+        (["data=circor"], ["data.root must be given"]),
+        (["features.f_max_hz=3000"], ["features.f_max_hz=3000", "2000 Hz"]),
+        (["features.n_fft=100"], ["features.n_fft=100", "200 samples"]),
+        (["model.weights=file"], ["model.weights_file"]),
+        (["+foo=1"], ["unknown key 'foo'"]),
+        (["optim.lr"], ["cannot read 'optim.lr'", "key=value"]),
+        (["sched=onecycle,cosine"], ["several variants"]),
+        (["target=1.5"], ["target=1.5", "less than 1"]),
+        (["optim.lr=nan"], ["optim.lr=nan"]),
+    ],
+)
+def test_errors_name_key_value_bound_and_nearest(overrides: list[str], parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides)
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["optim.lr=-1", "train.epochs=0", "split.n_folds=1"])
+    for key in ("optim.lr=-1", "train.epochs=0", "split.n_folds=1"):
+        assert key in str(caught.value)
+
+
+def test_sweeps_expand_to_variants() -> None:
+    variants = expand(["sched=onecycle,cosine", "seed=1", "loss.label_smoothing=0,0.1"])
+    assert variants == [
+        ["sched=onecycle", "seed=1", "loss.label_smoothing=0"],
+        ["sched=onecycle", "seed=1", "loss.label_smoothing=0.1"],
+        ["sched=cosine", "seed=1", "loss.label_smoothing=0"],
+        ["sched=cosine", "seed=1", "loss.label_smoothing=0.1"],
+    ]
+    assert [compose(variant).sched.kind for variant in variants] == [
+        "onecycle",
+        "onecycle",
+        "cosine",
+        "cosine",
+    ]
+
+
+def test_tasks_given_as_a_dict_take_the_place_of_the_default_ones() -> None:
+    overrides = ["data=table", "data.path=x.csv", "data.tasks={rhythm: {classes: [af, sinus]}}"]
+    assert list(compose(overrides).data.tasks) == ["rhythm"]
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    config = compose(["data=circor", "data.root=/somewhere", "sched=cosine"])
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    assert load_yaml(tmp_path / "config.yaml") == config
+    assert OmegaConf.create(config.to_yaml()).sched.kind == "cosine"
+
+
+def test_digest_is_of_what_decides_the_predictions() -> None:
+    one = compose(["data=circor", "data.root=/a"])
+    assert one.digest == compose(["data=circor", "data.root=/b", "target=0.9"]).digest
+    assert one.digest != compose(["data=circor", "data.root=/a", "optim.lr=2e-3"]).digest
+
+
+def test_settings_cannot_be_changed() -> None:
+    config = compose()
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3  # type: ignore[misc]
