@@ -143,7 +143,9 @@ def report(folder: Path) -> Run:
         )
     summary = json.loads(paths.summary.read_text())
     predictions = Predictions.read(paths.predictions)
-    write_text(paths.report, render(summary, pd.read_csv(paths.history), predictions))
+    config = load_yaml(paths.config).as_dict()
+    page = render(summary, pd.read_csv(paths.history), predictions, config)
+    write_text(paths.report, page)
     return Run(paths, summary)
 
 
@@ -258,13 +260,12 @@ def _judge(
     paths: RunPaths, config: Config, cohort: Cohort, split: Split, provenance: dict[str, Any]
 ) -> dict[str, Any]:
     """summary.json and report.html from the out-of-fold predictions."""
+    from kfold_hs.judge.epochs import kept_epochs
     from kfold_hs.judge.report import render
     from kfold_hs.judge.summary import summarise
 
     predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
-    kept = history[history["kept"]]
-    keys = kept[["repeat", "seed", "fold", "epoch"]].to_numpy(dtype=int).tolist()
-    epochs = {(repeat, seed, fold): epoch for repeat, seed, fold, epoch in keys}
+    epochs = kept_epochs(history)
     predictions.at(epochs).check_partition(cohort.patients["patient_id"])
     described = split.to_dict()
     described.pop("folds")
@@ -273,7 +274,7 @@ def _judge(
         predictions, history, cohort.describe(), described, config.as_dict(), provenance
     )
     write_json(paths.summary, summary)
-    write_text(paths.report, render(summary, history, predictions))
+    write_text(paths.report, render(summary, history, predictions, config.as_dict()))
     return summary
 
 

@@ -200,6 +200,7 @@ class TrainConfig(_Settings):
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: Annotated[int, Field(ge=2, le=65_536)]
     crop_frames: Annotated[int, Field(ge=16, le=100_000)]
+    crops_per_recording: Annotated[int, Field(ge=1, le=1000)]
     site_labels: bool
     sampling: str
     grad_clip: NonNegative

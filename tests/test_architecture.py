@@ -60,11 +60,14 @@ def test_imports_point_down(path: Path) -> None:
 
 
 def test_every_module_is_small_enough_to_read() -> None:
-    long = {str(p): n for p in MODULES if (n := len(p.read_text().splitlines())) > 350}
+    long = {str(p): n for p in MODULES if (n := len(p.read_text().splitlines())) > 450}
     assert not long
 
 
-@pytest.mark.parametrize("module", ["kfold_hs.cli", "kfold_hs.judge.report", "kfold_hs.terminal"])
+@pytest.mark.parametrize(
+    "module",
+    ["kfold_hs.cli", "kfold_hs.judge.report", "kfold_hs.judge.summary", "kfold_hs.terminal"],
+)
 def test_importing_loads_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -197,7 +199,7 @@ def test_crops_cover_a_recording(n_frames: int, crop: int, overlap: float) -> No
     starts = crop_starts(n_frames, crop, overlap)
     assert starts[0] == 0
     assert starts[-1] == max(0, n_frames - crop)
-    assert all(b - a <= crop * (1 - overlap) + 1 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= crop * (1 - overlap) + 1 for a, b in itertools.pairwise(starts))
 
 
 def test_streams_depend_on_the_place_and_the_purpose_only() -> None:

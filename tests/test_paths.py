@@ -12,20 +12,30 @@ from kfold_hs.errors import ConfigError, StorageError
 from kfold_hs.paths import check_name, write_json, write_text, writing, writing_folder
 
 
+def write_half(target: Path) -> None:
+    with writing(target) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("half way")
+
+
+def write_half_a_folder(target: Path) -> None:
+    with writing_folder(target) as temporary:
+        (temporary / "frames").write_text("half")
+        raise RuntimeError("half way")
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text(target, "old")
-    with pytest.raises(RuntimeError, match="half way"), writing(target) as temporary:
-        temporary.write_text("ne")
-        raise RuntimeError("half way")
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half(target)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_folder_that_fails_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), writing_folder(tmp_path / "bank") as temporary:
-        (temporary / "frames").write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half_a_folder(tmp_path / "bank")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -354,7 +354,7 @@ def _lesion(outcome: str, rng: np.random.Generator) -> _Lesion:
 def _visit(
     person: _Person, murmur: str, campaign: str, key: tuple[int, ...], rng: np.random.Generator
 ) -> Patient:
-    seed, i, k = key
+    _, i, k = key
     # Numbers in a scrambled order (200003 is prime), so that two ids of one person are no
     # neighbours and the person is to be read from `person_id` alone.
     patient_id = f"{(2 * i + k + 1) * 39119 % 200_003:06d}"
@@ -363,7 +363,11 @@ def _visit(
     names = [str(site) for site in sites]
     if rng.uniform() < 0.06:
         twice = str(rng.choice(names))
-        names = [n for name in names for n in ((f"{n}_1", f"{n}_2") if name == twice else (name,))]
+        names = [
+            site
+            for name in names
+            for site in ((f"{name}_1", f"{name}_2") if name == twice else (name,))
+        ]
     levels = dict.fromkeys(names, 0.0)
     if person.lesion is not None:
         loss_db = _LESIONS[person.lesion.site][1]

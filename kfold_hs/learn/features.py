@@ -1,9 +1,9 @@
 """Log-mel spectrogram of a recording: power in mel bands, in dB.
 
 Windowed (Hann) power spectrum -> triangular mel filters (HTK scale,
-mel = 2595 log10(1 + f / 700)) -> 10 log10, with everything more than 80 dB below the
-loudest cell of the recording raised to that floor, so that the gain of a stethoscope
-does not matter -> optionally mean 0 and variance 1 over the recording.
+mel = 2595 log10(1 + f / 700)) -> 10 log10, with a floor at the power of one step of
+16-bit audio, so that digital silence is quiet and not minus infinity -> optionally mean
+0 and variance 1 over the recording, so that the gain of a stethoscope does not matter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torchaudio
 from kfold_hs.errors import ConfigError
 from kfold_hs.settings import FeatureConfig
 
-DYNAMIC_RANGE_DB = 80.0
+FLOOR_POWER = 2.0**-30
+"""Power of one step of 16 bit, (1 / 32768)^2: about -90 dB."""
 
 
 class LogMel:
@@ -50,7 +51,6 @@ class LogMel:
             hop_length=config.hop_samples,
             power=2.0,
         )
-        self._decibel = torchaudio.transforms.AmplitudeToDB("power", top_db=DYNAMIC_RANGE_DB)
 
     def n_frames(self, n_samples: int, sample_rate_hz: int) -> int:
         """Frames of a recording of `n_samples` at `sample_rate_hz`."""
@@ -76,10 +76,11 @@ class LogMel:
         if sample_rate_hz != self.config.sample_rate_hz:
             wave = torchaudio.functional.resample(wave, sample_rate_hz, self.config.sample_rate_hz)
         mel = self._spectrum(wave).T @ self._filters
-        level = self._decibel(mel)
+        level = 10 * mel.clamp_min(FLOOR_POWER).log10()
         if self.config.normalise == "recording":
+            spread = level.std(correction=0)
             # A silent recording has no spread; it becomes all zeros, not all NaN.
-            level = (level - level.mean()) / level.std(correction=0).clamp_min(1e-3)
+            level = (level - level.mean()) / spread if spread > 1e-3 else torch.zeros_like(level)
         features: np.ndarray = level.numpy()
         return features
 

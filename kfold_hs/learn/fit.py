@@ -1,6 +1,6 @@
 """The training of one fold: reads top to bottom.
 
-Every epoch draws one crop from each training recording, trains, predicts all crops of
+Every epoch draws crops from each training recording, trains, predicts all crops of
 the held-out people, and keeps their probabilities: which epoch counts is decided
 later, by rules that may not look at the fold they are scored on. `best_model.pt` is
 the epoch with the highest mean of the tasks' accuracies on the held-out people, ties
@@ -82,7 +82,8 @@ def fit_fold(
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = _averaged(model, config.train.ema_decay)
     optimizer = _optimizer(model, config, device)
-    n_batches = max(1, len(data.train) // config.train.batch_size)
+    n_crops = len(data.train) * config.train.crops_per_recording
+    n_batches = max(1, n_crops // config.train.batch_size)
     multiplier = schedule(config.sched, n_batches * config.train.epochs)
 
     history: History = []
@@ -184,14 +185,15 @@ def _train_epoch(
     size, n_frames = config.train.batch_size, config.train.crop_frames
     order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
     mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
+    n_crops = len(train) * config.train.crops_per_recording
     if weights is None:
-        order = order_rng.permutation(len(train))
+        order = order_rng.permutation(n_crops) % len(train)
     else:
-        order = order_rng.choice(len(train), size=len(train), p=weights)
+        order = order_rng.choice(len(train), size=n_crops, p=weights)
     recordings = torch.from_numpy(train[order]).to(device)
     # A crop starts anywhere in the recording where it still fits.
     room = (bank.length[recordings] - n_frames).clamp_min(0) + 1
-    draw = torch.from_numpy(crop_rng.random(len(train))).to(device)
+    draw = torch.from_numpy(crop_rng.random(n_crops)).to(device)
     starts = (draw * room).long()
     batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
 

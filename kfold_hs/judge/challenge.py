@@ -1,0 +1,68 @@
+"""Scores of the George B. Moody PhysioNet Challenge 2022.
+
+murmur    weighted accuracy (5 PP + 3 UU + AA) / (5 nP + 3 nU + nA)
+outcome   weighted accuracy with 5 for Abnormal and 1 for Normal
+cost      mean cost of a patient when those called Abnormal are referred to an expert;
+          with x the share referred, TP and FN the Abnormal who are referred and who are
+          missed among n patients:
+
+          10 + 25 + 397 x - 1718 x^2 + 11296 x^4 + (10000 TP + 50000 FN) / n
+
+Reyna et al., "Heart murmur detection from phonocardiogram recordings: The George B.
+Moody PhysioNet Challenge 2022", PLOS Digital Health 2(9), 2023.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kfold_hs.judge.metrics import METRICS, Metric, weighted_accuracy
+
+MURMUR = ("Present", "Unknown", "Absent")
+OUTCOME = ("Abnormal", "Normal")
+
+
+def cost(referred: np.ndarray, abnormal: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean cost of a patient, in the challenge's units.
+
+    Parameters
+    ----------
+    referred, abnormal : ndarray of bool, shape (n,)
+    weights : ndarray, shape (B, n)
+        How often each patient counts.
+
+    Returns
+    -------
+    ndarray, shape (B,)
+    """
+    n = weights.sum(axis=1)
+    x = weights @ referred / n
+    treated = weights @ (referred & abnormal) / n
+    missed = weights @ (~referred & abnormal) / n
+    screening = 10 + 25 + 397 * x - 1718 * x**2 + 11296 * x**4
+    return np.asarray(screening + 10000 * treated + 50000 * missed)
+
+
+def outcome_cost(
+    y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    """`cost` with the patients called Abnormal referred."""
+    return cost(y_prob.argmax(axis=1) == positive, y_true == positive, weights)
+
+
+def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
+    """The general metrics, and the challenge's where a task has its classes."""
+    if set(classes) == set(MURMUR):
+        by_name = {"Present": 5.0, "Unknown": 3.0, "Absent": 1.0}
+    elif set(classes) == set(OUTCOME):
+        by_name = {"Abnormal": 5.0, "Normal": 1.0}
+    else:
+        return METRICS
+    weighted = weighted_accuracy([by_name[name] for name in classes])
+    found: tuple[Metric, ...] = (
+        *METRICS,
+        Metric("weighted_accuracy", "weighted accuracy (challenge)", weighted),
+    )
+    if set(classes) == set(OUTCOME):
+        found += (Metric("cost", "cost (challenge)", outcome_cost, higher_is_better=False),)
+    return found

@@ -1,0 +1,187 @@
+"""Figures of a run as Plotly dictionaries: data and layout, ready for the page.
+
+Colours are those of Okabe & Ito (2008), which people with colour-blindness can tell
+apart; grid and text colours are left to the page, which knows whether it is dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.judge.epochs import by_place
+
+Figure = dict[str, Any]
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+
+
+def forest(result: Mapping[str, Any], names: Sequence[str]) -> Figure:
+    """Pooled value with its interval and every fold's value, for metrics of one task."""
+    data: list[dict[str, Any]] = []
+    for row, name in enumerate(names):
+        metric = result["metrics"][name]
+        folds = [fold for fold in metric["folds"] if fold["value"] is not None]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [fold["value"] for fold in folds],
+                "y": [row - 0.22] * len(folds),
+                "marker": {"color": COLOURS[4], "size": 9, "symbol": "line-ns-open"},
+                "text": [_place(fold) for fold in folds],
+                "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
+                "name": "one fold",
+                "showlegend": row == 0,
+            }
+        )
+        if metric["value"] is None:
+            continue
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [metric["value"]],
+                "y": [row],
+                "marker": {"color": COLOURS[0], "size": 10},
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [metric["high"] - metric["value"]],
+                    "arrayminus": [metric["value"] - metric["low"]],
+                    "color": COLOURS[0],
+                },
+                "text": [metric["label"]],
+                "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
+                "name": "all folds, 95 % interval",
+                "showlegend": row == 0,
+            }
+        )
+    labels = [result["metrics"][name]["label"] for name in names]
+    layout = _layout("value", "", height=90 + 46 * len(names))
+    layout["yaxis"] |= {
+        "tickvals": list(range(len(names))),
+        "ticktext": labels,
+        "autorange": "reversed",
+        "zeroline": False,
+    }
+    layout["xaxis"] |= {"range": [0, 1.02]}
+    return {"data": data, "layout": layout}
+
+
+def curves(history: pd.DataFrame, columns: Mapping[str, str], y_title: str) -> Figure:
+    """Columns of the history by epoch: every fold thin, the mean thick.
+
+    Parameters
+    ----------
+    history : DataFrame
+        repeat, seed, fold, epoch and the columns.
+    columns : mapping
+        Column -> name in the legend.
+    """
+    data: list[dict[str, Any]] = []
+    for i, (column, name) in enumerate(columns.items()):
+        colour = COLOURS[i]
+        for place, rows in by_place(history):
+            label = _place(dict(zip(("repeat", "seed", "fold"), place, strict=True)))
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "x": (rows["epoch"] + 1).tolist(),
+                    "y": rows[column].tolist(),
+                    "line": {"color": colour, "width": 1},
+                    "opacity": 0.45,
+                    "showlegend": False,
+                    "hovertemplate": f"{name}, {label}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+                }
+            )
+        mean = history.groupby("epoch")[column].mean()
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": (mean.index + 1).tolist(),
+                "y": mean.tolist(),
+                "line": {"color": colour, "width": 3},
+                "name": f"{name}, mean of the folds",
+                "hovertemplate": f"{name}, mean, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+            }
+        )
+    return {"data": data, "layout": _layout("epoch", y_title, height=340)}
+
+
+def confusion(result: Mapping[str, Any]) -> Figure:
+    """Counts, coloured by the share of the true class."""
+    counts = np.asarray(result["confusion"])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes = result["classes"]
+    text = [
+        [f"{counts[i, j]}<br>{share[i, j]:.0%}" for j in range(len(classes))]
+        for i in range(len(classes))
+    ]
+    data = {
+        "type": "heatmap",
+        "z": share.tolist(),
+        "x": classes,
+        "y": classes,
+        "zmin": 0,
+        "zmax": 1,
+        # From pale to a blue on which white text can be read; Plotly picks the text colour.
+        "colorscale": [[0, "#f2f6fa"], [1, "#0b4f8a"]],
+        "text": text,
+        "texttemplate": "%{text}",
+        "showscale": False,
+        "hovertemplate": "%{y} called %{x}: %{text}<extra></extra>",
+    }
+    layout = _layout("called", "label", height=120 + 70 * len(classes))
+    layout["yaxis"] |= {"autorange": "reversed", "type": "category", "showgrid": False}
+    layout["xaxis"] |= {"type": "category", "showgrid": False}
+    return {"data": [data], "layout": layout}
+
+
+def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """How many patients of every class each fold holds."""
+    shown = [row for row in rows if row["task"] != "size" and "+" not in row["task"]]
+    n_folds = len(shown[0]["counts"])
+    data = [
+        {
+            "type": "bar",
+            "x": [f"fold {fold}" for fold in range(n_folds)],
+            "y": list(row["counts"]),
+            "name": f"{row['task']} {row['class']}",
+            "marker": {"color": COLOURS[i % len(COLOURS)]},
+            "hovertemplate": "%{x}: %{y}<extra>"
+            + _plain(f"{row['task']} {row['class']}")
+            + "</extra>",
+        }
+        for i, row in enumerate(shown)
+    ]
+    layout = _layout("", "patients", height=340)
+    layout["barmode"] = "group"
+    return {"data": data, "layout": layout}
+
+
+def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "y": -0.25, "yanchor": "top"},
+        "xaxis": {"title": {"text": x_title}, "automargin": True},
+        "yaxis": {"title": {"text": y_title}, "automargin": True},
+    }
+
+
+def _place(place: Mapping[str, Any]) -> str:
+    return f"repeat {place['repeat']}, seed {place['seed']}, fold {place['fold']}"
+
+
+def _plain(text: str) -> str:
+    """Plotly reads some HTML in hover texts; a class name is not HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,106 @@
+"""report.html: one file that opens offline and says what the run found out.
+
+Everything on the page comes from summary.json, history.csv and the predictions; the
+drawing library is inlined, and no request leaves the page.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+from omegaconf import OmegaConf
+from plotly.offline import get_plotlyjs
+
+from kfold_hs.judge import charts
+from kfold_hs.predictions import Predictions
+
+# On a scale from 0 to 1, so that they can share one axis.
+_FOREST = (
+    "accuracy", "balanced_accuracy", "weighted_accuracy", "macro_f1", "auroc", "auprc",
+)  # fmt: skip
+
+
+def render(
+    summary: dict[str, Any],
+    history: pd.DataFrame,
+    predictions: Predictions,
+    config: dict[str, Any] | None = None,
+) -> str:
+    """The page of a run.
+
+    Parameters
+    ----------
+    summary : dict
+        Content of summary.json.
+    history : DataFrame
+        All folds' epochs (history.csv of the run).
+    predictions : Predictions
+        Out-of-fold predictions; their number of rows is shown.
+    config : dict, optional
+        The run's configuration, shown as YAML.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kfold_hs.judge", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "duration": duration}
+    return environment.get_template("report.html.j2").render(
+        s=summary,
+        figures=Markup(_script_json(_figures(summary, history))),
+        plotly=Markup(get_plotlyjs()),
+        config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
+        n_rows=len(predictions),
+        seconds=float(history["seconds"].sum()),
+    )
+
+
+def number(value: float | None) -> str:
+    """Three decimals, thousands without, a dash for what cannot be told."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """e.g. ``41 min 07 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, charts.Figure]:
+    figures = {}
+    for task, result in summary["tasks"].items():
+        names = [name for name in _FOREST if name in result["metrics"]]
+        figures[f"forest-{task}"] = charts.forest(result, names)
+        figures[f"confusion-{task}"] = charts.confusion(result)
+    figures["loss"] = charts.curves(
+        history, {"train_loss": "training", "val_loss": "validation"}, "loss"
+    )
+    accuracies = {f"acc.{task}": task for task in summary["tasks"]}
+    figures["accuracy"] = charts.curves(history, accuracies, "accuracy")
+    figures["lr"] = charts.curves(history, {"lr": "learning rate"}, "learning rate")
+    figures["balance"] = charts.balance(summary["split"]["balance"])
+    return figures
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in, whatever a name holds."""
+    text = json.dumps(value, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

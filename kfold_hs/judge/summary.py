@@ -1,0 +1,250 @@
+"""summary.json: everything that a run found out, in numbers that a program can read.
+
+schema, run, select, headline, target, tasks, folds, optimism, cohort, split,
+provenance. Every estimate holds value, low, high, level, method and target; null
+stands where nothing can be told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.judge.challenge import metrics_for
+from kfold_hs.judge.epochs import HONEST, RULES, by_place, chosen_epochs, kept_epochs, mean_accuracy
+from kfold_hs.judge.intervals import Bootstrap, Estimate
+from kfold_hs.judge.metrics import METRICS, Metric
+from kfold_hs.predictions import Predictions
+
+SCHEMA = 1
+
+
+def summarise(
+    predictions: Predictions,
+    history: pd.DataFrame,
+    cohort: Mapping[str, Any],
+    split: Mapping[str, Any],
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    n_resamples: int = 2000,
+) -> dict[str, Any]:
+    """The content of summary.json.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Patient rows of every epoch, each patient once an epoch.
+    history : DataFrame
+        One row an epoch: repeat, seed, fold, epoch, train_loss, val_loss, acc.<task>, lr,
+        seconds, kept, best, overfitting.
+    cohort : mapping
+        `Cohort.describe()`.
+    split : mapping
+        n_folds, n_repeats, seed, digest, fingerprint, balance.
+    config : mapping
+        `select`, `target`, `seed` and the rest.
+    provenance : mapping
+        run, command, versions, digests, machine, device, started, seconds.
+    n_resamples : int
+    """
+    epochs = kept_epochs(history)
+    kept = predictions.at(epochs)
+    persons = kept.table["person_id"].to_numpy()
+    bootstrap = Bootstrap(persons, n_resamples, int(config["seed"]))
+    positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
+    tasks = {task: _task(kept, task, positives[task], bootstrap) for task in kept.tasks}
+    optimism = _optimism(predictions, history, n_resamples, int(config["seed"]))
+    mean = bootstrap.estimate(partial(mean_accuracy, kept))
+    target = _target(float(config["target"]), mean, tasks)
+    return {
+        "schema": SCHEMA,
+        "run": provenance["run"],
+        "select": {
+            "rule": config["select"],
+            "text": RULES[config["select"]],
+            "honest": HONEST[config["select"]],
+        },
+        "headline": _headline(mean, target, split, config, kept.tasks),
+        "target": target,
+        "tasks": tasks,
+        "folds": _folds(kept, history),
+        "optimism": optimism,
+        "n_resamples": n_resamples,
+        "cohort": dict(cohort),
+        "split": dict(split),
+        "provenance": dict(provenance),
+    }
+
+
+def verdict(estimate: Estimate, target: float) -> str:
+    """reached, not reached or cannot tell: the whole interval decides, not the value."""
+    if estimate.low is None or estimate.high is None:
+        return "cannot tell"
+    if estimate.low >= target:
+        return "reached"
+    return "not reached" if estimate.high < target else "cannot tell"
+
+
+def _task(kept: Predictions, task: str, positive: int, bootstrap: Bootstrap) -> dict[str, Any]:
+    y_true, y_prob, classes = kept.y_true(task), kept.y_prob(task), kept.classes[task]
+    metrics = {}
+    for metric in metrics_for(classes):
+        estimate = bootstrap.estimate(partial(_value, metric, y_true, y_prob, positive))
+        folds = [
+            {**place, "value": _fold_value(metric, y_true, y_prob, positive, rows)}
+            for place, rows in _places(kept)
+        ]
+        defined = [fold["value"] for fold in folds if fold["value"] is not None]
+        metrics[metric.name] = {
+            "label": metric.label,
+            "higher_is_better": metric.higher_is_better,
+            **dataclasses.asdict(estimate),
+            "folds": folds,
+            "fold_mean": float(np.mean(defined)) if defined else None,
+        }
+    confusion = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(confusion, (y_true, y_prob.argmax(axis=1)), 1)
+    return {
+        "classes": list(classes),
+        "positive": classes[positive],
+        "n_patients": len(y_true),
+        "metrics": metrics,
+        "confusion": confusion.tolist(),
+    }
+
+
+def _value(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    return metric(y_true, y_prob, positive, weights)
+
+
+def _fold_value(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, rows: np.ndarray
+) -> float | None:
+    value = float(metric(y_true[rows], y_prob[rows], positive)[0])
+    return value if np.isfinite(value) else None
+
+
+def _places(kept: Predictions) -> list[tuple[dict[str, int], np.ndarray]]:
+    found = []
+    for (repeat, seed, fold), rows in by_place(kept.table):
+        place = {"repeat": repeat, "seed": seed, "fold": fold}
+        found.append((place, rows.index.to_numpy()))
+    return found
+
+
+def _target(target: float, mean: Estimate, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    fields = [field.name for field in dataclasses.fields(Estimate)]
+    each = {
+        task: Estimate(**{name: result["metrics"]["accuracy"][name] for name in fields})
+        for task, result in tasks.items()
+    }
+    return {
+        "value": target,
+        "metric": "accuracy",
+        "mean": {**dataclasses.asdict(mean), "verdict": verdict(mean, target)},
+        "tasks": {
+            task: {**dataclasses.asdict(estimate), "verdict": verdict(estimate, target)}
+            for task, estimate in each.items()
+        },
+    }
+
+
+def _headline(
+    mean: Estimate,
+    target: Mapping[str, Any],
+    split: Mapping[str, Any],
+    config: Mapping[str, Any],
+    tasks: tuple[str, ...],
+) -> dict[str, Any]:
+    n_folds = split["n_folds"]
+    over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
+    if mean.value is None or mean.low is None or mean.high is None:
+        sentence = f"The accuracy ({over}) cannot be told."
+    else:
+        trained = f"{(n_folds - 1) / n_folds:.0%}".replace("%", " %")
+        sentence = (
+            f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, 95 % interval "
+            f"{mean.low:.3f} to {mean.high:.3f}; the target of {config['target']:.2f} is "
+            f"{_said(target['mean']['verdict'])}. {n_folds} models, each trained on {trained} of "
+            f"the people and scored at {RULES[config['select']]}."
+        )
+    return {
+        "sentence": sentence,
+        "value": mean.value,
+        "low": mean.low,
+        "high": mean.high,
+        "verdict": target["mean"]["verdict"],
+        "honest": HONEST[config["select"]],
+    }
+
+
+def _said(word: str) -> str:
+    return "within the interval: whether it is reached cannot be told" if "tell" in word else word
+
+
+def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    for place, rows in _places(kept):
+        here = np.logical_and.reduce([history[name] == value for name, value in place.items()])
+        epochs = history[here]
+        over = epochs.loc[epochs["overfitting"], "epoch"]
+        kept_row = epochs[epochs["kept"]].iloc[0]
+        found.append(
+            {
+                **place,
+                "n_patients": len(rows),
+                "kept_epoch": int(kept_row["epoch"]),
+                "best_epoch": int(epochs.loc[epochs["best"], "epoch"].iloc[0]),
+                "overfitting_since": int(over.iloc[0]) if len(over) else None,
+                "seconds": float(epochs["seconds"].sum()),
+                "accuracies": {task: float(kept_row[f"acc.{task}"]) for task in kept.tasks},
+            }
+        )
+    return found
+
+
+def _optimism(
+    predictions: Predictions, history: pd.DataFrame, n_resamples: int, seed: int
+) -> dict[str, Any]:
+    """Mean accuracy under each epoch rule, and each rule's difference to the last epoch."""
+    rules = chosen_epochs(predictions, history)
+    # Same patients in the same order, so that the differences are of the same people.
+    order = ["repeat", "seed", "patient_id"]
+    tables = {}
+    for rule, epochs in rules.items():
+        chosen = predictions.at(epochs)
+        table = chosen.table.sort_values(order, ignore_index=True)
+        tables[rule] = Predictions(table, chosen.classes)
+    persons = tables["last"].table["person_id"].to_numpy()
+    bootstrap = Bootstrap(persons, n_resamples, seed)
+
+    def above_last(rule: str, weights: np.ndarray) -> np.ndarray:
+        mine, last = (mean_accuracy(tables[name], weights) for name in (rule, "last"))
+        return np.asarray(mine - last)
+
+    return {
+        rule: {
+            "text": RULES[rule],
+            "honest": HONEST[rule],
+            "mean_accuracy": dataclasses.asdict(
+                bootstrap.estimate(partial(mean_accuracy, tables[rule]))
+            ),
+            "above_last": dataclasses.asdict(bootstrap.estimate(partial(above_last, rule))),
+            "accuracies": {
+                task: float(METRICS[0](table.y_true(task), table.y_prob(task), 0)[0])
+                for task, table in ((task, tables[rule]) for task in tables[rule].tasks)
+            },
+            "epochs": [
+                {"repeat": r, "seed": s, "fold": f, "epoch": epoch}
+                for (r, s, f), epoch in sorted(rules[rule].items())
+            ],
+        }
+        for rule in RULES
+    }

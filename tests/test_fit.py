@@ -1,0 +1,239 @@
+"""A real, tiny training: repeatable to the bit, resumable, and honest about its files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import TINY, Silent
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kfold_hs import cohort as cohorts
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import compose
+from kfold_hs.errors import ConfigError, TrainingError
+from kfold_hs.fleet.local import train
+from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn import bank as banks
+from kfold_hs.learn import checkpoint
+from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
+from kfold_hs.learn.models import make_model
+from kfold_hs.paths import RunPaths
+from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
+from kfold_hs.splits import stratify
+
+
+@pytest.fixture(scope="module")
+def cohort(shared_table_csv: Path) -> Cohort:
+    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+
+
+def config(*more: str) -> Config:
+    return compose([*TINY, "data.path=unused.csv", *more])
+
+
+def fit(
+    cohort: Cohort, root: Path, *more: str, listener: Silent | None = None, digest: str = "d"
+) -> tuple[RunPaths, Predictions]:
+    settings = config(*more)
+    paths = RunPaths("run", root)
+    split = stratify(cohort, 2, 0)
+    listener = listener or Silent()
+    train(
+        Plan(settings.seed, 1, 1, 2), settings, cohort, split,
+        banks.build(cohort, settings.features), paths, {"config": digest}, torch.device("cpu"),
+        listener.fold, listener.epoch,
+    )  # fmt: skip
+    parts = [Predictions.read(paths.fold(0, 0, fold).predictions) for fold in range(2)]
+    return paths, Predictions.concat(parts)
+
+
+class Interrupts(Silent):
+    """Presses Ctrl-C after so many epochs."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def epoch(self, place: object, row: object) -> None:
+        super().epoch(place, row)
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+
+
+EVERYTHING = ["train.ema_decay=0.8", "train.sampling=joint", "select=best", "loss=focal"]
+
+
+@pytest.mark.parametrize("more", [[], EVERYTHING], ids=["plain", "everything"])
+def test_same_seed_same_bits_in_one_go_or_interrupted(
+    cohort: Cohort, tmp_path: Path, more: list[str]
+) -> None:
+    _, once = fit(cohort, tmp_path / "once", *more)
+    _, twice = fit(cohort, tmp_path / "twice", *more)
+    assert twice.table.equals(once.table)
+    for after in (1, 3, 4, 6):
+        root = tmp_path / f"after{after}"
+        with pytest.raises(KeyboardInterrupt):
+            fit(cohort, root, *more, listener=Interrupts(after))
+        listener = Silent()
+        _, resumed = fit(cohort, root, *more, listener=listener)
+        assert len(listener.rows) == 6 - after  # no epoch is trained again
+        assert resumed.table.equals(once.table)
+
+
+def test_another_seed_other_bits(cohort: Cohort, tmp_path: Path) -> None:
+    _, one = fit(cohort, tmp_path / "one")
+    _, two = fit(cohort, tmp_path / "two", "seed=1")
+    assert not np.allclose(one.y_prob("murmur"), two.y_prob("murmur"))
+
+
+def test_a_finished_fold_is_not_trained_again(cohort: Cohort, tmp_path: Path) -> None:
+    paths, _ = fit(cohort, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in paths.checkpoint_folder.rglob("*.pt")}
+    listener = Silent()
+    fit(cohort, tmp_path, listener=listener)
+    assert listener.states == ["found", "found"]
+    assert {p: p.stat().st_mtime_ns for p in paths.checkpoint_folder.rglob("*.pt")} == before
+
+
+def test_folds_of_another_configuration_are_refused(cohort: Cohort, tmp_path: Path) -> None:
+    fit(cohort, tmp_path, digest="one")
+    with pytest.raises(TrainingError, match=r"belongs to the config one, and this run has two"):
+        fit(cohort, tmp_path, digest="two")
+
+
+def test_resuming_another_configuration_is_refused(cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(cohort, tmp_path, digest="one", listener=Interrupts(2))
+    with pytest.raises(TrainingError, match=r"resume\.pt belongs to the config one"):
+        fit(cohort, tmp_path, digest="two")
+
+
+def test_files_of_a_fold(cohort: Cohort, tmp_path: Path) -> None:
+    paths, predictions = fit(cohort, tmp_path)
+    files = paths.fold(0, 0, 1)
+    assert sorted(p.name for p in files.folder.iterdir()) == [
+        "best_model.pt",
+        "history.csv",
+        "last.pt",
+        "predictions.parquet",
+    ]
+    history = pd.read_csv(files.history)
+    assert history["epoch"].tolist() == [0, 1, 2]
+    assert history["kept"].tolist() == [False, False, True]  # select=last
+    mean = history[["acc.murmur", "acc.outcome"]].mean(axis=1)
+    ranked = history.assign(mean=mean).sort_values(["mean", "val_loss"], ascending=[False, True])
+    best = int(ranked["epoch"].iloc[0])
+    assert history["best"].tolist() == [epoch == best for epoch in range(3)]
+
+    content = torch.load(files.best_model, weights_only=True)
+    assert content["epoch"] == best
+    assert content["val_acc"] == pytest.approx(mean[best])
+    assert content["config"] == config().as_dict()
+    assert content["digests"] == {"config": "d"}
+    model = make_model(config().model, cohort.tasks, 0)
+    model.load_state_dict(content["model_state_dict"])
+    assert content["optimizer_state_dict"]["param_groups"][0]["weight_decay"] == 0.01
+    assert content["optimizer_state_dict"]["param_groups"][1]["weight_decay"] == 0.0
+
+    # Every epoch's patients are kept, the recordings of the kept epoch only.
+    patients = predictions.where(level="patient", fold=1)
+    assert set(patients.table["epoch"]) == {0, 1, 2}
+    accuracy = np.mean(
+        patients.where(epoch=2).y_prob("murmur").argmax(1)
+        == patients.where(epoch=2).y_true("murmur")
+    )
+    assert accuracy == pytest.approx(history["acc.murmur"][2])
+    recordings = predictions.where(level="recording", fold=1)
+    assert set(recordings.table["epoch"]) == {2}
+    assert recordings.table["recording_id"].is_unique
+
+
+def test_held_out_people_are_never_trained_on(cohort: Cohort) -> None:
+    folds = stratify(cohort, 2, 0).fold_of_patients(cohort, 0)
+    person_of = cohort.person_of
+    for fold in range(2):
+        data = FoldData.of(cohort, folds, fold)
+        owner = cohort.recordings["patient_id"].to_numpy()
+        trained = {person_of[patient] for patient in owner[data.train]}
+        held_out = {person_of[patient] for patient in owner[data.held_out]}
+        assert not trained & held_out
+        assert len(data.train) + len(data.held_out) == cohort.n_recordings
+        assert set(cohort.patients["patient_id"].iloc[data.patients]) == set(owner[data.held_out])
+
+
+def test_it_learns_what_can_be_heard(cohort: Cohort, tmp_path: Path) -> None:
+    _, predictions = fit(cohort, tmp_path, "train.epochs=12", "optim.lr=5e-3", "augment=none")
+    last = predictions.where(level="patient", epoch=11)
+    score, heard = last.y_prob("murmur")[:, 0], last.y_true("murmur") == 0
+    assert score[heard].mean() > score[~heard].mean() + 0.2
+
+
+def test_tensorboard_tags(cohort: Cohort, tmp_path: Path) -> None:
+    paths, _ = fit(cohort, tmp_path)
+    events = EventAccumulator(str(paths.tensorboard(0, 0, 0)))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {
+        "Loss/train",
+        "Loss/val",
+        "Accuracy/murmur",
+        "Accuracy/outcome",
+        "LearningRate",
+    }
+    history = pd.read_csv(paths.fold(0, 0, 0).history)
+    scalars = events.Scalars("Loss/val")
+    assert [event.step for event in scalars] == [1, 2, 3]
+    np.testing.assert_allclose([event.value for event in scalars], history["val_loss"], rtol=1e-6)
+    assert "config/text_summary" in events.Tags()["tensors"]
+
+
+def test_tensorboard_after_an_interruption_has_every_epoch_once(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(cohort, tmp_path, listener=Interrupts(2))
+    paths, _ = fit(cohort, tmp_path)
+    events = EventAccumulator(str(paths.tensorboard(0, 0, 0)))
+    events.Reload()
+    assert [event.step for event in events.Scalars("Loss/train")] == [1, 2, 3]
+
+
+def test_a_diverging_fold_is_named_and_the_others_go_on(cohort: Cohort, tmp_path: Path) -> None:
+    listener = Silent()
+    with pytest.raises(TrainingError, match=r"2 of 2 folds.*not a finite number.*optim\.lr=10"):
+        fit(cohort, tmp_path, "optim.lr=10", "train.grad_clip=0", "optim.beta2=0",
+            "train.epochs=12", "loss.label_smoothing=0.9", listener=listener)  # fmt: skip
+    assert listener.states == ["start", "failed", "start", "failed"]
+
+
+def test_a_recording_keeps_its_own_label_only_when_asked(cohort: Cohort) -> None:
+    own = pd.Series([None] * cohort.n_recordings, dtype=object)
+    own[0] = "Absent"  # of the Present patient p0
+    with_own = dataclasses.replace(cohort, recordings=cohort.recordings.assign(murmur=own))
+    device = torch.device("cpu")
+    assert make_targets(with_own, True, device)["murmur"][:2].tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert make_targets(with_own, False, device)["murmur"][:2].tolist() == [[1, 0, 0], [1, 0, 0]]
+
+
+def test_sampling_evens_out_the_classes(cohort: Cohort) -> None:
+    rows = np.arange(cohort.n_recordings)
+    labels = cohort.recordings["patient_id"].map(cohort.patients.set_index("patient_id")["murmur"])
+    weights = sampling_weights("murmur", cohort, rows)
+    assert weights is not None
+    shares = pd.Series(weights).groupby(labels.to_numpy()).sum()
+    np.testing.assert_allclose(shares, 1 / 3)
+    assert sampling_weights("shuffle", cohort, rows) is None
+    with pytest.raises(ConfigError, match=r"train\.sampling 'murmer'.*Did you mean 'murmur'"):
+        sampling_weights("murmer", cohort, rows)
+
+
+def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "resume.pt").write_bytes(b"half")
+    with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*resume\.pt"):
+        checkpoint.load(tmp_path / "resume.pt")

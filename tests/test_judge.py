@@ -1,0 +1,343 @@
+"""Metrics against scikit-learn and by hand, intervals by person, the summary and its verdicts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from kfold_hs.errors import PredictionsError
+from kfold_hs.judge.challenge import cost, metrics_for
+from kfold_hs.judge.epochs import chosen_epochs
+from kfold_hs.judge.intervals import Bootstrap, Estimate
+from kfold_hs.judge.metrics import METRICS, weighted_accuracy
+from kfold_hs.judge.summary import summarise, verdict
+from kfold_hs.predictions import Predictions
+
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def problem(
+    seed: int, n: int = 60, n_classes: int = 3, ties: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities with ties, and integer weights with zeros."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    y[:n_classes] = range(n_classes)
+    p = rng.dirichlet(np.ones(n_classes), n)
+    if ties:
+        p = np.round(p * 8) + 0.25
+        p /= p.sum(axis=1, keepdims=True)
+    w = rng.integers(0, 4, (5, n)).astype(float)
+    w[:, :n_classes] = 1
+    return y, p, w
+
+
+def reference(name: str, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    called, positive = p.argmax(axis=1), y == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        match name:
+            case "accuracy":
+                return float(sk.accuracy_score(y, called, sample_weight=w))
+            case "balanced_accuracy":
+                return float(sk.balanced_accuracy_score(y, called, sample_weight=w))
+            case "macro_f1":
+                return float(sk.f1_score(y, called, average="macro", sample_weight=w))
+            case "auroc":
+                return float(sk.roc_auc_score(positive, p[:, 0], sample_weight=w))
+            case "auprc":
+                return float(sk.average_precision_score(positive, p[:, 0], sample_weight=w))
+            case "brier":
+                error = ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1)
+                return float(np.average(error, weights=w))
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_metrics_are_scikit_learns(name: str, n_classes: int) -> None:
+    for seed in range(10):
+        y, p, w = problem(seed, n_classes=n_classes)
+        found = BY_NAME[name](y, p, 0, w)
+        expected = [reference(name, y, p, row) for row in w]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            BY_NAME[name](y, p, 0), reference(name, y, p, np.ones(len(y))), rtol=1e-12
+        )
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_a_weight_is_a_multiplicity(name: str) -> None:
+    y, p, w = problem(1)
+    times = w[0].astype(int)
+    repeated = BY_NAME[name](np.repeat(y, times), np.repeat(p, times, axis=0), 0)
+    np.testing.assert_allclose(BY_NAME[name](y, p, 0, w[:1]), repeated, rtol=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(sorted(BY_NAME)))
+def test_order_of_patients_does_not_matter(seed: int, name: str) -> None:
+    y, p, w = problem(seed, n=20)
+    order = np.random.default_rng(seed).permutation(20)
+    np.testing.assert_allclose(
+        BY_NAME[name](y, p, 0, w), BY_NAME[name](y[order], p[order], 0, w[:, order]), rtol=1e-12
+    )
+
+
+def test_a_resample_without_a_class_is_undefined() -> None:
+    y, p = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    weights = np.array([[0.0, 1, 1]])
+    for name in ("auroc", "auprc", "balanced_accuracy"):
+        assert np.isnan(BY_NAME[name](y, p, 0, weights)).all()
+    assert BY_NAME["accuracy"](y, p, 0, weights) == [0.5]
+
+
+# --- challenge --------------------------------------------------------------------------------
+
+
+def test_weighted_accuracy_by_hand() -> None:
+    # Present: 1 of 2 right, Unknown: 1 of 1, Absent: 2 of 3.
+    y = np.array([0, 0, 1, 2, 2, 2])
+    p = np.eye(3)[[0, 2, 1, 2, 2, 0]]
+    names = [m.name for m in metrics_for(("Present", "Unknown", "Absent"))]
+    metric = metrics_for(("Present", "Unknown", "Absent"))[names.index("weighted_accuracy")]
+    assert metric(y, p, 0) == [(5 * 1 + 3 * 1 + 2) / (5 * 2 + 3 * 1 + 3)]
+    assert weighted_accuracy([1, 1, 1])(y, p, 0, np.ones((1, 6))) == BY_NAME["accuracy"](y, p, 0)
+
+
+def test_weights_follow_the_class_names_not_their_order() -> None:
+    y, p = np.array([0, 1, 1]), np.eye(2)[[0, 0, 1]]
+    one = metrics_for(("Normal", "Abnormal"))[-2](y, p, 1)  # Normal right, 1 of 2 Abnormal
+    assert one == [(1 + 5) / (1 + 10)]
+    two = metrics_for(("Abnormal", "Normal"))[-2](1 - y, p[:, ::-1], 0)
+    assert two == one
+
+
+@pytest.mark.parametrize(
+    ("referred", "abnormal", "expected"),
+    [
+        ([1, 0, 0, 0], [1, 0, 0, 0], 35 + 397 / 4 - 1718 / 16 + 11296 / 256 + 2500),
+        ([0, 0, 0, 0], [1, 0, 0, 0], 35 + 12500),
+        ([1, 1, 1, 1], [1, 1, 0, 0], 35 + 397 - 1718 + 11296 + 5000),
+        ([0, 0], [0, 0], 35),
+    ],
+)
+def test_cost_by_hand(referred: list[int], abnormal: list[int], expected: float) -> None:
+    found = cost(np.array(referred, bool), np.array(abnormal, bool), np.ones((1, len(referred))))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_other_tasks_have_no_challenge_scores() -> None:
+    assert metrics_for(("af", "sinus")) == METRICS
+
+
+# --- intervals --------------------------------------------------------------------------------
+
+
+def test_persons_are_resampled_not_patients() -> None:
+    # 100 persons, 4 patients each who are all right or all wrong: 100 facts, not 400.
+    right = np.repeat(np.arange(100) % 2, 4).astype(float)
+
+    def share(weights: np.ndarray) -> np.ndarray:
+        return np.asarray(weights @ right / weights.sum(axis=1))
+
+    persons = np.repeat([f"p{i}" for i in range(100)], 4)
+    by_person = Bootstrap(persons, 4000).estimate(share)
+    by_patient = Bootstrap(np.arange(400).astype(str), 4000).estimate(share)
+    width = [e.high - e.low for e in (by_person, by_patient)]  # type: ignore[operator]
+    assert width[0] == pytest.approx(2 * 1.96 * 0.05, rel=0.1)
+    assert width[1] == pytest.approx(2 * 1.96 * 0.025, rel=0.1)
+
+
+def test_every_patient_of_a_person_counts_alike() -> None:
+    weights = np.concatenate(list(Bootstrap(np.array(["b", "a", "b", "c"]), 500).weights()))
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert weights.mean(axis=0) == pytest.approx(1, abs=0.1)
+
+
+def test_undefined_resamples_are_counted() -> None:
+    y, p = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    found = Bootstrap(np.array(["a", "b", "c"]), 300).estimate(
+        lambda weights: BY_NAME["auroc"](y, p, 0, weights)
+    )
+    assert found.value == 1
+    assert 0 < found.n_undefined < 300
+
+
+def test_one_person_has_no_interval() -> None:
+    with pytest.raises(PredictionsError, match="at least 2 are needed"):
+        Bootstrap(np.array(["a", "a"]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.95, 0.99, "reached"),
+        (0.90, 0.949, "not reached"),
+        (0.90, 0.95, "cannot tell"),
+        (0.94, 0.99, "cannot tell"),
+        (None, None, "cannot tell"),
+    ],
+)
+def test_verdict(low: float | None, high: float | None, expected: str) -> None:
+    assert verdict(Estimate(0.9, low, high), 0.95) == expected
+
+
+# --- summary ----------------------------------------------------------------------------------
+
+TASKS = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
+
+
+def fake_run(
+    n_patients: int = 100, n_epochs: int = 6, n_folds: int = 5, skill: float = 1.0, seed: int = 0
+) -> tuple[Predictions, pd.DataFrame]:
+    """Predictions and history of a run whose model knows the label as well as `skill` says."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    labels = {task: rng.integers(0, len(names), n_patients) for task, names in TASKS.items()}
+    fold = np.arange(n_patients) % n_folds
+    for epoch in range(n_epochs):
+        table = pd.DataFrame(
+            {
+                "level": "patient", "repeat": 0, "seed": 0, "fold": fold, "epoch": epoch,
+                "person_id": [f"q{i // 2 if i < 10 else i}" for i in range(n_patients)],
+                "patient_id": [f"p{i}" for i in range(n_patients)], "recording_id": "",
+            }
+        )  # fmt: skip
+        for task, names in TASKS.items():
+            logits = rng.standard_normal((n_patients, len(names)))
+            logits[np.arange(n_patients), labels[task]] += skill
+            p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            table[f"y.{task}"] = np.array(names)[labels[task]]
+            for c, name in enumerate(names):
+                table[f"p.{task}.{name}"] = p[:, c]
+        parts.append(table)
+    predictions = Predictions(pd.concat(parts, ignore_index=True), TASKS)
+    rows = []
+    for k in range(n_folds):
+        accuracies = [
+            {
+                f"acc.{task}": float(np.mean(here.y_prob(task).argmax(1) == here.y_true(task)))
+                for task in TASKS
+            }
+            for here in (predictions.where(fold=k, epoch=e) for e in range(n_epochs))
+        ]
+        best = int(np.argmax([np.mean(list(a.values())) for a in accuracies]))
+        for e, accuracy in enumerate(accuracies):
+            rows.append(
+                {
+                    "repeat": 0, "seed": 0, "fold": k, "epoch": e, "train_loss": 1 / (e + 1),
+                    "val_loss": 1.0 + 0.1 * e, **accuracy, "lr": 1e-3, "seconds": 2.0,
+                    "kept": e == n_epochs - 1, "best": e == best, "overfitting": k == 1 and e > 2,
+                }
+            )  # fmt: skip
+    return predictions, pd.DataFrame(rows)
+
+
+COHORT = {
+    "name": "fake", "fingerprint": "f" * 64, "n_persons": 95, "n_patients": 100,
+    "n_recordings": 300, "hours": 1.5,
+    "tasks": [
+        {"name": task, "classes": list(names), "positive": names[0],
+         "counts": dict.fromkeys(names, 1)}
+        for task, names in TASKS.items()
+    ],
+    "notes": [{"name": "clipped recordings", "count": 1, "text": "kept", "items": ["<b>x</b>"]}],
+}  # fmt: skip
+SPLIT = {
+    "n_folds": 5, "n_repeats": 1, "seed": 0, "digest": "d" * 64, "fingerprint": "f" * 64,
+    "balance": [{"task": "murmur", "class": "Present", "counts": [1, 2, 3, 4, 5]}],
+}  # fmt: skip
+PROVENANCE = {
+    "run": "fake-run", "command": "kfold-hs run", "digests": {"split": "d" * 64},
+    "versions": {"python": "3.11"}, "machine": "Linux", "device": "cpu",
+    "started": "2026-01-01T00:00:00Z", "seconds": 60.0,
+}  # fmt: skip
+
+
+def summary_of(
+    predictions: Predictions, history: pd.DataFrame, select: str = "last", target: float = 0.95
+) -> dict:  # type: ignore[type-arg]
+    config = {"select": select, "target": target, "seed": 0}
+    return summarise(predictions, history, COHORT, SPLIT, config, PROVENANCE, n_resamples=300)
+
+
+def test_summary_holds_the_pooled_numbers() -> None:
+    predictions, history = fake_run()
+    summary = summary_of(predictions, history)
+    json.dumps(summary, allow_nan=False)
+    last = predictions.where(epoch=5)
+    for task in TASKS:
+        y, p = last.y_true(task), last.y_prob(task)
+        result = summary["tasks"][task]
+        for name in BY_NAME:
+            metric = result["metrics"][name]
+            assert metric["value"] == pytest.approx(reference(name, y, p, np.ones(len(y))))
+            assert metric["low"] <= metric["value"] <= metric["high"]
+            assert [fold["fold"] for fold in metric["folds"]] == [0, 1, 2, 3, 4]
+        assert result["confusion"] == sk.confusion_matrix(y, p.argmax(1)).tolist()
+    each = [summary["tasks"][task]["metrics"]["accuracy"]["value"] for task in TASKS]
+    assert summary["headline"]["value"] == pytest.approx(np.mean(each))
+    assert summary["folds"][1]["overfitting_since"] == 3
+    assert summary["folds"][0]["overfitting_since"] is None
+
+
+def test_verdicts_of_a_sure_and_of_a_hopeless_model() -> None:
+    sure = summary_of(*fake_run(skill=12))
+    assert sure["headline"]["verdict"] == "reached"
+    assert "is reached" in sure["headline"]["sentence"]
+    hopeless = summary_of(*fake_run(skill=0))
+    assert hopeless["headline"]["verdict"] == "not reached"
+    near = summary_of(
+        *fake_run(skill=1), target=summary_of(*fake_run(skill=1))["headline"]["value"]
+    )
+    assert near["headline"]["verdict"] == "cannot tell"
+    assert "cannot be told" in near["headline"]["sentence"]
+
+
+def test_optimism_of_the_best_epoch_on_noise() -> None:
+    # Labels are noise: 1/3 and 1/2 are all there is, whatever the epoch.
+    chance = (1 / 3 + 1 / 2) / 2
+    best, crossfit = [], []
+    for seed in range(12):
+        optimism = summary_of(*fake_run(n_epochs=20, skill=0, seed=seed))["optimism"]
+        best.append(optimism["best"]["mean_accuracy"]["value"])
+        crossfit.append(optimism["crossfit"]["mean_accuracy"]["value"])
+    assert np.mean(best) > chance + 0.08
+    assert abs(np.mean(crossfit) - chance) < 0.03
+
+
+def test_crossfit_does_not_look_at_the_scored_fold() -> None:
+    predictions, history = fake_run()
+    before = chosen_epochs(predictions, history)["crossfit"]
+    table = predictions.table.copy()
+    mine = (table["fold"] == 2).to_numpy()
+    for names in (["p.outcome.Abnormal", "p.outcome.Normal"],):
+        table.loc[mine, names] = table.loc[mine, names[::-1]].to_numpy()
+    after = chosen_epochs(Predictions(table, TASKS), history)["crossfit"]
+    assert before[0, 0, 2] == after[0, 0, 2]
+
+
+def test_select_best_is_called_optimistic() -> None:
+    predictions, history = fake_run()
+    history["kept"] = history["best"]
+    summary = summary_of(predictions, history, select="best")
+    assert summary["select"]["honest"] is False
+    assert "(optimistic)" in summary["headline"]["sentence"]
+    claimed = summary["optimism"]["best"]["mean_accuracy"]["value"]
+    assert summary["headline"]["value"] == pytest.approx(claimed)
+
+
+def test_estimates_are_plain_data() -> None:
+    assert set(dataclasses.asdict(Estimate(1, 0, 1))) == {
+        "value", "low", "high", "n_undefined", "level", "method", "target",
+    }  # fmt: skip

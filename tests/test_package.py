@@ -1,0 +1,100 @@
+"""What is installed is what is here: the wheel, the README, the command's own help."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kfold_hs.cli import cli
+from kfold_hs.config import compose, expand
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of the tracked folders, so that no build leaves traces here."""
+    source = tmp_path_factory.mktemp("source")
+    names = ["kfold_hs", "configs", "setup.cfg", "pyproject.toml", "README.md"]
+    subprocess.run(["cp", "-r", *(str(ROOT / name) for name in names), str(source)], check=True)
+    target = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--wheel-dir", str(target), str(source)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return next(target.glob("*.whl"))
+
+
+def test_wheel_holds_every_module_template_and_configuration(wheel: Path) -> None:
+    found = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "kfold_hs").rglob("*")
+        if path.suffix in {".py", ".j2", ".typed"}
+    }
+    expected |= {
+        f"kfold_hs/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")
+    }
+    assert not expected - found
+    assert not [name for name in found if name.endswith((".pt", ".wav", ".flac"))]
+
+
+def test_wheel_works_from_any_directory_with_the_same_defaults(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
+        "import kfold_hs; from kfold_hs.config import compose\n"
+        f"assert kfold_hs.__file__.startswith({str(tmp_path)!r}), kfold_hs.__file__\n"
+        "print(compose(['recipe=lite', 'data=circor', 'data.root=x']).to_yaml(), end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == compose(["recipe=lite", "data=circor", "data.root=x"]).to_yaml()
+
+
+def readme_commands() -> list[list[str]]:
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("kfold-hs ")]
+
+
+@pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
+def test_commands_of_the_readme_parse_and_compose(words: list[str]) -> None:
+    command = cli.commands[words[0]]
+    context = command.make_context(words[0], list(words[1:]))
+    for variant in expand(list(context.params.get("overrides", ()))):
+        compose(variant)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in cli.commands:
+        assert f"kfold-hs {name}" in text
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^make ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert {"run", "test"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_ci_calls_the_test_command_of_the_readme() -> None:
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("name", [None, *cli.commands])
+def test_help(name: str | None) -> None:
+    result = CliRunner().invoke(cli, [*([name] if name else []), "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
