@@ -31,7 +31,12 @@ def forest(result: Mapping[str, Any], names: Sequence[str]) -> Figure:
                 "mode": "markers",
                 "x": [fold["value"] for fold in folds],
                 "y": [row - 0.22] * len(folds),
-                "marker": {"color": COLOURS[4], "size": 9, "symbol": "line-ns-open"},
+                "marker": {
+                    "color": COLOURS[1],
+                    "size": 10,
+                    "symbol": "line-ns-open",
+                    "line": {"width": 2},
+                },
                 "text": [_place(fold) for fold in folds],
                 "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
                 "name": "one fold",
@@ -68,7 +73,7 @@ def forest(result: Mapping[str, Any], names: Sequence[str]) -> Figure:
         "autorange": "reversed",
         "zeroline": False,
     }
-    layout["xaxis"] |= {"range": [0, 1.02]}
+    layout["xaxis"] |= {"range": [_below(result, names), 1.02]}
     return {"data": data, "layout": layout}
 
 
@@ -176,6 +181,16 @@ def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
         "xaxis": {"title": {"text": x_title}, "automargin": True},
         "yaxis": {"title": {"text": y_title}, "automargin": True},
     }
+
+
+def _below(result: Mapping[str, Any], names: Sequence[str]) -> float:
+    """Where an axis of shares may begin so that nothing is cut: a whole tenth, at least 0."""
+    shown = [result["metrics"][name] for name in names]
+    values = [fold["value"] for metric in shown for fold in metric["folds"]]
+    values += [metric["low"] for metric in shown]
+    return max(
+        0.0, float(np.floor(10 * min(v for v in [*values, 1.0] if v is not None) - 0.3)) / 10
+    )
 
 
 def _place(place: Mapping[str, Any]) -> str:
