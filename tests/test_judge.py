@@ -58,6 +58,8 @@ def reference(name: str, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
             case "brier":
                 error = ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1)
                 return float(np.average(error, weights=w))
+            case "log_loss":
+                return float(sk.log_loss(y, p, sample_weight=w, labels=range(p.shape[1])))
     raise AssertionError(name)
 
 

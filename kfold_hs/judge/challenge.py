@@ -2,11 +2,15 @@
 
 murmur    weighted accuracy (5 PP + 3 UU + AA) / (5 nP + 3 nU + nA)
 outcome   weighted accuracy with 5 for Abnormal and 1 for Normal
-cost      mean cost of a patient when those called Abnormal are referred to an expert;
-          with x the share referred, TP and FN the Abnormal who are referred and who are
-          missed among n patients:
+cost      mean cost of a patient when some are referred to an expert; with x the share
+          referred, TP and FN the patients of Abnormal outcome who are referred and who
+          are missed among n patients:
 
           10 + 25 + 397 x - 1718 x^2 + 11296 x^4 + (10000 TP + 50000 FN) / n
+
+          10 for the prescreening of each patient, 25 + ... + 11296 x^4 for the expert's
+          screening, 10000 for a treatment in time, 50000 for one that comes too late.
+          Referred are those called Abnormal (outcome), or Present or Unknown (murmur).
 
 Reyna et al., "Heart murmur detection from phonocardiogram recordings: The George B.
 Moody PhysioNet Challenge 2022", PLOS Digital Health 2(9), 2023.
@@ -14,9 +18,11 @@ Moody PhysioNet Challenge 2022", PLOS Digital Health 2(9), 2023.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from kfold_hs.judge.metrics import METRICS, Metric, weighted_accuracy
+from kfold_hs.judge.metrics import MACRO, METRICS, Metric, weighted_accuracy
 
 MURMUR = ("Present", "Unknown", "Absent")
 OUTCOME = ("Abnormal", "Normal")
@@ -36,6 +42,7 @@ def cost(referred: np.ndarray, abnormal: np.ndarray, weights: np.ndarray) -> np.
     ndarray, shape (B,)
     """
     n = weights.sum(axis=1)
+    n = np.where(n > 0, n, np.nan)
     x = weights @ referred / n
     treated = weights @ (referred & abnormal) / n
     missed = weights @ (~referred & abnormal) / n
@@ -50,17 +57,38 @@ def outcome_cost(
     return cost(y_prob.argmax(axis=1) == positive, y_true == positive, weights)
 
 
+def murmur_cost(classes: Sequence[str], abnormal: np.ndarray) -> Metric:
+    """`cost` of a murmur task: its patients called Present or Unknown are referred.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Of the murmur task, in the order of its probabilities.
+    abnormal : ndarray of bool, shape (n,)
+        Whose outcome is Abnormal, in the order of the patients.
+    """
+    referral = [classes.index(name) for name in ("Present", "Unknown")]
+
+    def function(
+        y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+    ) -> np.ndarray:
+        return cost(np.isin(y_prob.argmax(axis=1), referral), abnormal, weights)
+
+    return Metric("cost", "cost (challenge)", function, higher_is_better=False)
+
+
 def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
     """The general metrics, and the challenge's where a task has its classes."""
+    general = METRICS if len(classes) == 2 else METRICS + MACRO
     if set(classes) == set(MURMUR):
         by_name = {"Present": 5.0, "Unknown": 3.0, "Absent": 1.0}
     elif set(classes) == set(OUTCOME):
         by_name = {"Abnormal": 5.0, "Normal": 1.0}
     else:
-        return METRICS
+        return general
     weighted = weighted_accuracy([by_name[name] for name in classes])
     found: tuple[Metric, ...] = (
-        *METRICS,
+        *general,
         Metric("weighted_accuracy", "weighted accuracy (challenge)", weighted),
     )
     if set(classes) == set(OUTCOME):

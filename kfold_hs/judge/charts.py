@@ -19,9 +19,32 @@ Figure = dict[str, Any]
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 
 
-def forest(result: Mapping[str, Any], names: Sequence[str]) -> Figure:
-    """Pooled value with its interval and every fold's value, for metrics of one task."""
+def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None = None) -> Figure:
+    """Pooled value with its interval and every fold's value, for metrics of one task.
+
+    Parameters
+    ----------
+    result : mapping
+        One of the summary's tasks.
+    names : sequence of str
+        Metrics on a scale from 0 to 1.
+    target : float, optional
+        Drawn as a line across the row of the accuracy.
+    """
     data: list[dict[str, Any]] = []
+    if target is not None and "accuracy" in names:
+        row = names.index("accuracy")
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [target, target],
+                "y": [row - 0.45, row + 0.45],
+                "line": {"color": COLOURS[5], "width": 2, "dash": "dot"},
+                "name": f"target {target:g} (accuracy)",
+                "hovertemplate": "target %{x}<extra></extra>",
+            }
+        )
     for row, name in enumerate(names):
         metric = result["metrics"][name]
         folds = [fold for fold in metric["folds"] if fold["value"] is not None]
@@ -65,15 +88,16 @@ def forest(result: Mapping[str, Any], names: Sequence[str]) -> Figure:
                 "showlegend": row == 0,
             }
         )
-    labels = [result["metrics"][name]["label"] for name in names]
-    layout = _layout("value", "", height=90 + 46 * len(names))
+    # Long labels would leave no room for the marks on a phone.
+    labels = [result["metrics"][name]["label"].replace(" (", "<br>(") for name in names]
+    layout = _layout("", "", height=120 + 46 * len(names))
     layout["yaxis"] |= {
         "tickvals": list(range(len(names))),
         "ticktext": labels,
         "autorange": "reversed",
         "zeroline": False,
     }
-    layout["xaxis"] |= {"range": [_below(result, names), 1.02]}
+    layout["xaxis"] |= {"range": [_below(result, names, target), 1.02]}
     return {"data": data, "layout": layout}
 
 
@@ -97,11 +121,12 @@ def curves(history: pd.DataFrame, columns: Mapping[str, str], y_title: str) -> F
                     "type": "scatter",
                     "mode": "lines",
                     "x": (rows["epoch"] + 1).tolist(),
-                    "y": rows[column].tolist(),
+                    "y": _numbers(rows[column]),
                     "line": {"color": colour, "width": 1},
-                    "opacity": 0.45,
+                    "opacity": 0.6,
                     "showlegend": False,
-                    "hovertemplate": f"{name}, {label}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+                    "text": [_plain(f"{name}, {label}")] * len(rows),
+                    "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
                 }
             )
         mean = history.groupby("epoch")[column].mean()
@@ -110,10 +135,11 @@ def curves(history: pd.DataFrame, columns: Mapping[str, str], y_title: str) -> F
                 "type": "scatter",
                 "mode": "lines",
                 "x": (mean.index + 1).tolist(),
-                "y": mean.tolist(),
+                "y": _numbers(mean),
                 "line": {"color": colour, "width": 3},
-                "name": f"{name}, mean of the folds",
-                "hovertemplate": f"{name}, mean, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+                "name": _plain(f"{name}, mean of the folds"),
+                "text": [_plain(f"{name}, mean of the folds")] * len(mean),
+                "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
             }
         )
     return {"data": data, "layout": _layout("epoch", y_title, height=340)}
@@ -123,7 +149,7 @@ def confusion(result: Mapping[str, Any]) -> Figure:
     """Counts, coloured by the share of the true class."""
     counts = np.asarray(result["confusion"])
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    classes = result["classes"]
+    classes = [_plain(name) for name in result["classes"]]
     text = [
         [f"{counts[i, j]}<br>{share[i, j]:.0%}" for j in range(len(classes))]
         for i in range(len(classes))
@@ -135,14 +161,17 @@ def confusion(result: Mapping[str, Any]) -> Figure:
         "y": classes,
         "zmin": 0,
         "zmax": 1,
-        # From pale to a blue on which white text can be read; Plotly picks the text colour.
-        "colorscale": [[0, "#f2f6fa"], [1, "#0b4f8a"]],
+        # Pale enough for one dark text colour on all of it, whatever the page around it.
+        "colorscale": [[0, "#f7f9fc"], [1, "#6aa5dd"]],
+        "textfont": {"color": "#10151a", "size": 14},
+        "xgap": 2,
+        "ygap": 2,
         "text": text,
         "texttemplate": "%{text}",
         "showscale": False,
         "hovertemplate": "%{y} called %{x}: %{text}<extra></extra>",
     }
-    layout = _layout("called", "label", height=120 + 70 * len(classes))
+    layout = _layout("called by the model", "label", height=120 + 70 * len(classes))
     layout["yaxis"] |= {"autorange": "reversed", "type": "category", "showgrid": False}
     layout["xaxis"] |= {"type": "category", "showgrid": False}
     return {"data": [data], "layout": layout}
@@ -157,11 +186,11 @@ def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
             "type": "bar",
             "x": [f"fold {fold}" for fold in range(n_folds)],
             "y": list(row["counts"]),
-            "name": f"{row['task']} {row['class']}",
+            "name": _plain(f"{row['task']} {row['class']}"),
             "marker": {"color": COLOURS[i % len(COLOURS)]},
-            "hovertemplate": "%{x}: %{y}<extra>"
-            + _plain(f"{row['task']} {row['class']}")
-            + "</extra>",
+            "text": [_plain(f"{row['task']} {row['class']}")] * n_folds,
+            "textposition": "none",
+            "hovertemplate": "%{x}, %{text}: %{y}<extra></extra>",
         }
         for i, row in enumerate(shown)
     ]
@@ -177,17 +206,18 @@ def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -0.25, "yanchor": "top"},
+        # Below everything, however many lines the axis titles take.
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         "xaxis": {"title": {"text": x_title}, "automargin": True},
         "yaxis": {"title": {"text": y_title}, "automargin": True},
     }
 
 
-def _below(result: Mapping[str, Any], names: Sequence[str]) -> float:
+def _below(result: Mapping[str, Any], names: Sequence[str], target: float | None) -> float:
     """Where an axis of shares may begin so that nothing is cut: a whole tenth, at least 0."""
     shown = [result["metrics"][name] for name in names]
     values = [fold["value"] for metric in shown for fold in metric["folds"]]
-    values += [metric["low"] for metric in shown]
+    values += [metric["low"] for metric in shown] + [target]
     return max(
         0.0, float(np.floor(10 * min(v for v in [*values, 1.0] if v is not None) - 0.3)) / 10
     )
@@ -198,5 +228,10 @@ def _place(place: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Plotly reads some HTML in hover texts; a class name is not HTML."""
+    """Plotly reads some HTML in every text that it draws; a class name is not HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _numbers(values: pd.Series) -> list[float | None]:
+    """Plotly leaves a gap for None; JSON has no NaN."""
+    return [float(value) if np.isfinite(value) else None for value in values]

@@ -44,7 +44,8 @@ def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, 
         chosen["last"][repeat, seed, fold] = int(rows["epoch"].max())
         chosen["best"][repeat, seed, fold] = int(rows.loc[rows["best"], "epoch"].iloc[0])
         others = (right["repeat"] == repeat) & (right["seed"] == seed) & (right["fold"] != fold)
-        score = right[others].groupby("epoch")["right"].mean()
+        both = others & right["epoch"].isin(rows["epoch"])  # epochs that this fold has, too
+        score = right[both].groupby("epoch")["right"].mean()
         chosen["crossfit"][repeat, seed, fold] = (
             int(score.index[int(np.argmax(score.to_numpy()))])
             if len(score)

@@ -5,12 +5,17 @@ replacement, and takes all patients of each. The interval holds the middle 95 % 
 values (percentile bootstrap; Efron & Tibshirani 1993, ch. 13). It says how the score
 of *these trained models* would vary with other people; that the models would differ,
 had they been trained on other people, is not in it.
+
+A share of exactly 0 or 1 is 0 or 1 in every resample, so that resampling would call three
+people as sure as three thousand. It gets Wilson's interval instead (Wilson 1927), with the
+persons for the number of trials.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -18,7 +23,10 @@ from kfold_hs.errors import PredictionsError
 
 LEVEL = 0.95
 METHOD = "percentile bootstrap over persons"
+METHOD_OF_ALL_OR_NONE = "Wilson over persons, since all are alike"
 TARGET = "these models, on other people like these"
+OPTIMISTIC = "these models, on the very people who chose their epoch (optimistic)"
+_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 _CELLS = 20_000_000
 
 
@@ -48,6 +56,8 @@ class Bootstrap:
         Person of every patient.
     n_resamples : int
     seed : int
+    target : str
+        What the intervals speak of, in words.
 
     Raises
     ------
@@ -58,6 +68,7 @@ class Bootstrap:
     persons: np.ndarray
     n_resamples: int = 2000
     seed: int = 0
+    target: str = TARGET
 
     def __post_init__(self) -> None:
         if len(np.unique(self.persons)) < 2:
@@ -75,13 +86,25 @@ class Bootstrap:
             count = min(at_once, self.n_resamples - start)
             yield rng.multinomial(len(unique), share, size=count)[:, row].astype(np.float64)
 
-    def estimate(self, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-        """Value and interval of a statistic of the weights, (B, n) -> (B,)."""
+    def estimate(
+        self, statistic: Callable[[np.ndarray], np.ndarray], is_share: bool = False
+    ) -> Estimate:
+        """Value and interval of a statistic of the weights, (B, n) -> (B,).
+
+        `is_share` says that the value is a share of patients, such as accuracy.
+        """
         value = float(statistic(np.ones((1, len(self.persons))))[0])
         values = np.concatenate([statistic(weights) for weights in self.weights()])
         defined = values[np.isfinite(values)]
         if not np.isfinite(value) or len(defined) == 0:
-            return Estimate(None, None, None, n_undefined=self.n_resamples - len(defined))
+            undefined = self.n_resamples - len(defined)
+            return Estimate(None, None, None, undefined, target=self.target)
+        if is_share and value in {0.0, 1.0}:
+            n = len(np.unique(self.persons))
+            far = n / (n + _Z**2)
+            low, high = (far, 1.0) if value else (0.0, 1 - far)
+            return Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=self.target)
         tail = (1 - LEVEL) / 2
-        low, high = np.quantile(defined, [tail, 1 - tail])
-        return Estimate(value, float(low), float(high), self.n_resamples - len(defined))
+        low, high = (float(each) for each in np.quantile(defined, [tail, 1 - tail]))
+        undefined = self.n_resamples - len(defined)
+        return Estimate(value, low, high, undefined, target=self.target)

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_SMALLEST = float(np.finfo(np.float64).eps)
+
 MetricFunction = Callable[[np.ndarray, np.ndarray, int, np.ndarray], np.ndarray]
 
 
@@ -72,6 +74,29 @@ def brier(y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.nda
     return _ratio(weights @ error, weights.sum(axis=1))
 
 
+def log_loss(
+    y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    """Mean over the patients of -ln(probability of their class), at least 0.
+
+    Probabilities below the spacing of float64 at 1 count as that, about 36 nats.
+    """
+    of_class = y_prob[np.arange(len(y_true)), y_true]
+    return _ratio(weights @ -np.log(np.maximum(of_class, _SMALLEST)), weights.sum(axis=1))
+
+
+def macro(metric: MetricFunction) -> MetricFunction:
+    """Mean over the classes of a metric of one class against the rest."""
+
+    def function(
+        y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+    ) -> np.ndarray:
+        each = [metric(y_true, y_prob, c, weights) for c in range(y_prob.shape[1])]
+        return np.asarray(np.mean(each, axis=0))
+
+    return function
+
+
 def weighted_accuracy(costs: Sequence[float]) -> MetricFunction:
     """Accuracy in which a patient counts by the weight of their class."""
 
@@ -113,6 +138,13 @@ METRICS = (
     Metric("auroc", "AUROC", auroc),
     Metric("auprc", "AUPRC", auprc),
     Metric("brier", "Brier score", brier, higher_is_better=False),
+    Metric("log_loss", "log loss", log_loss, higher_is_better=False),
+)
+
+# For two classes AUROC is the same from either side, and these would say nothing new.
+MACRO = (
+    Metric("macro_auroc", "AUROC, mean of classes", macro(auroc)),
+    Metric("macro_auprc", "AUPRC, mean of classes", macro(auprc)),
 )
 
 

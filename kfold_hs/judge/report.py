@@ -20,7 +20,8 @@ from kfold_hs.predictions import Predictions
 
 # On a scale from 0 to 1, so that they can share one axis.
 _FOREST = (
-    "accuracy", "balanced_accuracy", "weighted_accuracy", "macro_f1", "auroc", "auprc",
+    "accuracy", "balanced_accuracy", "weighted_accuracy", "macro_f1", "auroc", "macro_auroc",
+    "auprc", "macro_auprc",
 )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration}
+    environment.filters |= {"number": number, "duration": duration, "place": place}
     return environment.get_template("report.html.j2").render(
         s=summary,
         figures=Markup(_script_json(_figures(summary, history))),
@@ -82,11 +83,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def place(fold: dict[str, Any]) -> str:
+    """The fold's number, and which repeat and seed where it is not the first."""
+    first = not fold["repeat"] and not fold["seed"]
+    return f"{fold['fold']}" + ("" if first else f" (r{fold['repeat']} s{fold['seed']})")
+
+
 def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, charts.Figure]:
     figures = {}
     for task, result in summary["tasks"].items():
         names = [name for name in _FOREST if name in result["metrics"]]
-        figures[f"forest-{task}"] = charts.forest(result, names)
+        figures[f"forest-{task}"] = charts.forest(result, names, summary["target"]["value"])
         figures[f"confusion-{task}"] = charts.confusion(result)
     figures["loss"] = charts.curves(
         history, {"train_loss": "training", "val_loss": "validation"}, "loss"

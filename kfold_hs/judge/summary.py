@@ -1,8 +1,8 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, tasks, folds, optimism, cohort, split,
+schema, run, select, headline, target, tasks, folds, incomplete, optimism, cohort, split,
 provenance. Every estimate holds value, low, high, level, method and target; null
-stands where nothing can be told.
+stands where nothing can be told. With select=best, every target says "optimistic".
 """
 
 from __future__ import annotations
@@ -15,10 +15,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kfold_hs.judge.challenge import metrics_for
-from kfold_hs.judge.epochs import HONEST, RULES, by_place, chosen_epochs, kept_epochs, mean_accuracy
-from kfold_hs.judge.intervals import Bootstrap, Estimate
-from kfold_hs.judge.metrics import METRICS, Metric
+from kfold_hs.judge.epochs import (
+    HONEST,
+    RULES,
+    Place,
+    chosen_epochs,
+    kept_epochs,
+    mean_accuracy,
+)
+from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Bootstrap, Estimate
+from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.results import places_of, task_result
 from kfold_hs.predictions import Predictions
 
 SCHEMA = 1
@@ -55,11 +62,13 @@ def summarise(
     epochs = kept_epochs(history)
     kept = predictions.at(epochs)
     persons = kept.table["person_id"].to_numpy()
-    bootstrap = Bootstrap(persons, n_resamples, int(config["seed"]))
+    claim = TARGET if HONEST[config["select"]] else OPTIMISTIC
+    bootstrap = Bootstrap(persons, n_resamples, int(config["seed"]), claim)
     positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
-    tasks = {task: _task(kept, task, positives[task], bootstrap) for task in kept.tasks}
+    tasks = {task: task_result(kept, task, positives[task], bootstrap) for task in kept.tasks}
     optimism = _optimism(predictions, history, n_resamples, int(config["seed"]))
-    mean = bootstrap.estimate(partial(mean_accuracy, kept))
+    mean = bootstrap.estimate(partial(mean_accuracy, kept), is_share=True)
+    incomplete = _missing(epochs, split)
     target = _target(float(config["target"]), mean, tasks)
     return {
         "schema": SCHEMA,
@@ -69,10 +78,11 @@ def summarise(
             "text": RULES[config["select"]],
             "honest": HONEST[config["select"]],
         },
-        "headline": _headline(mean, target, split, config, kept.tasks),
+        "headline": _headline(mean, target, split, config, kept.tasks, len(epochs), incomplete),
         "target": target,
         "tasks": tasks,
         "folds": _folds(kept, history),
+        "incomplete": incomplete,
         "optimism": optimism,
         "n_resamples": n_resamples,
         "cohort": dict(cohort),
@@ -88,55 +98,6 @@ def verdict(estimate: Estimate, target: float) -> str:
     if estimate.low >= target:
         return "reached"
     return "not reached" if estimate.high < target else "cannot tell"
-
-
-def _task(kept: Predictions, task: str, positive: int, bootstrap: Bootstrap) -> dict[str, Any]:
-    y_true, y_prob, classes = kept.y_true(task), kept.y_prob(task), kept.classes[task]
-    metrics = {}
-    for metric in metrics_for(classes):
-        estimate = bootstrap.estimate(partial(_value, metric, y_true, y_prob, positive))
-        folds = [
-            {**place, "value": _fold_value(metric, y_true, y_prob, positive, rows)}
-            for place, rows in _places(kept)
-        ]
-        defined = [fold["value"] for fold in folds if fold["value"] is not None]
-        metrics[metric.name] = {
-            "label": metric.label,
-            "higher_is_better": metric.higher_is_better,
-            **dataclasses.asdict(estimate),
-            "folds": folds,
-            "fold_mean": float(np.mean(defined)) if defined else None,
-        }
-    confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    np.add.at(confusion, (y_true, y_prob.argmax(axis=1)), 1)
-    return {
-        "classes": list(classes),
-        "positive": classes[positive],
-        "n_patients": len(y_true),
-        "metrics": metrics,
-        "confusion": confusion.tolist(),
-    }
-
-
-def _value(
-    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
-) -> np.ndarray:
-    return metric(y_true, y_prob, positive, weights)
-
-
-def _fold_value(
-    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, rows: np.ndarray
-) -> float | None:
-    value = float(metric(y_true[rows], y_prob[rows], positive)[0])
-    return value if np.isfinite(value) else None
-
-
-def _places(kept: Predictions) -> list[tuple[dict[str, int], np.ndarray]]:
-    found = []
-    for (repeat, seed, fold), rows in by_place(kept.table):
-        place = {"repeat": repeat, "seed": seed, "fold": fold}
-        found.append((place, rows.index.to_numpy()))
-    return found
 
 
 def _target(target: float, mean: Estimate, tasks: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +123,8 @@ def _headline(
     split: Mapping[str, Any],
     config: Mapping[str, Any],
     tasks: tuple[str, ...],
+    n_models: int,
+    incomplete: list[dict[str, int]],
 ) -> dict[str, Any]:
     n_folds = split["n_folds"]
     over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
@@ -171,10 +134,13 @@ def _headline(
         trained = f"{(n_folds - 1) / n_folds:.0%}".replace("%", " %")
         sentence = (
             f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, 95 % interval "
-            f"{mean.low:.3f} to {mean.high:.3f}; the target of {config['target']:.2f} is "
-            f"{_said(target['mean']['verdict'])}. {n_folds} models, each trained on {trained} of "
+            f"{mean.low:.3f} to {mean.high:.3f}; the target of {config['target']:g} is "
+            f"{_said(target['mean']['verdict'])}. {n_models} models, each trained on {trained} of "
             f"the people and scored at {RULES[config['select']]}."
         )
+        if incomplete:
+            n_places = n_models + len(incomplete)
+            sentence += f" Not finished: it rests on {n_models} of {n_places} folds."
     return {
         "sentence": sentence,
         "value": mean.value,
@@ -191,7 +157,7 @@ def _said(word: str) -> str:
 
 def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
-    for place, rows in _places(kept):
+    for place, rows in places_of(kept):
         here = np.logical_and.reduce([history[name] == value for name, value in place.items()])
         epochs = history[here]
         over = epochs.loc[epochs["overfitting"], "epoch"]
@@ -202,12 +168,23 @@ def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:
                 "n_patients": len(rows),
                 "kept_epoch": int(kept_row["epoch"]),
                 "best_epoch": int(epochs.loc[epochs["best"], "epoch"].iloc[0]),
-                "overfitting_since": int(over.iloc[0]) if len(over) else None,
+                "overfitting_since": int(over.min()) if len(over) else None,
                 "seconds": float(epochs["seconds"].sum()),
                 "accuracies": {task: float(kept_row[f"acc.{task}"]) for task in kept.tasks},
             }
         )
     return found
+
+
+def _missing(epochs: Mapping[Place, int], split: Mapping[str, Any]) -> list[dict[str, int]]:
+    """Folds of the split that no model was scored on, for every seed that there is."""
+    return [
+        {"repeat": repeat, "seed": seed, "fold": fold}
+        for repeat in range(split["n_repeats"])
+        for seed in sorted({seed for _, seed, _ in epochs})
+        for fold in range(split["n_folds"])
+        if (repeat, seed, fold) not in epochs
+    ]
 
 
 def _optimism(
@@ -223,7 +200,10 @@ def _optimism(
         table = chosen.table.sort_values(order, ignore_index=True)
         tables[rule] = Predictions(table, chosen.classes)
     persons = tables["last"].table["person_id"].to_numpy()
-    bootstrap = Bootstrap(persons, n_resamples, seed)
+    resamples = {
+        rule: Bootstrap(persons, n_resamples, seed, TARGET if honest else OPTIMISTIC)
+        for rule, honest in HONEST.items()
+    }
 
     def above_last(rule: str, weights: np.ndarray) -> np.ndarray:
         mine, last = (mean_accuracy(tables[name], weights) for name in (rule, "last"))
@@ -234,9 +214,9 @@ def _optimism(
             "text": RULES[rule],
             "honest": HONEST[rule],
             "mean_accuracy": dataclasses.asdict(
-                bootstrap.estimate(partial(mean_accuracy, tables[rule]))
+                resamples[rule].estimate(partial(mean_accuracy, tables[rule]), is_share=True)
             ),
-            "above_last": dataclasses.asdict(bootstrap.estimate(partial(above_last, rule))),
+            "above_last": dataclasses.asdict(resamples[rule].estimate(partial(above_last, rule))),
             "accuracies": {
                 task: float(METRICS[0](table.y_true(task), table.y_prob(task), 0)[0])
                 for task, table in ((task, tables[rule]) for task in tables[rule].tasks)
