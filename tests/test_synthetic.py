@@ -17,8 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kfold_hs import cohort as cohorts
+from kfold_hs.cohort.people import draw_patients, render
 from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ, Phonocardiogram
-from kfold_hs.cohort.synthetic import draw_patients, ensure_cohort, render, write_cohort
+from kfold_hs.cohort.synthetic import ensure_cohort, write_cohort
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError, StorageError
 
