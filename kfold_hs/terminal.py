@@ -21,7 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 
@@ -34,13 +34,14 @@ class Terminal:
         self._live = self._console.is_terminal and not quiet
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True)),
             console=self._console,
             disable=not self._live,
+            expand=True,
         )
         self._stage = ""
         self._steps: TaskID | None = None

@@ -76,7 +76,7 @@ def test_a_person_whose_patients_disagree_has_both_labels(cohort: Cohort) -> Non
 
 
 def test_more_folds_than_persons_of_a_class(cohort: Cohort) -> None:
-    with pytest.raises(SplitError, match=r"murmur=Present occurs in 4 persons.*--folds 4"):
+    with pytest.raises(SplitError, match=r"murmur=Present occurs in 4 persons, .*--folds 4"):
         stratify(cohort, 5, 0)
 
 

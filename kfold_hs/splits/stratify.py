@@ -40,14 +40,13 @@ def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Spl
         from a fold.
     """
     labels = person_labels(cohort)
-    for column in labels.columns.astype(str):
-        n_persons = int(labels[column].sum())
-        if " + " not in column and n_persons < n_folds:
-            raise SplitError(
-                f"{column} occurs in {n_persons} persons, which cannot be split into {n_folds} "
-                f"folds that all hold it. Use at most --folds {n_persons}, or merge the class "
-                "with another in the data."
-            )
+    single = labels[[name for name in labels.columns.astype(str) if " + " not in name]].sum()
+    if len(rare := single[single < n_folds]):
+        each = ", ".join(f"{name} occurs in {count} persons" for name, count in rare.items())
+        raise SplitError(
+            f"{each}, which cannot be split into {n_folds} folds that all hold it. Use at most "
+            f"--folds {rare.min()}, or merge the class with another in the data."
+        )
     drawn = [_draw(labels, n_folds, seed, repeat) for repeat in range(n_repeats)]
     split = Split(
         folds={
