@@ -13,8 +13,8 @@ from pathlib import Path
 
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.circor import _audio_path, _read_hea
 from kfold_hs.cohort.cohort import Cohort, Note
+from kfold_hs.cohort.wfdb import audio_path, read_header
 from kfold_hs.errors import CohortError
 from kfold_hs.settings import Cinc2016Data
 
@@ -47,11 +47,11 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
                 {
                     "recording_id": name,
                     "patient_id": name,
-                    "path": str(_audio_path(part, name)),
+                    "path": str(audio_path(part, name)),
                     "site": "unknown",
                 }
             )
-            announced[name] = _read_hea(part / f"{name}.hea")
+            announced[name] = read_header(part / f"{name}.hea")
     note = Note(
         "unknown persons",
         len(patients),

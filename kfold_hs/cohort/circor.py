@@ -24,6 +24,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note
+from kfold_hs.cohort.wfdb import audio_path, read_header
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import CircorData
 
@@ -83,12 +84,12 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
                 {
                     "recording_id": stem,
                     "patient_id": patient_id,
-                    "path": str(_audio_path(folder, stem)),
+                    "path": str(audio_path(folder, stem)),
                     "site": site,
                     "murmur": _murmur_at(site, row["Murmur"], audible),
                 }
             )
-            announced[stem] = _read_hea(folder / f"{stem}.hea")
+            announced[stem] = read_header(folder / f"{stem}.hea")
     return assemble(
         "circor",
         tasks_of(config.tasks),
@@ -188,24 +189,6 @@ def _cross_check(
             "; ".join(faults[:5]) + more + ". Correct the one that is wrong: which of them to "
             "believe cannot be told from here."
         )
-
-
-def _read_hea(path: Path) -> tuple[int, int]:
-    """Sample rate in Hz and number of samples of a WFDB header of one signal."""
-    if not path.is_file():
-        raise CohortError(f"{path} is missing.")
-    try:
-        _, n_signals, rate, n_samples = path.read_text().split("\n", 1)[0].split()[:4]
-        if n_signals != "1":
-            raise ValueError(f"{n_signals} signals")
-        return int(rate), int(n_samples)
-    except ValueError as error:
-        raise CohortError(f"{path} is not a header of one signal: {error}.") from error
-
-
-def _audio_path(folder: Path, stem: str) -> Path:
-    wav, flac = folder / f"{stem}.wav", folder / f"{stem}.flac"
-    return flac if flac.is_file() and not wav.is_file() else wav
 
 
 def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
