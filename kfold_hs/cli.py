@@ -113,16 +113,75 @@ def split(overrides: tuple[str, ...], folds: int | None, output: Path | None, qu
     """Draw the split of a cohort and show how well it is balanced."""
     from kfold_hs import experiment
     from kfold_hs.splits import balance
+    from kfold_hs.splits.balance import compare
+    from kfold_hs.splits.obtain import make_split
     from kfold_hs.terminal import Terminal, show_split
 
     with Terminal(quiet=quiet) as terminal:
         settings = _config(overrides, folds)
         cohort = experiment.load_cohort(settings, terminal)
-        drawn = experiment.make_split(settings, cohort)
-    show_split(drawn.to_dict(), balance(cohort, drawn))
+        drawn = make_split(settings, cohort)
+    both = range(drawn.n_repeats)
+    show_split(drawn.to_dict(), [balance(cohort, drawn, r) for r in both], compare(cohort, drawn))
     if output is not None:
         drawn.write(output)
         click.echo(f"Written to {output}.")
+
+
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[SPLIT] [KEY=VALUE]...")
+@_FOLDS
+@click.option(
+    "--aliases",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV of two columns: ids that are one person.",
+)
+@click.option("--fix", is_flag=True, help="Join who is one person and write a new split.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("split.json"),
+    help="Where --fix writes the split. [default: split.json]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@_QUIET
+def audit(
+    words: tuple[str, ...],
+    folds: int | None,
+    aliases: Path | None,
+    fix: bool,
+    output: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Look for leaks in a split, or in the data when no SPLIT is given; exit 1 on a leak.
+
+    SPLIT is a split.json, a CSV of patient and fold, nnU-Net's splits_final.json, a
+    folder with a folder for each fold, or column:NAME of the data's own table.
+    """
+    from kfold_hs import experiment
+    from kfold_hs.splits.obtain import fix_split
+    from kfold_hs.terminal import Terminal, show_findings
+
+    first = words[:1] if words and ("=" not in words[0] or Path(words[0]).exists()) else ()
+    with Terminal(quiet=quiet) as terminal:
+        settings = _config(words[len(first) :], folds)
+        source = Path(first[0]) if first else None
+        cohort, findings = experiment.audit_split(settings, source, aliases, terminal)
+    if as_json:
+        click.echo(json.dumps([finding.to_dict() for finding in findings], indent=1))
+    else:
+        show_findings([finding.to_dict() for finding in findings], cohort.n_recordings)
+    leaks = any(finding.is_leak for finding in findings)
+    if fix and leaks:
+        new, table = fix_split(settings, cohort, findings, output)
+        click.echo(
+            f"Written: {output} (split {new.digest[:16]}) and {table}. Train with\n"
+            f"  data.aliases={table} split.file={output} split.n_folds={new.n_folds}",
+            err=as_json,
+        )
+    raise SystemExit(1 if leaks else 0)
 
 
 @cli.command()

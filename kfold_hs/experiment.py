@@ -8,7 +8,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,12 +18,18 @@ import pandas as pd
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
 from kfold_hs.paths import RunPaths, check_name, write_bytes, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
-from kfold_hs.splits import Split, balance, stratify
+from kfold_hs.splits import Split, balance
+from kfold_hs.splits.audit import Finding, audit, refuse_leaks
+from kfold_hs.splits.balance import compare as compare_balance
+from kfold_hs.splits.foreign import folds_of_recordings, read_folds
+from kfold_hs.splits.obtain import make_split
+from kfold_hs.splits.split import TEST
 
 
 class Listener(Protocol):
@@ -101,6 +107,7 @@ def run(
     cohort = load_cohort(config, listener)
     check(config, cohort)
     split = make_split(config, cohort)
+    findings = check_leaks(config, cohort, split, listener)
     paths = RunPaths(name or run_name(config, cohort, split), root)
     with _locked(paths):
         split = _settle(config, cohort, split, paths)
@@ -122,7 +129,7 @@ def run(
         listener.stage("report")
         _collect(plan, cohort, paths, digests)
         provenance = _provenance(paths.name, command, digests, str(where), started)
-        return Run(paths, _judge(paths, config, cohort, split, provenance))
+        return Run(paths, _judge(paths, config, cohort, split, findings, provenance))
 
 
 def report(folder: Path) -> Run:
@@ -158,29 +165,43 @@ def load_cohort(config: Config, listener: Listener) -> Cohort:
     return cohort
 
 
-def make_split(config: Config, cohort: Cohort) -> Split:
-    """The split of `split.file` when there is one, else drawn from the seed.
+def check_leaks(config: Config, cohort: Cohort, split: Split, listener: Listener) -> list[Finding]:
+    """The audit before every training; what it found but leaks, which are refused.
 
     Raises
     ------
     SplitError
-        The file's split is of another cohort or has another number of folds.
+        A leak, unless split.audit=false. With split.by=patient, persons on two sides are
+        what was asked for.
     """
-    if config.split.file is None:
-        return stratify(cohort, config.split.n_folds, config.seed)
-    split = Split.read(config.split.file)
-    if split.n_folds != config.split.n_folds:
-        raise SplitError(
-            f"{config.split.file} has {split.n_folds} folds and {config.split.n_folds} were "
-            f"asked for. Add --folds {split.n_folds}."
-        )
-    split.check(cohort)
-    return split
+    listener.stage("audit")
+    channel = getattr(config.data, "channel", None)
+    folds = folds_of_recordings(split, cohort)
+    findings = audit(cohort, folds, channel=channel, on_progress=listener.step)
+    allowed = ["person on two sides"] if split.by == "patient" else []
+    if config.split.audit:
+        refuse_leaks(findings, allowed)
+    for finding in findings:
+        if finding.is_leak:
+            listener.note(f"LEAK: {finding.text}.")
+    return findings
+
+
+def audit_split(
+    config: Config, source: Path | None, aliases: Path | None, listener: Listener
+) -> tuple[Cohort, list[Finding]]:
+    """Audit a split from anywhere; without one, the people themselves."""
+    cohort = load_cohort(config, listener)
+    folds = None if source is None else read_folds(source, cohort)
+    pairs = read_aliases(aliases) if aliases else []
+    listener.stage("audit")
+    channel = getattr(config.data, "channel", None)
+    return cohort, audit(cohort, folds, pairs, channel, listener.step)
 
 
 def run_name(config: Config, cohort: Cohort, split: Split) -> str:
     """``<data>-<recipe>-<digest8>`` over configuration, cohort and split."""
-    content = f"{config.digest} {cohort.fingerprint} {split.digest}"
+    content = f"{config.digest} {cohort.fingerprint} {split.assignment}"
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f"{cohort.name}-{config.recipe}-{digest[:8]}"
 
@@ -212,12 +233,13 @@ def _settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Sp
             )
     if paths.split.exists():
         found = Split.read(paths.split)
-        if found.digest != split.digest:
+        if found.assignment != split.assignment:
             raise SplitError(
                 f"{paths.split} holds the split {found.digest[:16]} and this run needs "
                 f"{split.digest[:16]}: data, seed or number of folds changed. Give this run "
                 "another --name."
             )
+        split = found  # the same people in the same folds, if by other versions
     write_text(paths.config, config.to_yaml())
     write_json(paths.cohort, cohort.describe())
     if not paths.split.exists():
@@ -257,7 +279,12 @@ def _collect(plan: Any, cohort: Cohort, paths: RunPaths, digests: Mapping[str, s
 
 
 def _judge(
-    paths: RunPaths, config: Config, cohort: Cohort, split: Split, provenance: dict[str, Any]
+    paths: RunPaths,
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    findings: Sequence[Finding],
+    provenance: dict[str, Any],
 ) -> dict[str, Any]:
     """summary.json and report.html from the out-of-fold predictions."""
     from kfold_hs.judge.epochs import kept_epochs
@@ -266,10 +293,15 @@ def _judge(
 
     predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
     epochs = kept_epochs(history)
-    predictions.at(epochs).check_partition(cohort.patients["patient_id"])
-    described = split.to_dict()
-    described.pop("folds")
-    described["balance"] = balance(cohort, split)
+    predictions.at(epochs).check_partition(split.scored_patients(cohort))
+    described = {k: v for k, v in split.to_dict().items() if k not in {"folds", "people"}}
+    described |= {
+        "balance": balance(cohort, split),
+        "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
+        "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
+        "persons_on_two_sides": split.persons_on_two_sides(cohort),
+        "findings": [finding.to_dict() for finding in findings],
+    }
     summary = summarise(
         predictions, history, cohort.describe(), described, config.as_dict(), provenance
     )

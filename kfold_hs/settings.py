@@ -42,6 +42,7 @@ class TaskConfig(_Settings):
 
 class _Data(_Settings):
     tasks: dict[str, TaskConfig] = Field(min_length=1)
+    aliases: Path | None = None
 
 
 class SyntheticData(_Data):
@@ -211,8 +212,40 @@ class TrainConfig(_Settings):
 class SplitConfig(_Settings):
     """Persons into folds; see `kfold_hs.splits`."""
 
-    n_folds: Annotated[int, Field(ge=2, le=1000)]
+    n_folds: Annotated[int, Field(ge=1, le=1000)]
+    n_repeats: Annotated[int, Field(ge=1, le=1000)]
+    stratify: Literal["auto"] | tuple[str, ...]
+    test: float | tuple[str, ...]
+    by: Literal["person", "patient"]
+    audit: bool
     file: Path | None = None
+
+    @pydantic.field_validator("test", "stratify", mode="before")
+    @classmethod
+    def _number_or_names(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(str(each) for each in value)
+        if field.field_name == "stratify" and value != "auto":
+            raise ValueError(
+                f"split.stratify={value!r} does not fit: auto, or a list of covariates such as "
+                "[age,sex], or [] for none"
+            )
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if field.field_name == "test" and not (is_number and 0 <= value <= 0.9):
+            raise ValueError(
+                f"split.test={value!r} does not fit: a share of the persons from 0 to 0.9, or a "
+                "list of person or patient ids such as [85033,49627]"
+            )
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> SplitConfig:
+        if self.n_folds < 2 and self.file is None:
+            raise ValueError(
+                f"split.n_folds={self.n_folds} does not fit: at least 2; a single split into "
+                "training and validation comes from split.file=FILE"
+            )
+        return self
 
 
 class PredictConfig(_Settings):
@@ -264,7 +297,8 @@ class Config(_Settings):
         """
         values = self.as_dict()
         values.pop("target")
-        for key in ("root", "path"):
+        for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
-        values["split"].pop("file")
+        for key in ("file", "audit"):
+            values["split"].pop(key)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

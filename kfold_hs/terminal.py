@@ -6,7 +6,7 @@ epoch. Progress goes to standard error, results to standard output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 from rich.text import Text
+
+_MOST_ITEMS = 10
 
 
 class Terminal:
@@ -136,18 +138,60 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
     console.print(Text(f"Report: {report}"), soft_wrap=True)
 
 
-def show_split(split: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Counts of everything in every fold."""
+def show_split(
+    split: Mapping[str, Any],
+    balances: Sequence[Sequence[Mapping[str, Any]]],
+    comparison: Sequence[Mapping[str, Any]],
+) -> None:
+    """Counts of everything in every fold, and how even they are beside other splits."""
     console = Console(highlight=False)
-    title = f"split {split['digest'][:16]}, seed {split['seed']}, patients by fold"
+    by = "people" if split["settings"]["by"] == "person" else "patient ids"
+    for repeat, rows in enumerate(balances):
+        title = f"split {split['digest'][:16]}, seed {split['seed']}, {by} by fold"
+        title += f", repeat {repeat}" if len(balances) > 1 else ""
+        table = Table(title=title, title_justify="left")
+        table.add_column("of")
+        for fold in range(split["n_folds"]):
+            table.add_column(str(fold), justify="right")
+        table.add_column("off by", justify="right")
+        table.add_column("at best", justify="right")
+        for row in rows:
+            name = row["class"] if "+" in row["task"] else f"{row['task']} {row['class']}"
+            ends = (f"{row['deviation']:.1%}", f"{row['limit']:.1%}")
+            table.add_row(name, *map(str, row["counts"]), *ends)
+        console.print(table)
+    title = "worst relative deviation of a fold (above what rounding to whole people costs)"
     table = Table(title=title, title_justify="left")
-    table.add_column("of")
-    table.add_column("class")
-    for fold in range(split["n_folds"]):
-        table.add_column(f"fold {fold}", justify="right")
-    for row in rows:
-        table.add_row(row["task"], row["class"], *(str(count) for count in row["counts"]))
+    table.add_column("split")
+    for name in ("classes", "covariates", "sizes"):
+        table.add_column(name, justify="right")
+    for row in comparison:
+        each = [row[kind] for kind in ("label", "covariate", "size")]
+        table.add_row(row["name"], *(_off(value) for value in each))
     console.print(table)
+
+
+def _off(value: Mapping[str, float | None]) -> str:
+    if value["deviation"] is None or value["above_limit"] is None:
+        return "-"
+    return f"{value['deviation']:.1%} (+{max(0.0, value['above_limit']):.1%})"
+
+
+def show_findings(findings: Sequence[Mapping[str, Any]], n_recordings: int) -> None:
+    """What the audit found, one paragraph each, leaks first."""
+    console = Console(highlight=False)
+    for finding in findings:
+        word = Text("LEAK  " if finding["is_leak"] else "note  ")
+        word.stylize("bold red" if finding["is_leak"] else "bold")
+        console.print(word + Text(f"{finding['kind']}: {finding['text']}."), soft_wrap=True)
+        for item in finding["items"][:_MOST_ITEMS]:
+            console.print(Text(f"      {item}"), soft_wrap=True)
+        if (rest := len(finding["items"]) - _MOST_ITEMS) > 0:
+            console.print(Text(f"      and {rest} more (--json shows all)"))
+        console.print(Text(f"      {finding['advice']}"), soft_wrap=True)
+    n_leaks = sum(finding["is_leak"] for finding in findings)
+    said = f"{n_leaks} kinds of leak" if n_leaks else "no leak"
+    console.print(Text(f"{n_recordings} recordings looked at: {said}."))
 
 
 def _number(value: float | None) -> str:

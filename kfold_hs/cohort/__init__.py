@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kfold_hs.cohort.aliases import link, read_aliases
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note, Task
 from kfold_hs.settings import Cinc2016Data, CircorData, DataConfig, SyntheticData, TableData
@@ -10,13 +11,18 @@ __all__ = ["Cohort", "Note", "Task", "load"]
 
 
 def load(config: DataConfig, on_progress: Progress | None = None) -> Cohort:
-    """Read the cohort that the data configuration names.
+    """Read the cohort that the data configuration names, its aliases joined.
 
     Parameters
     ----------
     on_progress : callable, optional
         Called with (recordings read, recordings in all).
     """
+    cohort = _load(config, on_progress)
+    return link(cohort, read_aliases(config.aliases)) if config.aliases else cohort
+
+
+def _load(config: DataConfig, on_progress: Progress | None) -> Cohort:
     match config:
         case CircorData():
             from kfold_hs.cohort.circor import load_circor

@@ -38,6 +38,9 @@ _COVARIATES = {
     "Weight": "weight_kg",
     "Pregnancy status": "pregnant",
     "Campaign": "campaign",
+}
+# What was written down about the murmur that was heard: part of the label, no covariates.
+_ANNOTATIONS = {
     "Murmur locations": "murmur_locations",
     "Most audible location": "most_audible_location",
     **{
@@ -67,6 +70,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
     patients: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
     announced = {}
+    columns = _COVARIATES | _ANNOTATIONS
     for row in table.to_dict("records"):
         patient_id = row["Patient ID"]
         patients.append(
@@ -75,7 +79,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
                 "person_id": person_of[patient_id],
                 "murmur": row["Murmur"],
                 "outcome": row["Outcome"],
-                **{name: _value(name, row[column]) for column, name in _COVARIATES.items()},
+                **{name: _value(name, row[column]) for column, name in columns.items()},
             }
         )
         audible = row["Murmur locations"]
@@ -132,7 +136,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CohortError(f"cannot read {path}: {error}.") from error
-    wanted = ["Patient ID", _LOCATIONS, "Murmur", "Outcome", "Additional ID", *_COVARIATES]
+    wanted = ["Patient ID", _LOCATIONS, "Murmur", "Outcome", "Additional ID"]
+    wanted += [*_COVARIATES, *_ANNOTATIONS]
     if missing := [column for column in wanted if column not in table]:
         raise CohortError(f"{path} lacks the columns {listing(missing)}.")
     twice = table["Patient ID"][table["Patient ID"].duplicated()]

@@ -179,7 +179,7 @@ def confusion(result: Mapping[str, Any]) -> Figure:
 
 def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """How many patients of every class each fold holds."""
-    shown = [row for row in rows if row["task"] != "size" and "+" not in row["task"]]
+    shown = [row for row in rows if row["kind"] == "label" and "+" not in row["task"]]
     n_folds = len(shown[0]["counts"])
     data = [
         {

@@ -30,12 +30,12 @@ class FoldData:
 
     @classmethod
     def of(cls, cohort: Cohort, patient_folds: np.ndarray, fold: int) -> FoldData:
-        """From the fold of every patient (`Split.fold_of_patients`)."""
-        held_out_ids = set(cohort.patients["patient_id"][patient_folds == fold])
-        out = cohort.recordings["patient_id"].isin(held_out_ids).to_numpy()
+        """From the fold of every patient (`Split.fold_of_patients`); -1 is in neither part."""
+        fold_of = dict(zip(cohort.patients["patient_id"], patient_folds, strict=True))
+        folds = cohort.recordings["patient_id"].map(fold_of).to_numpy()
         return cls(
-            train=np.flatnonzero(~out),
-            held_out=np.flatnonzero(out),
+            train=np.flatnonzero((folds != fold) & (folds != -1)),
+            held_out=np.flatnonzero(folds == fold),
             patients=np.flatnonzero(patient_folds == fold),
         )
 

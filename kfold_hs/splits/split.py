@@ -1,17 +1,19 @@
-"""Split: which fold holds each person out, in every repeat; a file that can be checked.
+"""Split: which fold holds each person out, in every repeat; the certificate that proves it.
 
-A split belongs to one cohort: it carries the cohort's fingerprint, and is refused
-for any other. Folds count from 0. Persons are split, never patient ids, so that the
-two ids of one person are always on the same side.
+A split belongs to one cohort: it carries the cohort's fingerprint and everything that
+this stands for - persons, their patients and labels, their recordings with the SHA-256
+of the samples - and one digest over it all. Folds count from 0. Persons are split,
+never patient ids, so that the two ids of one person are always on the same side.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,12 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError, listing
 from kfold_hs.paths import write_json
 
-SCHEMA = 1
+SCHEMA = 2
+TEST = -1
+"""In place of a fold: a hold-out test person, whom no fold trains on or is scored on."""
+TRAIN = -2
+"""In place of a fold: always trained on, never held out (a split with one validation part)."""
+_WORDS = {"test": TEST, "train": TRAIN}
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,20 @@ class Split:
     Parameters
     ----------
     folds : mapping
-        person_id -> tuple of folds, one a repeat, each in [0, n_folds).
+        person_id -> tuple of folds, one a repeat, each in [0, n_folds), `TEST` or `TRAIN`.
+        Where `settings["by"]` is "patient", the keys are patient ids.
     n_folds, n_repeats : int
-        At least 2 and 1.
+        At least 1 and 1; one fold only where some persons are always trained on.
     seed : int
         What the split was drawn with.
     fingerprint : str
         `Cohort.fingerprint` of the cohort it belongs to.
+    settings : mapping
+        ``by``, ``stratify``, ``test`` and ``source`` (drawn, or where it came from).
+    people : sequence of mappings
+        What was split: ``person_id`` and its ``patients`` with labels and recordings.
+    versions : mapping
+        Of the libraries that drew it.
 
     Raises
     ------
@@ -50,48 +64,92 @@ class Split:
     n_repeats: int
     seed: int
     fingerprint: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    people: Sequence[Mapping[str, Any]] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        cohort: Cohort,
+        folds: Mapping[str, tuple[int, ...]],
+        *,
+        n_folds: int,
+        n_repeats: int,
+        seed: int,
+        settings: Mapping[str, Any],
+    ) -> Split:
+        """The split of a cohort, with what it holds written into it."""
+        packages = ("kfold-hs", "iterative-stratification", "scikit-learn", "numpy")
+        return cls(
+            folds, n_folds, n_repeats, seed, cohort.fingerprint, settings, people_of(cohort),
+            {name: metadata.version(name) for name in packages},
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.n_folds < 2 or self.n_repeats < 1:
+        is_single = any(f == TRAIN for folds in self.folds.values() for f in folds)
+        if self.n_folds < (1 if is_single else 2) or self.n_repeats < 1:
             raise SplitError(
                 f"n_folds={self.n_folds} and n_repeats={self.n_repeats}: at least 2 folds and "
                 "1 repeat are needed."
             )
         for person_id, folds in self.folds.items():
-            if len(folds) != self.n_repeats or not all(0 <= f < self.n_folds for f in folds):
+            if len(folds) != self.n_repeats or not all(TRAIN <= f < self.n_folds for f in folds):
                 raise SplitError(
                     f"person {person_id} has the folds {list(folds)}; one fold from 0 to "
                     f"{self.n_folds - 1} for each of {self.n_repeats} repeats is expected."
+                )
+            if TEST in folds and set(folds) != {TEST}:
+                raise SplitError(
+                    f"person {person_id} is a test person in one repeat and trained on in "
+                    f"another: {list(folds)}."
                 )
         for repeat in range(self.n_repeats):
             used = {folds[repeat] for folds in self.folds.values()}
             if empty := set(range(self.n_folds)) - used:
                 raise SplitError(f"repeat {repeat}: fold {listing(sorted(empty))} holds nobody.")
 
+    @property
+    def by(self) -> str:
+        """person, or patient where linked ids are ignored on purpose."""
+        return str(self.settings.get("by", "person"))
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over everything that `split.json` says of who is where."""
-        content = {
-            "folds": {person: list(folds) for person, folds in sorted(self.folds.items())},
-            "n_folds": self.n_folds,
-            "n_repeats": self.n_repeats,
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) over everything that `split.json` says."""
+        return _digest(self._content())
+
+    @cached_property
+    def assignment(self) -> str:
+        """SHA-256 (hex) of who is where, in which cohort: the same for any library version."""
+        return _digest([self._folds_as_json(), self.n_folds, self.fingerprint, self.by])
 
     def fold_of_patients(self, cohort: Cohort, repeat: int) -> np.ndarray:
-        """Fold of every row of `cohort.patients`, shape (n_patients,), int64."""
-        persons = cohort.patients["person_id"]
-        return np.array([self.folds[person][repeat] for person in persons], dtype=np.int64)
+        """Fold (or `TEST`, `TRAIN`) of every row of `cohort.patients`, (n_patients,), int64."""
+        units = cohort.patients[f"{self.by}_id"]
+        return np.array([self.folds[unit][repeat] for unit in units], dtype=np.int64)
 
-    def check(self, cohort: Cohort) -> None:
-        """Refuse unless this split is of this cohort and every class is in every fold.
+    def scored_patients(self, cohort: Cohort) -> list[str]:
+        """Ids of the patients who are held out in some fold."""
+        folds = self.fold_of_patients(cohort, 0)
+        return [str(each) for each in cohort.patients["patient_id"][folds >= 0]]
+
+    def persons_on_two_sides(self, cohort: Cohort) -> list[str]:
+        """Persons with a patient held out in a fold that trains on another of theirs."""
+        found: set[str] = set()
+        for repeat in range(self.n_repeats):
+            table = cohort.patients.assign(fold=self.fold_of_patients(cohort, repeat))
+            sides = table.groupby("person_id")["fold"].nunique()
+            found |= set(sides.index[sides > 1])
+        return sorted(found)
+
+    def check_cohort(self, cohort: Cohort) -> None:
+        """Refuse unless this split is of this cohort.
 
         Raises
         ------
         SplitError
-            With both fingerprints, the persons that do not match, or the class and fold.
+            With both fingerprints, or the persons that do not match.
         """
         if self.fingerprint != cohort.fingerprint:
             raise SplitError(
@@ -99,9 +157,19 @@ class Split:
                 f"and this cohort has {cohort.fingerprint[:16]}: people, labels or recordings "
                 "differ. Draw a new split, or use the data that the split was made for."
             )
-        known = set(cohort.persons["person_id"])
+        known = set(cohort.patients[f"{self.by}_id"])
         if odd := known ^ set(self.folds):
             raise SplitError(f"split and cohort do not hold the same persons: {listing(odd)}.")
+
+    def check(self, cohort: Cohort) -> None:
+        """Refuse unless this split is of this cohort and every class is in every fold.
+
+        Raises
+        ------
+        SplitError
+            As `check_cohort`, or with the class and the fold.
+        """
+        self.check_cohort(cohort)
         for repeat in range(self.n_repeats):
             folds = self.fold_of_patients(cohort, repeat)
             for task in cohort.tasks:
@@ -116,15 +184,7 @@ class Split:
                         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "digest": self.digest,
-            "fingerprint": self.fingerprint,
-            "n_folds": self.n_folds,
-            "n_repeats": self.n_repeats,
-            "seed": self.seed,
-            "folds": {person: list(folds) for person, folds in sorted(self.folds.items())},
-        }
+        return {"schema": SCHEMA, "digest": self.digest, **self._content()}
 
     def write(self, path: Path) -> None:
         """Write `split.json`, whole or not at all."""
@@ -132,15 +192,29 @@ class Split:
 
     @classmethod
     def read(cls, path: Path) -> Split:
-        """Read a `split.json`; refused when its digest does not fit its content."""
+        """Read a `split.json`; refused when its digest does not fit its content.
+
+        Raises
+        ------
+        SplitError
+            Not a certificate, of another schema, or changed after it was written.
+        """
         try:
             values = json.loads(path.read_text())
+            if (schema := values["schema"]) != SCHEMA:
+                raise SplitError(
+                    f"{path} has schema {schema}, and this version of kfold-hs reads {SCHEMA}. "
+                    "Draw the split again."
+                )
             split = cls(
-                folds={person: tuple(folds) for person, folds in values["folds"].items()},
+                folds={person: _from_json(folds) for person, folds in values["folds"].items()},
                 n_folds=values["n_folds"],
                 n_repeats=values["n_repeats"],
                 seed=values["seed"],
                 fingerprint=values["fingerprint"],
+                settings=values["settings"],
+                people=values["people"],
+                versions=values["versions"],
             )
             digest = values["digest"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -151,3 +225,49 @@ class Split:
                 f"content gives {split.digest[:16]}. Draw the split again."
             )
         return split
+
+    def _folds_as_json(self) -> dict[str, list[int | str]]:
+        words: dict[int, str] = {code: word for word, code in _WORDS.items()}
+        return {
+            person: [words.get(fold, fold) for fold in folds]
+            for person, folds in sorted(self.folds.items())
+        }
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "fingerprint": self.fingerprint,
+            "n_folds": self.n_folds,
+            "n_repeats": self.n_repeats,
+            "seed": self.seed,
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            "folds": self._folds_as_json(),
+            "people": [dict(person) for person in self.people],
+        }
+
+
+def people_of(cohort: Cohort) -> list[dict[str, Any]]:
+    """Persons with their patients and labels, and their recordings with their digests."""
+    tasks = [task.name for task in cohort.tasks]
+    recordings: dict[str, list[dict[str, str]]] = {}
+    ordered = cohort.recordings.sort_values("recording_id")
+    columns = ("patient_id", "recording_id", "sha256")
+    for patient, recording, sha in zip(*(ordered[name] for name in columns), strict=True):
+        recordings.setdefault(patient, []).append({"recording_id": recording, "sha256": sha})
+    people: dict[str, list[dict[str, Any]]] = {}
+    for row in cohort.patients.sort_values("patient_id").to_dict("records"):
+        entry = {
+            "patient_id": row["patient_id"],
+            "labels": {task: row[task] for task in tasks},
+            "recordings": recordings[row["patient_id"]],
+        }
+        people.setdefault(row["person_id"], []).append(entry)
+    return [{"person_id": person, "patients": people[person]} for person in sorted(people)]
+
+
+def _from_json(folds: Sequence[int | str]) -> tuple[int, ...]:
+    return tuple(_WORDS[fold] if isinstance(fold, str) else fold for fold in folds)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,26 +1,37 @@
-"""Persons into folds, stratified on every task at once.
+"""Persons into folds, stratified on every task, the joint label and covariates at once.
 
-The labels of a person are those of all their patients. `iterative-stratification`
-(Sechidis et al., "On the Stratification of Multi-label Data", ECML PKDD 2011) is
-given the table of persons with one column for each class of each task and for each
-joint class, e.g. murmur Present with outcome Normal.
+`iterative-stratification` (Sechidis et al., "On the Stratification of Multi-label
+Data", ECML PKDD 2011) starts it on the table of persons; `swaps` goes on from there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import pandas as pd
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError
-from kfold_hs.splits.split import Split
+from kfold_hs.splits.split import TEST, Split
+from kfold_hs.splits.strata import Strata, covariates_to_stratify, strata
+from kfold_hs.splits.swaps import Draws, even_sizes, improve
 
-_MOST_DRAWS = 100
-"""How often a split is drawn anew for a class that a fold lacks before giving up."""
+# A class's balance comes before a covariate's.
+_LABEL_WEIGHT, _COVARIATE_WEIGHT = 4.0, 1.0
+_SIZE_WEIGHT = 400.0
+"""Patients and recordings have large totals, whose relative deviations are small."""
 
 
-def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Split:
+def stratify(
+    cohort: Cohort,
+    n_folds: int,
+    seed: int,
+    n_repeats: int = 1,
+    covariates: Sequence[str] | str = (),
+    by: str = "person",
+    test: float | Sequence[str] = 0.0,
+) -> Split:
     """Draw a split of a cohort's persons; the order of its rows does not matter.
 
     Parameters
@@ -32,104 +43,99 @@ def stratify(cohort: Cohort, n_folds: int, seed: int, n_repeats: int = 1) -> Spl
         Same seed, same split. Every repeat is drawn with a seed derived from it.
     n_repeats : int
         How many times the persons are split anew.
+    covariates : sequence of str or "auto"
+        What to stratify on beside the labels; see `kfold_hs.splits.strata`.
+    by : "person" or "patient"
+        "patient" ignores that two patient ids can be one person: to measure that damage.
+    test : float or sequence of str
+        Share of the persons, in [0, 0.9], drawn as hold-out test persons before all
+        else, or their ids (person or patient); no fold ever trains on them.
 
     Raises
     ------
     SplitError
-        When a class has fewer persons than there are folds, or a class ends up missing
-        from a fold.
+        When a class has fewer persons than there are folds, a name is unknown, or a
+        class ends up missing from a fold.
     """
-    labels = person_labels(cohort)
-    single = labels[[name for name in labels.columns.astype(str) if " + " not in name]].sum()
-    if len(rare := single[single < n_folds]):
-        each = ", ".join(f"{name} occurs in {count} persons" for name, count in rare.items())
-        raise SplitError(
-            f"{each}, which cannot be split into {n_folds} folds that all hold it. Use at most "
-            f"--folds {rare.min()}, or merge the class with another in the data."
-        )
-    drawn = [_draw(labels, n_folds, seed, repeat) for repeat in range(n_repeats)]
-    split = Split(
-        folds={
-            person: tuple(int(folds[row]) for folds in drawn)
-            for row, person in enumerate(labels.index)
-        },
+    names = covariates_to_stratify(cohort, covariates)
+    whole = strata(cohort, names, by)
+    held = _test_units(cohort, whole, test, seed, by)
+    rows = np.flatnonzero(~held)
+    _check_classes(whole, rows, n_folds)
+    folds = np.full((len(whole.table), n_repeats), TEST, dtype=np.int64)
+    for repeat in range(n_repeats):
+        folds[rows, repeat] = _draw(whole, rows, n_folds, (seed, repeat))
+    split = Split.of(
+        cohort,
+        {unit: tuple(map(int, row)) for unit, row in zip(whole.table.index, folds, strict=True)},
         n_folds=n_folds,
         n_repeats=n_repeats,
         seed=seed,
-        fingerprint=cohort.fingerprint,
+        settings={
+            "by": by,
+            "stratify": list(names),
+            "test": test if isinstance(test, int | float) else sorted(test),
+            "source": "drawn",
+        },
     )
     split.check(cohort)
     return split
 
 
-def _draw(labels: pd.DataFrame, n_folds: int, seed: int, repeat: int) -> np.ndarray:
-    """Fold of every person; drawn again when a rare class misses a fold by bad luck."""
-    values = labels.to_numpy(dtype=np.int64)
-    single = [i for i, column in enumerate(labels.columns.astype(str)) if " + " not in column]
-    folds = np.zeros(len(values), dtype=np.int64)
-    for attempt in range(_MOST_DRAWS):
-        state = int(np.random.SeedSequence([seed, repeat, attempt]).generate_state(1)[0])
-        splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=state)
-        for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(values)), values)):
-            folds[held_out] = fold
-        if all(values[folds == fold][:, single].any(axis=0).all() for fold in range(n_folds)):
-            break
-    return folds
+def _draw(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ...]) -> np.ndarray:
+    """Fold of every person in `rows`: start, even sizes, exchanges."""
+    labels = whole.table.to_numpy()[rows]
+    used = labels.any(axis=0)
+    state = int(np.random.SeedSequence(key).generate_state(1)[0])
+    splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=state)
+    start = np.zeros(len(rows), dtype=np.int64)
+    split = splitter.split(np.zeros(len(rows)), labels[:, used].astype(np.int64))
+    for fold, (_, held_out) in enumerate(split):
+        start[held_out] = fold
+    sizes = whole.sizes[["patients", "recordings"]].to_numpy()[rows]
+    values = np.hstack([labels[:, used], sizes]).astype(np.float64)
+    kinds = np.where(np.array(whole.is_label)[used], _LABEL_WEIGHT, _COVARIATE_WEIGHT)
+    weights = np.concatenate([kinds, [_SIZE_WEIGHT] * sizes.shape[1]])
+    return improve(even_sizes(start, n_folds), values, weights, n_folds, Draws(*key))
 
 
-def person_labels(cohort: Cohort) -> pd.DataFrame:
-    """One row a person (sorted by id), one bool column a class and a joint class.
+def _test_units(
+    cohort: Cohort, whole: Strata, test: float | Sequence[str], seed: int, by: str
+) -> np.ndarray:
+    """Which rows of the strata are hold-out test persons, shape (n_units,) bool."""
+    units = whole.table.index
+    if not isinstance(test, int | float):
+        named = set(test)
+        patients = cohort.patients
+        here = patients["patient_id"].isin(named) | patients["person_id"].isin(named)
+        if unknown := named - set(patients["patient_id"]) - set(patients["person_id"]):
+            raise SplitError(
+                f"split.test names {sorted(unknown)[0]!r}, which is neither a person nor a "
+                f"patient of this cohort ({len(unknown)} such ids)."
+            )
+        return np.asarray(units.isin(set(patients[f"{by}_id"][here])))
+    held = np.zeros(len(units), dtype=bool)
+    if test == 0:
+        return held
+    # The test persons are one of two unequal parts, so several small folds are put together.
+    n_parts = min(len(units), 20)
+    parts = _draw(whole, np.arange(len(units)), n_parts, (seed, 2**31))
+    held[parts < round(test * n_parts)] = True
+    if not held.any():
+        raise SplitError(f"split.test={test:g} of {len(units)} persons is nobody. Raise it.")
+    return held
 
-    A person whose patients disagree has both labels. Columns are named
-    ``murmur=Present`` and ``murmur=Present + outcome=Normal``.
-    """
-    patients = cohort.patients.sort_values("patient_id")
-    columns = {
-        f"{task.name}={name}": (patients[task.name] == name).to_numpy()
-        for task in cohort.tasks
-        for name in task.classes
-    }
-    if len(cohort.tasks) > 1:
-        parts = [[f"{task.name}={label}" for label in patients[task.name]] for task in cohort.tasks]
-        joint = pd.Series([" + ".join(row) for row in zip(*parts, strict=True)])
-        columns |= {name: (joint == name).to_numpy() for name in sorted(joint.unique())}
-    table = pd.DataFrame(columns)
-    table["person_id"] = patients["person_id"].to_numpy()
-    return table.groupby("person_id", sort=True).any()
 
-
-def balance(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, object]]:
-    """How many of everything each fold holds: persons, patients, recordings, classes.
-
-    Returns
-    -------
-    list of dict
-        ``{"task": ..., "class": ..., "counts": [one a fold]}``; patients are counted for
-        classes, and the task of the three sizes is called "size".
-    """
-    patient_fold = split.fold_of_patients(cohort, repeat)
-    fold_of_patient = dict(zip(cohort.patients["patient_id"], patient_fold, strict=True))
-    recording_fold = cohort.recordings["patient_id"].map(fold_of_patient).to_numpy()
-    person_fold = np.array([folds[repeat] for folds in split.folds.values()])
-
-    def counts(folds: np.ndarray) -> list[int]:
-        found = np.bincount(folds.astype(np.int64), minlength=split.n_folds)
-        return [int(count) for count in found]
-
-    rows: list[dict[str, object]] = [
-        {"task": "size", "class": "persons", "counts": counts(person_fold)},
-        {"task": "size", "class": "patients", "counts": counts(patient_fold)},
-        {"task": "size", "class": "recordings", "counts": counts(recording_fold)},
-    ]
-    for task in cohort.tasks:
-        for name in task.classes:
-            here = (cohort.patients[task.name] == name).to_numpy()
-            rows.append({"task": task.name, "class": name, "counts": counts(patient_fold[here])})
-    if len(cohort.tasks) > 1:
-        names = [task.name for task in cohort.tasks]
-        joint = cohort.patients[names].agg(" + ".join, axis=1)
-        for name in sorted(joint.unique()):
-            here = (joint == name).to_numpy()
-            row = {"task": "+".join(names), "class": name, "counts": counts(patient_fold[here])}
-            rows.append(row)
-    return rows
+def _check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
+    if n_folds < 2:
+        raise SplitError(
+            f"a drawn split takes at least 2 folds, and {n_folds} was asked for. One split into "
+            "training and validation comes from a file: split.file=FILE."
+        )
+    counts = whole.table.iloc[rows].sum()[whole.is_class]
+    if len(rare := counts[counts < n_folds]):
+        each = ", ".join(f"{name} occurs in {count} persons" for name, count in rare.items())
+        raise SplitError(
+            f"{each}, which cannot be split into {n_folds} folds that all hold it. Use at most "
+            f"--folds {rare.min()}, or merge the class with another in the data."
+        )

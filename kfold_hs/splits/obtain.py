@@ -1,0 +1,68 @@
+"""The split that a configuration asks for: drawn, read, or mended after an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.aliases import link
+from kfold_hs.errors import SplitError
+from kfold_hs.paths import write_text
+from kfold_hs.settings import Config
+from kfold_hs.splits.audit import Finding, same_people
+from kfold_hs.splits.foreign import certify, is_foreign, read_folds
+from kfold_hs.splits.split import Split
+from kfold_hs.splits.stratify import stratify
+
+
+def make_split(config: Config, cohort: Cohort) -> Split:
+    """The split of `split.file` when there is one, else drawn from the seed.
+
+    Raises
+    ------
+    SplitError
+        The file's split is of another cohort or has another number of folds.
+    """
+    wanted = config.split
+    if wanted.file is None:
+        return stratify(
+            cohort, wanted.n_folds, config.seed, wanted.n_repeats, wanted.stratify, wanted.by,
+            wanted.test,
+        )  # fmt: skip
+    if is_foreign(wanted.file):
+        split = certify(read_folds(wanted.file, cohort), cohort, str(wanted.file), config.seed)
+    else:
+        split = Split.read(wanted.file)
+    for key, found, asked in (
+        ("split.n_folds", split.n_folds, wanted.n_folds),
+        ("split.n_repeats", split.n_repeats, wanted.n_repeats),
+        ("split.by", split.by, wanted.by),
+    ):
+        if found != asked:
+            raise SplitError(
+                f"{wanted.file} has {key}={found}, and {asked} was asked for. Add {key}={found}."
+            )
+    split.check(cohort)
+    return split
+
+
+def fix_split(
+    config: Config, cohort: Cohort, findings: Sequence[Finding], output: Path
+) -> tuple[Split, Path]:
+    """Join who was found to be one person; write a new split and the table of aliases.
+
+    Returns
+    -------
+    split, aliases : Split, Path
+        The split is of the cohort with `data.aliases=<aliases>`.
+    """
+    pairs = same_people(findings)
+    linked = link(cohort, pairs)
+    drawn = config.split.model_copy(update={"file": None})
+    split = make_split(config.model_copy(update={"split": drawn}), linked)
+    aliases = output.with_suffix(".aliases.csv")
+    lines = ["patient_id,same_person_as", *(f"{one},{other}" for one, other in pairs)]
+    write_text(aliases, "\n".join(lines) + "\n")
+    split.write(output)
+    return split, aliases

@@ -1,0 +1,181 @@
+"""Strata: what a split balances, as one table of persons by levels.
+
+A level is a class of a task, a joint class of all tasks, or a level of a covariate,
+e.g. ``murmur=Present``, ``murmur=Present + outcome=Normal``, ``age=Child``. A person
+belongs to every level that one of their patients has: who has two patients with
+different labels counts with both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.errors import SplitError, unknown_name
+
+AUTO = ("age", "sex", "campaign", "source", "n_recordings", "site")
+"""Covariates that `split.stratify=auto` takes, of those that a cohort has."""
+MISSING = "missing"
+"""The level of who has no value: missing is a level of its own."""
+_MOST_LEVELS = 20
+"""A covariate of words with more levels than this is a name or an id, not a class."""
+_QUARTILES_FROM = 9
+"""A covariate of numbers with this many values or more is cut at its quartiles."""
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Persons by levels.
+
+    Parameters
+    ----------
+    table : DataFrame of bool, shape (n_units, n_levels)
+        Index: person_id (or patient_id), sorted. Columns: ``<name>=<level>``.
+    sizes : DataFrame of int, shape (n_units, 3)
+        Persons (1), patients and recordings of each row.
+    names : tuple of str, one a column
+        The task, the joint label ("murmur+outcome") or the covariate it belongs to.
+    levels : tuple of str, one a column
+    is_label : tuple of bool, one a column
+        Whether it is a class or a joint class; False for covariates.
+    """
+
+    table: pd.DataFrame
+    sizes: pd.DataFrame
+    names: tuple[str, ...]
+    levels: tuple[str, ...]
+    is_label: tuple[bool, ...]
+
+    @property
+    def is_class(self) -> np.ndarray:
+        """Columns that are a class of a single task, shape (n_levels,)."""
+        joint = np.array(["+" in name for name in self.names])
+        return np.asarray(np.array(self.is_label) & ~joint)
+
+
+def covariates_to_stratify(cohort: Cohort, asked: Sequence[str] | str) -> tuple[str, ...]:
+    """Names that `split.stratify` stands for; "auto" takes those of `AUTO` there are.
+
+    Raises
+    ------
+    SplitError
+        A name that is neither a covariate of the cohort, n_recordings nor site.
+    """
+    known = {*cohort.covariates, "n_recordings", "site"}
+    if isinstance(asked, str):
+        return tuple(name for name in AUTO if name in known)
+    for name in asked:
+        if name not in known:
+            raise SplitError(unknown_name("covariate in split.stratify", name, known))
+    return tuple(dict.fromkeys(asked))
+
+
+def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -> Strata:
+    """The table of a cohort.
+
+    Parameters
+    ----------
+    covariates : sequence of str
+        Columns of `cohort.patients`, ``n_recordings`` (of a person: 1, 2, 3, 4, 5 or
+        more) or ``site``. Numbers with nine values or more are cut at their quartiles.
+    by : "person" or "patient"
+
+    Raises
+    ------
+    SplitError
+        A covariate of words has so many levels that it must be a name or an id.
+    """
+    unit = f"{by}_id"
+    patients = cohort.patients.sort_values("patient_id", ignore_index=True)
+    unit_of = dict(zip(patients["patient_id"], patients[unit], strict=True))
+    columns: list[tuple[str, str, bool, pd.Series]] = []
+
+    def add(name: str, values: pd.Series, units: pd.Series, label: bool) -> None:
+        for level in _ordered(values):
+            columns.append((name, level, label, units[values == level]))
+
+    for task in cohort.tasks:
+        for level in task.classes:
+            here = patients[task.name] == level
+            columns.append((task.name, level, True, patients[unit][here]))
+    if len(cohort.tasks) > 1:
+        names = [task.name for task in cohort.tasks]
+        add("+".join(names), patients[names].agg(" + ".join, axis=1), patients[unit], True)
+    recording_unit = cohort.recordings["patient_id"].map(unit_of)
+    for name in covariates:
+        if name == "site":
+            sites = cohort.recordings["site"].fillna(MISSING).astype(str)
+            add(name, sites, recording_unit, False)
+        elif name == "n_recordings":
+            counts = recording_unit.value_counts().sort_index()
+            words = counts.map(lambda n: str(n) if n < 5 else "5 or more")
+            add(name, words, pd.Series(counts.index, index=counts.index), False)
+        else:
+            add(name, levels_of(patients[name]), patients[unit], False)
+
+    index = pd.Index(sorted(set(patients[unit])), name=unit)
+    table = pd.DataFrame(
+        {f"{name}={level}": index.isin(set(units)) for name, level, _, units in columns},
+        index=index,
+    )
+    sizes = pd.DataFrame(
+        {
+            "persons": 1,
+            "patients": patients[unit].value_counts().reindex(index),
+            "recordings": recording_unit.value_counts().reindex(index),
+        },
+        index=index,
+    )
+    return Strata(
+        table=table,
+        sizes=sizes,
+        names=tuple(column[0] for column in columns),
+        levels=tuple(column[1] for column in columns),
+        is_label=tuple(column[2] for column in columns),
+    )
+
+
+def levels_of(values: pd.Series) -> pd.Series:
+    """A covariate as words: itself, or the quartile it falls into; "missing" where it is.
+
+    Raises
+    ------
+    SplitError
+        Words with more than 20 different values.
+    """
+    missing = values.isna() | values.astype(str).str.strip().isin(["", "nan", "None"])
+    numbers = pd.to_numeric(values.where(~missing), errors="coerce")
+    if not missing.all() and numbers[~missing].notna().all() and _is_many(numbers):
+        edges = np.unique(numbers.quantile([0, 0.25, 0.5, 0.75, 1]).to_numpy())
+        place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+        words = [f"{edges[i]:g} to {edges[i + 1]:g}" for i in place]
+        return pd.Series(words, index=values.index).where(~missing, MISSING)
+    words_ = values.astype(str).where(~missing, MISSING)
+    if words_.nunique() > _MOST_LEVELS:
+        raise SplitError(
+            f"{values.name} has {words_.nunique()} different values, e.g. {words_.iloc[0]!r}; "
+            f"a covariate to stratify on may have {_MOST_LEVELS}. Take it out of split.stratify, "
+            "or give the data a column of classes."
+        )
+    return words_
+
+
+def _is_many(numbers: pd.Series) -> bool:
+    return bool(numbers.nunique() >= _QUARTILES_FROM)
+
+
+def _ordered(values: pd.Series) -> list[str]:
+    """Levels in their order: numbers by size, words by the alphabet, missing last."""
+
+    def key(level: str) -> tuple[bool, float, str]:
+        first = level.split(" ")[0]
+        try:
+            return (level == MISSING, float(first), level)
+        except ValueError:
+            return (level == MISSING, float("inf"), level)
+
+    return sorted(values.unique(), key=key)

@@ -1,0 +1,112 @@
+"""The swap search: exchanges persons between folds until no exchange balances them better.
+
+What is lowered, over levels s and folds f with c_sf persons, n_s = sum_f c_sf and
+m_s = n_s / K:
+
+    sum_sf  w_s  ( max(0, |c_sf - m_s| - r_s) / m_s )^2  +  small * ( |c_sf - m_s| / m_s )^2
+
+r_s is the rounding that no split can avoid: floor or ceiling of m_s are both free. The
+squares make the worst relative deviation weigh most. Only sums, products and PCG64's
+raw words enter, so that the same start gives the same end with every version of numpy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_SMALL = 1e-3
+_BLOCK = 96
+"""Persons of each fold that are tried against each other at a time."""
+_MOST_EXCHANGES = 5000
+
+
+class Draws:
+    """Permutations from PCG64's raw words, which numpy promises never to change."""
+
+    def __init__(self, *key: int) -> None:
+        self._bits = np.random.PCG64(np.random.SeedSequence(list(key)))
+
+    def some(self, items: np.ndarray, n: int) -> np.ndarray:
+        """`n` of `items` in random order; all of them when there are no more."""
+        order = np.argsort(self._bits.random_raw(len(items)), kind="stable")
+        return items[order[:n]]
+
+
+def limits(totals: np.ndarray, n_folds: int) -> np.ndarray:
+    """Relative deviation that no split into `n_folds` can go below, for each total.
+
+    With q persons in every fold and r more, the best is ceil or floor of the mean:
+    max(ceil(m) - m, m - floor(m)) / m for r > 0, and 0 for r = 0.
+    """
+    mean = totals / n_folds
+    worst = np.maximum(np.ceil(mean) - mean, mean - np.floor(mean))
+    return np.where(totals > 0, worst / np.where(totals > 0, mean, 1), 0.0)
+
+
+def cost(counts: np.ndarray, totals: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The sum above, over the last axis (levels); `counts` of one fold, (..., n_levels)."""
+    mean = totals
+    off = np.abs(counts - mean)
+    slack = np.where(counts > mean, np.ceil(mean) - mean, mean - np.floor(mean))
+    beyond = np.maximum(off - slack, 0) / mean
+    return np.asarray(((beyond**2 + _SMALL * (off / mean) ** 2) * weights).sum(axis=-1))
+
+
+def even_sizes(folds: np.ndarray, n_folds: int) -> np.ndarray:
+    """Move as few persons as needed so that fold sizes differ by one at most."""
+    folds = folds.copy()
+    while True:
+        sizes = np.bincount(folds, minlength=n_folds)
+        full, short = int(sizes.argmax()), int(sizes.argmin())
+        if sizes[full] - sizes[short] <= 1:
+            return folds
+        folds[np.flatnonzero(folds == full)[-1]] = short
+
+
+def improve(
+    folds: np.ndarray, values: np.ndarray, weights: np.ndarray, n_folds: int, draws: Draws
+) -> np.ndarray:
+    """Exchange pairs of persons while that lowers the cost.
+
+    Parameters
+    ----------
+    folds : ndarray of int64, shape (n_persons,)
+        The start; fold sizes in persons stay as they are.
+    values : ndarray, shape (n_persons, n_levels)
+        What each person adds to every level, >= 0; every column has a sum above 0.
+    weights : ndarray, shape (n_levels,)
+    n_folds : int
+    draws : Draws
+
+    Returns
+    -------
+    ndarray of int64, shape (n_persons,)
+    """
+    folds = folds.copy()
+    values = values.astype(np.float64)
+    mean = values.sum(axis=0) / n_folds
+    counts = np.stack([values[folds == fold].sum(axis=0) for fold in range(n_folds)])
+    costs = cost(counts, mean, weights)
+    pairs = [(a, b) for a in range(n_folds) for b in range(a + 1, n_folds)]
+    idle = 0
+    # Large folds are seen a block at a time; several blocks without a gain end the search.
+    patience = len(pairs) * (1 if len(folds) <= _BLOCK * n_folds else 3)
+    for turn in range(_MOST_EXCHANGES):
+        a, b = pairs[turn % len(pairs)]
+        here = draws.some(np.flatnonzero(folds == a), _BLOCK)
+        there = draws.some(np.flatnonzero(folds == b), _BLOCK)
+        change = values[there][None, :, :] - values[here][:, None, :]
+        after = cost(counts[a] + change, mean, weights) + cost(counts[b] - change, mean, weights)
+        best = int(after.argmin())
+        i, j = divmod(best, len(there))
+        if after[i, j] < costs[a] + costs[b] - 1e-12:
+            folds[here[i]], folds[there[j]] = b, a
+            counts[a] += change[i, j]
+            counts[b] -= change[i, j]
+            costs[[a, b]] = cost(counts[[a, b]], mean, weights)
+            idle = 0
+        else:
+            idle += 1
+            if idle >= patience:
+                break
+    return folds
