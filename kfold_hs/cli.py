@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 _FOLDS = click.option("--folds", type=int, metavar="N", help="Folds; short for split.n_folds=N.")
+_REPEATS = click.option(
+    "--repeats", type=int, metavar="R", help="Splits, drawn anew; short for split.n_repeats=R."
+)
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
 
 
@@ -39,6 +42,7 @@ def cli(debug: bool) -> None:
 @cli.command()
 @_OVERRIDES
 @_FOLDS
+@_REPEATS
 @click.option("--name", metavar="NAME", help="Name of the run's folders. [default: made up]")
 @click.option(
     "--root",
@@ -54,6 +58,7 @@ def cli(debug: bool) -> None:
 def run(
     overrides: tuple[str, ...],
     folds: int | None,
+    repeats: int | None,
     name: str | None,
     root: Path,
     device: str,
@@ -70,7 +75,7 @@ def run(
 
     command = _command()
     with Terminal(quiet=quiet) as terminal:
-        config = _config(overrides, folds)
+        config = _config(overrides, folds, repeats)
         try:
             result = experiment.run(
                 config, terminal, name=name, root=root, device=device, command=command
@@ -91,17 +96,21 @@ def run(
 @cli.command()
 @_OVERRIDES
 @_FOLDS
-def config(overrides: tuple[str, ...], folds: int | None) -> None:
+@_REPEATS
+def config(overrides: tuple[str, ...], folds: int | None, repeats: int | None) -> None:
     """Print the composed configuration as YAML; one document a variant of a sweep."""
     from kfold_hs.config import compose, expand
 
-    documents = [compose(variant).to_yaml() for variant in expand(_with_folds(overrides, folds))]
+    documents = [
+        compose(variant).to_yaml() for variant in expand(_with_counts(overrides, folds, repeats))
+    ]
     click.echo("---\n".join(documents), nl=False)
 
 
 @cli.command()
 @_OVERRIDES
 @_FOLDS
+@_REPEATS
 @click.option(
     "-o",
     "--output",
@@ -109,7 +118,13 @@ def config(overrides: tuple[str, ...], folds: int | None) -> None:
     help="Write the split here; use it with split.file=FILE.",
 )
 @_QUIET
-def split(overrides: tuple[str, ...], folds: int | None, output: Path | None, quiet: bool) -> None:
+def split(
+    overrides: tuple[str, ...],
+    folds: int | None,
+    repeats: int | None,
+    output: Path | None,
+    quiet: bool,
+) -> None:
     """Draw the split of a cohort and show how well it is balanced."""
     from kfold_hs import experiment
     from kfold_hs.splits import balance
@@ -118,7 +133,7 @@ def split(overrides: tuple[str, ...], folds: int | None, output: Path | None, qu
     from kfold_hs.terminal import Terminal, show_split
 
     with Terminal(quiet=quiet) as terminal:
-        settings = _config(overrides, folds)
+        settings = _config(overrides, folds, repeats)
         cohort = experiment.load_cohort(settings, terminal)
         drawn = make_split(settings, cohort)
     both = range(drawn.n_repeats)
@@ -131,6 +146,7 @@ def split(overrides: tuple[str, ...], folds: int | None, output: Path | None, qu
 @cli.command()
 @click.argument("words", nargs=-1, metavar="[SPLIT] [KEY=VALUE]...")
 @_FOLDS
+@_REPEATS
 @click.option(
     "--aliases",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -149,6 +165,7 @@ def split(overrides: tuple[str, ...], folds: int | None, output: Path | None, qu
 def audit(
     words: tuple[str, ...],
     folds: int | None,
+    repeats: int | None,
     aliases: Path | None,
     fix: bool,
     output: Path,
@@ -166,7 +183,7 @@ def audit(
 
     first = words[:1] if words and ("=" not in words[0] or Path(words[0]).exists()) else ()
     with Terminal(quiet=quiet) as terminal:
-        settings = _config(words[len(first) :], folds)
+        settings = _config(words[len(first) :], folds, repeats)
         source = Path(first[0]) if first else None
         cohort, findings = experiment.audit_split(settings, source, aliases, terminal)
     if as_json:
@@ -195,14 +212,15 @@ def report(folder: Path) -> None:
     show_run(result.summary, result.paths.report)
 
 
-def _with_folds(overrides: tuple[str, ...], folds: int | None) -> list[str]:
-    return [*overrides, *([] if folds is None else [f"split.n_folds={folds}"])]
+def _with_counts(overrides: tuple[str, ...], folds: int | None, repeats: int | None) -> list[str]:
+    counts = {"split.n_folds": folds, "split.n_repeats": repeats}
+    return [*overrides, *(f"{key}={n}" for key, n in counts.items() if n is not None)]
 
 
-def _config(overrides: tuple[str, ...], folds: int | None) -> Config:
+def _config(overrides: tuple[str, ...], folds: int | None, repeats: int | None) -> Config:
     from kfold_hs.config import compose
 
-    return compose(_with_folds(overrides, folds))
+    return compose(_with_counts(overrides, folds, repeats))
 
 
 def _command() -> str:

@@ -84,7 +84,7 @@ class Terminal:
     def fold(self, place: Any, state: str, note: str = "") -> None:
         if self._epochs is None:
             return
-        label = f"fold {place.fold}"
+        label = _place(place)
         if state == "found":
             self._progress.advance(self._epochs, self._n_epochs)
         if state == "start":
@@ -102,7 +102,7 @@ class Terminal:
             if name.startswith("acc.")
         )
         note = (
-            f"fold {place.fold} epoch {number}/{self._n_epochs}  "
+            f"{_place(place)} epoch {number}/{self._n_epochs}  "
             f"loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  {scores}"
         )
         # The first row of a fold that goes on stands for the epochs before it, too.
@@ -192,6 +192,12 @@ def show_findings(findings: Sequence[Mapping[str, Any]], n_recordings: int) -> N
     n_leaks = sum(finding["is_leak"] for finding in findings)
     said = f"{n_leaks} kinds of leak" if n_leaks else "no leak"
     console.print(Text(f"{n_recordings} recordings looked at: {said}."))
+
+
+def _place(place: Any) -> str:
+    """fold 3, and of which repeat and seed where that is not the first."""
+    each = {"repeat": place.repeat, "seed": place.seed}
+    return "".join(f"{name} {n} " for name, n in each.items() if n) + f"fold {place.fold}"
 
 
 def _number(value: float | None) -> str:

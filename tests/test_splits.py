@@ -277,7 +277,7 @@ def people(n: int, seed: int = 0) -> Cohort:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(60, 200))
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(100, 200))
 def test_the_search_reaches_the_limit_of_classes(seed: int, n_folds: int, n: int) -> None:
     cohort = people(n, seed)
     split = stratify(cohort, n_folds, seed, covariates="auto")

@@ -155,7 +155,10 @@ class _Sides:
             lambda row: " then ".join(_word(int(fold)) for fold in row), axis=1
         )
         counts = where.groupby([self.patient[recordings], where]).size()
-        each = [f"patient {p} ({n} recordings) in {fold}" for (p, fold), n in counts.items()]
+        each = [
+            f"patient {place[0]} ({n} recordings) in {place[1]}"
+            for place, n in zip(counts.index.tolist(), counts.tolist(), strict=True)
+        ]
         return f"person {person}: " + ", ".join(each)
 
     def name(self, recording: str) -> str:

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.splits.split import Split
-from kfold_hs.splits.strata import Strata, covariates_to_stratify, strata
+from kfold_hs.splits.strata import Strata, covariates_to_stratify, joint_label, strata
 from kfold_hs.splits.swaps import limits
 
 
@@ -50,7 +50,8 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
     """The worst deviation of this split beside scikit-learn's StratifiedGroupKFold.
 
     `StratifiedGroupKFold` stratifies patients on one label: once on the joint label and
-    once on each task, with the persons as groups and the split's seed.
+    once on each task, with the persons as groups and the split's seed
+    (plus the repeat).
 
     Returns
     -------
@@ -66,10 +67,12 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
     inside = set(units[_folds(split, table, repeat) >= 0])
     patients = cohort.patients[cohort.patients[unit].isin(inside)]
     names = [task.name for task in cohort.tasks]
-    joint = patients[names].agg(" + ".join, axis=1)
+    joint = joint_label(patients, names)
     choices = {"+".join(names): joint} | {name: patients[name] for name in names}
     for name, labels in choices.items():
-        splitter = StratifiedGroupKFold(split.n_folds, shuffle=True, random_state=split.seed)
+        splitter = StratifiedGroupKFold(
+            split.n_folds, shuffle=True, random_state=split.seed + repeat
+        )
         fold_of = {}
         parts = splitter.split(patients, labels, patients[unit])
         for fold, (_, held_out) in enumerate(parts):

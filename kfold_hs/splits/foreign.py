@@ -198,8 +198,8 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
     strange = [p for p in files if called[p] not in ids]
     same = cohort.recordings.drop_duplicates("sha256").set_index("sha256")["recording_id"]
     facts = inspect_all(strange)
-    called |= {p: same.get(fact.sha256) for p, fact in zip(strange, facts, strict=True)}
-    if unknown := [p for p in strange if called[p] is None]:
+    called |= {p: same.get(fact.sha256, "") for p, fact in zip(strange, facts, strict=True)}
+    if unknown := [p for p in strange if not called[p]]:
         raise SplitError(
             f"{len(unknown)} recordings in {path} are not in this cohort, neither by name nor by "
             f"their samples: {listing(unknown)}."

@@ -104,7 +104,7 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
             columns.append((task.name, level, True, patients[unit][here]))
     if len(cohort.tasks) > 1:
         names = [task.name for task in cohort.tasks]
-        add("+".join(names), patients[names].agg(" + ".join, axis=1), patients[unit], True)
+        add("+".join(names), joint_label(patients, names), patients[unit], True)
     recording_unit = cohort.recordings["patient_id"].map(unit_of)
     for name in covariates:
         if name == "site":
@@ -118,10 +118,12 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
             add(name, levels_of(patients[name]), patients[unit], False)
 
     index = pd.Index(sorted(set(patients[unit])), name=unit)
-    table = pd.DataFrame(
-        {f"{name}={level}": index.isin(set(units)) for name, level, _, units in columns},
-        index=index,
-    )
+    place = {each: i for i, each in enumerate(index)}
+    member = np.zeros((len(index), len(columns)), dtype=bool)
+    for i, (_, _, _, units) in enumerate(columns):
+        member[[place[each] for each in units], i] = True
+    titles = [f"{name}={level}" for name, level, _, _ in columns]
+    table = pd.DataFrame(member, index=index, columns=titles)
     sizes = pd.DataFrame(
         {
             "persons": 1,
@@ -137,6 +139,14 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
         levels=tuple(column[1] for column in columns),
         is_label=tuple(column[2] for column in columns),
     )
+
+
+def joint_label(patients: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """The classes of several tasks as one, e.g. ``Present + Abnormal``."""
+    joint = patients[names[0]].astype(str)
+    for name in names[1:]:
+        joint = joint + " + " + patients[name].astype(str)
+    return joint
 
 
 def levels_of(values: pd.Series) -> pd.Series:

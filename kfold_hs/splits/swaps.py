@@ -15,9 +15,11 @@ from __future__ import annotations
 import numpy as np
 
 _SMALL = 1e-3
-_BLOCK = 96
+_BLOCK = 40
 """Persons of each fold that are tried against each other at a time."""
-_MOST_EXCHANGES = 5000
+_MOST_TURNS = 3000
+_NEAR_ENOUGH = 1e-3
+"""Relative deviation above the limit that ends the search."""
 
 
 class Draws:
@@ -43,13 +45,18 @@ def limits(totals: np.ndarray, n_folds: int) -> np.ndarray:
     return np.where(totals > 0, worst / np.where(totals > 0, mean, 1), 0.0)
 
 
-def cost(counts: np.ndarray, totals: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def cost(counts: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The sum above, over the last axis (levels); `counts` of one fold, (..., n_levels)."""
-    mean = totals
-    off = np.abs(counts - mean)
-    slack = np.where(counts > mean, np.ceil(mean) - mean, mean - np.floor(mean))
-    beyond = np.maximum(off - slack, 0) / mean
-    return np.asarray(((beyond**2 + _SMALL * (off / mean) ** 2) * weights).sum(axis=-1))
+    off = (counts - mean) / mean
+    over = beyond(counts, mean)
+    return np.asarray((over * over + _SMALL * off * off) @ weights)
+
+
+def beyond(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Relative deviation above what rounding allows; 0 between floor and ceiling of the mean."""
+    return np.asarray(
+        np.maximum(np.maximum(counts - np.ceil(mean), np.floor(mean) - counts), 0) / mean
+    )
 
 
 def even_sizes(folds: np.ndarray, n_folds: int) -> np.ndarray:
@@ -89,9 +96,12 @@ def improve(
     costs = cost(counts, mean, weights)
     pairs = [(a, b) for a in range(n_folds) for b in range(a + 1, n_folds)]
     idle = 0
-    # Large folds are seen a block at a time; several blocks without a gain end the search.
-    patience = len(pairs) * (1 if len(folds) <= _BLOCK * n_folds else 3)
-    for turn in range(_MOST_EXCHANGES):
+    # Folds are seen a block at a time; several blocks of each pair without a gain end the search.
+    n_blocks = -(-len(folds) // (n_folds * _BLOCK))
+    patience = len(pairs) * min(8, n_blocks**2)
+    for turn in range(_MOST_TURNS):
+        if turn % len(pairs) == 0 and beyond(counts, mean).max() <= _NEAR_ENOUGH:
+            break
         a, b = pairs[turn % len(pairs)]
         here = draws.some(np.flatnonzero(folds == a), _BLOCK)
         there = draws.some(np.flatnonzero(folds == b), _BLOCK)
