@@ -25,6 +25,9 @@ _FOLDS = click.option("--folds", type=int, metavar="N", help="Folds; short for s
 _REPEATS = click.option(
     "--repeats", type=int, metavar="R", help="Splits, drawn anew; short for split.n_repeats=R."
 )
+_SEEDS = click.option(
+    "--seeds", type=int, metavar="S", help="Trainings of every fold; short for n_seeds=S."
+)
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
 
 
@@ -43,6 +46,7 @@ def cli(debug: bool) -> None:
 @_OVERRIDES
 @_FOLDS
 @_REPEATS
+@_SEEDS
 @click.option("--name", metavar="NAME", help="Name of the run's folders. [default: made up]")
 @click.option(
     "--root",
@@ -59,6 +63,7 @@ def run(
     overrides: tuple[str, ...],
     folds: int | None,
     repeats: int | None,
+    seeds: int | None,
     name: str | None,
     root: Path,
     device: str,
@@ -75,7 +80,7 @@ def run(
 
     command = _command()
     with Terminal(quiet=quiet) as terminal:
-        config = _config(overrides, folds, repeats)
+        config = _config(overrides, folds, repeats, seeds)
         try:
             result = experiment.run(
                 config, terminal, name=name, root=root, device=device, command=command
@@ -212,15 +217,19 @@ def report(folder: Path) -> None:
     show_run(result.summary, result.paths.report)
 
 
-def _with_counts(overrides: tuple[str, ...], folds: int | None, repeats: int | None) -> list[str]:
-    counts = {"split.n_folds": folds, "split.n_repeats": repeats}
+def _with_counts(
+    overrides: tuple[str, ...], folds: int | None, repeats: int | None, seeds: int | None = None
+) -> list[str]:
+    counts = {"split.n_folds": folds, "split.n_repeats": repeats, "n_seeds": seeds}
     return [*overrides, *(f"{key}={n}" for key, n in counts.items() if n is not None)]
 
 
-def _config(overrides: tuple[str, ...], folds: int | None, repeats: int | None) -> Config:
+def _config(
+    overrides: tuple[str, ...], folds: int | None, repeats: int | None, seeds: int | None = None
+) -> Config:
     from kfold_hs.config import compose
 
-    return compose(_with_counts(overrides, folds, repeats))
+    return compose(_with_counts(overrides, folds, repeats, seeds))
 
 
 def _command() -> str:

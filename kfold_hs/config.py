@@ -28,6 +28,7 @@ from kfold_hs.settings import Config
 
 # pydantic puts the tag of such a union into the place of an error; a user's key has none.
 _TAGGED = {"data", "loss", "sched"}
+_WHOLE = {"data.tasks", "loss.task_weights"}
 
 
 def config_folder() -> Path:
@@ -66,14 +67,15 @@ def compose(overrides: Sequence[str] = ()) -> Config:
             "command takes one. Give one value."
         )
     _check_names(parsed)
-    # A dict given for data.tasks takes the place of the default tasks: Hydra would add to them.
-    whole = [o for o in parsed if o.key_or_group == "data.tasks" and isinstance(o.value(), dict)]
+    # A dict given for one of these takes the place of the default: Hydra would add to it.
+    whole = [o for o in parsed if o.key_or_group in _WHOLE and isinstance(o.value(), dict)]
     rest = [o.input_line or "" for o in parsed if o not in whole]
     values = _composed(rest)
     for override in whole:
-        tasks = override.value()
-        assert isinstance(tasks, dict)
-        values["data"]["tasks"] = OmegaConf.to_container(OmegaConf.create(tasks))
+        given = override.value()
+        assert isinstance(given, dict)
+        group, _, key = override.key_or_group.partition(".")
+        values[group][key] = OmegaConf.to_container(OmegaConf.create(given))
     return _validated(values)
 
 

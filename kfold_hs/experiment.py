@@ -120,7 +120,7 @@ def run(
             "split": split.digest,
             "features": bank.digest,
         }
-        plan = Plan(config.seed, split.n_repeats, 1, split.n_folds)
+        plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
         listener.training(len(plan), config.train.epochs)
         train(
             plan, config, cohort, split, bank, paths, digests, where,

@@ -105,6 +105,20 @@ class Predictions:
         keep = patients["epoch"].to_numpy() == np.asarray(wanted, dtype=np.int64)
         return Predictions(patients[keep].reset_index(drop=True), self.classes)
 
+    def mean_over_seeds(self) -> Predictions:
+        """The seed ensemble: mean probabilities of the seeds' models, as if of seed 0.
+
+        For rows of one epoch a fold, as `at` gives them; the epoch is the latest of them.
+        """
+        if self.table["seed"].nunique() == 1:
+            return self
+        probs = [c for c in self.table.columns.astype(str) if c.startswith("p.")]
+        keys = ["level", "repeat", "fold", "patient_id", "recording_id"]
+        rest = [c for c in self.table.columns.astype(str) if c not in {*probs, *keys}]
+        how = {**dict.fromkeys(probs, "mean"), **dict.fromkeys(rest, "first"), "epoch": "max"}
+        table = self.table.groupby(keys, sort=False, as_index=False).agg(how)
+        return Predictions(table.assign(seed=0)[list(self.table)], self.classes)
+
     def check_partition(self, patient_ids: Iterable[str]) -> None:
         """Refuse unless every patient stands exactly once in every repeat and seed.
 

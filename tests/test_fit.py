@@ -87,6 +87,33 @@ def test_same_seed_same_bits_in_one_go_or_interrupted(
         assert resumed.table.equals(once.table)
 
 
+RECIPES = {
+    "averaged": ["train.swa_start=0.3", "train.epochs=4", "sched=plateau", "sched.patience=0"],
+    "grown": ["train.first_crop_frames=16", "train.accumulate=2", "augment.cutmix_alpha=1.0"],
+    "stretched": ["augment.stretch=0.1", "sched=restarts", "sched.n_cycles=2",
+                  "augment.cutmix_axis=band", "augment.cutmix_alpha=0.5"],
+    "weighed": ["train.sampling=patient", "loss.class_weights=effective", "sched=step",
+                "loss.task_weights={outcome: 0.5}", "loss.ordinal_smoothing=true"],
+    "cycled": ["sched.cycle_momentum=true", "predict.n_shifts=3", "predict.patient_pool=noisy_or",
+               "train.ema_decay=0.9", "loss.class_weights=challenge"],
+    "plain": ["sched=linear", "predict.patient_pool=mean_logit", "loss=focal"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_part_of_the_recipe_trains_and_resumes(
+    cohort: Cohort, tmp_path: Path, name: str
+) -> None:
+    words = RECIPES[name]
+    _, whole = fit(cohort, tmp_path / "whole", *words)
+    _, default = fit(cohort, tmp_path / "default")
+    assert not whole.table.equals(default.table)
+    with pytest.raises(KeyboardInterrupt):
+        fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
+    _, parts = fit(cohort, tmp_path / "parts", *words)
+    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+
+
 def test_another_seed_other_bits(cohort: Cohort, tmp_path: Path) -> None:
     _, one = fit(cohort, tmp_path / "one")
     _, two = fit(cohort, tmp_path / "two", "seed=1")

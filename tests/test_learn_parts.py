@@ -11,12 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfold_hs.cohort import Task
-from kfold_hs.learn.augment import mask, mixup
+from kfold_hs.config import compose
+from kfold_hs.errors import ConfigError
+from kfold_hs.learn.augment import cutmix, mask, mixup
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.outcome import overfitting_since
+from kfold_hs.learn.pace import crop_frames_at
 from kfold_hs.learn.pool import POOLS, pool_patients
 from kfold_hs.learn.predict import crop_starts
-from kfold_hs.learn.schedules import cosine, onecycle
+from kfold_hs.learn.schedules import (
+    constant,
+    cosine,
+    linear,
+    onecycle,
+    onecycle_momentum,
+    plateau,
+    restarts,
+    steps,
+)
 from kfold_hs.learn.streams import Place
 from kfold_hs.settings import AugmentConfig, CrossEntropyConfig, FocalConfig
 
@@ -68,6 +80,57 @@ def test_cosine_with_warm_up_is_torchs() -> None:
 
     expected = torch_rates(make, 100)
     np.testing.assert_allclose([cosine(s, 100, 0.1, 0) for s in range(100)], expected, atol=1e-9)
+
+
+def test_momentum_is_torchs() -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=80, pct_start=0.3
+    )
+    expected = []
+    for _ in range(80):
+        expected.append(optimizer.param_groups[0]["betas"][0])
+        optimizer.step()
+        if len(expected) < 80:
+            scheduler.step()
+    found = [onecycle_momentum(step, 80, 0.3, 0.85, 0.95) for step in range(80)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n_cycles", "lengthen"), [(1, 1), (3, 2), (4, 1)])
+def test_restarts_are_torchs(n_cycles: int, lengthen: int) -> None:
+    first = 12
+    n_steps = first * sum(lengthen**i for i in range(n_cycles))
+    expected = torch_rates(
+        lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
+            optimizer, T_0=first, T_mult=lengthen, eta_min=0.05
+        ),
+        n_steps,
+    )
+    found = [restarts(s, n_steps, n_cycles, lengthen, 0.05) for s in range(n_steps)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_linear_steps_and_constant_are_torchs() -> None:
+    scheduler = torch.optim.lr_scheduler
+    line = torch_rates(lambda o: scheduler.LinearLR(o, 1.0, 0.1, total_iters=40), 40)
+    np.testing.assert_allclose([linear(s, 40, 0, 0.1) for s in range(40)], line, rtol=1e-9)
+    stairs = torch_rates(lambda o: scheduler.StepLR(o, step_size=14, gamma=0.1), 40)
+    np.testing.assert_allclose([steps(s, 40, 0.35, 0.1) for s in range(40)], stairs, rtol=1e-9)
+    assert [constant(s, 10, 0.2) for s in range(4)] == [0.5, 1.0, 1.0, 1.0]
+    assert steps(29, 30, 0.1, 0.5) == 0.5**9  # 0.1 * 30 is 3.0000000000000004
+
+
+@given(st.lists(st.floats(0.1, 2), min_size=1, max_size=40), st.integers(0, 4))
+def test_plateau_is_torchs(losses: list[float], patience: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.3, patience=patience, threshold=1e-3, min_lr=0.01, eps=0
+    )
+    for n in range(len(losses)):
+        scheduler.step(losses[n])
+        found = plateau(losses[: n + 1], 0.3, patience, 1e-3, 0.01)
+        assert found == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
 
 
 @settings(max_examples=200)
@@ -129,6 +192,46 @@ def test_class_weights_by_name() -> None:
         torch.testing.assert_close(weights, torch.tensor(expected, dtype=torch.float32))
 
 
+def test_weights_by_effective_numbers_and_of_the_challenge() -> None:
+    hot = torch.eye(3)[[0, 0, 0, 1, 2, 2]]
+    config = CrossEntropyConfig(
+        kind="cross_entropy", label_smoothing=0, class_weights="effective", effective_beta=0.5
+    )
+    # (1 - b) / (1 - b^n) for 3, 1 and 2: 4/7, 1, 2/3; their mean is 47/63
+    weights = TaskLosses(config, (TASK,), {"t": hot}).weights["t"]
+    torch.testing.assert_close(weights, torch.tensor([36 / 47, 63 / 47, 42 / 47]))
+    config = config.model_copy(update={"class_weights": "challenge"})
+    murmur = Task("murmur", ("Present", "Unknown", "Absent"), "Present", (1.0,) * 3, "mean")
+    weights = TaskLosses(config, (murmur,), {"murmur": hot}).weights["murmur"]
+    assert weights.tolist() == [5, 3, 1]
+    with pytest.raises(ConfigError, match="has no weight for t=a"):
+        TaskLosses(config, (TASK,), {"t": hot})
+
+
+def test_task_weights() -> None:
+    logits, y = random_logits()
+    hot = torch.nn.functional.one_hot(y, 3).float()
+    other = Task("u", TASK.classes, "a", (1.0, 1.0, 1.0), "mean")
+    config = CrossEntropyConfig(
+        kind="cross_entropy", label_smoothing=0, class_weights="task", task_weights={"u": 3}
+    )
+    both = TaskLosses(config, (TASK, other), {"t": hot, "u": hot})
+    one = TaskLosses(config.model_copy(update={"task_weights": {}}), (TASK,), {"t": hot})
+    two = soft_loss(logits, hot, torch.ones(3))
+    found = both({"t": logits, "u": logits}, {"t": hot, "u": hot})
+    torch.testing.assert_close(found, (one({"t": logits}, {"t": hot}) + 3 * two) / 4)
+    for weights, message in (({"v": 1}, "unknown task"), ({"t": 0, "u": 0}, "every task 0")):
+        wrong = config.model_copy(update={"task_weights": weights})
+        with pytest.raises(ConfigError, match=message):
+            TaskLosses(wrong, (TASK, other), {"t": hot, "u": hot})
+
+
+def test_ordinal_smoothing_by_hand() -> None:
+    found = smooth(torch.eye(3), 0.2, ordinal=True)
+    expected = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.8, 0.1], [0.0, 0.2, 0.8]])
+    torch.testing.assert_close(found, expected)
+
+
 def test_loss_is_the_mean_of_the_tasks() -> None:
     logits, y = random_logits()
     hot = torch.nn.functional.one_hot(y, 3).float()
@@ -175,6 +278,23 @@ def test_mixup_mixes_inputs_and_targets_alike() -> None:
     assert torch.equal(same.view(5, 5), eye)
 
 
+@pytest.mark.parametrize(("axis", "shape"), [("time", (1, 1, 40)), ("band", (1, 40, 1))])
+def test_cutmix_exchanges_one_stretch_and_its_share(axis: str, shape: tuple[int, ...]) -> None:
+    n = 64
+    x = torch.arange(n).float().view(n, 1, 1, 1).expand(n, *shape)
+    eye = torch.eye(n)
+    mixed, targets = cutmix(x, {"t": eye}, 1.0, axis, np.random.default_rng(0))
+    flat = mixed.reshape(n, 40)
+    for i in range(n):
+        share = torch.bincount(flat[i].long(), minlength=n) / 40
+        torch.testing.assert_close(share, targets["t"][i])
+        changes = int((flat[i][1:] != flat[i][:-1]).sum())
+        assert changes <= 2  # in and out of one stretch
+    assert len({int((flat[i] != i).sum()) for i in range(n)}) > 10
+    same, _ = cutmix(x, {"t": eye}, 0.0, axis, np.random.default_rng(0))
+    assert torch.equal(same, x)
+
+
 # --- pooling, crops, streams, over-fitting ----------------------------------------------------
 
 
@@ -183,15 +303,30 @@ def test_pools_by_hand() -> None:
     np.testing.assert_allclose(POOLS["mean"](probs, 0), [0.5, 0.15, 0.35])
     np.testing.assert_allclose(POOLS["max"](probs, 0), [0.8, 0.06, 0.14])
     np.testing.assert_allclose(POOLS["mean_max"](probs, 0), [0.65, 0.105, 0.245])
+    np.testing.assert_allclose(POOLS["noisy_or"](probs, 0), [0.84, 0.048, 0.112])
+    odds = np.sqrt([0.2 * 0.8, 0.2 * 0.1, 0.6 * 0.1])
+    np.testing.assert_allclose(POOLS["mean_logit"](probs, 0), odds / odds.sum())
     certain = np.array([[1.0, 0.0, 0.0]])
     for pool in POOLS.values():
-        np.testing.assert_allclose(pool(certain, 0), [1, 0, 0])
+        np.testing.assert_allclose(pool(certain, 0), [1, 0, 0], atol=1e-9)
 
 
 def test_patients_are_pooled_from_their_own_recordings() -> None:
     probs = np.array([[0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])
     pooled = pool_patients(probs, np.array([1, 0, 1]), 2, "mean", 0)
     np.testing.assert_allclose(pooled, [[0.5, 0.5], [0.2, 0.8]])
+
+
+def test_shifted_crops() -> None:
+    assert crop_starts(250, 100, 0.0) == [0, 75, 150]
+    assert crop_starts(250, 100, 0.0, n_shifts=3) == [0, 25, 50, 75, 100, 125, 150]
+    assert crop_starts(80, 100, 0.0, n_shifts=3) == [0]
+
+
+def test_crops_grow() -> None:
+    config = compose(["train.first_crop_frames=64", "train.crop_frames=256", "train.epochs=10"])
+    assert [crop_frames_at(config, e) for e in range(7)] == [64, 96, 144, 176, 224, 256, 256]
+    assert crop_frames_at(compose(["train.crop_frames=256"]), 0) == 256
 
 
 @given(st.integers(1, 3000), st.integers(16, 300), st.floats(0, 0.9))

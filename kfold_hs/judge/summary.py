@@ -1,6 +1,6 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, tasks, folds, incomplete, optimism, cohort, split,
+schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, cohort, split,
 provenance. Every estimate holds value, low, high, level, method and target; null
 stands where nothing can be told. With select=best, every target says "optimistic".
 """
@@ -60,7 +60,8 @@ def summarise(
     n_resamples : int
     """
     epochs = kept_epochs(history)
-    kept = predictions.at(epochs)
+    single = predictions.at(epochs)
+    kept = single.mean_over_seeds()
     persons = kept.table["person_id"].to_numpy()
     claim = TARGET if HONEST[config["select"]] else OPTIMISTIC
     bootstrap = Bootstrap(persons, n_resamples, int(config["seed"]), claim)
@@ -81,7 +82,8 @@ def summarise(
         "headline": _headline(mean, target, split, config, kept.tasks, len(epochs), incomplete),
         "target": target,
         "tasks": tasks,
-        "folds": _folds(kept, history),
+        "seeds": _seeds(single, positives),
+        "folds": _folds(single, history),
         "incomplete": incomplete,
         "optimism": optimism,
         "n_resamples": n_resamples,
@@ -89,6 +91,24 @@ def summarise(
         "split": dict(split),
         "provenance": dict(provenance),
     }
+
+
+def _seeds(single: Predictions, positives: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Every seed's own models, apart: values without intervals; empty with one seed."""
+    seeds = sorted(set(single.table["seed"]))
+    found = []
+    for seed in seeds if len(seeds) > 1 else []:
+        mine = single.where(seed=seed)
+        ones = np.ones((1, len(mine)))
+        tasks = {}
+        for task, positive in positives.items():
+            labels, probs = mine.y_true(task), mine.y_prob(task)
+            values = {
+                metric.name: float(metric(labels, probs, positive, ones)[0]) for metric in METRICS
+            }
+            tasks[task] = {k: v if np.isfinite(v) else None for k, v in values.items()}
+        found.append({"seed": int(seed), "tasks": tasks})
+    return found
 
 
 def verdict(estimate: Estimate, target: float) -> str:
@@ -196,7 +216,7 @@ def _optimism(
     order = ["repeat", "seed", "patient_id"]
     tables = {}
     for rule, epochs in rules.items():
-        chosen = predictions.at(epochs)
+        chosen = predictions.at(epochs).mean_over_seeds()
         table = chosen.table.sort_values(order, ignore_index=True)
         tables[rule] = Predictions(table, chosen.classes)
     persons = tables["last"].table["person_id"].to_numpy()

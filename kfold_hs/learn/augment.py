@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once: masks and mixup on features.
+"""Augmentation of a whole batch at once: masks, mixup and CutMix on features.
 
 Features have mean 0 over a recording, so a masked cell is set to 0.
 """
@@ -62,3 +62,41 @@ def mixup(
     wide, flat = share.view(n, 1, 1, 1), share.view(n, 1)
     mixed = {name: flat * q + (1 - flat) * q[partner] for name, q in targets.items()}
     return wide * x + (1 - wide) * x[partner], mixed
+
+
+def cutmix(
+    x: torch.Tensor,
+    targets: dict[str, torch.Tensor],
+    alpha: float,
+    axis: str,
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """A stretch of each example, of frames or of bands, is that of another one.
+
+    Yun et al., "CutMix", ICCV 2019, with a stretch across the whole other axis in place
+    of a box: its share of the axis comes from Beta(alpha, alpha), and the targets mix by the share
+    that was really exchanged.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, 1, n_mels, n_frames)
+    targets : dict of Tensor, each (n, C)
+    alpha : float
+        0 leaves everything as it is.
+    axis : "time" or "band"
+    """
+    if alpha == 0:
+        return x, targets
+    n, size = len(x), x.shape[3 if axis == "time" else 2]
+    width = np.round(rng.beta(alpha, alpha, n) * size)
+    start = np.floor(rng.random(n) * (size - width + 1))
+    partner = torch.from_numpy(rng.permutation(n)).to(x.device)
+    bounds = torch.from_numpy(np.stack([start, start + width])).to(x.device)
+    place = torch.arange(size, device=x.device)
+    shape = [1, 1, 1, size] if axis == "time" else [1, 1, size, 1]
+    inside = (place.view(shape) >= bounds[0].view(n, 1, 1, 1)) & (
+        place.view(shape) < bounds[1].view(n, 1, 1, 1)
+    )
+    share = torch.from_numpy((width / size).astype(np.float32)).to(x.device).view(n, 1)
+    mixed = {name: (1 - share) * q + share * q[partner] for name, q in targets.items()}
+    return torch.where(inside, x[partner], x), mixed

@@ -57,7 +57,13 @@ class Bank:
     def n_mels(self) -> int:
         return self.frames.shape[1]
 
-    def crops(self, recordings: torch.Tensor, starts: torch.Tensor, n_frames: int) -> torch.Tensor:
+    def crops(
+        self,
+        recordings: torch.Tensor,
+        starts: torch.Tensor,
+        n_frames: int,
+        speed: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Crops by index; a recording shorter than the crop is repeated from its start.
 
         Parameters
@@ -66,12 +72,17 @@ class Bank:
             Row of the recording and first frame within it.
         n_frames : int
             Length of a crop.
+        speed : Tensor, shape (n,), optional
+            Frames of the recording for each frame of the crop: above 1 it plays faster.
+            The nearest frame is taken; pitch stays.
 
         Returns
         -------
         Tensor, shape (n, 1, n_mels, n_frames), float32
         """
         ahead = torch.arange(n_frames, device=self.frames.device)
+        if speed is not None:
+            ahead = (ahead[None] * speed[:, None]).round().long()
         length = self.length[recordings, None]
         at = self.first[recordings, None] + (starts[:, None] + ahead) % length
         return self.frames[at].float().transpose(1, 2).unsqueeze(1)

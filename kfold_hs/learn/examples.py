@@ -63,18 +63,24 @@ def make_targets(
 def sampling_weights(sampling: str, cohort: Cohort, train: np.ndarray) -> np.ndarray | None:
     """Probability of drawing each training recording, or None for a plain shuffle.
 
-    By a task, or by the joint class of all tasks: every class is drawn equally often.
+    By a task, or by the joint class of all tasks: every class is drawn equally often; by
+    patient: every patient is, so that many recordings of one do not dominate.
 
     Raises
     ------
     ConfigError
-        `sampling` is neither shuffle, joint nor the name of a task.
+        `sampling` is neither shuffle, joint, patient nor the name of a task.
     """
     names = [task.name for task in cohort.tasks]
     if sampling == "shuffle":
         return None
+    if sampling == "patient":
+        owners = cohort.recordings["patient_id"].iloc[train]
+        share = 1 / owners.map(owners.value_counts()).to_numpy(dtype=np.float64)
+        return np.asarray(share / share.sum())
     if sampling not in {"joint", *names}:
-        raise ConfigError(unknown_name("train.sampling", sampling, ["shuffle", "joint", *names]))
+        known = ["shuffle", "joint", "patient", *names]
+        raise ConfigError(unknown_name("train.sampling", sampling, known))
     columns = names if sampling == "joint" else [sampling]
     joint = cohort.patients.set_index("patient_id")[columns].agg("/".join, axis=1)
     classes = cohort.recordings["patient_id"].iloc[train].map(joint)

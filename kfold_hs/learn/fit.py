@@ -18,20 +18,22 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import TrainingError
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.augment import mask, mixup
+from kfold_hs.learn.augment import cutmix, mask, mixup
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet, check_backbone, make_model
+from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
 from kfold_hs.learn.outcome import EpochProbs, fold_predictions, overfitting_since
+from kfold_hs.learn.pace import Pace, crop_frames_at, speeds
 from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.predict import predict_recordings
-from kfold_hs.learn.schedules import schedule
+from kfold_hs.learn.schedules import momentum, schedule
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import TensorBoardTracker
 from kfold_hs.paths import FoldPaths, write_text
@@ -80,11 +82,17 @@ def fit_fold(
 
     model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0))
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = _averaged(model, config.train.ema_decay)
-    optimizer = _optimizer(model, config, device)
+    averaged = make_average(model, config)
+    optimizer = make_optimizer(model, config, device)
     n_crops = len(data.train) * config.train.crops_per_recording
     n_batches = max(1, n_crops // config.train.batch_size)
-    multiplier = schedule(config.sched, n_batches * config.train.epochs)
+    n_steps = math.ceil(n_batches / config.train.accumulate)
+    pace = Pace(
+        n_batches,
+        n_steps,
+        schedule(config.sched, n_steps * config.train.epochs),
+        momentum(config.sched, n_steps * config.train.epochs, config.optim.beta1),
+    )
 
     history: History = []
     kept: list[EpochProbs] = []
@@ -105,10 +113,12 @@ def fit_fold(
             started = time.perf_counter()
             torch.manual_seed(place.torch_seed("dropout", epoch))
             train_loss = _train_epoch(
-                config, model, averaged, optimizer, multiplier, bank, data.train,
-                train_targets, losses, weights, n_batches, place, epoch,
+                config, model, averaged, optimizer, pace, bank, data.train, train_targets,
+                losses, weights, place, epoch, [row["train_loss"] for row in history],
             )  # fmt: skip
-            scored = averaged.module if averaged is not None else model
+            if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
+                averaged.update_parameters(model)
+            scored = scored_model(model, averaged)
             probs, val_loss = predict_recordings(
                 scored, bank, data.held_out, targets, losses, config
             )
@@ -124,7 +134,7 @@ def fit_fold(
                 "train_loss": train_loss,
                 "val_loss": val_loss,
                 **kept[-1].accuracies(cohort, data.patients),
-                "lr": config.optim.lr * multiplier((epoch + 1) * n_batches - 1),
+                "lr": optimizer.param_groups[0]["lr"],
                 "seconds": time.perf_counter() - started,
             }
             history.append(row)
@@ -138,7 +148,7 @@ def fit_fold(
             )
             tracker.epoch(row)
             on_epoch(row)
-        scored = averaged.module if averaged is not None else model
+        scored = scored_model(model, averaged)
         content = _content(config, cohort, place, digests, scored, optimizer, history[-1])
         checkpoint.save(paths.last_model, content)
     finally:
@@ -170,21 +180,23 @@ def _train_epoch(
     model: HeartSoundNet,
     averaged: AveragedModel | None,
     optimizer: torch.optim.Optimizer,
-    multiplier: Callable[[int], float],
+    pace: Pace,
     bank: Bank,
     train: np.ndarray,
     targets: dict[str, torch.Tensor],
     losses: TaskLosses,
     weights: np.ndarray | None,
-    n_batches: int,
     place: Place,
     epoch: int,
+    past_losses: list[float],
 ) -> float:
     """One pass over the training recordings; the mean training loss."""
     device = bank.frames.device
-    size, n_frames = config.train.batch_size, config.train.crop_frames
+    size, n_frames = config.train.batch_size, crop_frames_at(config, epoch)
+    together = config.train.accumulate
     order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
     mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
+    cutmix_rng, stretch_rng = place.generator("cutmix", epoch), place.generator("stretch", epoch)
     n_crops = len(train) * config.train.crops_per_recording
     if weights is None:
         order = order_rng.permutation(n_crops) % len(train)
@@ -199,27 +211,34 @@ def _train_epoch(
 
     model.train()
     total = torch.zeros((), device=device)
-    for batch in range(n_batches):
+    for batch in range(pace.n_batches):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
-        rate = config.optim.lr * multiplier(epoch * n_batches + batch)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        x = bank.crops(recordings[part], starts[part], n_frames)
+        speed = speeds(size, config.augment.stretch, stretch_rng, device)
+        x = bank.crops(recordings[part], starts[part], n_frames, speed)
         x = mask(x, config.augment, mask_rng)
         q = {name: each[part] for name, each in batch_targets.items()}
         x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
+        x, q = cutmix(x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, cutmix_rng)
         with autocast(config.train.precision, device):
             logits = model(x.contiguous(memory_format=torch.channels_last))
         loss = losses(logits, q)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+        # The last group of an epoch may hold fewer batches; each step is of their mean.
+        in_group = min(together, pace.n_batches - batch // together * together)
+        (loss / in_group).backward()  # type: ignore[no-untyped-call]
+        if (batch + 1) % together and batch + 1 < pace.n_batches:
+            continue
         if config.train.grad_clip:
             nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
+        step = epoch * pace.n_steps + batch // together
+        for group in optimizer.param_groups:
+            group["lr"] = config.optim.lr * pace.multiplier(step, past_losses)
+            group["betas"] = (pace.momentum(step), config.optim.beta2)
         optimizer.step()
-        if averaged is not None:
+        optimizer.zero_grad(set_to_none=True)
+        if averaged is not None and config.train.ema_decay:
             averaged.update_parameters(model)
-        total += loss.detach()
-    return float(total) / n_batches
+    return float(total) / pace.n_batches
 
 
 def _content(
@@ -242,26 +261,6 @@ def _content(
         "place": {"repeat": place.repeat, "seed": place.seed, "fold": place.fold},
         "digests": dict(digests),
     }
-
-
-def _optimizer(model: nn.Module, config: Config, device: torch.device) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices and filters, not on norms and biases."""
-    flat = [p for p in model.parameters() if p.ndim <= 1]
-    rest = [p for p in model.parameters() if p.ndim > 1]
-    groups = [
-        {"params": rest, "weight_decay": config.optim.weight_decay},
-        {"params": flat, "weight_decay": 0.0},
-    ]
-    betas = (config.optim.beta1, config.optim.beta2)
-    return torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, fused=True)
-
-
-def _averaged(model: nn.Module, decay: float) -> AveragedModel | None:
-    """Exponential moving average of the weights (Polyak & Juditsky 1992), or None."""
-    if not decay:
-        return None
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
 
 def _best_epoch(history: History, cohort: Cohort) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 
 from kfold_hs.cohort import Task
+from kfold_hs.errors import ConfigError, unknown_name
 from kfold_hs.settings import CrossEntropyConfig, FocalConfig
 
 
@@ -42,13 +43,27 @@ def soft_loss(
     return (share * cost).sum() / share.sum()
 
 
-def smooth(targets: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """(1 - s) q + s / C, for targets of shape (..., C)."""
-    return targets if smoothing == 0 else (1 - smoothing) * targets + smoothing / targets.shape[-1]
+def smooth(targets: torch.Tensor, smoothing: float, ordinal: bool = False) -> torch.Tensor:
+    """(1 - s) q + s / C, for targets of shape (..., C).
+
+    `ordinal`: the share s goes to the neighbouring classes alone, in the order of the class
+    list (Present, Unknown, Absent), half to each where there are two: to mistake Present
+    for Unknown is less wrong than for Absent (after Diaz & Marathe, "Soft Labels for
+    Ordinal Regression", CVPR 2019).
+    """
+    if smoothing == 0:
+        return targets
+    n = targets.shape[-1]
+    if not ordinal:
+        return (1 - smoothing) * targets + smoothing / n
+    place = torch.arange(n, device=targets.device)
+    near = ((place[:, None] - place[None]).abs() == 1).to(targets.dtype)
+    near = near / near.sum(dim=1, keepdim=True)
+    return (1 - smoothing) * targets + smoothing * targets @ near
 
 
 class TaskLosses:
-    """Mean of the tasks' losses; class weights as `config.class_weights` says.
+    """Weighted mean of the tasks' losses; class weights as `config.class_weights` says.
 
     Parameters
     ----------
@@ -56,7 +71,14 @@ class TaskLosses:
     tasks : tuple of Task
     targets : dict of Tensor, each (n_recordings, C)
         Of the training recordings; "balanced" weights are 1 / share of the class among
-        them, scaled to mean 1.
+        them, scaled to mean 1; "effective" ones (1 - b) / (1 - b^n) for n of a class
+        (Cui et al., "Class-Balanced Loss", CVPR 2019, eq. 3), scaled alike.
+
+    Raises
+    ------
+    ConfigError
+        `task_weights` names a task that does not exist or weighs them all 0; "challenge"
+        weights for a task that the challenge does not have.
     """
 
     def __init__(
@@ -66,11 +88,18 @@ class TaskLosses:
         targets: dict[str, torch.Tensor],
     ) -> None:
         self.smoothing = config.label_smoothing
+        self.ordinal = config.ordinal_smoothing
         self.gamma = config.gamma if isinstance(config, FocalConfig) else 0.0
         self.weights = {
-            task.name: _class_weights(config.class_weights, task, targets[task.name])
-            for task in tasks
+            task.name: _class_weights(config, task, targets[task.name]) for task in tasks
         }
+        names = [task.name for task in tasks]
+        if unknown := set(config.task_weights) - set(names):
+            raise ConfigError(unknown_name("task in loss.task_weights", sorted(unknown)[0], names))
+        shares = [config.task_weights.get(name, 1.0) for name in names]
+        if not any(shares):
+            raise ConfigError("loss.task_weights weighs every task 0: nothing would be learnt.")
+        self.shares = dict(zip(names, shares, strict=True))
 
     def to(self, device: torch.device) -> TaskLosses:
         self.weights = {name: weights.to(device) for name, weights in self.weights.items()}
@@ -81,17 +110,44 @@ class TaskLosses:
     ) -> torch.Tensor:
         """Scalar loss; `logits` and `targets` hold (n, C) for each task."""
         each = [
-            soft_loss(logits[name], smooth(targets[name], self.smoothing), weights, self.gamma)
+            self.shares[name]
+            * soft_loss(
+                logits[name],
+                smooth(targets[name], self.smoothing, self.ordinal),
+                weights,
+                self.gamma,
+            )
             for name, weights in self.weights.items()
         ]
-        return torch.stack(each).mean()
+        return torch.stack(each).sum() / sum(self.shares.values())
 
 
-def _class_weights(kind: str, task: Task, targets: torch.Tensor) -> torch.Tensor:
-    if kind == "task":
-        return torch.tensor(task.class_weights, dtype=torch.float32)
-    if kind == "balanced":
-        # A class that is absent from the training recordings can never be a target.
-        inverse = 1 / targets.sum(dim=0).clamp_min(1)
-        return inverse / inverse.mean()
-    return torch.ones(task.n_classes)
+CHALLENGE_WEIGHTS = {
+    "Present": 5.0, "Unknown": 3.0, "Absent": 1.0, "Abnormal": 5.0, "Normal": 1.0,
+}  # fmt: skip
+"""Of the weighted accuracies of the PhysioNet Challenge 2022 (Reyna et al. 2023, eq. 1, 2)."""
+
+
+def _class_weights(
+    config: CrossEntropyConfig | FocalConfig, task: Task, targets: torch.Tensor
+) -> torch.Tensor:
+    match config.class_weights:
+        case "task":
+            return torch.tensor(task.class_weights, dtype=torch.float32)
+        case "challenge":
+            if missing := [name for name in task.classes if name not in CHALLENGE_WEIGHTS]:
+                raise ConfigError(
+                    f"loss.class_weights=challenge has no weight for {task.name}={missing[0]}: "
+                    f"the challenge's classes are {', '.join(CHALLENGE_WEIGHTS)}."
+                )
+            return torch.tensor([CHALLENGE_WEIGHTS[name] for name in task.classes])
+        case "balanced" | "effective":
+            # A class that is absent from the training recordings can never be a target.
+            counts = targets.sum(dim=0).clamp_min(1)
+            inverse = 1 / counts
+            if config.class_weights == "effective":
+                beta = config.effective_beta
+                inverse = (1 - beta) / (1 - beta**counts)
+            return inverse / inverse.mean()
+        case _:
+            return torch.ones(task.n_classes)

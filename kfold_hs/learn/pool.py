@@ -31,7 +31,28 @@ def mean_max(probs: np.ndarray, positive: int) -> np.ndarray:
     return _with_positive(probs, positive, float((scores.mean() + scores.max()) / 2))
 
 
-POOLS: dict[str, Pool] = {"mean": mean, "max": maximum, "mean_max": mean_max}
+def mean_logit(probs: np.ndarray, positive: int) -> np.ndarray:
+    """Softmax of the mean log-probability: the geometric mean, normalised."""
+    logs = np.log(np.maximum(probs, 1e-12)).mean(axis=0)
+    pooled = np.exp(logs - logs.max())
+    return np.asarray(pooled / pooled.sum())
+
+
+def noisy_or(probs: np.ndarray, positive: int) -> np.ndarray:
+    """Positive class: 1 - prod(1 - p), as if each recording could show it by itself.
+
+    Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988.
+    """
+    return _with_positive(probs, positive, float(1 - np.prod(1 - probs[:, positive])))
+
+
+POOLS: dict[str, Pool] = {
+    "mean": mean,
+    "mean_logit": mean_logit,
+    "max": maximum,  # any site: the patient has it when one recording shows it
+    "mean_max": mean_max,
+    "noisy_or": noisy_or,
+}
 
 
 def pool_patients(

@@ -14,7 +14,7 @@ from kfold_hs.learn.precision import autocast
 from kfold_hs.settings import Config
 
 
-def crop_starts(n_frames: int, crop_frames: int, overlap: float) -> list[int]:
+def crop_starts(n_frames: int, crop_frames: int, overlap: float, n_shifts: int = 1) -> list[int]:
     """First frames of crops that cover a recording evenly, from its start to its end.
 
     Parameters
@@ -24,11 +24,17 @@ def crop_starts(n_frames: int, crop_frames: int, overlap: float) -> list[int]:
     crop_frames : int
     overlap : float
         Least share by which neighbours overlap, in [0, 1).
+    n_shifts : int
+        Test-time augmentation: the crops are laid out so many times, each time shifted by a
+        further part of the way from one crop to the next; no start counts twice.
     """
     room = max(0, n_frames - crop_frames)
     stride = max(1, round(crop_frames * (1 - overlap)))
     count = math.ceil(room / stride) + 1
-    return [round(start) for start in np.linspace(0, room, count)]
+    starts = [round(start) for start in np.linspace(0, room, count)]
+    way = starts[1] - starts[0] if count > 1 else 0
+    shifted = {min(room, s + round(k * way / n_shifts)) for s in starts for k in range(n_shifts)}
+    return sorted(shifted)
 
 
 @torch.inference_mode()
@@ -56,9 +62,8 @@ def predict_recordings(
     """
     device = bank.frames.device
     lengths = bank.length.cpu().numpy()[recordings]
-    starts = [
-        crop_starts(int(n), config.train.crop_frames, config.predict.crop_overlap) for n in lengths
-    ]
+    rule = config.train.crop_frames, config.predict.crop_overlap, config.predict.n_shifts
+    starts = [crop_starts(int(n), *rule) for n in lengths]
     owner = np.repeat(np.arange(len(recordings)), [len(each) for each in starts])
     rows = torch.from_numpy(recordings[owner]).to(device)
     first = torch.tensor([start for each in starts for start in each], device=device)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_PURPOSES = ("init", "order", "crop", "mask", "mixup", "dropout")
+_PURPOSES = ("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch")
 
 
 @dataclass(frozen=True)

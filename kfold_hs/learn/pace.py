@@ -1,0 +1,45 @@
+"""How an epoch is walked: its steps and rates, the length of its crops, how fast they play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kfold_hs.learn.schedules import Schedule
+from kfold_hs.settings import Config
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Batches and optimizer steps of an epoch, and the rate and momentum of every step."""
+
+    n_batches: int
+    n_steps: int
+    multiplier: Schedule
+    momentum: Callable[[int], float]
+
+
+def crop_frames_at(config: Config, epoch: int) -> int:
+    """Progressive resizing: frames of a training crop in an epoch (from 0).
+
+    Straight up from `train.first_crop_frames` to `train.crop_frames` during the first
+    `train.grow_until` of the epochs, in steps of 16 (Howard, fast.ai, 2018; Tan & Le,
+    "EfficientNetV2", ICML 2021).
+    """
+    first, last = config.train.first_crop_frames, config.train.crop_frames
+    n_growing = config.train.grow_until * config.train.epochs
+    if first is None or epoch >= n_growing:
+        return last
+    return min(last, round((first + (last - first) * epoch / n_growing) / 16) * 16)
+
+
+def speeds(
+    n: int, stretch: float, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor | None:
+    """Time stretch: how fast each of `n` crops plays, uniform in 1 - stretch to 1 + stretch."""
+    if not stretch:
+        return None
+    return torch.from_numpy(rng.uniform(1 - stretch, 1 + stretch, n)).to(device)

@@ -1,0 +1,114 @@
+"""Settings of a run as frozen types: every key, its type and its bounds.
+
+The values come from `configs/` by way of `kfold_hs.config`; a value out of its bounds
+or an unknown key never gets past these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from kfold_hs.settings.base import Settings
+from kfold_hs.settings.data import (
+    Cinc2016Data,
+    CircorData,
+    DataConfig,
+    SplitConfig,
+    SyntheticData,
+    TableData,
+    TaskConfig,
+)
+from kfold_hs.settings.recipe import (
+    AugmentConfig,
+    ConstantConfig,
+    CosineConfig,
+    CrossEntropyConfig,
+    FeatureConfig,
+    FocalConfig,
+    LinearConfig,
+    LossConfig,
+    ModelConfig,
+    OneCycleConfig,
+    OptimConfig,
+    PlateauConfig,
+    PredictConfig,
+    RestartsConfig,
+    SchedConfig,
+    StepConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "Cinc2016Data",
+    "CircorData",
+    "Config",
+    "ConstantConfig",
+    "CosineConfig",
+    "CrossEntropyConfig",
+    "DataConfig",
+    "FeatureConfig",
+    "FocalConfig",
+    "LinearConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OneCycleConfig",
+    "OptimConfig",
+    "PlateauConfig",
+    "PredictConfig",
+    "RestartsConfig",
+    "SchedConfig",
+    "SplitConfig",
+    "StepConfig",
+    "SyntheticData",
+    "TableData",
+    "TaskConfig",
+    "TrainConfig",
+]
+
+
+class Config(Settings):
+    """Everything that decides the result of a run, apart from the recordings."""
+
+    data: DataConfig
+    features: FeatureConfig
+    model: ModelConfig
+    loss: LossConfig
+    optim: OptimConfig
+    sched: SchedConfig
+    augment: AugmentConfig
+    train: TrainConfig
+    split: SplitConfig
+    predict: PredictConfig
+    recipe: str
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    n_seeds: Annotated[int, Field(ge=1, le=1000)]
+    select: Literal["last", "best"]
+    target: Annotated[float, Field(gt=0, lt=1)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values (str, int, float, bool, list, dict), as the YAML has them."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(self.as_dict()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what decides the predictions.
+
+        Where the data lie is left out (the cohort's fingerprint says what they are), and
+        so is the target, which only the report reads.
+        """
+        values = self.as_dict()
+        values.pop("target")
+        for key in ("root", "path", "aliases"):
+            values["data"].pop(key, None)
+        for key in ("file", "audit"):
+            values["split"].pop(key)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,108 @@
+"""Settings of the data and of the split: `data` and `split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from kfold_hs.settings.base import NonNegativeInt, Positive, Settings
+
+# What `predict.patient_pool` and a task's own `patient_pool` may name (learn/pool.py).
+PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or"]
+
+
+class TaskConfig(Settings):
+    """One task: its classes and what training and pooling take from it."""
+
+    classes: tuple[str, ...] = Field(min_length=2)
+    positive: str | None = None
+    class_weights: tuple[Positive, ...] | None = None
+    patient_pool: PatientPool = "mean"
+    column: str | None = None
+    recording_column: str | None = None
+
+
+class _Data(Settings):
+    tasks: dict[str, TaskConfig] = Field(min_length=1)
+    aliases: Path | None = None
+
+
+class SyntheticData(_Data):
+    """The built-in cohort of simulated phonocardiograms."""
+
+    kind: Literal["synthetic"]
+    n_patients: Annotated[int, Field(ge=10, le=100_000)] = 120
+    seed: NonNegativeInt = 0
+
+
+class CircorData(_Data):
+    """CirCor DigiScope in its official layout, WAV or FLAC."""
+
+    kind: Literal["circor"]
+    root: Path
+
+
+class Cinc2016Data(_Data):
+    """PhysioNet/CinC Challenge 2016 in its official layout."""
+
+    kind: Literal["cinc2016"]
+    root: Path
+
+
+class TableData(_Data):
+    """A user's CSV, one row a recording."""
+
+    kind: Literal["table"]
+    path: Path
+    recording_column: str = "recording"
+    patient_column: str = "patient_id"
+    person_column: str | None = None
+    site_column: str | None = None
+    channel: NonNegativeInt | None = None
+
+
+class SplitConfig(Settings):
+    """Persons into folds; see `kfold_hs.splits`."""
+
+    n_folds: Annotated[int, Field(ge=1, le=1000)]
+    n_repeats: Annotated[int, Field(ge=1, le=1000)]
+    stratify: Literal["auto"] | tuple[str, ...]
+    test: float | tuple[str, ...]
+    by: Literal["person", "patient"]
+    audit: bool
+    file: Path | None = None
+
+    @pydantic.field_validator("test", "stratify", mode="before")
+    @classmethod
+    def _number_or_names(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(str(each) for each in value)
+        if field.field_name == "stratify" and value != "auto":
+            raise ValueError(
+                f"split.stratify={value!r} does not fit: auto, or a list of covariates such as "
+                "[age,sex], or [] for none"
+            )
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if field.field_name == "test" and not (is_number and 0 <= value <= 0.9):
+            raise ValueError(
+                f"split.test={value!r} does not fit: a share of the persons from 0 to 0.9, or a "
+                "list of person or patient ids such as [85033,49627]"
+            )
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> SplitConfig:
+        if self.n_folds < 2 and self.file is None:
+            raise ValueError(
+                f"split.n_folds={self.n_folds} does not fit: at least 2; a single split into "
+                "training and validation comes from split.file=FILE"
+            )
+        return self
+
+
+DataConfig = Annotated[
+    SyntheticData | CircorData | Cinc2016Data | TableData, Field(discriminator="kind")
+]

@@ -1,0 +1,240 @@
+"""Settings of a training recipe: features, model, loss, optim, sched, augment, train, predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from kfold_hs.settings.base import (
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Settings,
+    Share,
+)
+
+
+class FeatureConfig(Settings):
+    """Log-mel spectrogram; see `kfold_hs.learn.features`."""
+
+    sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)]
+    window_s: Annotated[float, Field(gt=0, le=1)]
+    hop_s: Annotated[float, Field(gt=0, le=1)]
+    n_fft: Annotated[int, Field(ge=16, le=65_536)]
+    n_mels: Annotated[int, Field(ge=4, le=512)]
+    f_min_hz: NonNegative
+    f_max_hz: Positive
+    normalise: Literal["recording", "none"]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FeatureConfig:
+        if self.f_max_hz > self.sample_rate_hz / 2:
+            raise ValueError(
+                f"features.f_max_hz={self.f_max_hz:g} is above half of "
+                f"features.sample_rate_hz={self.sample_rate_hz}; at most "
+                f"{self.sample_rate_hz / 2:g} Hz can be seen"
+            )
+        if self.f_min_hz >= self.f_max_hz:
+            raise ValueError(
+                f"features.f_min_hz={self.f_min_hz:g} must be below "
+                f"features.f_max_hz={self.f_max_hz:g}"
+            )
+        if self.window_samples > self.n_fft:
+            raise ValueError(
+                f"features.n_fft={self.n_fft} is shorter than the window of "
+                f"{self.window_samples} samples; raise n_fft or shorten features.window_s"
+            )
+        if self.hop_samples < 1 or self.window_samples < 2:
+            raise ValueError("features.window_s and features.hop_s must each span a sample")
+        return self
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.window_s * self.sample_rate_hz)
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.hop_s * self.sample_rate_hz)
+
+
+class ModelConfig(Settings):
+    """A timm backbone with one linear head a task; see `kfold_hs.learn.models`."""
+
+    backbone: str
+    weights: Literal["none", "hub", "file", "package"]
+    weights_file: Path | None = None
+    hidden: Annotated[int, Field(ge=0, le=8192)] = 0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if (self.weights == "file") != (self.weights_file is not None):
+            raise ValueError(
+                "model.weights=file and model.weights_file=PATH go together: "
+                f"weights is {self.weights!r} and weights_file is {self.weights_file}"
+            )
+        return self
+
+
+class _LossConfig(Settings):
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "task", "balanced", "effective", "challenge"]
+    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    ordinal_smoothing: bool = False
+    task_weights: dict[str, NonNegative] = Field(default_factory=dict)
+
+
+class CrossEntropyConfig(_LossConfig):
+    """Cross-entropy; see `kfold_hs.learn.losses`."""
+
+    kind: Literal["cross_entropy"]
+
+
+class FocalConfig(_LossConfig):
+    """Focal loss; see `kfold_hs.learn.losses`."""
+
+    kind: Literal["focal"]
+    gamma: Annotated[float, Field(ge=0, le=10)]
+
+
+class OptimConfig(Settings):
+    """AdamW (Loshchilov & Hutter 2019)."""
+
+    lr: Annotated[float, Field(gt=0, le=10)]
+    weight_decay: NonNegative
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+
+
+class OneCycleConfig(Settings):
+    """One cycle; see `kfold_hs.learn.schedules.onecycle`."""
+
+    kind: Literal["onecycle"]
+    pct_start: Annotated[float, Field(gt=0, lt=1)]
+    div_factor: Annotated[float, Field(ge=1)]
+    final_div_factor: Annotated[float, Field(ge=1)]
+    cycle_momentum: bool = False
+    momentum_low: Annotated[float, Field(ge=0, lt=1)] = 0.85
+    momentum_high: Annotated[float, Field(ge=0, lt=1)] = 0.95
+
+
+class CosineConfig(Settings):
+    """Cosine annealing after a warm-up; see `kfold_hs.learn.schedules.cosine`."""
+
+    kind: Literal["cosine"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final_ratio: Share
+
+
+class RestartsConfig(Settings):
+    """Cosine annealing with warm restarts; see `kfold_hs.learn.schedules.restarts`."""
+
+    kind: Literal["restarts"]
+    n_cycles: Annotated[int, Field(ge=1, le=100)]
+    lengthen: Annotated[float, Field(ge=1, le=10)]
+    final_ratio: Share
+
+
+class LinearConfig(Settings):
+    """A straight line down after a warm-up; see `kfold_hs.learn.schedules.linear`."""
+
+    kind: Literal["linear"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final_ratio: Share
+
+
+class StepConfig(Settings):
+    """Stairs down; see `kfold_hs.learn.schedules.steps`."""
+
+    kind: Literal["step"]
+    every: Annotated[float, Field(gt=0, le=1)]
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+
+class ConstantConfig(Settings):
+    """One rate after a warm-up; see `kfold_hs.learn.schedules.constant`."""
+
+    kind: Literal["constant"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+
+
+class PlateauConfig(Settings):
+    """Down when the training loss stays; see `kfold_hs.learn.schedules.plateau`."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: NonNegativeInt
+    threshold: NonNegative
+    final_ratio: Share
+
+
+class AugmentConfig(Settings):
+    """Mixup and SpecAugment; see `kfold_hs.learn.augment`."""
+
+    mixup_alpha: NonNegative
+    time_masks: NonNegativeInt
+    time_mask_frames: NonNegativeInt
+    band_masks: NonNegativeInt
+    band_mask_bands: NonNegativeInt
+    cutmix_alpha: NonNegative = 0.0
+    cutmix_axis: Literal["time", "band"] = "time"
+    stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+
+class TrainConfig(Settings):
+    """The training loop; see `kfold_hs.learn.fit`."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]
+    crop_frames: Annotated[int, Field(ge=16, le=100_000)]
+    crops_per_recording: Annotated[int, Field(ge=1, le=1000)]
+    site_labels: bool
+    sampling: str
+    grad_clip: NonNegative
+    accumulate: Annotated[int, Field(ge=1, le=1024)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    swa_start: Annotated[float, Field(gt=0, le=1)]
+    first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None
+    grow_until: Share
+    precision: Literal["auto", "float32", "bfloat16"]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.ema_decay and self.swa_start < 1:
+            raise ValueError(
+                f"train.ema_decay={self.ema_decay:g} and train.swa_start={self.swa_start:g}: "
+                "weights are averaged in one way or the other; set one of them off"
+            )
+        if self.first_crop_frames is not None and self.first_crop_frames > self.crop_frames:
+            raise ValueError(
+                f"train.first_crop_frames={self.first_crop_frames} is above "
+                f"train.crop_frames={self.crop_frames}: crops grow, they do not shrink"
+            )
+        return self
+
+
+class PredictConfig(Settings):
+    """From crops to a patient; see `kfold_hs.learn.pool`."""
+
+    crop_overlap: Annotated[float, Field(ge=0, le=0.9)]
+    batch_size: PositiveInt
+    patient_pool: Literal["task", "mean", "mean_logit", "max", "mean_max", "noisy_or"]
+    n_shifts: Annotated[int, Field(ge=1, le=64)]
+
+
+LossConfig = Annotated[CrossEntropyConfig | FocalConfig, Field(discriminator="kind")]
+SchedConfig = Annotated[
+    OneCycleConfig
+    | CosineConfig
+    | RestartsConfig
+    | LinearConfig
+    | StepConfig
+    | ConstantConfig
+    | PlateauConfig,
+    Field(discriminator="kind"),
+]
