@@ -298,6 +298,7 @@ def _judge(
     described |= {
         "balance": balance(cohort, split),
         "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
+        "train_share": split.train_share,
         "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
         "persons_on_two_sides": split.persons_on_two_sides(cohort),
         "findings": [finding.to_dict() for finding in findings],

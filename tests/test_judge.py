@@ -259,7 +259,8 @@ SPLIT = {
     "n_folds": 5, "n_repeats": 1, "seed": 0, "digest": "d" * 64, "fingerprint": "f" * 64,
     "balance": [{"task": "murmur", "class": "Present", "kind": "label", "counts": [1, 2, 3, 4, 5],
                  "deviation": 0.5, "limit": 0.0}],
-    "comparison": [], "findings": [], "n_test_persons": 0, "persons_on_two_sides": [],
+    "comparison": [], "findings": [], "n_test_persons": 0, "train_share": 0.8,
+    "persons_on_two_sides": [],
     "settings": {"by": "person", "stratify": [], "test": 0.0, "source": "drawn"},
 }  # fmt: skip
 PROVENANCE = {

@@ -253,3 +253,33 @@ def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path:
     # Whatever lies under its proper name is whole.
     for path in paths.checkpoint_folder.rglob("[!.]*.pt"):
         assert torch.load(path, weights_only=True)["digests"]
+
+
+def test_repeats_seeds_and_test_persons(tmp_path: Path, shared_table_csv: Path) -> None:
+    """Two splits, two trainings of each fold: each apart in the files, their mean in the numbers."""
+    words = [*TINY, f"data.path={shared_table_csv}", "split.n_repeats=2", "n_seeds=2"]
+    config = compose([*words, "split.test=[p5,p7]", "train.epochs=2"])
+    result = experiment.run(config, Silent(), root=tmp_path)
+    predictions = Predictions.read(result.paths.predictions).where(level="patient", epoch=1)
+    places = set(predictions.table[["repeat", "seed", "fold"]].itertuples(index=False, name=None))
+    assert len(places) == 8
+    assert not set(predictions.table["patient_id"]) & {"p5", "p7"}
+    mean = predictions.mean_over_seeds()
+    assert len(mean) == len(predictions) / 2 == 2 * 14
+    column = "p.outcome.Abnormal"
+    for repeat in range(2):
+        rows = predictions.where(repeat=repeat, patient_id="p3").table
+        (value,) = mean.where(repeat=repeat, patient_id="p3").table[column]
+        assert value == pytest.approx(rows[column].mean())
+    summary = result.summary
+    right = (mean.y_prob("outcome").argmax(1) == mean.y_true("outcome")).mean()
+    assert summary["tasks"]["outcome"]["metrics"]["accuracy"]["value"] == pytest.approx(right)
+    for each in summary["seeds"]:
+        mine = predictions.where(seed=each["seed"])
+        right = (mean.y_true("outcome") == mine.y_prob("outcome").argmax(1)).mean()
+        assert each["tasks"]["outcome"]["accuracy"] == pytest.approx(right)
+    assert "8 models, each trained on 43 % of the people" in summary["headline"]["sentence"]
+    assert "the mean of 2 seeds" in summary["headline"]["sentence"]
+    page = result.paths.report.read_text()
+    assert "2 hold-out test persons are in no fold" in page
+    assert "Seeds apart" in page

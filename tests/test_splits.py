@@ -202,6 +202,7 @@ def test_limits_by_hand() -> None:
 
 def test_test_persons_are_in_no_fold(cohort: Cohort) -> None:
     split = stratify(cohort, 2, 0, n_repeats=2, test=["p0", "p2"])  # p0 is a patient of q
+    assert split.train_share == pytest.approx(13 / 2 / 15)
     held = {person for person, folds in split.folds.items() if TEST in folds}
     assert held == {"q", "p2"}
     folds = split.fold_of_patients(cohort, 0)

@@ -52,7 +52,8 @@ def summarise(
     cohort : mapping
         `Cohort.describe()`.
     split : mapping
-        n_folds, n_repeats, seed, digest, fingerprint, balance.
+        n_folds, n_repeats, seed, digest, fingerprint, settings, balance, comparison, findings,
+        train_share, n_test_persons, persons_on_two_sides.
     config : mapping
         `select`, `target`, `seed` and the rest.
     provenance : mapping
@@ -79,7 +80,7 @@ def summarise(
             "text": RULES[config["select"]],
             "honest": HONEST[config["select"]],
         },
-        "headline": _headline(mean, target, split, config, kept.tasks, len(epochs), incomplete),
+        "headline": _headline(mean, target, split, config, kept.tasks, list(epochs), incomplete),
         "target": target,
         "tasks": tasks,
         "seeds": _seeds(single, positives),
@@ -143,20 +144,22 @@ def _headline(
     split: Mapping[str, Any],
     config: Mapping[str, Any],
     tasks: tuple[str, ...],
-    n_models: int,
+    places: list[Place],
     incomplete: list[dict[str, int]],
 ) -> dict[str, Any]:
-    n_folds = split["n_folds"]
+    n_models = len(places)
     over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
     if mean.value is None or mean.low is None or mean.high is None:
         sentence = f"The accuracy ({over}) cannot be told."
     else:
-        trained = f"{(n_folds - 1) / n_folds:.0%}".replace("%", " %")
+        trained = f"{split['train_share']:.0%}".replace("%", " %")
+        n_seeds = len({seed for _, seed, _ in places})
+        seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
         sentence = (
             f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, 95 % interval "
             f"{mean.low:.3f} to {mean.high:.3f}; the target of {config['target']:g} is "
             f"{_said(target['mean']['verdict'])}. {n_models} models, each trained on {trained} of "
-            f"the people and scored at {RULES[config['select']]}."
+            f"the people and scored at {RULES[config['select']]}{seeds}."
         )
         if incomplete:
             n_places = n_models + len(incomplete)

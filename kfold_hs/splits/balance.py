@@ -6,6 +6,7 @@ max_f |c_f - m| / m, and the limit is what rounding alone costs (`swaps.limits`)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,7 +75,9 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
             split.n_folds, shuffle=True, random_state=split.seed + repeat
         )
         fold_of = {}
-        parts = splitter.split(patients, labels, patients[unit])
+        with warnings.catch_warnings():  # a joint class may be rarer than folds: no matter here
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            parts = list(splitter.split(patients, labels, patients[unit]))
         for fold, (_, held_out) in enumerate(parts):
             fold_of.update(dict.fromkeys(patients[unit].iloc[held_out], fold))
         folds = np.array([fold_of.get(each, -1) for each in units])

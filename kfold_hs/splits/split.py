@@ -134,6 +134,17 @@ class Split:
         folds = self.fold_of_patients(cohort, 0)
         return [str(each) for each in cohort.patients["patient_id"][folds >= 0]]
 
+    @property
+    def train_share(self) -> float:
+        """Share of the persons that a fold's model is trained on, mean over the folds."""
+        table = np.array(list(self.folds.values()))
+        trained = [
+            ((table[:, repeat] != fold) & (table[:, repeat] != TEST)).mean()
+            for repeat in range(self.n_repeats)
+            for fold in range(self.n_folds)
+        ]
+        return float(np.mean(trained))
+
     def persons_on_two_sides(self, cohort: Cohort) -> list[str]:
         """Persons with a patient held out in a fold that trains on another of theirs."""
         found: set[str] = set()
