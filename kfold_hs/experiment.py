@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -20,8 +16,8 @@ from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config import load_yaml
-from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
-from kfold_hs.paths import RunPaths, check_name, write_bytes, write_json, write_text
+from kfold_hs.errors import ConfigError, KfoldHsError
+from kfold_hs.paths import RunPaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split, balance
@@ -30,6 +26,9 @@ from kfold_hs.splits.balance import compare as compare_balance
 from kfold_hs.splits.foreign import folds_of_recordings, read_folds
 from kfold_hs.splits.obtain import make_split
 from kfold_hs.splits.split import TEST
+
+if TYPE_CHECKING:
+    from kfold_hs.learn.lr_find import Found
 
 
 class Listener(Protocol):
@@ -95,6 +94,7 @@ def run(
         Any of `kfold_hs.errors`; what was finished before stays and is used again.
     """
     started = time.time()
+    from kfold_hs.fleet.folder import collect, locked, provenance, settle
     from kfold_hs.fleet.local import train
     from kfold_hs.fleet.plan import Plan
     from kfold_hs.learn import bank as banks
@@ -109,8 +109,8 @@ def run(
     split = make_split(config, cohort)
     findings = check_leaks(config, cohort, split, listener)
     paths = RunPaths(name or run_name(config, cohort, split), root)
-    with _locked(paths):
-        split = _settle(config, cohort, split, paths)
+    with locked(paths):
+        split = settle(config, cohort, split, paths)
         listener.stage("features")
         channel = getattr(config.data, "channel", None)
         bank = banks.build(cohort, config.features, channel, listener.step)
@@ -127,9 +127,9 @@ def run(
             listener.fold, listener.epoch,
         )  # fmt: skip
         listener.stage("report")
-        _collect(plan, cohort, paths, digests)
-        provenance = _provenance(paths.name, command, digests, str(where), started)
-        return Run(paths, _judge(paths, config, cohort, split, findings, provenance))
+        collect(plan, cohort, paths, digests)
+        origin = provenance(paths.name, command, digests, str(where), started)
+        return Run(paths, _judge(paths, config, cohort, split, findings, origin))
 
 
 def report(folder: Path) -> Run:
@@ -199,83 +199,55 @@ def audit_split(
     return cohort, audit(cohort, folds, pairs, channel, listener.step)
 
 
+def find_lr(
+    config: Config,
+    listener: Listener,
+    *,
+    device: str = "auto",
+    lowest_lr: float = 1e-6,
+    highest_lr: float = 1.0,
+    n_steps: int = 120,
+    output: Path | None = None,
+) -> Found:
+    """A learning-rate range test on the training people of fold 0, plotted to `output`.
+
+    Raises
+    ------
+    ConfigError
+        The range is empty or has too few steps.
+    """
+    from kfold_hs.judge.charts import lr_page
+    from kfold_hs.learn import bank as banks
+    from kfold_hs.learn.examples import FoldData
+    from kfold_hs.learn.fit import check
+    from kfold_hs.learn.lr_find import lr_find
+    from kfold_hs.learn.precision import pick_device
+
+    if not 0 < lowest_lr < highest_lr or n_steps < 20:
+        raise ConfigError(
+            f"--from {lowest_lr:g} --to {highest_lr:g} --steps {n_steps}: the range must go up, "
+            "from above 0, in 20 steps or more."
+        )
+    where = pick_device(device)
+    cohort = load_cohort(config, listener)
+    check(config, cohort)
+    split = make_split(config, cohort)
+    listener.stage("features")
+    channel = getattr(config.data, "channel", None)
+    bank = banks.build(cohort, config.features, channel, listener.step).to(where)
+    data = FoldData.of(cohort, split.fold_of_patients(cohort, 0), 0)
+    listener.stage("range test")
+    found = lr_find(config, cohort, bank, data, where, lowest_lr, highest_lr, n_steps)
+    if output is not None:
+        write_text(output, lr_page(found.table, found.steepest, found.lowest))
+    return found
+
+
 def run_name(config: Config, cohort: Cohort, split: Split) -> str:
     """``<data>-<recipe>-<digest8>`` over configuration, cohort and split."""
     content = f"{config.digest} {cohort.fingerprint} {split.assignment}"
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f"{cohort.name}-{config.recipe}-{digest[:8]}"
-
-
-@contextlib.contextmanager
-def _locked(paths: RunPaths) -> Iterator[None]:
-    """Only one process works on a run; the lock ends with the process, however it ends."""
-    paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-    with paths.lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise KfoldHsError(
-                f"another process is working on the run {paths.name}. Wait for it, or give this "
-                "run a --name of its own."
-            ) from error
-        yield
-
-
-def _settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Split:
-    """Write what the run stands on, or refuse when its folder stands on something else."""
-    if paths.config.exists():
-        earlier = load_yaml(paths.config)
-        if earlier.digest != config.digest:
-            raise ConfigError(
-                f"the run {paths.name} exists with another configuration; it differs in "
-                f"{listing(_differences(earlier.as_dict(), config.as_dict()))}. Give this run "
-                "another --name, or remove the old one's folders in reports/ and checkpoints/."
-            )
-    if paths.split.exists():
-        found = Split.read(paths.split)
-        if found.assignment != split.assignment:
-            raise SplitError(
-                f"{paths.split} holds the split {found.digest[:16]} and this run needs "
-                f"{split.digest[:16]}: data, seed or number of folds changed. Give this run "
-                "another --name."
-            )
-        split = found  # the same people in the same folds, if by other versions
-    write_text(paths.config, config.to_yaml())
-    write_json(paths.cohort, cohort.describe())
-    if not paths.split.exists():
-        split.write(paths.split)
-    return split
-
-
-def _differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in sorted({*one, *two}):
-        left, right = one.get(key), two.get(key)
-        if isinstance(left, dict) and isinstance(right, dict):
-            found += _differences(left, right, f"{prefix}{key}.")
-        elif left != right:
-            found.append(f"{prefix}{key} ({left} there, {right} here)")
-    return found
-
-
-def _collect(plan: Any, cohort: Cohort, paths: RunPaths, digests: Mapping[str, str]) -> None:
-    """Put the folds together: predictions, histories, and the best fold's model."""
-    predictions, histories = [], []
-    for place in plan:
-        files = paths.fold(place.repeat, place.seed, place.fold)
-        predictions.append(Predictions.read(files.predictions))
-        history = pd.read_csv(files.history)
-        for column in ("fold", "seed", "repeat"):
-            history.insert(0, column, getattr(place, column))
-        histories.append(history)
-    Predictions.concat(predictions).write(paths.predictions, digests)
-    table = pd.concat(histories, ignore_index=True)
-    write_text(paths.history, table.to_csv(index=False))
-    best = table[table["best"]].copy()
-    best["accuracy"] = best[[f"acc.{task.name}" for task in cohort.tasks]].mean(axis=1)
-    first = best.sort_values(["accuracy", "val_loss"], ascending=[False, True]).iloc[0]
-    files = paths.fold(*(int(first[column]) for column in ("repeat", "seed", "fold")))
-    write_bytes(paths.overall_best_model, files.best_model.read_bytes())
 
 
 def _judge(
@@ -309,24 +281,3 @@ def _judge(
     write_json(paths.summary, summary)
     write_text(paths.report, render(summary, history, predictions, config.as_dict()))
     return summary
-
-
-def _provenance(
-    name: str, command: str, digests: Mapping[str, str], device: str, started: float
-) -> dict[str, Any]:
-    packages = ["kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "pandas"]
-    packages += ["iterative-stratification"]
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return {
-        "run": name,
-        "command": command,
-        "digests": dict(digests),
-        "versions": versions,
-        "machine": f"{platform.system()} {platform.machine()}",
-        "device": device,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": time.time() - started,
-    }

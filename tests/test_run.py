@@ -256,7 +256,7 @@ def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path:
 
 
 def test_repeats_seeds_and_test_persons(tmp_path: Path, shared_table_csv: Path) -> None:
-    """Two splits, two trainings of each fold: each apart in the files, their mean in the numbers."""
+    """Two splits, two trainings of each fold: apart in the files, their mean in the numbers."""
     words = [*TINY, f"data.path={shared_table_csv}", "split.n_repeats=2", "n_seeds=2"]
     config = compose([*words, "split.test=[p5,p7]", "train.epochs=2"])
     result = experiment.run(config, Silent(), root=tmp_path)

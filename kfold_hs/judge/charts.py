@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from kfold_hs.judge.epochs import by_place
 
@@ -197,6 +198,25 @@ def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
     layout = _layout("", "patients", height=340)
     layout["barmode"] = "group"
     return {"data": data, "layout": layout}
+
+
+def lr_page(table: pd.DataFrame, steepest: float, lowest: float) -> str:
+    """A page of its own for a learning-rate range test: loss over rate, the suggestion marked."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=table["lr"], y=table["loss"], name="loss of a step", line={"color": "#bbbbbb"}
+    )
+    figure.add_scatter(
+        x=table["lr"], y=table["smoothed"], name="smoothed", line={"color": COLOURS[0]}
+    )
+    for rate, text in ((steepest, "falls fastest"), (lowest, "lowest")):
+        figure.add_vline(x=rate, line_dash="dash", annotation_text=f"{text}: {rate:.1e}")
+    figure.update_layout(
+        title="Learning-rate range test", template="plotly_white",
+        xaxis={"type": "log", "title": "learning rate"}, yaxis={"title": "training loss"},
+    )  # fmt: skip
+    page: str = figure.to_html(include_plotlyjs=True, full_html=True)
+    return page
 
 
 def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:

@@ -112,10 +112,11 @@ def fit_fold(
         for epoch in range(len(history), config.train.epochs):
             started = time.perf_counter()
             torch.manual_seed(place.torch_seed("dropout", epoch))
-            train_loss = _train_epoch(
+            batch_losses = train_epoch(
                 config, model, averaged, optimizer, pace, bank, data.train, train_targets,
                 losses, weights, place, epoch, [row["train_loss"] for row in history],
             )  # fmt: skip
+            train_loss = float(sum(batch_losses)) / n_batches
             if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
                 averaged.update_parameters(model)
             scored = scored_model(model, averaged)
@@ -175,7 +176,7 @@ def check(config: Config, cohort: Cohort) -> None:
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
 
 
-def _train_epoch(
+def train_epoch(
     config: Config,
     model: HeartSoundNet,
     averaged: AveragedModel | None,
@@ -189,8 +190,8 @@ def _train_epoch(
     place: Place,
     epoch: int,
     past_losses: list[float],
-) -> float:
-    """One pass over the training recordings; the mean training loss."""
+) -> list[torch.Tensor]:
+    """One pass over the training recordings; the loss of every batch, still on the device."""
     device = bank.frames.device
     size, n_frames = config.train.batch_size, crop_frames_at(config, epoch)
     together = config.train.accumulate
@@ -210,7 +211,7 @@ def _train_epoch(
     batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
 
     model.train()
-    total = torch.zeros((), device=device)
+    batch_losses: list[torch.Tensor] = []
     for batch in range(pace.n_batches):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
         speed = speeds(size, config.augment.stretch, stretch_rng, device)
@@ -222,7 +223,7 @@ def _train_epoch(
         with autocast(config.train.precision, device):
             logits = model(x.contiguous(memory_format=torch.channels_last))
         loss = losses(logits, q)
-        total += loss.detach()
+        batch_losses.append(loss.detach())
         # The last group of an epoch may hold fewer batches; each step is of their mean.
         in_group = min(together, pace.n_batches - batch // together * together)
         (loss / in_group).backward()  # type: ignore[no-untyped-call]
@@ -238,7 +239,7 @@ def _train_epoch(
         optimizer.zero_grad(set_to_none=True)
         if averaged is not None and config.train.ema_decay:
             averaged.update_parameters(model)
-    return float(total) / pace.n_batches
+    return batch_losses
 
 
 def _content(

@@ -1,0 +1,115 @@
+"""A run's folder: locked by one process, settled on one configuration, collected at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import pandas as pd
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import load_yaml
+from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
+from kfold_hs.fleet.plan import Plan
+from kfold_hs.paths import RunPaths, write_bytes, write_json, write_text
+from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
+from kfold_hs.splits import Split
+
+
+@contextlib.contextmanager
+def locked(paths: RunPaths) -> Iterator[None]:
+    """Only one process works on a run; the lock ends with the process, however it ends."""
+    paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+    with paths.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise KfoldHsError(
+                f"another process is working on the run {paths.name}. Wait for it, or give this "
+                "run a --name of its own."
+            ) from error
+        yield
+
+
+def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Split:
+    """Write what the run stands on, or refuse when its folder stands on something else."""
+    if paths.config.exists():
+        earlier = load_yaml(paths.config)
+        if earlier.digest != config.digest:
+            raise ConfigError(
+                f"the run {paths.name} exists with another configuration; it differs in "
+                f"{listing(_differences(earlier.as_dict(), config.as_dict()))}. Give this run "
+                "another --name, or remove the old one's folders in reports/ and checkpoints/."
+            )
+    if paths.split.exists():
+        found = Split.read(paths.split)
+        if found.assignment != split.assignment:
+            raise SplitError(
+                f"{paths.split} holds the split {found.digest[:16]} and this run needs "
+                f"{split.digest[:16]}: data, seed or number of folds changed. Give this run "
+                "another --name."
+            )
+        split = found  # the same people in the same folds, if by other versions
+    write_text(paths.config, config.to_yaml())
+    write_json(paths.cohort, cohort.describe())
+    if not paths.split.exists():
+        split.write(paths.split)
+    return split
+
+
+def _differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted({*one, *two}):
+        left, right = one.get(key), two.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(f"{prefix}{key} ({left} there, {right} here)")
+    return found
+
+
+def collect(plan: Plan, cohort: Cohort, paths: RunPaths, digests: Mapping[str, str]) -> None:
+    """Put the folds together: predictions, histories, and the best fold's model."""
+    predictions, histories = [], []
+    for place in plan:
+        files = paths.fold(place.repeat, place.seed, place.fold)
+        predictions.append(Predictions.read(files.predictions))
+        history = pd.read_csv(files.history)
+        for column in ("fold", "seed", "repeat"):
+            history.insert(0, column, getattr(place, column))
+        histories.append(history)
+    Predictions.concat(predictions).write(paths.predictions, digests)
+    table = pd.concat(histories, ignore_index=True)
+    write_text(paths.history, table.to_csv(index=False))
+    best = table[table["best"]].copy()
+    best["accuracy"] = best[[f"acc.{task.name}" for task in cohort.tasks]].mean(axis=1)
+    first = best.sort_values(["accuracy", "val_loss"], ascending=[False, True]).iloc[0]
+    files = paths.fold(*(int(first[column]) for column in ("repeat", "seed", "fold")))
+    write_bytes(paths.overall_best_model, files.best_model.read_bytes())
+
+
+def provenance(
+    name: str, command: str, digests: Mapping[str, str], device: str, started: float
+) -> dict[str, Any]:
+    packages = ["kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "pandas"]
+    packages += ["iterative-stratification"]
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "run": name,
+        "command": command,
+        "digests": dict(digests),
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": time.time() - started,
+    }
