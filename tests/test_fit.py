@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import TINY, Silent
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
@@ -218,6 +219,21 @@ def test_tensorboard_tags(cohort: Cohort, tmp_path: Path) -> None:
     assert [event.step for event in scalars] == [1, 2, 3]
     np.testing.assert_allclose([event.value for event in scalars], history["val_loss"], rtol=1e-6)
     assert "config/text_summary" in events.Tags()["tensors"]
+    assert {"PrecisionRecall/murmur", "PrecisionRecall/outcome"} <= set(events.Tags()["tensors"])
+
+
+def test_tensorboard_sessions_of_a_variant_share_a_group(cohort: Cohort, tmp_path: Path) -> None:
+    paths, _ = fit(cohort, tmp_path)
+    starts = []
+    for fold in range(2):
+        events = EventAccumulator(str(paths.tensorboard(0, 0, fold)))
+        events.Reload()
+        content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+        starts.append(plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info)
+        assert events.SummaryMetadata("_hparams_/session_end_info") is not None
+    assert {start.group_name for start in starts} == {"run"}
+    assert starts[0].hparams["optim.lr"].number_value == config().optim.lr
+    assert starts[0].hparams["sched.kind"].string_value == "onecycle"
 
 
 def test_tensorboard_after_an_interruption_has_every_epoch_once(

@@ -77,6 +77,8 @@ def train(
                     TensorBoardTracker,
                     paths.tensorboard(place.repeat, place.seed, place.fold),
                     config.to_yaml(),
+                    config.as_dict(),
+                    paths.name,
                 ),
                 digests=digests,
                 device=device,

@@ -152,6 +152,7 @@ def fit_fold(
         scored = scored_model(model, averaged)
         content = _content(config, cohort, place, digests, scored, optimizer, history[-1])
         checkpoint.save(paths.last_model, content)
+        tracker.done(_curves(cohort, data.patients, kept[-1]), config.train.epochs - 1)
     finally:
         tracker.close()
 
@@ -262,6 +263,17 @@ def _content(
         "place": {"repeat": place.repeat, "seed": place.seed, "fold": place.fold},
         "digests": dict(digests),
     }
+
+
+def _curves(
+    cohort: Cohort, patients: np.ndarray, last: EpochProbs
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Who is positive and with which probability, by task."""
+    found = {}
+    for task in cohort.tasks:
+        is_positive = (cohort.patients[task.name].iloc[patients] == task.positive).to_numpy()
+        found[task.name] = is_positive, last.patients[task.name][:, task.positive_index]
+    return found
 
 
 def _best_epoch(history: History, cohort: Cohort) -> int:

@@ -1,15 +1,28 @@
 """What a fold writes for TensorBoard, one event file a fold.
 
-Loss/train, Loss/val, Accuracy/<task>, LearningRate, by epoch (from 1), and the
-configuration as text.
+Loss/train, Loss/val, Accuracy/<task>, LearningRate, by epoch (from 1), the
+configuration as text, a precision-recall curve of each task at the last epoch, and a session
+for the HParams dashboard. All folds, repeats and seeds of a variant share its group, so that
+the dashboard itself averages them (torch's add_hparams leaves the group's name empty, and
+every fold would stand alone).
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
 from torch.utils.tensorboard import SummaryWriter
 
 
@@ -22,18 +35,36 @@ class TensorBoardTracker:
         The fold's own folder of events.
     config_yaml : str
         The run's configuration.
+    settings : mapping
+        The same, nested, for the HParams dashboard.
+    group : str
+        Name of the variant: sessions of one group are averaged.
     start_epoch : int
         First epoch that will be written, from 0. At 0 what lies there is removed; later,
         TensorBoard is told to forget what an interrupted run wrote past it.
     """
 
-    def __init__(self, folder: Path, config_yaml: str, start_epoch: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config_yaml: str,
+        settings: Mapping[str, Any],
+        group: str,
+        start_epoch: int,
+    ) -> None:
         if start_epoch == 0:
             shutil.rmtree(folder, ignore_errors=True)
         purge = start_epoch + 1 if start_epoch else None
         self._writer = SummaryWriter(str(folder), purge_step=purge)
         if start_epoch == 0:
             self._writer.add_text("config", f"```yaml\n{config_yaml}\n```")
+            start = SessionStartInfo(group_name=group, start_time_secs=time.time())
+            for key, value in flat(settings).items():
+                kind = {bool: "bool_value", str: "string_value"}.get(type(value), "number_value")
+                setattr(start.hparams[key], kind, value)
+            self._summary(
+                metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)
+            )
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Write one row of the history (see `kfold_hs.learn.fit`)."""
@@ -46,5 +77,42 @@ class TensorBoardTracker:
         self._writer.add_scalar("LearningRate", row["lr"], step)
         self._writer.flush()
 
+    def done(self, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], epoch: int) -> None:
+        """The fold is trained.
+
+        Parameters
+        ----------
+        curves : mapping
+            Task -> which patients are of its positive class (n,) bool, and their
+            probability of it (n,) float.
+        epoch : int
+            The last one, from 0.
+        """
+        for task, (is_positive, prob) in curves.items():
+            self._writer.add_pr_curve(f"PrecisionRecall/{task}", is_positive, prob, epoch + 1)
+        end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
+        self._summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
     def close(self) -> None:
         self._writer.close()
+
+    def _summary(self, tag: str, content: Any) -> None:
+        # As tensorboard's own hparams.summary does, which needs tensorflow for it.
+        summary = Summary()
+        about = metadata.create_summary_metadata(content)
+        summary.value.add(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)
+        self._writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | str | bool]:
+    """Nested settings as ``optim.lr``: 0.001; lists and null as text, `data` left out."""
+    found: dict[str, float | str | bool] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            if key != "data":
+                found |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, bool | str | int | float):
+            found[prefix + key] = value if isinstance(value, bool | str) else float(value)
+        else:
+            found[prefix + key] = str(value)
+    return found
