@@ -11,6 +11,7 @@ import torch
 from kfold_hs.cohort import Task
 from kfold_hs.errors import ConfigError, WeightsError
 from kfold_hs.learn.models import make_model
+from kfold_hs.learn.pooling import POOLINGS
 from kfold_hs.settings import ModelConfig
 
 TASKS = (
@@ -116,3 +117,31 @@ def test_an_unreachable_hub_stops_at_once_and_never_trains_from_scratch(
         make_model(config(backbone="efficientnet_b0", weights="hub"), TASKS, seed=0)
     assert "(hub.invalid) cannot be reached" in str(caught.value)
     assert ways_out(str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("avg", 2.5), ("max", 4.0), ("gem", ((1 + 8 + 27 + 64) / 4) ** (1 / 3))],
+)
+def test_poolings_by_hand(name: str, expected: float) -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
+    torch.testing.assert_close(POOLINGS[name](1)(x), torch.tensor([[expected]]))
+
+
+def test_attention_weighs_frames_and_keeps_what_is_constant() -> None:
+    pool = POOLINGS["attention"](3)
+    constant = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(2, 3, 4, 5)
+    torch.testing.assert_close(pool(constant), torch.tensor([[1.0, 2.0, 3.0]] * 2))
+    x = torch.randn(2, 3, 4, 5)
+    pooled = pool(x)
+    frames = x.mean(dim=2)
+    assert (pooled >= frames.amin(dim=2)).all()
+    assert (pooled <= frames.amax(dim=2)).all()
+
+
+def test_a_pooling_needs_a_feature_map() -> None:
+    model = make_model(config(backbone="resnet10t", pool="gem"), TASKS, 0, n_covariates=3)
+    logits = model(torch.randn(2, 1, 64, 96), torch.randn(2, 3))
+    assert logits["murmur"].shape == (2, 3)
+    with pytest.raises(ConfigError, match="takes a feature map"):
+        make_model(config(backbone="vit_tiny_patch16_224", pool="gem"), TASKS, 0)

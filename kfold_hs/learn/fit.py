@@ -25,6 +25,7 @@ from kfold_hs.errors import TrainingError
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.augment import cutmix, mask, mixup
 from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet, check_backbone, make_model
@@ -41,6 +42,7 @@ from kfold_hs.settings import Config
 
 # What an epoch reports: a row of history.csv.
 History = list[dict[str, float]]
+_COVARIATES = " covariates"  # no task can be called so
 OnEpoch = Callable[[Mapping[str, float]], None]
 
 
@@ -80,7 +82,9 @@ def fit_fold(
     losses.to(device)
     weights = sampling_weights(config.train.sampling, cohort, data.train)
 
-    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0))
+    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
+    width = encoder.width if encoder else 0
+    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = make_average(model, config)
     optimizer = make_optimizer(model, config, device)
@@ -114,14 +118,14 @@ def fit_fold(
             torch.manual_seed(place.torch_seed("dropout", epoch))
             batch_losses = train_epoch(
                 config, model, averaged, optimizer, pace, bank, data.train, train_targets,
-                losses, weights, place, epoch, [row["train_loss"] for row in history],
+                losses, weights, place, epoch, [row["train_loss"] for row in history], covariates,
             )  # fmt: skip
             train_loss = float(sum(batch_losses)) / n_batches
             if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
                 averaged.update_parameters(model)
             scored = scored_model(model, averaged)
             probs, val_loss = predict_recordings(
-                scored, bank, data.held_out, targets, losses, config
+                scored, bank, data.held_out, targets, losses, config, covariates
             )
             if not math.isfinite(train_loss) or not math.isfinite(val_loss):
                 raise TrainingError(
@@ -141,7 +145,7 @@ def fit_fold(
             history.append(row)
             if (now_best := _best_epoch(history, cohort)) != best:
                 best = now_best
-                content = _content(config, cohort, place, digests, scored, optimizer, row)
+                content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
                 checkpoint.save(paths.best_model, content)
             kept[-1].forget_recordings(unless=epoch in {best, config.train.epochs - 1})
             checkpoint.save(
@@ -150,7 +154,8 @@ def fit_fold(
             tracker.epoch(row)
             on_epoch(row)
         scored = scored_model(model, averaged)
-        content = _content(config, cohort, place, digests, scored, optimizer, history[-1])
+        row = history[-1]
+        content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
         checkpoint.save(paths.last_model, content)
         tracker.done(_curves(cohort, data.patients, kept[-1]), config.train.epochs - 1)
     finally:
@@ -174,6 +179,7 @@ def check(config: Config, cohort: Cohort) -> None:
         A backbone that timm does not have; sampling by a task that the cohort has not.
     """
     check_backbone(config.model)
+    check_covariates(cohort, config.model.covariates)
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
 
 
@@ -191,6 +197,7 @@ def train_epoch(
     place: Place,
     epoch: int,
     past_losses: list[float],
+    covariates: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
     """One pass over the training recordings; the loss of every batch, still on the device."""
     device = bank.frames.device
@@ -219,10 +226,13 @@ def train_epoch(
         x = bank.crops(recordings[part], starts[part], n_frames, speed)
         x = mask(x, config.augment, mask_rng)
         q = {name: each[part] for name, each in batch_targets.items()}
+        if covariates is not None:  # they are mixed like targets
+            q[_COVARIATES] = covariates[recordings[part]]
         x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
         x, q = cutmix(x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, cutmix_rng)
+        beside = q.pop(_COVARIATES, None)
         with autocast(config.train.precision, device):
-            logits = model(x.contiguous(memory_format=torch.channels_last))
+            logits = model(x.contiguous(memory_format=torch.channels_last), beside)
         loss = losses(logits, q)
         batch_losses.append(loss.detach())
         # The last group of an epoch may hold fewer batches; each step is of their mean.
@@ -251,6 +261,7 @@ def _content(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     row: Mapping[str, float],
+    encoder: CovariateEncoder | None,
 ) -> dict[str, Any]:
     return {
         "epoch": int(row["epoch"]),
@@ -259,6 +270,7 @@ def _content(
         "val_acc": _mean_accuracy(row, cohort),
         "val_loss": row["val_loss"],
         "config": config.as_dict(),
+        "covariates": list(encoder.rules) if encoder else [],
         "tasks": {task.name: list(task.classes) for task in cohort.tasks},
         "place": {"repeat": place.repeat, "seed": place.seed, "fold": place.fold},
         "digests": dict(digests),

@@ -17,6 +17,7 @@ import torch
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import TrainingError
 from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.covariates import encode
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.fit import train_epoch
 from kfold_hs.learn.losses import TaskLosses
@@ -74,7 +75,9 @@ def lr_find(
     train_targets = {name: q[rows] for name, q in targets.items()}
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
-    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0))
+    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
+    width = encoder.width if encoder else 0
+    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config, device)
     n_crops = len(data.train) * config.train.crops_per_recording
@@ -94,7 +97,7 @@ def lr_find(
         torch.manual_seed(place.torch_seed("dropout", epoch))
         batch_losses = train_epoch(
             config, model, None, optimizer, pace, bank, data.train, train_targets, losses, weights,
-            place, epoch, [],
+            place, epoch, [], covariates,
         )  # fmt: skip
         each = np.array([float(loss) for loss in batch_losses])
         size = config.train.accumulate

@@ -1,6 +1,7 @@
 """The network: a timm backbone on one-channel features, and one linear head a task.
 
-features (n, 1, n_mels, n_frames) -> backbone with its global pooling -> dropout
+features (n, 1, n_mels, n_frames) -> backbone with its pooling, or one of `pooling`
+[covariates (n, width) -> linear, SiLU, beside it] -> dropout
 -> [linear, SiLU, dropout] -> one linear head a task
 """
 
@@ -12,17 +13,40 @@ from torch import nn
 
 from kfold_hs.cohort import Task
 from kfold_hs.errors import ConfigError, nearest
+from kfold_hs.learn.pooling import POOLINGS
 from kfold_hs.learn.weights import load_pretrained
 from kfold_hs.settings import ModelConfig
 
+_COVARIATE_SIZE = 16
+
 
 class HeartSoundNet(nn.Module):
-    """Backbone and heads; `forward` gives logits (n, C) by task name."""
+    """Backbone and heads; `forward` gives logits (n, C) by task name.
 
-    def __init__(self, backbone: nn.Module, config: ModelConfig, tasks: tuple[Task, ...]) -> None:
+    Parameters
+    ----------
+    n_covariates : int
+        Width of the covariates that `forward` is given beside the features; 0: none.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        config: ModelConfig,
+        tasks: tuple[Task, ...],
+        n_covariates: int = 0,
+    ) -> None:
         super().__init__()
         size = _n_features(backbone)
         self.backbone = backbone
+        self.pool: nn.Module | None = None
+        if config.pool != "backbone":
+            size = _n_channels(backbone, config)
+            self.pool = POOLINGS[config.pool](size)
+        self.beside: nn.Module | None = None
+        if n_covariates:
+            self.beside = nn.Sequential(nn.Linear(n_covariates, _COVARIATE_SIZE), nn.SiLU())
+            size += _COVARIATE_SIZE
         neck: list[nn.Module] = [nn.Dropout(config.dropout)]
         if config.hidden:
             neck += [nn.Linear(size, config.hidden), nn.SiLU(), nn.Dropout(config.dropout)]
@@ -30,8 +54,17 @@ class HeartSoundNet(nn.Module):
         self.neck = nn.Sequential(*neck)
         self.heads = nn.ModuleDict({task.name: nn.Linear(size, task.n_classes) for task in tasks})
 
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        hidden = self.neck(self.backbone(x))
+    def forward(
+        self, x: torch.Tensor, covariates: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        if self.pool is None:
+            features = self.backbone(x)
+        else:
+            features = self.pool(self.backbone.forward_features(x))  # type: ignore[operator]
+        if self.beside is not None:
+            assert covariates is not None
+            features = torch.cat([features, self.beside(covariates)], dim=1)
+        hidden = self.neck(features)
         return {name: head(hidden) for name, head in self.heads.items()}
 
 
@@ -42,7 +75,30 @@ def _n_features(backbone: nn.Module) -> int:
     return size
 
 
-def make_model(config: ModelConfig, tasks: tuple[Task, ...], seed: int) -> HeartSoundNet:
+def _n_channels(backbone: nn.Module, config: ModelConfig) -> int:
+    """Channels of the backbone's feature map.
+
+    Raises
+    ------
+    ConfigError
+        It has none: a transformer gives tokens.
+    """
+    training = backbone.training
+    with torch.inference_mode():
+        size = getattr(backbone, "default_cfg", {}).get("input_size", (3, 64, 64))[1]
+        features = backbone.eval().forward_features(torch.zeros(1, 1, size, size))  # type: ignore[operator]
+    backbone.train(training)
+    if features.ndim != 4 or features.shape[1] != backbone.num_features:
+        raise ConfigError(
+            f"model.pool={config.pool} takes a feature map, and model.backbone={config.backbone} "
+            f"gives {tuple(features.shape)}. Set model.pool=backbone."
+        )
+    return int(features.shape[1])
+
+
+def make_model(
+    config: ModelConfig, tasks: tuple[Task, ...], seed: int, n_covariates: int = 0
+) -> HeartSoundNet:
     """A network with its initial weights: pretrained where asked for, else from `seed`.
 
     Raises
@@ -70,7 +126,7 @@ def make_model(config: ModelConfig, tasks: tuple[Task, ...], seed: int) -> Heart
         ) from error
     if config.weights != "none":
         load_pretrained(backbone, config)
-    return HeartSoundNet(backbone, config, tasks)
+    return HeartSoundNet(backbone, config, tasks, n_covariates)
 
 
 def check_backbone(config: ModelConfig) -> None:

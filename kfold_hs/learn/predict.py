@@ -45,6 +45,7 @@ def predict_recordings(
     targets: dict[str, torch.Tensor],
     losses: TaskLosses,
     config: Config,
+    covariates: torch.Tensor | None = None,
 ) -> tuple[dict[str, np.ndarray], float]:
     """Probabilities of recordings, and the training loss over all of their crops.
 
@@ -53,6 +54,7 @@ def predict_recordings(
     recordings : ndarray of int64, shape (n,)
         Rows of the bank.
     targets : dict of Tensor, each (n_recordings of the cohort, C)
+    covariates : Tensor, optional, (n_recordings of the cohort, width)
 
     Returns
     -------
@@ -75,7 +77,8 @@ def predict_recordings(
         part = slice(at, at + size)
         x = bank.crops(rows[part], first[part], config.train.crop_frames)
         with autocast(config.train.precision, device):
-            out = model(x.contiguous(memory_format=torch.channels_last))
+            beside = None if covariates is None else covariates[rows[part]]
+            out = model(x.contiguous(memory_format=torch.channels_last), beside)
         for name, each in out.items():
             logits[name].append(each.float())
     whole = {name: torch.cat(each) for name, each in logits.items()}

@@ -70,6 +70,8 @@ class ModelConfig(Settings):
     hidden: Annotated[int, Field(ge=0, le=8192)] = 0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pool: Literal["backbone", "avg", "max", "gem", "attention"] = "backbone"
+    covariates: tuple[str, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
