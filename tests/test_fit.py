@@ -282,3 +282,20 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"half")
     with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*resume\.pt"):
         checkpoint.load(tmp_path / "resume.pt")
+
+
+def test_wandb_writes_offline_runs_of_one_group(cohort: Cohort, tmp_path: Path) -> None:
+    """Nothing leaves the machine: the runs lie on the disk, and hold every epoch."""
+    paths, plain = fit(cohort, tmp_path / "plain")
+    paths, tracked = fit(cohort, tmp_path, "track=[tensorboard,wandb]")
+    pd.testing.assert_frame_equal(tracked.table, plain.table)  # tracking changes nothing
+    files = sorted((paths.report_folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 2
+    names = set()
+    for file in files:
+        content = file.read_bytes()  # protobuf records one after another, strings as they are
+        for tag in (b"Loss/train", b"Accuracy/murmur", b"LearningRate"):
+            assert content.count(tag) >= 3
+        assert b"optim.lr" in content
+        names |= {name for name in (b"run-r0-s0-f0", b"run-r0-s0-f1") if name in content}
+    assert len(names) == 2

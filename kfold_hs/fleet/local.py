@@ -19,7 +19,7 @@ from kfold_hs.learn.checkpoint import check_digests
 from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.fit import fit_fold
 from kfold_hs.learn.streams import Place
-from kfold_hs.learn.track import TensorBoardTracker
+from kfold_hs.learn.track import make_trackers
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
@@ -74,7 +74,8 @@ def train(
                 place=place,
                 paths=files,
                 tracking=partial(
-                    TensorBoardTracker,
+                    make_trackers,
+                    config.track,
                     paths.tensorboard(place.repeat, place.seed, place.fold),
                     config.to_yaml(),
                     config.as_dict(),

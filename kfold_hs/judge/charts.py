@@ -179,7 +179,7 @@ def confusion(result: Mapping[str, Any]) -> Figure:
 
 
 def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """How many patients of every class each fold holds."""
+    """How many people of every class each fold holds."""
     shown = [row for row in rows if row["kind"] == "label" and "+" not in row["task"]]
     n_folds = len(shown[0]["counts"])
     data = [
@@ -195,7 +195,7 @@ def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
         }
         for i, row in enumerate(shown)
     ]
-    layout = _layout("", "patients", height=340)
+    layout = _layout("", "people", height=340)
     layout["barmode"] = "group"
     return {"data": data, "layout": layout}
 

@@ -36,7 +36,7 @@ from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.predict import predict_recordings
 from kfold_hs.learn.schedules import momentum, schedule
 from kfold_hs.learn.streams import Place
-from kfold_hs.learn.track import TensorBoardTracker
+from kfold_hs.learn.track import Tracker, check_wandb
 from kfold_hs.paths import FoldPaths, write_text
 from kfold_hs.settings import Config
 
@@ -53,7 +53,7 @@ def fit_fold(
     data: FoldData,
     place: Place,
     paths: FoldPaths,
-    tracking: Callable[[int], TensorBoardTracker],
+    tracking: Callable[[int], Tracker],
     digests: Mapping[str, str],
     device: torch.device,
     on_epoch: OnEpoch,
@@ -179,6 +179,8 @@ def check(config: Config, cohort: Cohort) -> None:
         A backbone that timm does not have; sampling by a task that the cohort has not.
     """
     check_backbone(config.model)
+    if "wandb" in config.track:
+        check_wandb()
     check_covariates(cohort, config.model.covariates)
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
 

@@ -1,4 +1,4 @@
-"""What a fold writes for TensorBoard, one event file a fold.
+"""What a fold writes for TensorBoard, one event file a fold, and for Weights & Biases.
 
 Loss/train, Loss/val, Accuracy/<task>, LearningRate, by epoch (from 1), the
 configuration as text, a precision-recall curve of each task at the last epoch, and a session
@@ -9,11 +9,13 @@ every fold would stand alone).
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -24,6 +26,138 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionStartInfo,
 )
 from torch.utils.tensorboard import SummaryWriter
+
+from kfold_hs.errors import ConfigError
+
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+class Tracker(Protocol):
+    """Who is told what a fold does."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """One row of the history (see `kfold_hs.learn.fit`)."""
+
+    def done(self, curves: Curves, epoch: int) -> None:
+        """The fold is trained; see `TensorBoardTracker.done`."""
+
+    def close(self) -> None:
+        """Nothing more will come, whether the fold is done or not."""
+
+
+class Trackers:
+    """Several trackers as one."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self._trackers = trackers
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        for tracker in self._trackers:
+            tracker.epoch(row)
+
+    def done(self, curves: Curves, epoch: int) -> None:
+        for tracker in self._trackers:
+            tracker.done(curves, epoch)
+
+    def close(self) -> None:
+        for tracker in self._trackers:
+            tracker.close()
+
+
+def make_trackers(
+    names: Sequence[str],
+    folder: Path,
+    config_yaml: str,
+    settings: Mapping[str, Any],
+    group: str,
+    start_epoch: int,
+) -> Trackers:
+    """The trackers that `track` names, for one fold.
+
+    Parameters
+    ----------
+    names : sequence of str
+        tensorboard, wandb.
+    folder : Path
+        ``.../tensorboard/<fold>``; Weights & Biases writes to ``wandb`` beside ``tensorboard``.
+    config_yaml, settings, group, start_epoch
+        As `TensorBoardTracker`.
+
+    Raises
+    ------
+    ConfigError
+        wandb is asked for and not installed.
+    """
+    trackers: list[Tracker] = []
+    if "tensorboard" in names:
+        trackers.append(TensorBoardTracker(folder, config_yaml, settings, group, start_epoch))
+    if "wandb" in names:
+        trackers.append(WandbTracker(folder.parent.parent, folder.name, settings, group))
+    return Trackers(trackers)
+
+
+class WandbTracker:
+    """A run of Weights & Biases for one fold; all folds of a run are a group.
+
+    Written to the disk alone unless the environment says WANDB_MODE=online: nothing leaves
+    the machine unasked. `wandb sync` uploads it later.
+
+    Raises
+    ------
+    ConfigError
+        wandb is not installed.
+    """
+
+    def __init__(self, folder: Path, fold: str, settings: Mapping[str, Any], group: str) -> None:
+        check_wandb()
+        import wandb
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project="kfold-hs",
+            dir=str(folder),
+            name=f"{group}-{fold}",
+            group=group,
+            job_type="fold",
+            config=flat(settings),
+            mode="online" if os.environ.get("WANDB_MODE") == "online" else "offline",
+            reinit="create_new",
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        self._run.log(scalars(row), step=int(row["epoch"]) + 1)
+
+    def done(self, curves: Curves, epoch: int) -> None:
+        for task, (is_positive, prob) in curves.items():
+            self._run.summary[f"prevalence/{task}"] = float(is_positive.mean())
+            self._run.summary[f"mean score/{task}"] = float(prob.mean())
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def check_wandb() -> None:
+    """Refuse when wandb is not installed.
+
+    Raises
+    ------
+    ConfigError
+        With the command that installs it.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise ConfigError(
+            "track=[wandb] needs the package wandb: pip install 'kfold-hs[wandb]', or leave it out."
+        )
+
+
+def scalars(row: Mapping[str, float]) -> dict[str, float]:
+    """Tags and values of a row of the history."""
+    found = {"Loss/train": row["train_loss"], "Loss/val": row["val_loss"]}
+    for name, value in row.items():
+        if name.startswith("acc."):
+            found[f"Accuracy/{name.removeprefix('acc.')}"] = value
+    return {**found, "LearningRate": row["lr"]}
 
 
 class TensorBoardTracker:
@@ -69,15 +203,11 @@ class TensorBoardTracker:
     def epoch(self, row: Mapping[str, float]) -> None:
         """Write one row of the history (see `kfold_hs.learn.fit`)."""
         step = int(row["epoch"]) + 1
-        self._writer.add_scalar("Loss/train", row["train_loss"], step)
-        self._writer.add_scalar("Loss/val", row["val_loss"], step)
-        for name, value in row.items():
-            if name.startswith("acc."):
-                self._writer.add_scalar(f"Accuracy/{name.removeprefix('acc.')}", value, step)
-        self._writer.add_scalar("LearningRate", row["lr"], step)
+        for tag, value in scalars(row).items():
+            self._writer.add_scalar(tag, value, step)
         self._writer.flush()
 
-    def done(self, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], epoch: int) -> None:
+    def done(self, curves: Curves, epoch: int) -> None:
         """The fold is trained.
 
         Parameters

@@ -88,6 +88,7 @@ class Config(Settings):
     recipe: str
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     n_seeds: Annotated[int, Field(ge=1, le=1000)]
+    track: tuple[Literal["tensorboard", "wandb"], ...]
     select: Literal["last", "best"]
     target: Annotated[float, Field(gt=0, lt=1)]
 
@@ -103,10 +104,11 @@ class Config(Settings):
         """SHA-256 (hex) of what decides the predictions.
 
         Where the data lie is left out (the cohort's fingerprint says what they are), and
-        so is the target, which only the report reads.
+        so are the target, which only the report reads, and the trackers.
         """
         values = self.as_dict()
-        values.pop("target")
+        for key in ("target", "track"):
+            values.pop(key)
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
         for key in ("file", "audit"):

@@ -31,7 +31,7 @@ from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_optimizer
 from kfold_hs.learn.predict import crop_starts
 from kfold_hs.learn.streams import Place
-from kfold_hs.learn.track import TensorBoardTracker
+from kfold_hs.learn.track import make_trackers
 from kfold_hs.paths import FoldPaths
 from kfold_hs.settings import Config
 from kfold_hs.splits import stratify
@@ -49,8 +49,9 @@ def whole_fold(config: Config, cohort: Cohort, bank: Bank, data: FoldData) -> fl
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tracking = partial(
-            TensorBoardTracker, folder / "tensorboard", config.to_yaml(), config.as_dict(), "bench"
-        )
+            make_trackers, config.track, folder / "tensorboard" / "fold", config.to_yaml(),
+            config.as_dict(), "bench",
+        )  # fmt: skip
         started = time.perf_counter()
         fit_fold(
             config, cohort, bank, data, PLACE, FoldPaths(folder / "fold"), tracking, {}, CPU,
