@@ -16,7 +16,7 @@ from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config import load_yaml
-from kfold_hs.errors import ConfigError, KfoldHsError
+from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
 from kfold_hs.paths import RunPaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
@@ -138,7 +138,7 @@ def report(folder: Path) -> Run:
     Raises
     ------
     KfoldHsError
-        The folder is not that of a finished run.
+        The folder is not that of a finished run, or its files stand on different splits.
     """
     from kfold_hs.judge.report import render
 
@@ -149,11 +149,27 @@ def report(folder: Path) -> Run:
             "folder under reports/, or finish the run by repeating its command."
         )
     summary = json.loads(paths.summary.read_text())
+    _check_one_split(paths, summary)
     predictions = Predictions.read(paths.predictions)
     config = load_yaml(paths.config).as_dict()
     page = render(summary, pd.read_csv(paths.history), predictions, config)
     write_text(paths.report, page)
     return Run(paths, summary)
+
+
+def _check_one_split(paths: RunPaths, summary: Mapping[str, Any]) -> None:
+    """Refuse a summary and predictions that are not of the split in the run's folder."""
+    split = Split.read(paths.split).digest
+    found = {
+        paths.summary: summary["provenance"]["digests"]["split"],
+        paths.predictions: Predictions.digests(paths.predictions).get("split", "none"),
+    }
+    for path, digest in found.items():
+        if digest != split:
+            raise SplitError(
+                f"{path} stands on the split {digest[:16]}, and {paths.split} is {split[:16]}: the "
+                "files of two runs were mixed. Repeat the run's command."
+            )
 
 
 def load_cohort(config: Config, listener: Listener) -> Cohort:

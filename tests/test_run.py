@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,13 @@ import pytest
 import torch
 from conftest import TINY, Silent
 
+from kfold_hs import cohort as cohorts
 from kfold_hs import experiment
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
-from kfold_hs.splits import Split
+from kfold_hs.splits import Split, stratify
 
 COMMAND = [sys.executable, "-m", "kfold_hs.cli"]
 
@@ -97,6 +99,20 @@ def test_the_same_command_finds_its_run(finished: Path, shared_table_csv: Path) 
         (finished / "reports" / "one" / "summary.json").read_text()
     )
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_files_of_two_splits_are_refused_with_both_digests(
+    finished: Path, tmp_path: Path, shared_table_csv: Path
+) -> None:
+    folder = tmp_path / "reports" / "one"
+    shutil.copytree(finished / "reports" / "one", folder)
+    cohort = cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    own, other = Split.read(folder / "split.json"), stratify(cohort, 2, seed=99)
+    other.write(folder / "split.json")
+    with pytest.raises(SplitError) as caught:
+        experiment.report(folder)
+    assert own.digest[:16] in str(caught.value)
+    assert other.digest[:16] in str(caught.value)
 
 
 def test_the_report_is_drawn_again_without_torch(finished: Path) -> None:
