@@ -176,12 +176,16 @@ def check(config: Config, cohort: Cohort) -> None:
     Raises
     ------
     ConfigError
-        A backbone that timm does not have; sampling by a task that the cohort has not.
+        A backbone that timm does not have; sampling by, or a weight for, a task that the
+        cohort has not; a covariate that it has not; wandb where it is not installed.
     """
     check_backbone(config.model)
     if "wandb" in config.track:
         check_wandb()
     check_covariates(cohort, config.model.covariates)
+    TaskLosses(
+        config.loss, cohort.tasks, {t.name: torch.ones(1, t.n_classes) for t in cohort.tasks}
+    )
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
 
 
