@@ -28,6 +28,9 @@ _REPEATS = click.option(
 _SEEDS = click.option(
     "--seeds", type=int, metavar="S", help="Trainings of every fold; short for n_seeds=S."
 )
+_DEVICE = click.option(
+    "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
+)
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
 
 
@@ -54,9 +57,7 @@ def cli(debug: bool) -> None:
     default=Path(),
     help="Folder for reports/ and checkpoints/. [default: here]",
 )
-@click.option(
-    "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
-)
+@_DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json on standard output.")
 @_QUIET
 def run(
@@ -211,9 +212,7 @@ def audit(
 @click.option("--from", "lowest", type=float, default=1e-6, help="Lowest rate. [default: 1e-6]")
 @click.option("--to", "highest", type=float, default=1.0, help="Highest rate. [default: 1]")
 @click.option("--steps", type=int, default=120, help="Optimizer steps. [default: 120]")
-@click.option(
-    "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
-)
+@_DEVICE
 @click.option(
     "-o",
     "--output",

@@ -98,7 +98,7 @@ RECIPES = {
     "cycled": ["sched.cycle_momentum=true", "predict.n_shifts=3", "predict.patient_pool=noisy_or",
                "train.ema_decay=0.9", "loss.class_weights=challenge"],
     "beside": ["model.covariates=[age]", "model.pool=gem", "augment.mixup_alpha=0.5"],
-    "attended": ["model.pool=attention", "model.hidden=32"],
+    "attended": ["model.pool=attention", "model.hidden=32", "sched=constant"],
     "plain": ["sched=linear", "predict.patient_pool=mean_logit", "loss=focal"],
 }  # fmt: skip
 

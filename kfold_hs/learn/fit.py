@@ -31,7 +31,7 @@ from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet, check_backbone, make_model
 from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
 from kfold_hs.learn.outcome import EpochProbs, fold_predictions, overfitting_since
-from kfold_hs.learn.pace import Pace, crop_frames_at, speeds
+from kfold_hs.learn.pace import Pace, crop_frames_at, speeds, steps_of_an_epoch
 from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.predict import predict_recordings
 from kfold_hs.learn.schedules import momentum, schedule
@@ -88,9 +88,7 @@ def fit_fold(
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = make_average(model, config)
     optimizer = make_optimizer(model, config, device)
-    n_crops = len(data.train) * config.train.crops_per_recording
-    n_batches = max(1, n_crops // config.train.batch_size)
-    n_steps = math.ceil(n_batches / config.train.accumulate)
+    n_batches, n_steps = steps_of_an_epoch(config, len(data.train))
     pace = Pace(
         n_batches,
         n_steps,

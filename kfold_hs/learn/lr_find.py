@@ -23,7 +23,7 @@ from kfold_hs.learn.fit import train_epoch
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_optimizer
-from kfold_hs.learn.pace import Pace
+from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.streams import Place
 from kfold_hs.settings import Config
 
@@ -80,9 +80,7 @@ def lr_find(
     model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config, device)
-    n_crops = len(data.train) * config.train.crops_per_recording
-    n_batches = max(1, n_crops // config.train.batch_size)
-    per_epoch = math.ceil(n_batches / config.train.accumulate)
+    n_batches, per_epoch = steps_of_an_epoch(config, len(data.train))
 
     def lr(step: int) -> float:
         return float(lowest_lr * (highest_lr / lowest_lr) ** (step / (n_steps - 1)))

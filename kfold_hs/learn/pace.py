@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,12 @@ class Pace:
     n_steps: int
     multiplier: Schedule
     momentum: Callable[[int], float]
+
+
+def steps_of_an_epoch(config: Config, n_train: int) -> tuple[int, int]:
+    """Batches and optimizer steps of an epoch over `n_train` recordings."""
+    n_batches = max(1, n_train * config.train.crops_per_recording // config.train.batch_size)
+    return n_batches, math.ceil(n_batches / config.train.accumulate)
 
 
 def crop_frames_at(config: Config, epoch: int) -> int:
