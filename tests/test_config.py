@@ -28,7 +28,7 @@ def test_lite_recipe_is_as_documented() -> None:
         1000,
     )
     assert (config.features.window_s, config.features.hop_s) == (0.05, 0.02)
-    assert (config.train.epochs, config.train.batch_size, config.train.crop_frames) == (10, 32, 256)
+    assert (config.train.epochs, config.train.batch_size, config.train.crop_frames) == (15, 32, 256)
     assert (config.optim.lr, config.sched.kind) == (1e-3, "onecycle")
     assert config.data.tasks["murmur"].class_weights == (3, 2, 1)
 
