@@ -101,16 +101,18 @@ class Config(Settings):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of what decides the predictions.
+        """SHA-256 (hex) of what decides the out-of-fold predictions of the fold models.
 
-        Where the data lie is left out (the cohort's fingerprint says what they are), and
-        so are the target, which only the report reads, and the trackers.
+        Left out are: where the data lie (the cohort's fingerprint says what they are); the
+        target and the stacking, which only judging reads; the trackers; and every value that
+        equals its declared default, which is "off" for each setting that came later, so that
+        a new setting does not orphan the runs made before it. A declared default never changes.
         """
-        values = self.as_dict()
+        values = self.model_dump(mode="json", exclude_defaults=True)
         for key in ("target", "track"):
             values.pop(key)
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
         for key in ("file", "audit"):
-            values["split"].pop(key)
+            values["split"].pop(key, None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
