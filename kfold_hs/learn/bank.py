@@ -113,7 +113,12 @@ def build(
     _check_recordings(cohort, config)
     unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
-    content = [VERSION, config.model_dump(exclude_defaults=True), shas, unique["sample_rate_hz"].tolist()]
+    content = [
+        VERSION,
+        config.model_dump(exclude_defaults=True),
+        shas,
+        unique["sample_rate_hz"].tolist(),
+    ]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     folder = cache_folder() / "features" / digest
     if not folder.is_dir():
