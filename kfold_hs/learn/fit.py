@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -23,26 +22,23 @@ from torch.optim.swa_utils import AveragedModel
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import TrainingError
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.augment import cutmix, mask, mixup
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
+from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
+from kfold_hs.learn.history import History, best_epoch, mean_accuracy, write_history
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models import HeartSoundNet, check_backbone, make_model
+from kfold_hs.learn.models import check_backbone, make_model
 from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
-from kfold_hs.learn.outcome import EpochProbs, fold_predictions, overfitting_since
-from kfold_hs.learn.pace import Pace, crop_frames_at, speeds, steps_of_an_epoch
-from kfold_hs.learn.precision import autocast
+from kfold_hs.learn.outcome import EpochProbs, fold_predictions
+from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.predict import predict_recordings
 from kfold_hs.learn.schedules import momentum, schedule
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import Tracker, check_wandb
-from kfold_hs.paths import FoldPaths, write_text
+from kfold_hs.paths import FoldPaths
 from kfold_hs.settings import Config
 
-# What an epoch reports: a row of history.csv.
-History = list[dict[str, float]]
-_COVARIATES = " covariates"  # no task can be called so
 OnEpoch = Callable[[Mapping[str, float]], None]
 
 
@@ -108,7 +104,7 @@ def fit_fold(
         history = state["history"]
         kept = [EpochProbs.from_state(each) for each in state["kept"]]
     tracker = tracking(len(history))
-    best = _best_epoch(history, cohort) if history else -1
+    best = best_epoch(history, cohort) if history else -1
 
     try:
         for epoch in range(len(history), config.train.epochs):
@@ -141,7 +137,7 @@ def fit_fold(
                 "seconds": time.perf_counter() - started,
             }
             history.append(row)
-            if (now_best := _best_epoch(history, cohort)) != best:
+            if (now_best := best_epoch(history, cohort)) != best:
                 best = now_best
                 content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
                 checkpoint.save(paths.best_model, content)
@@ -160,7 +156,7 @@ def fit_fold(
         tracker.close()
 
     keep = best if config.select == "best" else config.train.epochs - 1
-    since = _write_history(paths, history, keep, best)
+    since = write_history(paths, history, keep, best)
     fold_predictions(cohort, data.held_out, data.patients, place, kept, keep).write(
         paths.predictions, digests
     )
@@ -187,76 +183,6 @@ def check(config: Config, cohort: Cohort) -> None:
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
 
 
-def train_epoch(
-    config: Config,
-    model: HeartSoundNet,
-    averaged: AveragedModel | None,
-    optimizer: torch.optim.Optimizer,
-    pace: Pace,
-    bank: Bank,
-    train: np.ndarray,
-    targets: dict[str, torch.Tensor],
-    losses: TaskLosses,
-    weights: np.ndarray | None,
-    place: Place,
-    epoch: int,
-    past_losses: list[float],
-    covariates: torch.Tensor | None = None,
-) -> list[torch.Tensor]:
-    """One pass over the training recordings; the loss of every batch, still on the device."""
-    device = bank.frames.device
-    size, n_frames = config.train.batch_size, crop_frames_at(config, epoch)
-    together = config.train.accumulate
-    order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
-    mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
-    cutmix_rng, stretch_rng = place.generator("cutmix", epoch), place.generator("stretch", epoch)
-    n_crops = len(train) * config.train.crops_per_recording
-    if weights is None:
-        order = order_rng.permutation(n_crops) % len(train)
-    else:
-        order = order_rng.choice(len(train), size=n_crops, p=weights)
-    recordings = torch.from_numpy(train[order]).to(device)
-    # A crop starts anywhere in the recording where it still fits.
-    room = (bank.length[recordings] - n_frames).clamp_min(0) + 1
-    draw = torch.from_numpy(crop_rng.random(n_crops)).to(device)
-    starts = (draw * room).long()
-    batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
-
-    model.train()
-    batch_losses: list[torch.Tensor] = []
-    for batch in range(pace.n_batches):
-        part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
-        speed = speeds(size, config.augment.stretch, stretch_rng, device)
-        x = bank.crops(recordings[part], starts[part], n_frames, speed)
-        x = mask(x, config.augment, mask_rng)
-        q = {name: each[part] for name, each in batch_targets.items()}
-        if covariates is not None:  # they are mixed like targets
-            q[_COVARIATES] = covariates[recordings[part]]
-        x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
-        x, q = cutmix(x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, cutmix_rng)
-        beside = q.pop(_COVARIATES, None)
-        with autocast(config.train.precision, device):
-            logits = model(x.contiguous(memory_format=torch.channels_last), beside)
-        loss = losses(logits, q)
-        batch_losses.append(loss.detach())
-        # The last group of an epoch may hold fewer batches; each step is of their mean.
-        in_group = min(together, pace.n_batches - batch // together * together)
-        (loss / in_group).backward()  # type: ignore[no-untyped-call]
-        if (batch + 1) % together and batch + 1 < pace.n_batches:
-            continue
-        if config.train.grad_clip:
-            nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
-        step = epoch * pace.n_steps + batch // together
-        for group in optimizer.param_groups:
-            group["lr"] = config.optim.lr * pace.multiplier(step, past_losses)
-            group["betas"] = (pace.momentum(step), config.optim.beta2)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if averaged is not None and config.train.ema_decay:
-            averaged.update_parameters(model)
-    return batch_losses
-
-
 def _content(
     config: Config,
     cohort: Cohort,
@@ -271,7 +197,7 @@ def _content(
         "epoch": int(row["epoch"]),
         "model_state_dict": model.state_dict(),
         "optimizer_state_dict": optimizer.state_dict(),
-        "val_acc": _mean_accuracy(row, cohort),
+        "val_acc": mean_accuracy(row, cohort),
         "val_loss": row["val_loss"],
         "config": config.as_dict(),
         "covariates": list(encoder.rules) if encoder else [],
@@ -292,19 +218,6 @@ def _curves(
     return found
 
 
-def _best_epoch(history: History, cohort: Cohort) -> int:
-    """Highest mean accuracy; ties by the lower validation loss, then by the earlier epoch."""
-
-    def rank(row: Mapping[str, float]) -> tuple[float, float, float]:
-        return (-_mean_accuracy(row, cohort), row["val_loss"], row["epoch"])
-
-    return int(min(history, key=rank)["epoch"])
-
-
-def _mean_accuracy(row: Mapping[str, float], cohort: Cohort) -> float:
-    return float(np.mean([row[f"acc.{task.name}"] for task in cohort.tasks]))
-
-
 def _resume(
     model: nn.Module,
     averaged: AveragedModel | None,
@@ -322,13 +235,3 @@ def _resume(
         "kept": [each.to_state() for each in kept],
         "digests": dict(digests),
     }
-
-
-def _write_history(paths: FoldPaths, history: History, keep: int, best: int) -> int | None:
-    table = pd.DataFrame(history)
-    since = overfitting_since(table["train_loss"].tolist(), table["val_loss"].tolist())
-    table["kept"] = table["epoch"] == keep
-    table["best"] = table["epoch"] == best
-    table["overfitting"] = False if since is None else table["epoch"] >= since
-    write_text(paths.history, table.to_csv(index=False))
-    return since

@@ -18,8 +18,8 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.errors import TrainingError
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import encode
+from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
-from kfold_hs.learn.fit import train_epoch
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_optimizer

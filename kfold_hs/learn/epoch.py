@@ -1,0 +1,89 @@
+"""One pass over the training recordings: crops, augmentation, steps of the optimizer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from kfold_hs.learn.augment import cutmix, mask, mixup
+from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.models import HeartSoundNet
+from kfold_hs.learn.pace import Pace, crop_frames_at, speeds
+from kfold_hs.learn.precision import autocast
+from kfold_hs.learn.streams import Place
+from kfold_hs.settings import Config
+
+_COVARIATES = " covariates"  # no task can be called so
+
+
+def train_epoch(
+    config: Config,
+    model: HeartSoundNet,
+    averaged: AveragedModel | None,
+    optimizer: torch.optim.Optimizer,
+    pace: Pace,
+    bank: Bank,
+    train: np.ndarray,
+    targets: dict[str, torch.Tensor],
+    losses: TaskLosses,
+    weights: np.ndarray | None,
+    place: Place,
+    epoch: int,
+    past_losses: list[float],
+    covariates: torch.Tensor | None = None,
+) -> list[torch.Tensor]:
+    """One pass over the training recordings; the loss of every batch, still on the device."""
+    device = bank.frames.device
+    size, n_frames = config.train.batch_size, crop_frames_at(config, epoch)
+    together = config.train.accumulate
+    order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
+    mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
+    cutmix_rng, stretch_rng = place.generator("cutmix", epoch), place.generator("stretch", epoch)
+    n_crops = len(train) * config.train.crops_per_recording
+    if weights is None:
+        order = order_rng.permutation(n_crops) % len(train)
+    else:
+        order = order_rng.choice(len(train), size=n_crops, p=weights)
+    recordings = torch.from_numpy(train[order]).to(device)
+    # A crop starts anywhere in the recording where it still fits.
+    room = (bank.length[recordings] - n_frames).clamp_min(0) + 1
+    draw = torch.from_numpy(crop_rng.random(n_crops)).to(device)
+    starts = (draw * room).long()
+    batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
+
+    model.train()
+    batch_losses: list[torch.Tensor] = []
+    for batch in range(pace.n_batches):
+        part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
+        speed = speeds(size, config.augment.stretch, stretch_rng, device)
+        x = bank.crops(recordings[part], starts[part], n_frames, speed)
+        x = mask(x, config.augment, mask_rng)
+        q = {name: each[part] for name, each in batch_targets.items()}
+        if covariates is not None:  # they are mixed like targets
+            q[_COVARIATES] = covariates[recordings[part]]
+        x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
+        x, q = cutmix(x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, cutmix_rng)
+        beside = q.pop(_COVARIATES, None)
+        with autocast(config.train.precision, device):
+            logits = model(x.contiguous(memory_format=torch.channels_last), beside)
+        loss = losses(logits, q)
+        batch_losses.append(loss.detach())
+        # The last group of an epoch may hold fewer batches; each step is of their mean.
+        in_group = min(together, pace.n_batches - batch // together * together)
+        (loss / in_group).backward()  # type: ignore[no-untyped-call]
+        if (batch + 1) % together and batch + 1 < pace.n_batches:
+            continue
+        if config.train.grad_clip:
+            nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
+        step = epoch * pace.n_steps + batch // together
+        for group in optimizer.param_groups:
+            group["lr"] = config.optim.lr * pace.multiplier(step, past_losses)
+            group["betas"] = (pace.momentum(step), config.optim.beta2)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if averaged is not None and config.train.ema_decay:
+            averaged.update_parameters(model)
+    return batch_losses
