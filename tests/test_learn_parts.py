@@ -17,7 +17,7 @@ from kfold_hs.learn.augment import cutmix, mask, mixup
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.outcome import overfitting_since
 from kfold_hs.learn.pace import crop_frames_at
-from kfold_hs.learn.pool import POOLS, pool_patients
+from kfold_hs.learn.pool import POOLS, pool_groups
 from kfold_hs.learn.predict import crop_starts
 from kfold_hs.learn.schedules import (
     constant,
@@ -313,7 +313,7 @@ def test_pools_by_hand() -> None:
 
 def test_patients_are_pooled_from_their_own_recordings() -> None:
     probs = np.array([[0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])
-    pooled = pool_patients(probs, np.array([1, 0, 1]), 2, "mean", 0)
+    pooled = pool_groups(probs, np.array([1, 0, 1]), 2, "mean", 0)
     np.testing.assert_allclose(pooled, [[0.5, 0.5], [0.2, 0.8]])
 
 

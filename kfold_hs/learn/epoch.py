@@ -1,4 +1,4 @@
-"""One pass over the training recordings: crops, augmentation, steps of the optimizer."""
+"""One pass over the training examples: crops, augmentation, steps of the optimizer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.learn.augment import cutmix, mask, mixup
+from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet
-from kfold_hs.learn.pace import Pace, crop_frames_at, speeds
+from kfold_hs.learn.pace import Pace, crop_frames_at, examples_of_a_batch, speeds
 from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.streams import Place
 from kfold_hs.settings import Config
 
-_COVARIATES = " covariates"  # no task can be called so
+_COVARIATES, _PRESENT = " covariates", " present"  # no task can be called so
 
 
 def train_epoch(
@@ -26,7 +27,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     pace: Pace,
     bank: Bank,
-    train: np.ndarray,
+    bags: Bags,
     targets: dict[str, torch.Tensor],
     losses: TaskLosses,
     weights: np.ndarray | None,
@@ -35,22 +36,29 @@ def train_epoch(
     past_losses: list[float],
     covariates: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
-    """One pass over the training recordings; the loss of every batch, still on the device."""
+    """One pass over the training examples; the loss of every batch, still on the device.
+
+    Parameters
+    ----------
+    targets : dict of Tensor, each (n_bags, C)
+    covariates : Tensor, optional, (n_recordings of the cohort, width)
+    """
     device = bank.frames.device
-    size, n_frames = config.train.batch_size, crop_frames_at(config, epoch)
-    together = config.train.accumulate
+    size, n_frames = examples_of_a_batch(config), crop_frames_at(config, epoch)
+    together, of_patients = config.train.accumulate, config.train.level == "patient"
     order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
     mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
     cutmix_rng, stretch_rng = place.generator("cutmix", epoch), place.generator("stretch", epoch)
-    n_crops = len(train) * config.train.crops_per_recording
+    n_examples = len(bags) * config.train.crops_per_recording
     if weights is None:
-        order = order_rng.permutation(n_crops) % len(train)
+        order = order_rng.permutation(n_examples) % len(bags)
     else:
-        order = order_rng.choice(len(train), size=n_crops, p=weights)
-    recordings = torch.from_numpy(train[order]).to(device)
+        order = order_rng.choice(len(bags), size=n_examples, p=weights)
+    drawn, there = bags.draw(order, place.generator("sites", epoch))
+    recordings, present = torch.from_numpy(drawn).to(device), torch.from_numpy(there).to(device)
     # A crop starts anywhere in the recording where it still fits.
     room = (bank.length[recordings] - n_frames).clamp_min(0) + 1
-    draw = torch.from_numpy(crop_rng.random(n_crops)).to(device)
+    draw = torch.from_numpy(crop_rng.random(drawn.shape)).to(device)
     starts = (draw * room).long()
     batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
 
@@ -58,17 +66,24 @@ def train_epoch(
     batch_losses: list[torch.Tensor] = []
     for batch in range(pace.n_batches):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
-        speed = speeds(size, config.augment.stretch, stretch_rng, device)
-        x = bank.crops(recordings[part], starts[part], n_frames, speed)
+        rows = recordings[part].flatten()
+        speed = speeds(len(rows), config.augment.stretch, stretch_rng, device)
+        x = bank.crops(rows, starts[part].flatten(), n_frames, speed)
         x = mask(x, config.augment, mask_rng)
+        crops = x.shape
+        # From here on an example is one: its crops stand beside each other as its channels.
+        x = x.reshape(-1, bags.n_slots * crops[1], *crops[2:])
         q = {name: each[part] for name, each in batch_targets.items()}
         if covariates is not None:  # they are mixed like targets
-            q[_COVARIATES] = covariates[recordings[part]]
+            q[_COVARIATES] = covariates[recordings[part, 0]]
+        if of_patients:  # a slot is there when it is there in either of two
+            q[_PRESENT] = present[part]
         x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
         x, q = cutmix(x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, cutmix_rng)
-        beside = q.pop(_COVARIATES, None)
+        beside, slots = q.pop(_COVARIATES, None), q.pop(_PRESENT, None)
+        x = x.reshape(crops)
         with autocast(config.train.precision, device):
-            logits = model(x.contiguous(memory_format=torch.channels_last), beside)
+            logits = model(x.contiguous(memory_format=torch.channels_last), beside, slots)
         loss = losses(logits, q)
         batch_losses.append(loss.detach())
         # The last group of an epoch may hold fewer batches; each step is of their mean.

@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import TrainingError
 from kfold_hs.learn import checkpoint
+from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
 from kfold_hs.learn.epoch import train_epoch
@@ -32,8 +33,8 @@ from kfold_hs.learn.models import check_backbone, make_model
 from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
 from kfold_hs.learn.outcome import EpochProbs, fold_predictions
 from kfold_hs.learn.pace import Pace, steps_of_an_epoch
-from kfold_hs.learn.predict import predict_recordings
 from kfold_hs.learn.schedules import momentum, schedule
+from kfold_hs.learn.score import score
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import Tracker, check_wandb
 from kfold_hs.paths import FoldPaths
@@ -70,21 +71,22 @@ def fit_fold(
     StorageError, WeightsError, ConfigError
         As the parts say.
     """
-    targets = make_targets(cohort, config.train.site_labels, device)
-    train_targets = {
-        name: q[torch.from_numpy(data.train).to(device)] for name, q in targets.items()
-    }
+    of_patients = config.train.level == "patient"
+    bags = Bags.of(cohort, data.train, config.train)
+    targets = make_targets(cohort, config.train.site_labels and not of_patients, device)
+    rows = torch.from_numpy(bags.first).to(device)
+    train_targets = {name: q[rows] for name, q in targets.items()}
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
-    weights = sampling_weights(config.train.sampling, cohort, data.train)
+    weights = sampling_weights(config.train.sampling, cohort, bags.first)
 
     encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
     width = encoder.width if encoder else 0
-    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width)
+    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = make_average(model, config)
     optimizer = make_optimizer(model, config, device)
-    n_batches, n_steps = steps_of_an_epoch(config, len(data.train))
+    n_batches, n_steps = steps_of_an_epoch(config, len(bags))
     pace = Pace(
         n_batches,
         n_steps,
@@ -111,23 +113,24 @@ def fit_fold(
             started = time.perf_counter()
             torch.manual_seed(place.torch_seed("dropout", epoch))
             batch_losses = train_epoch(
-                config, model, averaged, optimizer, pace, bank, data.train, train_targets,
+                config, model, averaged, optimizer, pace, bank, bags, train_targets,
                 losses, weights, place, epoch, [row["train_loss"] for row in history], covariates,
             )  # fmt: skip
             train_loss = float(sum(batch_losses)) / n_batches
             if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
                 averaged.update_parameters(model)
             scored = scored_model(model, averaged)
-            probs, val_loss = predict_recordings(
-                scored, bank, data.held_out, targets, losses, config, covariates
-            )
+            probs, val_loss = score(
+                scored, bank, cohort, data.held_out, data.patients, targets, losses, config,
+                covariates,
+            )  # fmt: skip
             if not math.isfinite(train_loss) or not math.isfinite(val_loss):
                 raise TrainingError(
                     f"fold {place.fold}: the loss of epoch {epoch + 1} is not a finite number "
                     f"(training {train_loss}, validation {val_loss}). Lower optim.lr="
                     f"{config.optim.lr:g}, or set train.grad_clip."
                 )
-            kept.append(EpochProbs.pool(config, cohort, data.held_out, data.patients, probs))
+            kept.append(probs)
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,

@@ -16,6 +16,7 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import TrainingError
+from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import encode
 from kfold_hs.learn.epoch import train_epoch
@@ -70,17 +71,19 @@ def lr_find(
         The loss is not finite from the start.
     """
     place = Place(config.seed, 0, 0, 0)
-    targets = make_targets(cohort, config.train.site_labels, device)
-    rows = torch.from_numpy(data.train).to(device)
+    of_patients = config.train.level == "patient"
+    bags = Bags.of(cohort, data.train, config.train)
+    targets = make_targets(cohort, config.train.site_labels and not of_patients, device)
+    rows = torch.from_numpy(bags.first).to(device)
     train_targets = {name: q[rows] for name, q in targets.items()}
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
     encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
     width = encoder.width if encoder else 0
-    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width)
+    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config, device)
-    n_batches, per_epoch = steps_of_an_epoch(config, len(data.train))
+    n_batches, per_epoch = steps_of_an_epoch(config, len(bags))
 
     def lr(step: int) -> float:
         return float(lowest_lr * (highest_lr / lowest_lr) ** (step / (n_steps - 1)))
@@ -89,13 +92,13 @@ def lr_find(
         n_batches, per_epoch,
         lambda step, _: lr(min(step, n_steps - 1)) / config.optim.lr, lambda _: config.optim.beta1,
     )  # fmt: skip
-    weights = sampling_weights(config.train.sampling, cohort, data.train)
+    weights = sampling_weights(config.train.sampling, cohort, bags.first)
     values: list[float] = []
     for epoch in range(math.ceil(n_steps / per_epoch)):
         torch.manual_seed(place.torch_seed("dropout", epoch))
         batch_losses = train_epoch(
-            config, model, None, optimizer, pace, bank, data.train, train_targets, losses, weights,
-            place, epoch, [], covariates,
+            config, model, None, optimizer, pace, bank, bags, train_targets, losses, weights, place,
+            epoch, [], covariates,
         )  # fmt: skip
         each = np.array([float(loss) for loss in batch_losses])
         size = config.train.accumulate

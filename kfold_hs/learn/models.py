@@ -1,6 +1,7 @@
 """The network: a timm backbone on one-channel features, and one linear head a task.
 
 features (n, 1, n_mels, n_frames) -> backbone with its pooling, or one of `pooling`
+[the crops of a patient -> one embedding, by `attention`]
 [covariates (n, width) -> linear, SiLU, beside it] -> dropout
 -> [linear, SiLU, dropout] -> one linear head a task
 """
@@ -13,6 +14,7 @@ from torch import nn
 
 from kfold_hs.cohort import Task
 from kfold_hs.errors import ConfigError, nearest
+from kfold_hs.learn.attention import GatedAttention
 from kfold_hs.learn.pooling import POOLINGS
 from kfold_hs.learn.weights import load_pretrained
 from kfold_hs.settings import ModelConfig
@@ -27,6 +29,8 @@ class HeartSoundNet(nn.Module):
     ----------
     n_covariates : int
         Width of the covariates that `forward` is given beside the features; 0: none.
+    of_patients : bool
+        Examples are bags of crops (`train.level=patient`), which attention pools.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class HeartSoundNet(nn.Module):
         config: ModelConfig,
         tasks: tuple[Task, ...],
         n_covariates: int = 0,
+        of_patients: bool = False,
     ) -> None:
         super().__init__()
         size = _n_features(backbone)
@@ -43,6 +48,7 @@ class HeartSoundNet(nn.Module):
         if config.pool != "backbone":
             size = _n_channels(backbone, config)
             self.pool = POOLINGS[config.pool](size)
+        self.attention = GatedAttention(size) if of_patients else None
         self.beside: nn.Module | None = None
         if n_covariates:
             self.beside = nn.Sequential(nn.Linear(n_covariates, _COVARIATE_SIZE), nn.SiLU())
@@ -55,12 +61,30 @@ class HeartSoundNet(nn.Module):
         self.heads = nn.ModuleDict({task.name: nn.Linear(size, task.n_classes) for task in tasks})
 
     def forward(
-        self, x: torch.Tensor, covariates: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        present: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
+        """Crops, or with `present` (n_bags, n_slots) the crops of bags one after another."""
+        features = self.embed(x)
+        if self.attention is not None:
+            assert present is not None
+            features = self.attention(features, present)
+        return self.classify(features, covariates)
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Features of crops, (n, size)."""
         if self.pool is None:
-            features = self.backbone(x)
+            features: torch.Tensor = self.backbone(x)
         else:
             features = self.pool(self.backbone.forward_features(x))  # type: ignore[operator]
+        return features
+
+    def classify(
+        self, features: torch.Tensor, covariates: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Logits by task of features, (n, size)."""
         if self.beside is not None:
             assert covariates is not None
             features = torch.cat([features, self.beside(covariates)], dim=1)
@@ -97,7 +121,11 @@ def _n_channels(backbone: nn.Module, config: ModelConfig) -> int:
 
 
 def make_model(
-    config: ModelConfig, tasks: tuple[Task, ...], seed: int, n_covariates: int = 0
+    config: ModelConfig,
+    tasks: tuple[Task, ...],
+    seed: int,
+    n_covariates: int = 0,
+    of_patients: bool = False,
 ) -> HeartSoundNet:
     """A network with its initial weights: pretrained where asked for, else from `seed`.
 
@@ -126,7 +154,7 @@ def make_model(
         ) from error
     if config.weights != "none":
         load_pretrained(backbone, config)
-    return HeartSoundNet(backbone, config, tasks, n_covariates)
+    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients)
 
 
 def check_backbone(config: ModelConfig) -> None:

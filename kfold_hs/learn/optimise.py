@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from kfold_hs.learn.models import HeartSoundNet
 from kfold_hs.settings import Config
 
 
@@ -33,6 +36,8 @@ def make_average(model: nn.Module, config: Config) -> AveragedModel | None:
     return AveragedModel(model, use_buffers=True) if config.train.swa_start < 1 else None
 
 
-def scored_model(model: nn.Module, averaged: AveragedModel | None) -> nn.Module:
+def scored_model(model: HeartSoundNet, averaged: AveragedModel | None) -> HeartSoundNet:
     """The averaged weights once there are any, else those that are trained."""
-    return averaged.module if averaged is not None and int(averaged.n_averaged) else model
+    if averaged is None or not int(averaged.n_averaged):
+        return model
+    return cast(HeartSoundNet, averaged.module)

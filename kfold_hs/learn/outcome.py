@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.learn.pool import pool_patients
+from kfold_hs.learn.pool import pool_groups
 from kfold_hs.learn.streams import Place
 from kfold_hs.predictions import Predictions, label_column, prob_column
 from kfold_hs.settings import Config
@@ -37,15 +37,13 @@ class EpochProbs:
         probs: dict[str, np.ndarray],
     ) -> EpochProbs:
         """Pool recordings (rows `held_out`) into patients (rows `patients`)."""
-        ids = cohort.patients["patient_id"].iloc[patients].tolist()
-        row_of = {patient_id: row for row, patient_id in enumerate(ids)}
-        owner = cohort.recordings["patient_id"].iloc[held_out].map(row_of).to_numpy()
+        owner = owners(cohort, held_out, patients)
         pooled = {}
         for task in cohort.tasks:
             named = config.predict.patient_pool
             rule = task.patient_pool if named == "task" else named
-            pooled[task.name] = pool_patients(
-                probs[task.name], owner, len(ids), rule, task.positive_index
+            pooled[task.name] = pool_groups(
+                probs[task.name], owner, len(patients), rule, task.positive_index
             )
         return cls(pooled, probs)
 
@@ -78,6 +76,14 @@ class EpochProbs:
             for kind in ("patients", "recordings")
         }
         return cls(**parts)
+
+
+def owners(cohort: Cohort, recordings: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Which of `patients` each of `recordings` is of, (n_recordings,) int64; rows of both."""
+    ids = cohort.patients["patient_id"].iloc[patients].tolist()
+    row_of = {patient_id: row for row, patient_id in enumerate(ids)}
+    found = cohort.recordings["patient_id"].iloc[recordings].map(row_of)
+    return np.asarray(found.to_numpy())
 
 
 def fold_predictions(

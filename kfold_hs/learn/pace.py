@@ -23,9 +23,15 @@ class Pace:
     momentum: Callable[[int], float]
 
 
+def examples_of_a_batch(config: Config) -> int:
+    """`train.batch_size` counts crops: so many are a step's work and memory at either level."""
+    of_patients = config.train.level == "patient"
+    return config.train.batch_size // (config.train.sites_per_patient if of_patients else 1)
+
+
 def steps_of_an_epoch(config: Config, n_train: int) -> tuple[int, int]:
-    """Batches and optimizer steps of an epoch over `n_train` recordings."""
-    n_batches = max(1, n_train * config.train.crops_per_recording // config.train.batch_size)
+    """Batches and optimizer steps of an epoch over `n_train` recordings or patients."""
+    n_batches = max(1, n_train * config.train.crops_per_recording // examples_of_a_batch(config))
     return n_batches, math.ceil(n_batches / config.train.accumulate)
 
 

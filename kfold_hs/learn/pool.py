@@ -1,9 +1,10 @@
-"""From recordings to a patient: pooling rules by name.
+"""From crops to a recording, and from recordings to a patient: pooling rules by name.
 
-A crop's probabilities are averaged into its recording's; a rule here makes the
-patient's from the recordings'. A murmur is heard at some sites only, so its rules look
-at the highest probability of the positive class: the positive class gets the value
-that the rule names, the other classes share the rest as in the mean.
+`predict.crop_pool` makes a recording's probabilities from its crops', and then
+`predict.patient_pool` a patient's from its recordings'; below, both are called sites. A
+murmur is heard at some sites only, so its rules look at the highest probability of the
+positive class: the positive class gets the value that the rule names, the other classes
+share the rest as in the mean.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ Pool = Callable[[np.ndarray, int], np.ndarray]
 
 
 def mean(probs: np.ndarray, positive: int) -> np.ndarray:
-    """Mean of the recordings; probs (n_recordings, C) -> (C,)."""
+    """Mean of the sites; probs (n_sites, C) -> (C,)."""
     return np.asarray(probs.mean(axis=0))
 
 
 def maximum(probs: np.ndarray, positive: int) -> np.ndarray:
-    """Positive class: its maximum over the recordings."""
+    """Positive class: its maximum over the sites."""
     return _with_positive(probs, positive, float(probs[:, positive].max()))
 
 
 def mean_max(probs: np.ndarray, positive: int) -> np.ndarray:
-    """Positive class: mean of its mean and its maximum over the recordings."""
+    """Positive class: mean of its mean and its maximum over the sites."""
     scores = probs[:, positive]
     return _with_positive(probs, positive, float((scores.mean() + scores.max()) / 2))
 
@@ -39,32 +40,44 @@ def mean_logit(probs: np.ndarray, positive: int) -> np.ndarray:
 
 
 def noisy_or(probs: np.ndarray, positive: int) -> np.ndarray:
-    """Positive class: 1 - prod(1 - p), as if each recording could show it by itself.
+    """Positive class: 1 - prod(1 - p), as if each site could show it by itself.
 
     Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988.
     """
     return _with_positive(probs, positive, float(1 - np.prod(1 - probs[:, positive])))
 
 
+def any_site(probs: np.ndarray, positive: int) -> np.ndarray:
+    """The site whose positive class leads the other classes by most, or trails them by least.
+
+    So the positive class is the most probable one exactly when it is at some site. With two
+    classes this is `maximum`; with more, that one can call nobody positive although a site is.
+    """
+    rest = np.delete(probs, positive, axis=1).max(axis=1)
+    return np.array(probs[int(np.argmax(probs[:, positive] - rest))])
+
+
 POOLS: dict[str, Pool] = {
     "mean": mean,
     "mean_logit": mean_logit,
-    "max": maximum,  # any site: the patient has it when one recording shows it
+    "max": maximum,
     "mean_max": mean_max,
     "noisy_or": noisy_or,
+    "any_site": any_site,
 }
 
 
-def pool_patients(
-    probs: np.ndarray, patients: np.ndarray, n_patients: int, rule: str, positive: int
+def pool_groups(
+    probs: np.ndarray, owner: np.ndarray, n_groups: int, rule: str, positive: int
 ) -> np.ndarray:
-    """Pool every patient.
+    """Pool the crops of every recording, or the recordings of every patient.
 
     Parameters
     ----------
-    probs : ndarray, shape (n_recordings, C)
-    patients : ndarray, shape (n_recordings,)
-        Row of each recording's patient, in [0, n_patients); each occurs.
+    probs : ndarray, shape (n, C)
+    owner : ndarray, shape (n,)
+        The recording of each crop or patient of each recording, in [0, n_groups); each
+        occurs.
     rule : str
         A key of `POOLS`.
     positive : int
@@ -72,9 +85,9 @@ def pool_patients(
 
     Returns
     -------
-    ndarray, shape (n_patients, C)
+    ndarray, shape (n_groups, C)
     """
-    rows = [POOLS[rule](probs[patients == row], positive) for row in range(n_patients)]
+    rows = [POOLS[rule](probs[owner == row], positive) for row in range(n_groups)]
     return np.stack(rows)
 
 

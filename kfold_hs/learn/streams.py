@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_PURPOSES = ("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch")
+_PURPOSES = (
+    *("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch"),
+    *("sites",),
+)
 
 
 @dataclass(frozen=True)

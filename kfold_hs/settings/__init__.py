@@ -10,6 +10,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
+import pydantic
 from omegaconf import OmegaConf
 from pydantic import Field
 
@@ -91,6 +92,25 @@ class Config(Settings):
     track: tuple[Literal["tensorboard", "wandb"], ...]
     select: Literal["last", "best"]
     target: Annotated[float, Field(gt=0, lt=1)]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Config:
+        crop_pool, patient_pool = self.predict.crop_pool, self.predict.patient_pool
+        if self.train.level == "recording" and patient_pool == "attention":
+            raise ValueError(
+                "predict.patient_pool=attention takes weights that are learnt on patients, and "
+                "train.level=recording learns none: set train.level=patient, or name a rule such "
+                "as predict.patient_pool=mean_max"
+            )
+        if self.train.level == "patient" and (
+            crop_pool != "mean" or patient_pool not in {"task", "attention"}
+        ):
+            raise ValueError(
+                f"predict.crop_pool={crop_pool} and predict.patient_pool={patient_pool} do not "
+                "fit train.level=patient, which pools all crops of a patient by the attention "
+                "that it learns: leave both out, or set train.level=recording"
+            )
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values (str, int, float, bool, list, dict), as the YAML has them."""

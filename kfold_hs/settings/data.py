@@ -11,7 +11,7 @@ from pydantic import Field
 from kfold_hs.settings.base import NonNegativeInt, Positive, Settings
 
 # What `predict.patient_pool` and a task's own `patient_pool` may name (learn/pool.py).
-PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or"]
+PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
 
 
 class TaskConfig(Settings):

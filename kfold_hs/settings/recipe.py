@@ -16,6 +16,7 @@ from kfold_hs.settings.base import (
     Settings,
     Share,
 )
+from kfold_hs.settings.data import PatientPool
 
 
 class FeatureConfig(Settings):
@@ -204,6 +205,8 @@ class TrainConfig(Settings):
     first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None
     grow_until: Share
     precision: Literal["auto", "float32", "bfloat16"]
+    level: Literal["recording", "patient"] = "recording"
+    sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -217,6 +220,12 @@ class TrainConfig(Settings):
                 f"train.first_crop_frames={self.first_crop_frames} is above "
                 f"train.crop_frames={self.crop_frames}: crops grow, they do not shrink"
             )
+        if self.level == "patient" and self.batch_size < self.sites_per_patient:
+            raise ValueError(
+                f"train.batch_size={self.batch_size} counts crops and holds no whole "
+                f"patient of train.sites_per_patient={self.sites_per_patient}: raise the one or "
+                "lower the other"
+            )
         return self
 
 
@@ -225,8 +234,9 @@ class PredictConfig(Settings):
 
     crop_overlap: Annotated[float, Field(ge=0, le=0.9)]
     batch_size: PositiveInt
-    patient_pool: Literal["task", "mean", "mean_logit", "max", "mean_max", "noisy_or"]
+    patient_pool: Literal["task", "attention"] | PatientPool
     n_shifts: Annotated[int, Field(ge=1, le=64)]
+    crop_pool: PatientPool = "mean"
 
 
 LossConfig = Annotated[CrossEntropyConfig | FocalConfig, Field(discriminator="kind")]
