@@ -266,6 +266,11 @@ def run_name(config: Config, cohort: Cohort, split: Split) -> str:
     return f"{cohort.name}-{config.recipe}-{digest[:8]}"
 
 
+def _set_aside(config: Config) -> float:
+    """Share of a fold's training people who only choose its epoch."""
+    return config.train.inner_share if config.select == "inner" else 0.0
+
+
 def _judge(
     paths: RunPaths,
     config: Config,
@@ -286,7 +291,7 @@ def _judge(
     described |= {
         "balance": balance(cohort, split),
         "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
-        "train_share": split.train_share,
+        "train_share": split.train_share * (1 - _set_aside(config)),
         "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
         "persons_on_two_sides": split.persons_on_two_sides(cohort),
         "findings": [finding.to_dict() for finding in findings],

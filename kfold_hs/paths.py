@@ -2,8 +2,8 @@
 
     reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet
                       history.csv  summary.json  report.html  tensorboard/
-    checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  resume.pt  history.csv
-                                  predictions.parquet   (written last: the fold is done)
+    checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  inner.pt  resume.pt
+                                  history.csv  predictions.parquet   (last: the fold is done)
     checkpoints/best_model.pt     the best fold of the latest run
 
 A file is written under a temporary name beside its target, flushed to the disk
@@ -42,6 +42,11 @@ class FoldPaths:
     @property
     def last_model(self) -> Path:
         return self.folder / "last.pt"
+
+    @property
+    def inner_model(self) -> Path:
+        """With select=inner: the epoch that the inner people chose."""
+        return self.folder / "inner.pt"
 
     @property
     def resume(self) -> Path:

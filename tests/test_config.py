@@ -65,7 +65,7 @@ def test_every_choice_of_every_group_composes(group: str) -> None:
         (["traning.epochs=3"], ["traning.epochs", "Did you mean 'train.epochs'?"]),
         (["optim.lr=fast"], ["optim.lr='fast'", "valid number"]),
         (["train.epochs=0"], ["train.epochs=0", "greater than or equal to 1"]),
-        (["select=lst"], ["select='lst'", "'last' or 'best'", "Did you mean 'last'?"]),
+        (["select=lst"], ["select='lst'", "'last', 'inner' or 'best'", "Did you mean 'last'?"]),
         (["sched.pct_start=2"], ["sched.pct_start=2", "less than 1"]),
         (["data=circor"], ["data.root must be given"]),
         (["features.f_max_hz=3000"], ["features.f_max_hz=3000", "2000 Hz"]),

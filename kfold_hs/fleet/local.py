@@ -24,6 +24,7 @@ from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
+from kfold_hs.splits.inner import inner_persons
 
 OnFold = Callable[[Place, str, str], None]
 OnFoldEpoch = Callable[[Place, Mapping[str, float]], None]
@@ -65,12 +66,17 @@ def train(
             continue
         on_fold(place, "start", "")
         patient_folds = split.fold_of_patients(cohort, place.repeat)
+        data = FoldData.of(cohort, patient_folds, place.fold)
+        if config.select == "inner":
+            key = (config.seed, place.repeat, place.fold)
+            aside = inner_persons(cohort, data.train, config.train.inner_share, key)
+            data = data.without(cohort, aside)
         try:
             since = fit_fold(
                 config=config,
                 cohort=cohort,
                 bank=bank,
-                data=FoldData.of(cohort, patient_folds, place.fold),
+                data=data,
                 place=place,
                 paths=files,
                 tracking=partial(

@@ -1,6 +1,7 @@
 """Which epoch of a fold counts, and what the choice does to the score.
 
 last       the last epoch: nothing is chosen
+inner      the epoch that did best on training people who were set aside to choose it
 crossfit   the epoch that did best on the *other* folds of the same repeat and seed
 best       the epoch that did best on the scored fold itself: what is often reported, and
            too good by construction (Cawley & Talbot, JMLR 11, 2010)
@@ -21,10 +22,11 @@ from kfold_hs.predictions import Predictions
 Place = tuple[int, int, int]
 RULES = {
     "last": "the last epoch",
+    "inner": "the epoch that did best on training people who were set aside",
     "crossfit": "the epoch that did best on the other folds",
     "best": "the best epoch on the scored fold itself (optimistic)",
 }
-HONEST = {"last": True, "crossfit": True, "best": False}
+HONEST = {"last": True, "inner": True, "crossfit": True, "best": False}
 
 
 def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, dict[Place, int]]:
@@ -35,14 +37,18 @@ def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, 
     predictions : Predictions
         Patient rows of all epochs.
     history : DataFrame
-        Columns repeat, seed, fold, epoch, val_loss and best.
+        Columns repeat, seed, fold, epoch, val_loss and best; `inner` where people were set aside
+        to choose the epoch, and only then is that rule among the result.
     """
-    chosen: dict[str, dict[Place, int]] = {rule: {} for rule in RULES}
+    rules = [rule for rule in RULES if rule != "inner" or "inner" in history]
+    chosen: dict[str, dict[Place, int]] = {rule: {} for rule in rules}
     right = _right(predictions)
     for place, rows in by_place(history):
         repeat, seed, fold = place
         chosen["last"][repeat, seed, fold] = int(rows["epoch"].max())
         chosen["best"][repeat, seed, fold] = int(rows.loc[rows["best"], "epoch"].iloc[0])
+        if "inner" in chosen:
+            chosen["inner"][place] = int(rows.loc[rows["inner"], "epoch"].iloc[0])
         others = (right["repeat"] == repeat) & (right["seed"] == seed) & (right["fold"] != fold)
         both = others & right["epoch"].isin(rows["epoch"])  # epochs that this fold has, too
         score = right[both].groupby("epoch")["right"].mean()

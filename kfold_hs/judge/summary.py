@@ -249,5 +249,5 @@ def _optimism(
                 for (r, s, f), epoch in sorted(rules[rule].items())
             ],
         }
-        for rule in RULES
+        for rule in rules
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,11 +23,15 @@ class FoldData:
         Rows of `cohort.recordings`.
     patients : ndarray of int64
         Rows of `cohort.patients` that are held out, ascending.
+    inner, inner_patients : ndarray of int64
+        The same of those set aside from training to choose the epoch (`select=inner`).
     """
 
     train: np.ndarray
     held_out: np.ndarray
     patients: np.ndarray
+    inner: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    inner_patients: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
     def of(cls, cohort: Cohort, patient_folds: np.ndarray, fold: int) -> FoldData:
@@ -37,6 +42,17 @@ class FoldData:
             train=np.flatnonzero((folds != fold) & (folds != -1)),
             held_out=np.flatnonzero(folds == fold),
             patients=np.flatnonzero(patient_folds == fold),
+        )
+
+    def without(self, cohort: Cohort, persons: Collection[str]) -> FoldData:
+        """The training people but for `persons`, who are set aside."""
+        owner = cohort.recordings["patient_id"].iloc[self.train]
+        aside = owner.map(cohort.person_of).isin(set(persons)).to_numpy()
+        return replace(
+            self,
+            train=self.train[~aside],
+            inner=self.train[aside],
+            inner_patients=np.flatnonzero(cohort.patients["patient_id"].isin(set(owner[aside]))),
         )
 
 

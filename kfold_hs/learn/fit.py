@@ -2,7 +2,8 @@
 
 Every epoch draws crops from each training recording, trains, predicts all crops of
 the held-out people, and keeps their probabilities: which epoch counts is decided
-later, by rules that may not look at the fold they are scored on. `best_model.pt` is
+later, by rules that may not look at the fold they are scored on, or by training people
+who are set aside (`select=inner`). `best_model.pt` is
 the epoch with the highest mean of the tasks' accuracies on the held-out people, ties
 by the lower validation loss; its score is optimistic by construction.
 """
@@ -27,7 +28,7 @@ from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
 from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
-from kfold_hs.learn.history import History, best_epoch, mean_accuracy, write_history
+from kfold_hs.learn.history import INNER, History, best_epoch, is_over, mean_accuracy, write_history
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import check_backbone, make_model
 from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
@@ -107,10 +108,11 @@ def fit_fold(
         kept = [EpochProbs.from_state(each) for each in state["kept"]]
     tracker = tracking(len(history))
     best = best_epoch(history, cohort) if history else -1
+    chosen = best_epoch(history, cohort, INNER) if history and len(data.inner) else None
 
     try:
-        for epoch in range(len(history), config.train.epochs):
-            started = time.perf_counter()
+        while not is_over(history, cohort, config.train.epochs, config.train.patience):
+            epoch, started = len(history), time.perf_counter()
             torch.manual_seed(place.torch_seed("dropout", epoch))
             batch_losses = train_epoch(
                 config, model, averaged, optimizer, pace, bank, bags, train_targets,
@@ -131,11 +133,20 @@ def fit_fold(
                     f"{config.optim.lr:g}, or set train.grad_clip."
                 )
             kept.append(probs)
+            inner = {}
+            if len(data.inner):
+                aside, inner_loss = score(
+                    scored, bank, cohort, data.inner, data.inner_patients, targets, losses, config,
+                    covariates,
+                )  # fmt: skip
+                values = aside.accuracies(cohort, data.inner_patients) | {"val_loss": inner_loss}
+                inner = {INNER + name: value for name, value in values.items()}
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
                 "val_loss": val_loss,
                 **kept[-1].accuracies(cohort, data.patients),
+                **inner,
                 "lr": optimizer.param_groups[0]["lr"],
                 "seconds": time.perf_counter() - started,
             }
@@ -144,7 +155,12 @@ def fit_fold(
                 best = now_best
                 content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
                 checkpoint.save(paths.best_model, content)
-            kept[-1].forget_recordings(unless=epoch in {best, config.train.epochs - 1})
+            if len(data.inner) and (now_best := best_epoch(history, cohort, INNER)) != chosen:
+                chosen = now_best
+                content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
+                checkpoint.save(paths.inner_model, content)
+            is_last = is_over(history, cohort, config.train.epochs, config.train.patience)
+            kept[-1].forget_recordings(unless=is_last or epoch in {best, chosen})
             checkpoint.save(
                 paths.resume, _resume(model, averaged, optimizer, history, kept, digests)
             )
@@ -154,12 +170,13 @@ def fit_fold(
         row = history[-1]
         content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
         checkpoint.save(paths.last_model, content)
-        tracker.done(_curves(cohort, data.patients, kept[-1]), config.train.epochs - 1)
+        tracker.done(_curves(cohort, data.patients, kept[-1]), len(history) - 1)
     finally:
         tracker.close()
 
-    keep = best if config.select == "best" else config.train.epochs - 1
-    since = write_history(paths, history, keep, best)
+    keep = {"last": len(history) - 1, "best": best, "inner": chosen}[config.select]
+    assert keep is not None
+    since = write_history(paths, history, keep, best, chosen)
     fold_predictions(cohort, data.held_out, data.patients, place, kept, keep).write(
         paths.predictions, digests
     )

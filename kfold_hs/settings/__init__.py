@@ -90,11 +90,17 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     n_seeds: Annotated[int, Field(ge=1, le=1000)]
     track: tuple[Literal["tensorboard", "wandb"], ...]
-    select: Literal["last", "best"]
+    select: Literal["last", "inner", "best"]
     target: Annotated[float, Field(gt=0, lt=1)]
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
+        if self.train.patience is not None and self.select != "inner":
+            raise ValueError(
+                f"train.patience={self.train.patience} ends a training when the people of an inner "
+                f"split hear no better, and select={self.select} sets nobody aside: set "
+                "select=inner, or leave train.patience out"
+            )
         crop_pool, patient_pool = self.predict.crop_pool, self.predict.patient_pool
         if self.train.level == "recording" and patient_pool == "attention":
             raise ValueError(

@@ -205,6 +205,8 @@ class TrainConfig(Settings):
     first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None
     grow_until: Share
     precision: Literal["auto", "float32", "bfloat16"]
+    inner_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    patience: PositiveInt | None = None
     level: Literal["recording", "patient"] = "recording"
     sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
 

@@ -64,7 +64,7 @@ def stratify(
     _check_classes(whole, rows, n_folds)
     folds = np.full((len(whole.table), n_repeats), TEST, dtype=np.int64)
     for repeat in range(n_repeats):
-        folds[rows, repeat] = _draw(whole, rows, n_folds, (seed, repeat))
+        folds[rows, repeat] = draw_folds(whole, rows, n_folds, (seed, repeat))
     split = Split.of(
         cohort,
         {unit: tuple(map(int, row)) for unit, row in zip(whole.table.index, folds, strict=True)},
@@ -82,7 +82,7 @@ def stratify(
     return split
 
 
-def _draw(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ...]) -> np.ndarray:
+def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ...]) -> np.ndarray:
     """Fold of every person in `rows`: start, even sizes, exchanges."""
     labels = whole.table.to_numpy()[rows]
     used = labels.any(axis=0)
@@ -119,7 +119,7 @@ def _test_units(
         return held
     # The test persons are one of two unequal parts, so several small folds are put together.
     n_parts = min(len(units), 20)
-    parts = _draw(whole, np.arange(len(units)), n_parts, (seed, 2**31))
+    parts = draw_folds(whole, np.arange(len(units)), n_parts, (seed, 2**31))
     held[parts < round(test * n_parts)] = True
     if not held.any():
         raise SplitError(f"split.test={test:g} of {len(units)} persons is nobody. Raise it.")
