@@ -7,6 +7,8 @@ KfoldHsError                 exit 1: the message names the value, the bound, the
 |-- PredictionsError         a table of predictions breaks one of its laws
 |-- WeightsError             pretrained weights cannot be had
 |-- TrainingError            a fold could not be trained
+|   |-- DivergedError        its loss is no number, or far too large
+|   `-- UnfinishedError      some folds could not be trained; the others are kept
 `-- StorageError             nothing could be written: disk full, no permission
 """
 
@@ -46,6 +48,21 @@ class WeightsError(KfoldHsError):
 
 class TrainingError(KfoldHsError):
     """A fold that could not be trained."""
+
+
+class DivergedError(TrainingError):
+    """A training whose loss is no number, or far too large; see `kfold_hs.learn.divergence`.
+
+    `epoch` and `step` of the epoch count from 0; `step` is None after the last one.
+    """
+
+    def __init__(self, text: str, epoch: int, step: int | None, cause: str) -> None:
+        super().__init__(text)
+        self.epoch, self.step, self.cause = epoch, step, cause
+
+
+class UnfinishedError(TrainingError):
+    """Folds that could not be trained, told when all have had their turn."""
 
 
 class StorageError(KfoldHsError):

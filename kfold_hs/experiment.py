@@ -16,7 +16,7 @@ from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config import load_yaml
-from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
+from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, UnfinishedError
 from kfold_hs.paths import RunPaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
@@ -29,6 +29,7 @@ from kfold_hs.splits.split import TEST
 
 if TYPE_CHECKING:
     from kfold_hs.learn.lr_find import Found
+    from kfold_hs.learn.streams import Place
 
 
 class Listener(Protocol):
@@ -90,11 +91,13 @@ def run(
 
     Raises
     ------
+    UnfinishedError
+        Some folds could not be trained; the others were judged and the report is written.
     KfoldHsError
         Any of `kfold_hs.errors`; what was finished before stays and is used again.
     """
     started = time.time()
-    from kfold_hs.fleet.folder import collect, locked, provenance, settle
+    from kfold_hs.fleet.folder import collect, finished, locked, provenance, settle
     from kfold_hs.fleet.local import train
     from kfold_hs.fleet.plan import Plan
     from kfold_hs.learn import bank as banks
@@ -122,14 +125,28 @@ def run(
         }
         plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
         listener.training(len(plan), config.train.epochs)
-        train(
-            plan, config, cohort, split, bank, paths, digests, where,
-            listener.fold, listener.epoch,
-        )  # fmt: skip
+        fault = None
+        try:
+            train(
+                plan, config, cohort, split, bank, paths, digests, where,
+                listener.fold, listener.epoch,
+            )  # fmt: skip
+        except UnfinishedError as error:
+            fault = error
+        done = finished(plan, paths)
+        if fault and not done:
+            raise fault
         listener.stage("report")
-        collect(plan, cohort, paths, digests)
+        collect(done, cohort, paths, digests)
         origin = provenance(paths.name, command, digests, str(where), started)
-        return Run(paths, _judge(paths, config, cohort, split, findings, origin))
+        missing = [place for place in plan if place not in done]
+        result = Run(paths, _judge(paths, config, cohort, split, findings, origin, missing))
+        if fault:
+            raise UnfinishedError(
+                f"{fault} The report of the others says what is missing: {paths.report}. The same "
+                "command tries the failed folds again."
+            )
+        return result
 
 
 def report(folder: Path) -> Run:
@@ -278,6 +295,7 @@ def _judge(
     split: Split,
     findings: Sequence[Finding],
     provenance: dict[str, Any],
+    missing: Sequence[Place],
 ) -> dict[str, Any]:
     """summary.json and report.html from the out-of-fold predictions."""
     from kfold_hs.judge.epochs import kept_epochs
@@ -286,7 +304,12 @@ def _judge(
 
     predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
     epochs = kept_epochs(history)
-    predictions.at(epochs).check_partition(split.scored_patients(cohort))
+    faults = {}
+    for place in missing:
+        files = paths.fold(place.repeat, place.seed, place.fold)
+        faults[place.repeat, place.seed, place.fold] = json.loads(files.fault.read_text())["cause"]
+    if not faults:
+        predictions.at(epochs).check_partition(split.scored_patients(cohort))
     described = {k: v for k, v in split.to_dict().items() if k not in {"folds", "people"}}
     described |= {
         "balance": balance(cohort, split),
@@ -297,8 +320,9 @@ def _judge(
         "findings": [finding.to_dict() for finding in findings],
     }
     summary = summarise(
-        predictions, history, cohort.describe(), described, config.as_dict(), provenance
-    )
+        predictions, history, cohort.describe(), described, config.as_dict(), provenance,
+        faults=faults,
+    )  # fmt: skip
     write_json(paths.summary, summary)
     write_text(paths.report, render(summary, history, predictions, config.as_dict()))
     return summary

@@ -4,6 +4,7 @@
                       history.csv  summary.json  report.html  tensorboard/
     checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  inner.pt  resume.pt
                                   history.csv  predictions.parquet   (last: the fold is done)
+                                  failed.json   (why the last attempt at it failed)
     checkpoints/best_model.pt     the best fold of the latest run
 
 A file is written under a temporary name beside its target, flushed to the disk
@@ -59,6 +60,11 @@ class FoldPaths:
     @property
     def predictions(self) -> Path:
         return self.folder / "predictions.parquet"
+
+    @property
+    def fault(self) -> Path:
+        """Why the last attempt at this fold failed; gone once it is trained."""
+        return self.folder / "failed.json"
 
     @property
     def is_done(self) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,6 +16,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
 from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn.streams import Place
 from kfold_hs.paths import RunPaths, write_bytes, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
@@ -74,10 +75,17 @@ def _differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "
     return found
 
 
-def collect(plan: Plan, cohort: Cohort, paths: RunPaths, digests: Mapping[str, str]) -> None:
-    """Put the folds together: predictions, histories, and the best fold's model."""
+def finished(plan: Plan, paths: RunPaths) -> list[Place]:
+    """The folds of a plan that are done."""
+    return [p for p in plan if paths.fold(p.repeat, p.seed, p.fold).is_done]
+
+
+def collect(
+    places: Sequence[Place], cohort: Cohort, paths: RunPaths, digests: Mapping[str, str]
+) -> None:
+    """Put the finished folds together: predictions, histories, and the best fold's model."""
     predictions, histories = [], []
-    for place in plan:
+    for place in places:
         files = paths.fold(place.repeat, place.seed, place.fold)
         predictions.append(Predictions.read(files.predictions))
         history = pd.read_csv(files.history)

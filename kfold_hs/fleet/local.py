@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import TrainingError
+from kfold_hs.errors import DivergedError, TrainingError, UnfinishedError
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.checkpoint import check_digests
@@ -20,7 +21,7 @@ from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.fit import fit_fold
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import make_trackers
-from kfold_hs.paths import RunPaths
+from kfold_hs.paths import RunPaths, write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
@@ -53,8 +54,10 @@ def train(
 
     Raises
     ------
+    UnfinishedError
+        After all folds were tried, with those that failed and why; each left `failed.json`.
     TrainingError
-        After all folds were tried, with those that failed and why.
+        A fold that was found is of another configuration, cohort, split or features.
     """
     bank = bank.to(device)
     faults = []
@@ -92,13 +95,31 @@ def train(
                 on_epoch=partial(on_epoch, place),
             )
         except TrainingError as error:
+            write_json(files.fault, _record(place, error))
             on_fold(place, "failed", str(error))
             faults.append(str(error))
         else:
+            files.fault.unlink(missing_ok=True)
             remark = "" if since is None else f"over-fitting from epoch {since + 1} on"
             on_fold(place, "done", remark)
     if faults:
-        raise TrainingError(
+        raise UnfinishedError(
             f"{len(faults)} of {len(plan)} folds could not be trained; the others are kept. "
             + " ".join(faults)
         )
+
+
+def _record(place: Place, error: TrainingError) -> dict[str, Any]:
+    """What failed.json holds; epoch and step from 0, null where the loss was not the cause."""
+    record = {
+        "repeat": place.repeat,
+        "seed": place.seed,
+        "fold": place.fold,
+        "epoch": None,
+        "step": None,
+        "cause": str(error),
+        "text": str(error),
+    }
+    if isinstance(error, DivergedError):
+        record |= {"epoch": error.epoch, "step": error.step, "cause": error.cause}
+    return record

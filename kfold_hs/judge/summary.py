@@ -39,6 +39,7 @@ def summarise(
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
     n_resamples: int = 2000,
+    faults: Mapping[Place, str] | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -59,6 +60,8 @@ def summarise(
     provenance : mapping
         run, command, versions, digests, machine, device, started, seconds.
     n_resamples : int
+    faults : mapping, optional
+        Why a fold could not be trained, by (repeat, seed, fold).
     """
     epochs = kept_epochs(history)
     single = predictions.at(epochs)
@@ -70,7 +73,7 @@ def summarise(
     tasks = {task: task_result(kept, task, positives[task], bootstrap) for task in kept.tasks}
     optimism = _optimism(predictions, history, n_resamples, int(config["seed"]))
     mean = bootstrap.estimate(partial(mean_accuracy, kept), is_share=True)
-    incomplete = _missing(epochs, split)
+    incomplete = _missing(epochs, split, faults or {})
     target = _target(float(config["target"]), mean, tasks)
     return {
         "schema": SCHEMA,
@@ -145,7 +148,7 @@ def _headline(
     config: Mapping[str, Any],
     tasks: tuple[str, ...],
     places: list[Place],
-    incomplete: list[dict[str, int]],
+    incomplete: list[dict[str, Any]],
 ) -> dict[str, Any]:
     n_models = len(places)
     over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
@@ -199,14 +202,22 @@ def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _missing(epochs: Mapping[Place, int], split: Mapping[str, Any]) -> list[dict[str, int]]:
-    """Folds of the split that no model was scored on, for every seed that there is."""
-    return [
-        {"repeat": repeat, "seed": seed, "fold": fold}
+def _missing(
+    epochs: Mapping[Place, int], split: Mapping[str, Any], faults: Mapping[Place, str]
+) -> list[dict[str, Any]]:
+    """Folds of the split that no model was scored on, for every seed that there is, and why."""
+    seeds = {seed for _, seed, _ in [*epochs, *faults]}
+    places = [
+        (repeat, seed, fold)
         for repeat in range(split["n_repeats"])
-        for seed in sorted({seed for _, seed, _ in epochs})
+        for seed in sorted(seeds)
         for fold in range(split["n_folds"])
         if (repeat, seed, fold) not in epochs
+    ]
+    return [
+        {"repeat": place[0], "seed": place[1], "fold": place[2]}
+        | ({"cause": faults[place]} if place in faults else {})
+        for place in places
     ]
 
 

@@ -10,7 +10,6 @@ by the lower validation loss; its score is optimistic by construction.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,11 +20,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import TrainingError
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
+from kfold_hs.learn.divergence import check_scored, check_training, loss_of_knowing_nothing
 from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.history import INNER, History, best_epoch, is_over, mean_accuracy, write_history
@@ -67,8 +66,8 @@ def fit_fold(
 
     Raises
     ------
-    TrainingError
-        The loss is not a finite number.
+    DivergedError
+        The loss is not a finite number, or diverges.
     StorageError, WeightsError, ConfigError
         As the parts say.
     """
@@ -79,6 +78,7 @@ def fit_fold(
     train_targets = {name: q[rows] for name, q in targets.items()}
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
+    knowing_nothing = loss_of_knowing_nothing(losses, train_targets)
     weights = sampling_weights(config.train.sampling, cohort, bags.first)
 
     encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
@@ -118,7 +118,8 @@ def fit_fold(
                 config, model, averaged, optimizer, pace, bank, bags, train_targets,
                 losses, weights, place, epoch, [row["train_loss"] for row in history], covariates,
             )  # fmt: skip
-            train_loss = float(sum(batch_losses)) / n_batches
+            past = [row["train_loss"] for row in history]
+            train_loss = check_training(batch_losses, past, knowing_nothing, config, place)
             if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
                 averaged.update_parameters(model)
             scored = scored_model(model, averaged)
@@ -126,12 +127,7 @@ def fit_fold(
                 scored, bank, cohort, data.held_out, data.patients, targets, losses, config,
                 covariates,
             )  # fmt: skip
-            if not math.isfinite(train_loss) or not math.isfinite(val_loss):
-                raise TrainingError(
-                    f"fold {place.fold}: the loss of epoch {epoch + 1} is not a finite number "
-                    f"(training {train_loss}, validation {val_loss}). Lower optim.lr="
-                    f"{config.optim.lr:g}, or set train.grad_clip."
-                )
+            check_scored(val_loss, "the held-out people", config, place, epoch)
             kept.append(probs)
             inner = {}
             if len(data.inner):
@@ -139,6 +135,7 @@ def fit_fold(
                     scored, bank, cohort, data.inner, data.inner_patients, targets, losses, config,
                     covariates,
                 )  # fmt: skip
+                check_scored(inner_loss, "those set aside", config, place, epoch)
                 values = aside.accuracies(cohort, data.inner_patients) | {"val_loss": inner_loss}
                 inner = {INNER + name: value for name, value in values.items()}
             row = {
