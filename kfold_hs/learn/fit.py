@@ -27,6 +27,7 @@ from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
 from kfold_hs.learn.divergence import check_scored, check_training, loss_of_knowing_nothing
 from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
+from kfold_hs.learn.heads import check_heads
 from kfold_hs.learn.history import INNER, History, best_epoch, is_over, mean_accuracy, write_history
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import check_backbone, make_model
@@ -191,6 +192,7 @@ def check(config: Config, cohort: Cohort) -> None:
         cohort has not; a covariate that it has not; wandb where it is not installed.
     """
     check_backbone(config.model)
+    check_heads(config.model.heads, cohort.tasks)
     if "wandb" in config.track:
         check_wandb()
     check_covariates(cohort, config.model.covariates)

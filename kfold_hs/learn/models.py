@@ -1,9 +1,9 @@
-"""The network: a timm backbone on one-channel features, and one linear head a task.
+"""The network: a timm backbone on one-channel features, and a linear head a task or for all.
 
 features (n, 1, n_mels, n_frames) -> backbone with its pooling, or one of `pooling`
 [the crops of a patient -> one embedding, by `attention`]
 [covariates (n, width) -> linear, SiLU, beside it] -> dropout
--> [linear, SiLU, dropout] -> one linear head a task
+-> [linear, SiLU, dropout] -> `heads`
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import nn
 from kfold_hs.cohort import Task
 from kfold_hs.errors import ConfigError, nearest
 from kfold_hs.learn.attention import GatedAttention
+from kfold_hs.learn.heads import HEADS
 from kfold_hs.learn.pooling import POOLINGS
 from kfold_hs.learn.weights import load_pretrained
 from kfold_hs.settings import ModelConfig
@@ -58,7 +59,7 @@ class HeartSoundNet(nn.Module):
             neck += [nn.Linear(size, config.hidden), nn.SiLU(), nn.Dropout(config.dropout)]
             size = config.hidden
         self.neck = nn.Sequential(*neck)
-        self.heads = nn.ModuleDict({task.name: nn.Linear(size, task.n_classes) for task in tasks})
+        self.heads = HEADS[config.heads](size, tasks)
 
     def forward(
         self,
@@ -88,8 +89,8 @@ class HeartSoundNet(nn.Module):
         if self.beside is not None:
             assert covariates is not None
             features = torch.cat([features, self.beside(covariates)], dim=1)
-        hidden = self.neck(features)
-        return {name: head(hidden) for name, head in self.heads.items()}
+        logits: dict[str, torch.Tensor] = self.heads(self.neck(features))
+        return logits
 
 
 def _n_features(backbone: nn.Module) -> int:

@@ -73,6 +73,7 @@ class ModelConfig(Settings):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pool: Literal["backbone", "avg", "max", "gem", "attention"] = "backbone"
     covariates: tuple[str, ...] = ()
+    heads: Literal["separate", "joint"] = "separate"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
