@@ -60,6 +60,14 @@ def reference(name: str, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
                 return float(np.average(error, weights=w))
             case "log_loss":
                 return float(sk.log_loss(y, p, sample_weight=w, labels=range(p.shape[1])))
+            case "sensitivity":
+                return float(sk.recall_score(positive, called == 0, sample_weight=w))
+            case "specificity":
+                return float(sk.recall_score(~positive, called != 0, sample_weight=w))
+            case "ece":
+                number = np.minimum((p.max(axis=1) * 15).astype(int), 14)
+                gaps = [w @ ((number == b) * ((called == y) - p.max(axis=1))) for b in range(15)]
+                return float(np.abs(gaps).sum() / w.sum())
     raise AssertionError(name)
 
 
@@ -287,7 +295,11 @@ def test_summary_holds_the_pooled_numbers() -> None:
         result = summary["tasks"][task]
         for name in BY_NAME:
             metric = result["metrics"][name]
-            assert metric["value"] == pytest.approx(reference(name, y, p, np.ones(len(y))))
+            everyone = pytest.approx(reference(name, y, p, np.ones(len(y))))
+            assert metric["pooled"] == everyone
+            assert metric["value"] == (
+                pytest.approx(metric["fold_mean"]) if metric["by_fold"] else everyone
+            )
             assert metric["low"] <= metric["value"] <= metric["high"]
             assert [fold["fold"] for fold in metric["folds"]] == [0, 1, 2, 3, 4]
         assert result["confusion"] == sk.confusion_matrix(y, p.argmax(1)).tolist()
@@ -345,5 +357,5 @@ def test_select_best_is_called_optimistic() -> None:
 
 def test_estimates_are_plain_data() -> None:
     assert set(dataclasses.asdict(Estimate(1, 0, 1))) == {
-        "value", "low", "high", "n_undefined", "level", "method", "target",
+        "value", "low", "high", "n_undefined", "level", "method", "target", "se", "df",
     }  # fmt: skip

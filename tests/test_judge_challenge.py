@@ -66,5 +66,6 @@ def test_cost_of_nobody_is_not_a_number() -> None:
 def test_which_task_has_which(classes: tuple[str, ...], extra: set[str]) -> None:
     names = [metric.name for metric in metrics_for(classes)]
     general = {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "brier", "log_loss"}
+    general |= {"sensitivity", "specificity", "ece"}
     assert set(names) == general | extra
     assert len(names) == len(set(names))

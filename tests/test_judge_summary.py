@@ -79,9 +79,13 @@ def test_a_repeat_adds_models_not_patients() -> None:
     assert "5 models" in one["headline"]["sentence"]
     assert "10 models" in two["headline"]["sentence"]
     assert two["tasks"]["murmur"]["n_patients"] == 100
-    # The same people twice say nothing new: a bootstrap over rows would narrow the interval.
+    # The same people twice say nothing new of these models: counting rows would narrow it.
+    each = [s["tasks"]["murmur"]["metrics"]["accuracy"]["these_models"] for s in (one, two)]
     for end in ("value", "low", "high"):
-        assert two["headline"][end] == pytest.approx(one["headline"][end], abs=1e-12)
+        assert each[1][end] == pytest.approx(each[0][end], abs=1e-12)
+    assert two["headline"]["value"] == pytest.approx(one["headline"]["value"], abs=1e-12)
+    assert "One repeat: the interval is a conservative one" in one["headline"]["sentence"]
+    assert "conservative" not in two["headline"]["sentence"]
 
 
 def test_an_optimistic_number_says_so_everywhere() -> None:

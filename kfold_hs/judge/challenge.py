@@ -22,7 +22,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kfold_hs.judge.metrics import MACRO, METRICS, Metric, weighted_accuracy
+from kfold_hs.judge import gradients
+from kfold_hs.judge.metrics import MACRO, METRICS, Metric, MetricFunction, weighted_accuracy
 
 MURMUR = ("Present", "Unknown", "Absent")
 OUTCOME = ("Abnormal", "Normal")
@@ -50,11 +51,30 @@ def cost(referred: np.ndarray, abnormal: np.ndarray, weights: np.ndarray) -> np.
     return np.asarray(screening + 10000 * treated + 50000 * missed)
 
 
+def cost_gradient(referred: np.ndarray, abnormal: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """d cost / d weight, (B, n): by the chain rule through the share referred."""
+    n = weights.sum(axis=1)[:, None]
+    n = np.where(n > 0, n, np.nan)
+    x = (weights @ referred)[:, None] / n
+    treated, missed = referred & abnormal, ~referred & abnormal
+    slope = 397 - 2 * 1718 * x + 4 * 11296 * x**3
+    moved = slope * (referred - x) + 10000 * (treated - (weights @ treated)[:, None] / n)
+    moved = moved + 50000 * (missed - (weights @ missed)[:, None] / n)
+    return np.asarray(moved / n)
+
+
 def outcome_cost(
     y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
 ) -> np.ndarray:
     """`cost` with the patients called Abnormal referred."""
     return cost(y_prob.argmax(axis=1) == positive, y_true == positive, weights)
+
+
+def outcome_cost_gradient(
+    y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    """Of `outcome_cost`."""
+    return cost_gradient(y_prob.argmax(axis=1) == positive, y_true == positive, weights)
 
 
 def murmur_cost(classes: Sequence[str], abnormal: np.ndarray) -> Metric:
@@ -74,7 +94,12 @@ def murmur_cost(classes: Sequence[str], abnormal: np.ndarray) -> Metric:
     ) -> np.ndarray:
         return cost(np.isin(y_prob.argmax(axis=1), referral), abnormal, weights)
 
-    return Metric("cost", "cost (challenge)", function, higher_is_better=False)
+    def gradient(
+        y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+    ) -> np.ndarray:
+        return cost_gradient(np.isin(y_prob.argmax(axis=1), referral), abnormal, weights)
+
+    return _cost(function, gradient)
 
 
 def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
@@ -86,11 +111,18 @@ def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
         by_name = {"Abnormal": 5.0, "Normal": 1.0}
     else:
         return general
-    weighted = weighted_accuracy([by_name[name] for name in classes])
+    costs = [by_name[name] for name in classes]
     found: tuple[Metric, ...] = (
         *general,
-        Metric("weighted_accuracy", "weighted accuracy (challenge)", weighted),
-    )
+        Metric(
+            "weighted_accuracy", "weighted accuracy (challenge)", weighted_accuracy(costs),
+            gradient=gradients.weighted_accuracy(costs),
+        ),
+    )  # fmt: skip
     if set(classes) == set(OUTCOME):
-        found += (Metric("cost", "cost (challenge)", outcome_cost, higher_is_better=False),)
+        found += (_cost(outcome_cost, outcome_cost_gradient),)
     return found
+
+
+def _cost(function: MetricFunction, gradient: gradients.Gradient) -> Metric:
+    return Metric("cost", "cost (challenge)", function, False, gradient, is_share=False)

@@ -1,4 +1,4 @@
-"""Intervals by resampling people.
+"""What an estimate is, and intervals by resampling people.
 
 The person is the unit: a resample draws as many persons as there are, with
 replacement, and takes all patients of each. The interval holds the middle 95 % of the
@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import expit
 
 from kfold_hs.errors import PredictionsError
 
@@ -34,7 +36,9 @@ _CELLS = 20_000_000
 class Estimate:
     """A value with its interval; `low` and `high` are None where nothing can be told.
 
-    `n_undefined` of the resamples gave no value, e.g. for want of a class.
+    `n_undefined` of the resamples gave no value, e.g. for want of a class. `method` and
+    `target` say in words how the interval was made and what it speaks of; `se` is the standard
+    error on the metric's own scale, `df` the degrees of freedom of the t quantile, if it is one.
     """
 
     value: float | None
@@ -44,6 +48,32 @@ class Estimate:
     level: float = LEVEL
     method: str = METHOD
     target: str = TARGET
+    se: float | None = None
+    df: int | None = None
+
+
+def around(
+    value: float, se: float, quantile: float, is_share: bool, lowest: float = -inf
+) -> tuple[float, float]:
+    """Ends of an interval: value +- quantile * se, for a share made on the logit scale.
+
+    ``logit(value) +- quantile * se / (value (1 - value))``, transformed back, keeps the ends
+    within 0 and 1 and makes them uneven near these. A share of exactly 0 or 1 has no logit: see
+    `wilson`.
+    """
+    if not is_share or not 0 < value < 1:
+        return max(value - quantile * se, lowest), value + quantile * se
+    logit, half = log(value / (1 - value)), quantile * se / (value * (1 - value))
+    return float(expit(logit - half)), float(expit(logit + half))
+
+
+def wilson(value: float, n: float, quantile: float = _Z) -> tuple[float, float]:
+    """Wilson's interval of a share of `n` trials, which need not be a whole number (1927)."""
+    middle = (value + quantile**2 / (2 * n)) / (1 + quantile**2 / n)
+    half = quantile * sqrt(value * (1 - value) / n + quantile**2 / (4 * n**2))
+    half /= 1 + quantile**2 / n
+    low = 0.0 if value == 0 else max(0.0, middle - half)  # not 0 but for rounding
+    return low, 1.0 if value == 1 else min(1.0, middle + half)
 
 
 @dataclass(frozen=True)
@@ -101,8 +131,7 @@ class Bootstrap:
             return Estimate(None, None, None, undefined, target=self.target)
         if is_share and value in {0.0, 1.0}:
             n = len(np.unique(self.persons))
-            far = n / (n + _Z**2)
-            low, high = (far, 1.0) if value else (0.0, 1 - far)
+            low, high = wilson(value, n)
             return Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=self.target)
         tail = (1 - LEVEL) / 2
         low, high = (float(each) for each in np.quantile(defined, [tail, 1 - tail]))

@@ -20,8 +20,8 @@ from kfold_hs.predictions import Predictions
 
 # On a scale from 0 to 1, so that they can share one axis.
 _FOREST = (
-    "accuracy", "balanced_accuracy", "weighted_accuracy", "macro_f1", "auroc", "macro_auroc",
-    "auprc", "macro_auprc",
+    "accuracy", "balanced_accuracy", "weighted_accuracy", "sensitivity", "specificity", "macro_f1",
+    "auroc", "macro_auroc", "auprc", "macro_auprc",
 )  # fmt: skip
 
 

@@ -1,39 +1,82 @@
 """What a task's predictions are worth: metrics over all folds and by fold, confusion matrices.
 
-The value over all folds is of the pooled out-of-fold predictions; `fold_mean` is the mean of
-the folds' own values. For AUROC and AUPRC the two can differ, since pooling also compares the
-scores of different models with each other.
+`value` with its interval is the recipe's (see `recipe`), `these_models` that of the models as
+they are (see `fixed`). Metrics that rank patients are means over the fold models; `pooled` is the
+value of all out-of-fold predictions at once, which for these also compares the scores of
+different models with each other and is biased low by it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from kfold_hs.judge.budget import budget
 from kfold_hs.judge.challenge import MURMUR, OUTCOME, metrics_for, murmur_cost
 from kfold_hs.judge.epochs import by_place
-from kfold_hs.judge.intervals import Bootstrap
+from kfold_hs.judge.fixed import fixed_estimate
+from kfold_hs.judge.influence import Influence, influence
+from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Estimate
+from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
+from kfold_hs.judge.recipe import recipe_estimate
 from kfold_hs.predictions import Predictions
 
 
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What the intervals of a run stand on.
+
+    layout : of the rows of `kept`
+    train_share : of the people that every model trained on
+    honest : False where the epoch was chosen on the people who are scored
+    """
+
+    layout: Layout
+    train_share: float
+    honest: bool = True
+
+    @classmethod
+    def of(cls, kept: Predictions, split: Mapping[str, Any], honest: bool) -> Basis:
+        layout = Layout.of_predictions(kept, int(split["n_folds"]))
+        return cls(layout, float(split["train_share"]), honest)
+
+    def estimates(
+        self,
+        found: Influence,
+        n_smallest: int,
+        is_positive: np.ndarray | None = None,
+        is_proportion: bool = False,
+    ) -> tuple[Estimate, Estimate]:
+        """Of the recipe and of these models; with a single fold model both are the latter."""
+        claim = TARGET if self.honest else OPTIMISTIC
+        fixed = fixed_estimate(found, n_smallest, is_positive, is_proportion, claim)
+        says = "" if self.honest else "(optimistic)"
+        recipe = recipe_estimate(found, self.train_share, n_smallest, says)
+        return (fixed if recipe.low is None else recipe), fixed
+
+
 def task_result(
-    kept: Predictions, task: str, positive: int, bootstrap: Bootstrap
+    kept: Predictions, single: Predictions, task: str, positive: int, basis: Basis
 ) -> dict[str, Any]:
     """Metrics of one task with intervals and by fold, and its confusion matrices.
 
     Parameters
     ----------
     kept : Predictions
-        Patient rows of the epoch that counts, one epoch a fold.
+        Patient rows of the epoch that counts, one epoch a fold, the seeds averaged.
+    single : Predictions
+        The same with every seed's own rows.
     task : str
     positive : int
         Index of the positive class.
-    bootstrap : Bootstrap
-        Resamples of the persons of `kept`, row for row.
+    basis : Basis
+        Of `kept`, row for row.
 
     Returns
     -------
@@ -47,21 +90,35 @@ def task_result(
     in_fold = np.zeros((len(places), len(y_true)))
     for row, (_, rows) in zip(in_fold, places, strict=True):
         row[rows] = 1
+    smallest = persons_of_rarest(y_true, basis.layout.person)
+    of_seeds = _of_seeds(single, task, positive, basis.layout)
     metrics = {}
-    for metric in _metrics(kept, task):
+    for metric in metrics_of(kept, task):
         statistic = partial(metric, y_true, y_prob, positive)
-        estimate = bootstrap.estimate(statistic, is_share=metric.name == "accuracy")
+        found = influence(metric, y_true, y_prob, positive, basis.layout)
+        is_accuracy = metric.name == "accuracy"
+        estimate, fixed = basis.estimates(
+            found,
+            basis.layout.n_persons if is_accuracy else smallest,
+            y_true == positive if metric.name == "auroc" else None,
+            is_accuracy,
+        )
         folds = [
             {**place, "value": float(value) if np.isfinite(value) else None}
             for (place, _), value in zip(places, statistic(in_fold), strict=True)
         ]
         defined = [fold["value"] for fold in folds if fold["value"] is not None]
+        pooled = float(statistic(np.ones((1, len(y_true))))[0])
         metrics[metric.name] = {
             "label": metric.label,
             "higher_is_better": metric.higher_is_better,
+            "by_fold": metric.by_fold,
             **dataclasses.asdict(estimate),
+            "these_models": dataclasses.asdict(fixed),
             "folds": folds,
             "fold_mean": float(np.mean(defined)) if defined else None,
+            "pooled": pooled if np.isfinite(pooled) else None,
+            "budget": budget(found, of_seeds.get(metric.name)),
         }
     confusions = np.zeros((len(places), len(classes), len(classes)), dtype=int)
     for confusion, (_, rows) in zip(confusions, places, strict=True):
@@ -79,7 +136,29 @@ def task_result(
     }
 
 
-def _metrics(kept: Predictions, task: str) -> tuple[Metric, ...]:
+def persons_of_rarest(y_true: np.ndarray, person: np.ndarray) -> int:
+    """Persons of the class that the fewest have: what a share of exactly 0 or 1 rests on."""
+    return min(len(np.unique(person[y_true == c])) for c in np.unique(y_true))
+
+
+def _of_seeds(
+    single: Predictions, task: str, positive: int, layout: Layout
+) -> dict[str, np.ndarray]:
+    """Value of every seed's model in every fold, (n_seeds, J) by metric; empty with one seed."""
+    seeds = sorted(set(single.table["seed"]))
+    found: dict[str, list[np.ndarray]] = {}
+    for seed in seeds if len(seeds) > 1 else []:
+        mine = single.where(seed=seed)
+        its = Layout.of_predictions(mine, layout.n_folds)
+        if its.n_models != layout.n_models:  # unfinished: there is nothing to set side by side
+            return {}
+        for metric in metrics_of(mine, task):
+            one = influence(metric, mine.y_true(task), mine.y_prob(task), positive, its)
+            found.setdefault(metric.name, []).append(one.models)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def metrics_of(kept: Predictions, task: str) -> tuple[Metric, ...]:
     """Those of the task, and the cost of a murmur task where the outcomes are known."""
     found = metrics_for(kept.classes[task])
     if set(kept.classes[task]) == set(MURMUR):

@@ -2,7 +2,9 @@
 
 schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, cohort, split,
 provenance. Every estimate holds value, low, high, level, method and target; null
-stands where nothing can be told. With select=best, every target says "optimistic".
+stands where nothing can be told. Beside a metric's estimate, which is the recipe's, stand
+these_models, the estimate of the models as they are, and budget, where the uncertainty comes from.
+With select=best, every target says "optimistic".
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.judge.budget import budget
 from kfold_hs.judge.epochs import (
     HONEST,
     RULES,
@@ -23,9 +26,11 @@ from kfold_hs.judge.epochs import (
     kept_epochs,
     mean_accuracy,
 )
+from kfold_hs.judge.influence import Influence, influence, mean_of
 from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Bootstrap, Estimate
 from kfold_hs.judge.metrics import METRICS
-from kfold_hs.judge.results import places_of, task_result
+from kfold_hs.judge.recipe import RECOMMENDED_RUNS
+from kfold_hs.judge.results import Basis, places_of, task_result
 from kfold_hs.predictions import Predictions
 
 SCHEMA = 1
@@ -66,13 +71,12 @@ def summarise(
     epochs = kept_epochs(history)
     single = predictions.at(epochs)
     kept = single.mean_over_seeds()
-    persons = kept.table["person_id"].to_numpy()
-    claim = TARGET if HONEST[config["select"]] else OPTIMISTIC
-    bootstrap = Bootstrap(persons, n_resamples, int(config["seed"]), claim)
+    basis = Basis.of(kept, split, HONEST[config["select"]])
     positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
-    tasks = {task: task_result(kept, task, positives[task], bootstrap) for task in kept.tasks}
+    tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     optimism = _optimism(predictions, history, n_resamples, int(config["seed"]))
-    mean = bootstrap.estimate(partial(mean_accuracy, kept), is_share=True)
+    of_mean = _mean(kept, basis)
+    mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
     incomplete = _missing(epochs, split, faults or {})
     target = _target(float(config["target"]), mean, tasks)
     return {
@@ -83,8 +87,11 @@ def summarise(
             "text": RULES[config["select"]],
             "honest": HONEST[config["select"]],
         },
-        "headline": _headline(mean, target, split, config, kept.tasks, list(epochs), incomplete),
+        "headline": _headline(
+            mean, fixed, target, split, config, kept.tasks, list(epochs), incomplete
+        ),
         "target": target,
+        "budget": budget(of_mean),
         "tasks": tasks,
         "seeds": _seeds(single, positives),
         "folds": _folds(single, history),
@@ -95,6 +102,16 @@ def summarise(
         "split": dict(split),
         "provenance": dict(provenance),
     }
+
+
+def _mean(kept: Predictions, basis: Basis) -> Influence:
+    """Of the mean of the tasks' accuracies."""
+    return mean_of(
+        [
+            influence(METRICS[0], kept.y_true(task), kept.y_prob(task), 0, basis.layout)
+            for task in kept.tasks
+        ]
+    )
 
 
 def _seeds(single: Predictions, positives: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -143,6 +160,7 @@ def _target(target: float, mean: Estimate, tasks: Mapping[str, Any]) -> dict[str
 
 def _headline(
     mean: Estimate,
+    fixed: Estimate,
     target: Mapping[str, Any],
     split: Mapping[str, Any],
     config: Mapping[str, Any],
@@ -160,10 +178,17 @@ def _headline(
         seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
         sentence = (
             f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, 95 % interval "
-            f"{mean.low:.3f} to {mean.high:.3f}; the target of {config['target']:g} is "
+            f"{mean.low:.3f} to {mean.high:.3f} for {mean.target}"
+            f"{_beside(mean, fixed)}; the target of {config['target']:g} is "
             f"{_said(target['mean']['verdict'])}. {n_models} models, each trained on {trained} of "
             f"the people and scored at {RULES[config['select']]}{seeds}."
         )
+        n_repeats = len({repeat for repeat, _, _ in places})
+        if n_repeats == 1 and n_models > 1:
+            sentence += (
+                " One repeat: the interval is a conservative one; --repeats "
+                f"{RECOMMENDED_RUNS} is recommended."
+            )
         if incomplete:
             n_places = n_models + len(incomplete)
             sentence += f" Not finished: it rests on {n_models} of {n_places} folds."
@@ -175,6 +200,12 @@ def _headline(
         "verdict": target["mean"]["verdict"],
         "honest": HONEST[config["select"]],
     }
+
+
+def _beside(mean: Estimate, fixed: Estimate) -> str:
+    if mean == fixed or fixed.low is None or fixed.high is None:
+        return ""
+    return f" ({fixed.low:.3f} to {fixed.high:.3f} for {fixed.target})"
 
 
 def _said(word: str) -> str:

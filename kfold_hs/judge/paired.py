@@ -1,0 +1,183 @@
+"""Which of two variants is better: difference, interval, p, a verdict, which may be "cannot tell".
+
+Both variants have predicted the same people in the same folds, so rows are subtracted one by one
+and what they share cancels. The interval is the recipe's (see `recipe`): F1 on the differences of
+the rows from 2 runs on, Nadeau-Bengio's corrected t with one, both on the plain scale.
+
+equivalent    the whole interval lies within the region of practical equivalence: the difference,
+              if there is one, is too small to matter
+better        the whole interval lies on one side of 0, and not all of it in that region
+cannot tell   neither
+
+Beside it the Bayesian correlated t-test (Corani & Benavoli, Machine Learning 100, 2015): with x the
+differences of the J fold models, the true difference has a t distribution of J - 1 degrees of
+freedom around mean(x), of scale sd(x) sqrt(1 / J + 1 / (K - 1)).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from kfold_hs.judge.fixed import bayle
+from kfold_hs.judge.influence import Influence
+from kfold_hs.judge.intervals import LEVEL, TARGET, Estimate, around
+from kfold_hs.judge.power import components, detectable, power_of, settling
+from kfold_hs.judge.recipe import ONE_MODEL, UNDEFINED, Spread, corrected, spread
+
+BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
+
+# Half the width of the region of practical equivalence, in the metric's units.
+ROPE: Mapping[str, float] = {
+    "accuracy": 0.01,
+    "balanced_accuracy": 0.01,
+    "weighted_accuracy": 0.01,
+    "macro_f1": 0.01,
+    "sensitivity": 0.01,
+    "specificity": 0.01,
+    "auroc": 0.01,
+    "macro_auroc": 0.01,
+    "auprc": 0.01,
+    "macro_auprc": 0.01,
+    "brier": 0.01,
+    "log_loss": 0.02,
+    "ece": 0.01,
+    "cost": 200.0,
+}
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Posterior probabilities of the Bayesian correlated t-test; they sum to 1.
+
+    worse, same, better : of the second variant against the first, by more than the margin
+    """
+
+    worse: float
+    same: float
+    better: float
+
+
+def correlated_t(values: np.ndarray, test_over_train: float, margin: float) -> Rope:
+    """Bayesian correlated t-test of fold differences, higher meaning better."""
+    mean, scale = float(np.mean(values)), sqrt(corrected(values, test_over_train))
+    if scale == 0:
+        return Rope(float(mean < -margin), float(abs(mean) <= margin), float(mean > margin))
+    posterior = stats.t(len(values) - 1, loc=mean, scale=scale)
+    worse, better = float(posterior.cdf(-margin)), float(posterior.sf(margin))
+    return Rope(worse, 1 - worse - better, better)
+
+
+def compare(
+    first: Influence,
+    second: Influence,
+    *,
+    margin: float,
+    higher_is_better: bool = True,
+    n_looks: int = 1,
+) -> dict[str, Any]:
+    """The second variant against the first.
+
+    Parameters
+    ----------
+    first, second : Influence
+        Of one metric on the same rows.
+    margin : float
+        Half the width of the region of practical equivalence, at least 0.
+    higher_is_better : bool
+    n_looks : int
+        Comparisons that share the error (Bonferroni); 1 for a single one.
+
+    Returns
+    -------
+    dict
+        difference (an estimate: second - first), p, verdict, winner ("first", "second" or
+        None), margin, bayes (worse, same, better), detectable (smallest difference seen with
+        80 % power), power (of this design for the observed difference), settle, these_models.
+    """
+    apart = second.minus(first)
+    if not np.isfinite(apart.value):
+        return _untold(apart, margin, UNDEFINED)
+    found = spread(apart)
+    if found is None:
+        return _untold(apart, margin, ONE_MODEL)
+    sign = 1 if higher_is_better else -1
+    quantile = found.quantile(n_looks=n_looks)
+    low, high = around(apart.value, found.se, quantile, is_share=False)
+    verdict = verdict_of(low, high, margin)
+    ahead = "second" if sign * apart.value > 0 else "first"
+    words = "the difference of the recipes, second minus first"
+    return {
+        "difference": dataclasses.asdict(
+            Estimate(apart.value, low, high, method=found.method, target=words, se=found.se,
+                     df=found.df)
+        ),
+        "p": found.p_value(apart.value),
+        "verdict": verdict,
+        "winner": ahead if verdict == BETTER else None,
+        "margin": margin,
+        "bayes": dataclasses.asdict(
+            correlated_t(sign * apart.models, 1 / (apart.layout.n_folds - 1), margin)
+        ),
+        "detectable": detectable(found.se, found.df, n_looks=n_looks),
+        "power": power_of(apart.value, found.se, found.df, n_looks=n_looks),
+        "settle": _settle(apart, found, margin, verdict),
+        "these_models": these_models(apart),
+    }  # fmt: skip
+
+
+def verdict_of(low: float, high: float, margin: float) -> str:
+    """better, equivalent or cannot tell, from the interval of the difference alone."""
+    if -margin < low and high < margin:
+        return EQUIVALENT
+    return BETTER if low > 0 or high < 0 else CANNOT_TELL
+
+
+def these_models(apart: Influence) -> dict[str, Any]:
+    """The difference of the models that were trained, which is not that of the recipes."""
+    se = sqrt(bayle(apart))
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    low, high = around(apart.value, se, z, is_share=False)
+    p = float(2 * stats.norm.sf(abs(apart.value) / se)) if se else float(apart.value == 0)
+    estimate = Estimate(apart.value, low, high, method="CLT over persons", target=TARGET, se=se)
+    return {**dataclasses.asdict(estimate), "p": p}
+
+
+def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
+    """Exact and mid-p of McNemar's test from the two discordant counts; of these models only.
+
+    Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13:91, 2013.
+    """
+    n, fewer = only_first + only_second, min(only_first, only_second)
+    if n == 0:
+        return 1.0, 1.0
+    exact = min(1.0, 2 * float(stats.binom.cdf(fewer, n, 0.5)))
+    mid = 2 * float(stats.binom.cdf(fewer, n, 0.5)) - float(stats.binom.pmf(fewer, n, 0.5))
+    return exact, min(1.0, mid)
+
+
+def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dict[str, Any] | None:
+    """Repeats alone or people alone that would see the observed difference with 80 % power."""
+    if verdict != CANNOT_TELL or apart.value == 0:
+        return None
+    parts, layout = components(apart), apart.layout
+    runs, people = settling(apart.value, parts, layout.n_persons, layout.n_runs, layout.n_folds)
+    return {"repeats": runs, "people": ceil(people) if people else None, "beyond_margin": bool(
+        abs(apart.value) > margin
+    )}  # fmt: skip
+
+
+def _untold(apart: Influence, margin: float, why: str) -> dict[str, Any]:
+    value = apart.value if np.isfinite(apart.value) else None
+    return {
+        "difference": dataclasses.asdict(Estimate(value, None, None, method=why)),
+        "p": None, "verdict": CANNOT_TELL, "winner": None, "margin": margin, "bayes": None,
+        "detectable": None, "power": None, "settle": None,
+        "these_models": these_models(apart) if value is not None else None,
+    }  # fmt: skip

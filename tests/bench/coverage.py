@@ -1,0 +1,292 @@
+"""Measured coverage: `python tests/bench/coverage.py [--quick] [--write]`.
+
+How often nominal 95 % intervals hold the truth of these models and of the recipe, how often paired
+tests err and find a difference, what the best of six equal variants claims. `--write` puts
+the tables into docs/statistics.md between its markers. Without --quick it takes about ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+from scipy.special import softmax
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from simulation import Drawn, Trained, World, draw, train, truth
+
+from kfold_hs.judge import recipe, variants
+from kfold_hs.judge.challenge import cost, metrics_for
+from kfold_hs.judge.fixed import fixed_estimate
+from kfold_hs.judge.influence import Influence, influence
+from kfold_hs.judge.intervals import around
+from kfold_hs.judge.layout import Layout
+from kfold_hs.judge.metrics import MACRO, Metric
+from kfold_hs.judge.paired import mcnemar
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "statistics.md"
+BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
+SIZES, N_RUNS, N_FOLDS = (150, 400, 942), 3, 5
+# Fold models differ by the people they were trained on, or (noisy) by the draws of a training.
+STEADY = World(noise=0.35, n_features=40)
+NOISY = World(noise=0.8, offset_noise=0.6)
+THREE = World(shares=(0.2, 0.1, 0.7), distance=2.0, noise=0.5, offset_noise=0.4)
+OF_OUTCOME = {m.name: m for m in metrics_for(("Abnormal", "Normal"))}
+OF_MURMUR = {m.name: m for m in metrics_for(("Present", "Unknown", "Absent"))}
+Cells = dict[str, dict[str, list[tuple[bool, bool]]]]
+
+
+def layouts(drawn: Drawn, i: int) -> tuple[Layout, Layout]:
+    """Of all runs of a data set, and of its first alone."""
+    _, n_runs, n = drawn.fold.shape
+    person = np.tile(np.arange(n), n_runs)
+    every = Layout.of(np.repeat(np.arange(n_runs), n), drawn.fold[i].ravel(), person)
+    return every, Layout.of(np.zeros(n), drawn.fold[i, 0], np.arange(n))
+
+
+def of_set(metric: Metric, drawn: Drawn, trained: Trained, i: int) -> tuple[Influence, Influence]:
+    """Influence over all runs of a data set, and over its first alone."""
+    n_classes = trained.prob.shape[-1]
+    every, first = layouts(drawn, i)
+    y = np.tile(drawn.y[i], drawn.fold.shape[1])
+    whole = influence(metric, y, trained.prob[i].reshape(-1, n_classes), 0, every)
+    return whole, influence(metric, drawn.y[i], trained.prob[i, 0], 0, first)
+
+
+def intervals(whole: Influence, first: Influence, y: np.ndarray, name: str) -> dict[str, tuple]:
+    """Ends of every method's interval."""
+    z, n = float(stats.norm.ppf(0.975)), first.layout.n_persons
+    folds, x = first.models, whole.models
+    of_run, of_all = recipe.spread(first), recipe.spread(whole)
+    assert of_run is not None
+    assert of_all is not None
+    fixed = fixed_estimate(
+        first, n, y == 0 if name == "auroc" else None, is_proportion=name == "accuracy"
+    )
+    share, t = whole.is_share, float(stats.t.ppf(0.975, len(x) - 1))
+    se = float(folds.std(ddof=1)) / sqrt(len(folds))
+    naive = float(x.std(ddof=1)) / sqrt(len(x))
+    return {
+        "mean +- 1.96 s / sqrt(K) over folds": around(folds.mean(), se, z, False),
+        "naive t, 15 folds": around(x.mean(), naive, t, False),
+        "these models (Wilson, DeLong, Bayle), one run": (fixed.low, fixed.high),
+        "Nadeau-Bengio, one run, plain": around(first.value, of_run.se, of_run.quantile(), False),
+        "**Nadeau-Bengio, one run, logit** (used)": around(
+            first.value, of_run.se, of_run.quantile(), share
+        ),
+        "**F1, 3 runs** (used)": around(whole.value, of_all.se, of_all.quantile(), share),
+    }
+
+
+def cover(
+    drawn: Drawn, trained: Trained, metrics: dict[str, Metric], true: dict[str, np.ndarray]
+) -> Cells:
+    """Whether each interval holds the truth of its models and of the recipe."""
+    found: Cells = defaultdict(lambda: defaultdict(list))
+    for i in range(len(drawn.y)):
+        for name, metric in metrics.items():
+            whole, first = of_set(metric, drawn, trained, i)
+            anew = float(true[name].mean())
+            for method, (low, high) in intervals(whole, first, drawn.y[i], name).items():
+                mine = true[name][i] if "3 runs" in method or "15" in method else true[name][i, 0]
+                found[method][name].append((low <= mine.mean() <= high, low <= anew <= high))
+            if drawn.fold.shape[1] > 2:
+                two = _first_runs(drawn, trained, metric, i, 2)
+                spread = recipe.spread(two)
+                assert spread is not None
+                low, high = around(two.value, spread.se, spread.quantile(), two.is_share)
+                mine = true[name][i, :2].mean()
+                found["**F1, 2 runs** (used)"][name].append(
+                    (low <= mine <= high, low <= anew <= high)
+                )
+    return found
+
+
+def _first_runs(drawn: Drawn, trained: Trained, metric: Metric, i: int, n_runs: int) -> Influence:
+    some = Drawn(drawn.y, drawn.x, drawn.fold[:, :n_runs], drawn.n_folds)
+    return of_set(metric, some, replace(trained, prob=trained.prob[:, :n_runs]), i)[0]
+
+
+def three_classes(trained: Trained, n_test: int = 20_000) -> dict[str, np.ndarray]:
+    """Truth of 3-class metrics on many test patients, the classes in their exact shares."""
+    rng = np.random.default_rng(99)
+    shares = np.array(THREE.shares)
+    y = np.repeat(np.arange(3), np.round(shares * n_test).astype(int))
+    x = THREE.means()[y] + rng.standard_normal((len(y), THREE.n_features))
+    shape = trained.weights.shape[:3]
+    confusion = np.zeros((*shape, 3, 3))
+    auroc = np.zeros(shape)
+    ones = np.ones((1, len(y)))
+    for place in np.ndindex(shape):
+        p = softmax(x @ trained.weights[place] + trained.offsets[place], axis=1)
+        np.add.at(confusion[place], (y, p.argmax(axis=1)), 1 / len(y))
+        auroc[place] = MACRO[0](y, p, 0, ones)[0]
+    hits = np.diagonal(confusion, axis1=3, axis2=4)
+    weights = np.array([5.0, 3.0, 1.0])
+    # Of a run at once, as the score is: from the rates of all its fold models together.
+    of_run = confusion.mean(axis=2)
+    diagonal = np.diagonal(of_run, axis1=2, axis2=3)
+    f1 = (2 * diagonal / (of_run.sum(axis=2) + of_run.sum(axis=3))).mean(axis=2)
+    return {
+        "weighted_accuracy": (hits * weights).sum(axis=3) / (shares * weights).sum(),
+        "macro_auroc": auroc,
+        "macro_f1": f1[:, :, None],
+    }
+
+
+def cost_truth(trained: Trained) -> np.ndarray:
+    """True challenge cost of every run of a two-class problem, (D, S, 1)."""
+    w = trained.weights[..., 0] - trained.weights[..., 1]
+    b = trained.offsets[..., 0] - trained.offsets[..., 1]
+    spread, means = np.sqrt((w**2).sum(axis=-1)), STEADY.means()
+    hit = stats.norm.cdf((w @ means[0] + b) / spread).mean(axis=2)
+    false = stats.norm.cdf((w @ means[1] + b) / spread).mean(axis=2)
+    share = STEADY.shares[0]
+    # Four kinds of patient, weighted by how many there are.
+    each = np.stack([share * hit, share * (1 - hit), (1 - share) * false,
+                     (1 - share) * (1 - false)], axis=-1)  # fmt: skip
+    referred, abnormal = np.array([1, 0, 1, 0], bool), np.array([1, 1, 0, 0], bool)
+    return cost(referred, abnormal, each.reshape(-1, 4)).reshape(*hit.shape, 1)
+
+
+def comparisons(n_sets: int, rng: np.random.Generator) -> dict[str, dict[str, float]]:
+    """How often paired tests of accuracy find a difference: where there is none, and of .04."""
+    halves = (slice(0, 20), slice(20, 40))
+    # A better variant sees more: its gain is what the simulation makes it, about .04.
+    cases: dict[str, tuple[World, World, slice | None, slice | None]] = {
+        "re-seeded, no difference": (NOISY, NOISY, None, None),
+        "other features of equal worth": (STEADY, STEADY, *halves),
+        "a real difference": (replace(NOISY, noise=1.1), replace(NOISY, noise=0.5), None, None),
+    }
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for case, (one, two, f1, f2) in cases.items():
+        for n in SIZES[1:]:
+            drawn = draw(one, rng, n_sets, n, N_RUNS, N_FOLDS)
+            a, b = train(one, drawn, rng, f1), train(two, drawn, rng, f2)
+            gap = truth(two, b)["accuracy"].mean() - truth(one, a)["accuracy"].mean()
+            column = f"{case} ({gap:+.3f}), n={n}"
+            for method, rate in _found(drawn, a, b).items():
+                found[method][column] = rate
+    return found
+
+
+def _found(drawn: Drawn, a: Trained, b: Trained) -> dict[str, float]:
+    hits: dict[str, list[bool]] = defaultdict(list)
+    metric = OF_OUTCOME["accuracy"]
+    for i in range(len(drawn.y)):
+        (a3, a1), (b3, b1) = (of_set(metric, drawn, each, i) for each in (a, b))
+        whole, first = b3.minus(a3), b1.minus(a1)
+        spread, one = recipe.spread(whole), recipe.spread(first)
+        assert spread is not None
+        assert one is not None
+        x = whole.models
+        naive = float(stats.ttest_1samp(x, 0).pvalue) if x.std() else 1.0
+        right = [each.prob[i, 0].argmax(axis=1) == drawn.y[i] for each in (a, b)]
+        counts = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
+        hits["naive t over 15 folds"].append(naive <= 0.05)
+        hits["McNemar mid-p, one run (these models)"].append(mcnemar(*counts)[1] <= 0.05)
+        hits["**Nadeau-Bengio, one run**"].append(one.p_value(first.value) <= 0.05)
+        hits["**F1, 3 runs**"].append(spread.p_value(whole.value) <= 0.05)
+    return {method: 100 * float(np.mean(each)) for method, each in hits.items()}
+
+
+def selection(n_sets: int, rng: np.random.Generator) -> list[str]:
+    """What the best of six re-seeded variants claims, and what BBC-CV and Holm make of it."""
+    drawn = draw(STEADY, rng, n_sets, 400, N_RUNS, N_FOLDS)
+    trained = [train(STEADY, drawn, rng) for _ in range(6)]
+    true = float(np.mean([truth(STEADY, each)["accuracy"].mean() for each in trained]))
+    claimed, corrected, family, inside = [], [], [], []
+    for i in range(n_sets):
+        pairs = [of_set(OF_OUTCOME["accuracy"], drawn, each, i) for each in trained]
+        one = {f"v{v}": first for v, (_, first) in enumerate(pairs)}
+        drawn_again = variants.Resamples(one["v0"].layout, 300, i)
+        again = drawn_again.corrected({"accuracy": list(one.values())}, {"accuracy": 1})
+        claimed.append(max(each.value for each in one.values()) - true)
+        corrected.append(float(again["accuracy"].mean()) - true)
+        three = {f"v{v}": whole for v, (whole, _) in enumerate(pairs)}
+        against = variants.against_baseline(three, "v0", margin=0.0)
+        family.append(any(each["p_holm"] <= 0.05 for each in against.values()))
+        best = variants.best(three, 0.8)["estimate"]
+        inside.append(best["low"] <= true <= best["high"])
+    return [
+        f"Best of six equal variants, accuracy, n=400, one run: {np.mean(claimed):+.3f} too good; "
+        f"BBC-CV {np.mean(corrected):+.3f}. Three runs, five comparisons with a baseline: F1 and "
+        f"Holm call one better in {100 * np.mean(family):.1f} % of the data sets. The best one's "
+        f"Bonferroni interval covers in {100 * np.mean(inside):.1f} %.",
+    ]
+
+
+def table(cells: dict[str, dict[str, str]], head: str) -> list[str]:
+    columns = list(dict.fromkeys(name for row in cells.values() for name in row))
+    lines = [f"| {head} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in cells.items():
+        lines.append(f"| {name} | {' | '.join(row.get(c, '') for c in columns)} |")
+    return [*lines, ""]
+
+
+def _put(cells: dict[str, dict[str, str]], found: Cells, column: Callable[[str], str]) -> None:
+    for method, by_metric in found.items():
+        for name, each in by_metric.items():
+            mine, anew = 100 * np.mean(each, axis=0)
+            cells.setdefault(method, {})[column(name)] = f"{mine:.0f}/{anew:.0f}"
+
+
+def report(n_sets: int) -> list[str]:
+    rng = np.random.default_rng(0)
+    cells: dict[str, dict[str, str]] = {}
+    names = ("accuracy", "weighted_accuracy", "auroc", "cost")
+    for n in SIZES:
+        drawn = draw(STEADY, rng, n_sets, n, N_RUNS, N_FOLDS)
+        trained = train(STEADY, drawn, rng)
+        true = {**truth(STEADY, trained), "cost": cost_truth(trained)}
+        found = cover(drawn, trained, {name: OF_OUTCOME[name] for name in names}, true)
+        _put(cells, found, partial("{} {}".format, n))
+        print(f"n={n} done", file=sys.stderr)
+    error = 100 * sqrt(0.95 * 0.05 / n_sets)
+    lines = [
+        f"{n_sets} data sets a cell; a cell at 95 has a Monte-Carlo error of {error:.1f}.", "",
+        "Coverage of nominal 95 % intervals, these models / the recipe, two classes:", "",
+        *table(cells, "interval"),
+    ]  # fmt: skip
+    few = max(50, n_sets // 5)
+    drawn = draw(THREE, rng, few, 400, N_RUNS, N_FOLDS)
+    trained = train(THREE, drawn, rng)
+    chosen = {name: OF_MURMUR[name] for name in ("weighted_accuracy", "macro_auroc", "macro_f1")}
+    cells = {}
+    found = cover(drawn, trained, chosen, three_classes(trained))
+    _put(cells, found, partial("{} {}".format, "400"))
+    print("three classes done", file=sys.stderr)
+    lines += [f"Three classes, weights 5, 3, 1; {few} data sets:", "", *table(cells, "interval")]
+    tested = comparisons(n_sets // 2, rng)
+    shown = {m: {c: f"{v:.1f}" for c, v in row.items()} for m, row in tested.items()}
+    lines += [
+        f"Paired comparison of accuracy, % called different at 5 %; {n_sets // 2} data sets:", "",
+        *table(shown, "test"), *selection(max(50, n_sets // 5), rng),
+    ]  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="60 data sets a cell")
+    parser.add_argument("--sets", type=int, default=1500)
+    parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
+    arguments = parser.parse_args()
+    lines = report(60 if arguments.quick else arguments.sets)
+    print("\n".join(lines))
+    if arguments.write:
+        before, rest = DOCS.read_text().split(BEGIN)
+        text = "\n".join(lines)
+        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()
