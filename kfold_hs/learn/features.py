@@ -1,9 +1,10 @@
 """Log-mel spectrogram of a recording: power in mel bands, in dB.
 
-Windowed (Hann) power spectrum -> triangular mel filters (HTK scale,
-mel = 2595 log10(1 + f / 700)) -> 10 log10, with a floor at the power of one step of
-16-bit audio, so that digital silence is quiet and not minus infinity -> optionally mean
-0 and variance 1 over the recording, so that the gain of a stethoscope does not matter.
+[resampled, band-passed, without its spikes: `cleaning`] -> windowed (Hann) power spectrum
+-> triangular mel filters (HTK scale, mel = 2595 log10(1 + f / 700)) -> 10 log10, with a
+floor at the power of one step of 16-bit audio, so that digital silence is quiet and not
+minus infinity -> optionally mean 0 and variance 1 over the recording, so that the gain of
+a stethoscope does not matter.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 import torchaudio
 
 from kfold_hs.errors import ConfigError
+from kfold_hs.learn.cleaning import band_pass, remove_spikes
 from kfold_hs.settings import FeatureConfig
 
 FLOOR_POWER = 2.0**-30
@@ -75,6 +77,8 @@ class LogMel:
         wave = torch.from_numpy(samples)
         if sample_rate_hz != self.config.sample_rate_hz:
             wave = torchaudio.functional.resample(wave, sample_rate_hz, self.config.sample_rate_hz)
+        if self.config.band_pass_hz or self.config.remove_spikes:
+            wave = torch.from_numpy(self._clean(wave.numpy()))
         mel = self._spectrum(wave).T @ self._filters
         level = 10 * mel.clamp_min(FLOOR_POWER).log10()
         if self.config.normalise == "recording":
@@ -83,6 +87,14 @@ class LogMel:
             level = (level - level.mean()) / spread if spread > 1e-3 else torch.zeros_like(level)
         features: np.ndarray = level.numpy()
         return features
+
+    def _clean(self, samples: np.ndarray) -> np.ndarray:
+        rate_hz = self.config.sample_rate_hz
+        if self.config.band_pass_hz:
+            samples = band_pass(samples, rate_hz, *self.config.band_pass_hz)
+        if self.config.remove_spikes:
+            samples = remove_spikes(samples, rate_hz)
+        return samples.astype(np.float32)
 
 
 def _every_band_has_a_bin(config: FeatureConfig) -> bool:

@@ -20,7 +20,7 @@ from kfold_hs.settings.data import PatientPool
 
 
 class FeatureConfig(Settings):
-    """Log-mel spectrogram; see `kfold_hs.learn.features`."""
+    """What the network hears of a recording; see `kfold_hs.learn.features`."""
 
     sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)]
     window_s: Annotated[float, Field(gt=0, le=1)]
@@ -30,9 +30,18 @@ class FeatureConfig(Settings):
     f_min_hz: NonNegative
     f_max_hz: Positive
     normalise: Literal["recording", "none"]
+    band_pass_hz: tuple[Positive, Positive] | None = None
+    remove_spikes: bool = False
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FeatureConfig:
+        if self.band_pass_hz is not None:
+            low, high = self.band_pass_hz
+            if not low < high < self.sample_rate_hz / 2:
+                raise ValueError(
+                    f"features.band_pass_hz=[{low:g},{high:g}] must go up, and stay below half of "
+                    f"features.sample_rate_hz={self.sample_rate_hz}; null turns it off"
+                )
         if self.f_max_hz > self.sample_rate_hz / 2:
             raise ValueError(
                 f"features.f_max_hz={self.f_max_hz:g} is above half of "
