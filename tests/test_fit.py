@@ -262,8 +262,13 @@ def test_a_recording_keeps_its_own_label_only_when_asked(cohort: Cohort) -> None
     own[0] = "Absent"  # of the Present patient p0
     with_own = dataclasses.replace(cohort, recordings=cohort.recordings.assign(murmur=own))
     device = torch.device("cpu")
-    assert make_targets(with_own, True, device)["murmur"][:2].tolist() == [[0, 0, 1], [1, 0, 0]]
-    assert make_targets(with_own, False, device)["murmur"][:2].tolist() == [[1, 0, 0], [1, 0, 0]]
+    for words, first in (
+        ([], [0, 0, 1]),
+        (["train.site_labels=false"], [1, 0, 0]),
+        (["train.level=patient"], [1, 0, 0]),
+    ):
+        targets = make_targets(with_own, config(*words).train, device)
+        assert targets["murmur"][:2].tolist() == [first, [1, 0, 0]]
 
 
 def test_sampling_evens_out_the_classes(cohort: Cohort) -> None:

@@ -23,6 +23,7 @@ def tasks_of(configs: Mapping[str, TaskConfig]) -> tuple[Task, ...]:
             positive=config.positive or config.classes[0],
             class_weights=config.class_weights or (1.0,) * len(config.classes),
             patient_pool=config.patient_pool,
+            uncertain=config.uncertain,
         )
         for name, config in configs.items()
     )

@@ -58,6 +58,9 @@ class Task:
     patient_pool : str
         How the recordings of a patient make the patient's probabilities
         (`kfold_hs.learn.pool`), what `predict.patient_pool=task` uses.
+    uncertain : str, optional
+        The class that says that nobody could tell, for `train.uncertain`: one of three or more,
+        and not the positive one.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Task:
     positive: str
     class_weights: tuple[float, ...]
     patient_pool: str
+    uncertain: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -81,6 +85,15 @@ class Task:
             raise CohortError(
                 f"task {self.name!r}: class_weights {list(self.class_weights)} must hold one "
                 f"number above 0 for each of {list(self.classes)}."
+            )
+        if self.uncertain is not None and (
+            self.uncertain not in self.classes
+            or self.uncertain == self.positive
+            or self.n_classes < 3
+        ):
+            raise CohortError(
+                f"task {self.name!r}: the uncertain class {self.uncertain!r} must be one of three "
+                f"or more, and not the positive one; there is {list(self.classes)}."
             )
 
     @property

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from torch import nn
 
-from kfold_hs.cohort import Cohort
+from kfold_hs.cohort import Cohort, Task
 from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.settings import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,21 @@ class FoldData:
 
 
 def make_targets(
-    cohort: Cohort, site_labels: bool, device: torch.device
+    cohort: Cohort, config: TrainConfig, device: torch.device
 ) -> dict[str, torch.Tensor]:
-    """One-hot targets of every recording, (n_recordings, C) a task.
+    """Targets of every recording, (n_recordings, C) a task: one-hot, but for uncertain labels.
 
-    A recording's own label stands before the patient's when `site_labels` is set: at a
-    site where the murmur is not heard, there is nothing to learn from its patient's label.
+    Training on recordings, a recording's own label stands before the patient's when
+    `train.site_labels` is set: at a site where the murmur is not heard, there is nothing to
+    learn from its patient's label. Training on patients, the patient's label stands.
+
+    The class that a task names as uncertain is, as `train.uncertain` says,
+
+    class   a class like the others
+    drop    all zeros: the example has no part in the loss of this task (see `losses`)
+    soft    1 / (C - 1) for each of the other classes: it may be any of them
     """
+    site_labels = config.site_labels and config.level == "recording"
     patients = cohort.patients.set_index("patient_id")
     targets = {}
     for task in cohort.tasks:
@@ -72,8 +80,19 @@ def make_targets(
             own = cohort.recordings[task.name]
             labels = own.where(own.notna(), labels)
         classes = torch.from_numpy(task.encode(labels)).to(device)
-        targets[task.name] = nn.functional.one_hot(classes, task.n_classes).float()
+        row_of_class = _row_of_class(task, config.uncertain).to(device)
+        targets[task.name] = row_of_class[classes]
     return targets
+
+
+def _row_of_class(task: Task, uncertain: str) -> torch.Tensor:
+    """Target of an example of every class, (C, C)."""
+    rows = torch.eye(task.n_classes)
+    if task.uncertain is None or uncertain == "class":
+        return rows
+    row = task.classes.index(task.uncertain)
+    rows[row] = 0 if uncertain == "drop" else (1 - rows[row]) / (task.n_classes - 1)
+    return rows
 
 
 def sampling_weights(sampling: str, cohort: Cohort, train: np.ndarray) -> np.ndarray | None:

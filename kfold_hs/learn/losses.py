@@ -1,13 +1,17 @@
 """Losses on class probabilities, so that smoothing and mixup need no special case.
 
-With targets q (n, C) that sum to 1, log-probabilities log p and class weights w:
+With targets q (n, C), log-probabilities log p and class weights w:
 
     loss = sum_ic w_c q_ic (1 - p_ic)^gamma (-log p_ic)  /  sum_ic w_c q_ic
 
 gamma = 0 is cross-entropy, gamma > 0 the focal loss (Lin et al., "Focal Loss for Dense
 Object Detection", ICCV 2017, eq. 4) with each class's own p. For hard labels and
 gamma = 0 this equals torch's weighted cross-entropy with its mean. Label smoothing
-(Szegedy et al., CVPR 2016) replaces q by (1 - s) q + s / C first.
+(Szegedy et al., CVPR 2016) replaces q by (1 - s) q + s m / C first, where m = sum_c q_c.
+
+An example's targets sum to m = 1; or to m = 0 where its label is dropped (`train.uncertain`), so
+that it has no part in the loss, and to something in between where mixup mixed the two: then it
+counts for the share whose label is known. Without any label the loss is 0.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from kfold_hs.cohort import Task
 from kfold_hs.errors import ConfigError, unknown_name
 from kfold_hs.settings import CrossEntropyConfig, FocalConfig
 
+_LEAST = torch.finfo(torch.float32).tiny
+
 
 def soft_loss(
     logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, gamma: float = 0.0
@@ -27,7 +33,7 @@ def soft_loss(
     Parameters
     ----------
     logits, targets : Tensor, shape (n, C)
-        Targets are probabilities.
+        Targets are probabilities, or zeros without a label.
     weights : Tensor, shape (C,)
         Class weights, > 0.
     gamma : float
@@ -40,11 +46,11 @@ def soft_loss(
     log_p = logits.float().log_softmax(dim=1)
     share = targets * weights
     cost = -log_p if gamma == 0 else -log_p * (1 - log_p.exp()).clamp_min(0) ** gamma
-    return (share * cost).sum() / share.sum()
+    return (share * cost).sum() / share.sum().clamp_min(_LEAST)
 
 
 def smooth(targets: torch.Tensor, smoothing: float, ordinal: bool = False) -> torch.Tensor:
-    """(1 - s) q + s / C, for targets of shape (..., C).
+    """(1 - s) q + s m / C, for targets of shape (..., C) whose sum is m.
 
     `ordinal`: the share s goes to the neighbouring classes alone, in the order of the class
     list (Present, Unknown, Absent), half to each where there are two: to mistake Present
@@ -55,7 +61,7 @@ def smooth(targets: torch.Tensor, smoothing: float, ordinal: bool = False) -> to
         return targets
     n = targets.shape[-1]
     if not ordinal:
-        return (1 - smoothing) * targets + smoothing / n
+        return (1 - smoothing) * targets + smoothing / n * targets.sum(dim=-1, keepdim=True)
     place = torch.arange(n, device=targets.device)
     near = ((place[:, None] - place[None]).abs() == 1).to(targets.dtype)
     near = near / near.sum(dim=1, keepdim=True)
@@ -72,7 +78,8 @@ class TaskLosses:
     targets : dict of Tensor, each (n_recordings, C)
         Of the training recordings; "balanced" weights are 1 / share of the class among
         them, scaled to mean 1; "effective" ones (1 - b) / (1 - b^n) for n of a class
-        (Cui et al., "Class-Balanced Loss", CVPR 2019, eq. 3), scaled alike.
+        (Cui et al., "Class-Balanced Loss", CVPR 2019, eq. 3), scaled alike. A class of no
+        target has the mean weight of the others.
 
     Raises
     ------
@@ -142,12 +149,13 @@ def _class_weights(
                 )
             return torch.tensor([CHALLENGE_WEIGHTS[name] for name in task.classes])
         case "balanced" | "effective":
-            # A class that is absent from the training recordings can never be a target.
-            counts = targets.sum(dim=0).clamp_min(1)
+            counts = targets.sum(dim=0)
             inverse = 1 / counts
             if config.class_weights == "effective":
                 beta = config.effective_beta
                 inverse = (1 - beta) / (1 - beta**counts)
+            # A class that is never a target still gets its share of label smoothing.
+            inverse[counts == 0] = inverse[counts > 0].mean()
             return inverse / inverse.mean()
         case _:
             return torch.ones(task.n_classes)

@@ -73,7 +73,7 @@ def lr_find(
     place = Place(config.seed, 0, 0, 0)
     of_patients = config.train.level == "patient"
     bags = Bags.of(cohort, data.train, config.train)
-    targets = make_targets(cohort, config.train.site_labels and not of_patients, device)
+    targets = make_targets(cohort, config.train, device)
     rows = torch.from_numpy(bags.first).to(device)
     train_targets = {name: q[rows] for name, q in targets.items()}
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})

@@ -101,6 +101,13 @@ class Config(Settings):
                 f"split hear no better, and select={self.select} sets nobody aside: set "
                 "select=inner, or leave train.patience out"
             )
+        named = [name for name, task in self.data.tasks.items() if task.uncertain]
+        if self.train.uncertain != "class" and not named:
+            raise ValueError(
+                f"train.uncertain={self.train.uncertain} is about the class that a task names as "
+                f"uncertain, and none of {', '.join(self.data.tasks)} names one: say which in the "
+                "data configuration (uncertain: Unknown), or leave train.uncertain out"
+            )
         crop_pool, patient_pool = self.predict.crop_pool, self.predict.patient_pool
         if self.train.level == "recording" and patient_pool == "attention":
             raise ValueError(
@@ -141,4 +148,7 @@ class Config(Settings):
             values["data"].pop(key, None)
         for key in ("file", "audit"):
             values["split"].pop(key, None)
+        if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one
+            for task in values["data"]["tasks"].values():
+                task.pop("uncertain", None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

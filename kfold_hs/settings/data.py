@@ -23,6 +23,21 @@ class TaskConfig(Settings):
     patient_pool: PatientPool = "mean"
     column: str | None = None
     recording_column: str | None = None
+    uncertain: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TaskConfig:
+        others = [name for name in self.classes if name != self.uncertain]
+        if self.uncertain is not None and (
+            self.uncertain not in self.classes
+            or self.uncertain == (self.positive or self.classes[0])
+            or len(others) < 2
+        ):
+            raise ValueError(
+                f"uncertain={self.uncertain} does not fit the classes {list(self.classes)}: it "
+                "names one of three or more, not the positive one, or is null"
+            )
+        return self
 
 
 class _Data(Settings):

@@ -219,6 +219,7 @@ class TrainConfig(Settings):
     patience: PositiveInt | None = None
     level: Literal["recording", "patient"] = "recording"
     sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
+    uncertain: Literal["class", "drop", "soft"] = "class"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:

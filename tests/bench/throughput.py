@@ -69,7 +69,7 @@ def ceiling(config: Config, cohort: Cohort, bank: Bank, data: FoldData) -> tuple
     full, rest = divmod(n_crops, config.predict.batch_size)
     shapes = [config.predict.batch_size] * full + ([rest] if rest else [])
     torch.manual_seed(0)
-    targets = make_targets(cohort, True, CPU)
+    targets = make_targets(cohort, config.train, CPU)
     losses = TaskLosses(config.loss, cohort.tasks, targets)
     q = {name: each[:size] for name, each in targets.items()}
     x = torch.randn(size, 1, bank.n_mels, n_frames).contiguous(memory_format=torch.channels_last)
