@@ -8,7 +8,7 @@ import pytest
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.cleaning import band_pass, remove_spikes
-from kfold_hs.learn.features import LogMel
+from kfold_hs.learn.features import MelFeatures
 
 
 def tone(hz: float, rate_hz: int = 4000) -> np.ndarray:
@@ -78,12 +78,17 @@ def test_both_are_part_of_the_features() -> None:
     plain = clean.model_copy(update={"band_pass_hz": None})
     inside = slice(40, 200)  # the filter settles at either end
     low, high = 10, 60  # bands about 100 and 800 Hz
-    before, after = LogMel(plain)(samples, 4000)[inside], LogMel(clean)(samples, 4000)[inside]
+    before, after = (
+        MelFeatures(plain)(samples, 4000)[inside],
+        MelFeatures(clean)(samples, 4000)[inside],
+    )
     assert np.abs(after - before)[:, low].max() < 0.5
     assert (before - after)[:, high].min() > 10
     by_hand = remove_spikes(band_pass(spoilt, 4000, 25, 400), 4000).astype(np.float32)
     assert (by_hand == 0).sum() > 10  # the filter has made the spike a wave
-    np.testing.assert_array_equal(LogMel(spikes)(spoilt, 4000), LogMel(plain)(by_hand, 4000))
+    np.testing.assert_array_equal(
+        MelFeatures(spikes)(spoilt, 4000), MelFeatures(plain)(by_hand, 4000)
+    )
 
 
 @pytest.mark.parametrize("band", ["[400,25]", "[25,2000]"])

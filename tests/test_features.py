@@ -17,7 +17,7 @@ from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config import compose
 from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.learn import bank as banks
-from kfold_hs.learn.features import LogMel
+from kfold_hs.learn.features import MelFeatures
 from kfold_hs.settings import FeatureConfig
 
 CONFIG = compose().features
@@ -39,12 +39,12 @@ def test_equals_torchaudio_melspectrogram() -> None:
         sample_rate=4000, n_fft=512, win_length=200, hop_length=80, f_min=20, f_max=1000, n_mels=64
     )(torch.from_numpy(samples))
     expected = torchaudio.transforms.AmplitudeToDB("power")(reference).T.numpy()
-    np.testing.assert_allclose(LogMel(config)(samples, 4000), expected, atol=1e-4)
+    np.testing.assert_allclose(MelFeatures(config)(samples, 4000), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("frequency_hz", [50, 200, 600])
 def test_a_tone_is_in_its_band(frequency_hz: float) -> None:
-    level = LogMel(with_(normalise="none"))(tone(frequency_hz), 4000).mean(axis=0)
+    level = MelFeatures(with_(normalise="none"))(tone(frequency_hz), 4000).mean(axis=0)
     edges = np.linspace(*(2595 * np.log10(1 + f / 700) for f in np.array([20, 1000])), 66)
     mel = 2595 * np.log10(1 + frequency_hz / 700)
     assert abs(int(level.argmax()) - (np.searchsorted(edges, mel) - 1)) <= 1
@@ -52,7 +52,7 @@ def test_a_tone_is_in_its_band(frequency_hz: float) -> None:
 
 def test_gain_does_not_matter_and_recordings_are_normalised() -> None:
     samples = tone(200) + 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
-    transform = LogMel(CONFIG)
+    transform = MelFeatures(CONFIG)
     loud, soft = transform(samples, 4000), transform(samples / 8, 4000)
     np.testing.assert_allclose(loud, soft, atol=1e-3)
     assert abs(loud.mean()) < 1e-5
@@ -60,17 +60,17 @@ def test_gain_does_not_matter_and_recordings_are_normalised() -> None:
 
 
 def test_digital_silence_is_at_the_floor() -> None:
-    level = LogMel(with_(normalise="none"))(np.zeros(8000, dtype=np.float32), 4000)
+    level = MelFeatures(with_(normalise="none"))(np.zeros(8000, dtype=np.float32), 4000)
     np.testing.assert_allclose(level, 20 * np.log10(1 / 32768), rtol=1e-6)
 
 
 def test_silence_is_zero_not_nan() -> None:
-    features = LogMel(CONFIG)(np.zeros(8000, dtype=np.float32), 4000)
+    features = MelFeatures(CONFIG)(np.zeros(8000, dtype=np.float32), 4000)
     assert (features == 0).all()
 
 
 def test_another_rate_is_resampled() -> None:
-    transform = LogMel(with_(normalise="none"))
+    transform = MelFeatures(with_(normalise="none"))
     slow, fast = transform(tone(200, 4000), 4000), transform(tone(200, 8000), 8000)
     assert slow.shape == fast.shape == (transform.n_frames(16000, 8000), 64)
     assert slow.mean(axis=0).argmax() == fast.mean(axis=0).argmax()
@@ -78,7 +78,7 @@ def test_another_rate_is_resampled() -> None:
 
 def test_bands_without_a_bin_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"features\.n_mels=128.*Raise n_fft"):
-        LogMel(with_(n_fft=256, n_mels=128))
+        MelFeatures(with_(n_fft=256, n_mels=128))
 
 
 # --- bank -------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def cohort(shared_table_csv: Path) -> Cohort:
 
 def test_bank_holds_the_features_of_every_recording(cohort: Cohort) -> None:
     bank = banks.build(cohort, CONFIG)
-    transform = LogMel(CONFIG)
+    transform = MelFeatures(CONFIG)
     for row in (0, 7, 31):
         samples, rate = read_samples(Path(cohort.recordings["path"][row]))
         first, length = int(bank.first[row]), int(bank.length[row])

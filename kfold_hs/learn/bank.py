@@ -25,7 +25,7 @@ import torch
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.errors import CohortError, listing
-from kfold_hs.learn.features import LogMel
+from kfold_hs.learn.features import MelFeatures
 from kfold_hs.paths import cache_folder, writing_folder
 from kfold_hs.settings import FeatureConfig
 
@@ -123,7 +123,7 @@ def build(
     folder = cache_folder() / "features" / digest
     if not folder.is_dir():
         with writing_folder(folder) as temporary:
-            _compute(temporary, unique, LogMel(config), channel, on_progress)
+            _compute(temporary, unique, MelFeatures(config), channel, on_progress)
     # Copy-on-write: pages are shared between processes, and nobody can alter the file.
     frames = np.load(folder / "frames.npy", mmap_mode="c")
     index = torch.from_numpy(np.load(folder / "index.npy"))
@@ -135,7 +135,7 @@ def build(
 def _compute(
     folder: Path,
     recordings: pd.DataFrame,
-    transform: LogMel,
+    transform: MelFeatures,
     channel: int | None,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:

@@ -1,10 +1,9 @@
-"""Log-mel spectrogram of a recording: power in mel bands, in dB.
+"""Mel spectrogram of a recording: power in mel bands, in dB or as PCEN.
 
 [resampled, band-passed, without its spikes: `cleaning`] -> windowed (Hann) power spectrum
--> triangular mel filters (HTK scale, mel = 2595 log10(1 + f / 700)) -> 10 log10, with a
-floor at the power of one step of 16-bit audio, so that digital silence is quiet and not
-minus infinity -> optionally mean 0 and variance 1 over the recording, so that the gain of
-a stethoscope does not matter.
+-> triangular mel filters (HTK scale, mel = 2595 log10(1 + f / 700)) -> 10 log10 with a
+floor, or PCEN (`compression`) -> optionally mean 0 and variance 1 over the recording, so
+that the gain of a stethoscope does not matter.
 """
 
 from __future__ import annotations
@@ -15,13 +14,11 @@ import torchaudio
 
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.cleaning import band_pass, remove_spikes
+from kfold_hs.learn.compression import COMPRESSIONS
 from kfold_hs.settings import FeatureConfig
 
-FLOOR_POWER = 2.0**-30
-"""Power of one step of 16 bit, (1 / 32768)^2: about -90 dB."""
 
-
-class LogMel:
+class MelFeatures:
     """Samples -> features, by the rules of `config`.
 
     Raises
@@ -80,7 +77,7 @@ class LogMel:
         if self.config.band_pass_hz or self.config.remove_spikes:
             wave = torch.from_numpy(self._clean(wave.numpy()))
         mel = self._spectrum(wave).T @ self._filters
-        level = 10 * mel.clamp_min(FLOOR_POWER).log10()
+        level = COMPRESSIONS[self.config.compression](mel, self.config)
         if self.config.normalise == "recording":
             spread = level.std(correction=0)
             # A silent recording has no spread; it becomes all zeros, not all NaN.

@@ -32,6 +32,12 @@ class FeatureConfig(Settings):
     normalise: Literal["recording", "none"]
     band_pass_hz: tuple[Positive, Positive] | None = None
     remove_spikes: bool = False
+    compression: Literal["log", "pcen"] = "log"
+    pcen_time_constant_s: Positive = 0.4
+    pcen_gain: Share = 0.98
+    pcen_bias: NonNegative = 2.0
+    pcen_root: Annotated[float, Field(gt=0, le=1)] = 0.5
+    pcen_floor: Positive = 1e-6
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FeatureConfig:
