@@ -28,6 +28,7 @@ from kfold_hs.splits.obtain import make_split
 from kfold_hs.splits.split import TEST
 
 if TYPE_CHECKING:
+    from kfold_hs.judge.stack import Stacking
     from kfold_hs.learn.lr_find import Found
     from kfold_hs.learn.streams import Place
 
@@ -100,6 +101,7 @@ def run(
     from kfold_hs.fleet.folder import collect, finished, locked, provenance, settle
     from kfold_hs.fleet.local import train
     from kfold_hs.fleet.plan import Plan
+    from kfold_hs.judge.stack import Stacking
     from kfold_hs.learn import bank as banks
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import pick_device
@@ -109,6 +111,7 @@ def run(
     where = pick_device(device)
     cohort = load_cohort(config, listener)
     check(config, cohort)
+    stacking = Stacking.of(config, cohort)
     split = make_split(config, cohort)
     findings = check_leaks(config, cohort, split, listener)
     paths = RunPaths(name or run_name(config, cohort, split), root)
@@ -140,7 +143,9 @@ def run(
         collect(done, cohort, paths, digests)
         origin = provenance(paths.name, command, digests, str(where), started)
         missing = [place for place in plan if place not in done]
-        result = Run(paths, _judge(paths, config, cohort, split, findings, origin, missing))
+        result = Run(
+            paths, _judge(paths, config, cohort, split, stacking, findings, origin, missing)
+        )
         if fault:
             raise UnfinishedError(
                 f"{fault} The report of the others says what is missing: {paths.report}. The same "
@@ -293,6 +298,7 @@ def _judge(
     config: Config,
     cohort: Cohort,
     split: Split,
+    stacking: Stacking,
     findings: Sequence[Finding],
     provenance: dict[str, Any],
     missing: Sequence[Place],
@@ -321,8 +327,10 @@ def _judge(
     }
     summary = summarise(
         predictions, history, cohort.describe(), described, config.as_dict(), provenance,
-        faults=faults,
+        faults=faults, stacking=stacking,
     )  # fmt: skip
+    scored = stacking(predictions.at(epochs).mean_over_seeds())
+    scored.write(paths.scored, Predictions.digests(paths.predictions))
     write_json(paths.summary, summary)
     write_text(paths.report, render(summary, history, predictions, config.as_dict()))
     return summary

@@ -1,7 +1,7 @@
 """The name of every file a run leaves, and the one way files are written.
 
     reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet
-                      history.csv  summary.json  report.html  tensorboard/
+                      scored.parquet  history.csv  summary.json  report.html  tensorboard/
     checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  inner.pt  resume.pt
                                   history.csv  predictions.parquet   (last: the fold is done)
                                   failed.json   (why the last attempt at it failed)
@@ -106,6 +106,11 @@ class RunPaths:
     @property
     def predictions(self) -> Path:
         return self.report_folder / "predictions.parquet"
+
+    @property
+    def scored(self) -> Path:
+        """What the headline scores: a row a patient and repeat, seeds averaged, stacked."""
+        return self.report_folder / "scored.parquet"
 
     @property
     def history(self) -> Path:

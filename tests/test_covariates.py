@@ -12,9 +12,10 @@ import torch
 from conftest import TINY
 
 from kfold_hs import cohort as cohorts
+from kfold_hs.cohort.covariates import CovariateEncoder
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
+from kfold_hs.learn.covariates import check_covariates, encode
 
 PATIENTS = pd.DataFrame({"height_cm": ["100", None, "120", "140"], "sex": ["F", "M", None, "F"]})
 

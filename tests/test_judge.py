@@ -18,6 +18,7 @@ from kfold_hs.judge.challenge import cost, metrics_for
 from kfold_hs.judge.epochs import chosen_epochs
 from kfold_hs.judge.intervals import Bootstrap, Estimate
 from kfold_hs.judge.metrics import METRICS, weighted_accuracy
+from kfold_hs.judge.stack import Stacking
 from kfold_hs.judge.summary import summarise, verdict
 from kfold_hs.predictions import Predictions
 
@@ -279,10 +280,16 @@ PROVENANCE = {
 
 
 def summary_of(
-    predictions: Predictions, history: pd.DataFrame, select: str = "last", target: float = 0.95
+    predictions: Predictions,
+    history: pd.DataFrame,
+    select: str = "last",
+    target: float = 0.95,
+    stacking: Stacking | None = None,
 ) -> dict:  # type: ignore[type-arg]
     config = {"select": select, "target": target, "seed": 0}
-    return summarise(predictions, history, COHORT, SPLIT, config, PROVENANCE, n_resamples=300)
+    return summarise(
+        predictions, history, COHORT, SPLIT, config, PROVENANCE, n_resamples=300, stacking=stacking
+    )
 
 
 def test_summary_holds_the_pooled_numbers() -> None:

@@ -30,7 +30,8 @@ from kfold_hs.judge.influence import Influence, influence, mean_of
 from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Bootstrap, Estimate
 from kfold_hs.judge.metrics import METRICS
 from kfold_hs.judge.recipe import RECOMMENDED_RUNS
-from kfold_hs.judge.results import Basis, places_of, task_result
+from kfold_hs.judge.results import Basis, metrics_of, places_of, task_result
+from kfold_hs.judge.stack import Stacking
 from kfold_hs.predictions import Predictions
 
 SCHEMA = 1
@@ -45,6 +46,7 @@ def summarise(
     provenance: Mapping[str, Any],
     n_resamples: int = 2000,
     faults: Mapping[Place, str] | None = None,
+    stacking: Stacking | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -67,14 +69,20 @@ def summarise(
     n_resamples : int
     faults : mapping, optional
         Why a fold could not be trained, by (repeat, seed, fold).
+    stacking : Stacking, optional
+        Of tasks that are told from the others and from covariates.
     """
     epochs = kept_epochs(history)
-    single = predictions.at(epochs)
-    kept = single.mean_over_seeds()
+    stacking = stacking or Stacking()
+    unstacked = predictions.at(epochs)
+    single = stacking(unstacked)
+    kept = stacking(unstacked.mean_over_seeds())
     basis = Basis.of(kept, split, HONEST[config["select"]])
     positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
-    optimism = _optimism(predictions, history, n_resamples, int(config["seed"]))
+    for task in stacking.sources:
+        tasks[task]["unstacked"] = _values(unstacked.mean_over_seeds(), task, positives[task])
+    optimism = _optimism(predictions, history, stacking, n_resamples, int(config["seed"]))
     of_mean = _mean(kept, basis)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
     incomplete = _missing(epochs, split, faults or {})
@@ -92,6 +100,10 @@ def summarise(
         ),
         "target": target,
         "budget": budget(of_mean),
+        "stacking": {
+            "sources": {task: list(names) for task, names in stacking.sources.items()},
+            "obstacles": stacking.obstacles(unstacked),
+        },
         "tasks": tasks,
         "seeds": _seeds(single, positives),
         "folds": _folds(single, history),
@@ -112,6 +124,16 @@ def _mean(kept: Predictions, basis: Basis) -> Influence:
             for task in kept.tasks
         ]
     )
+
+
+def _values(scored: Predictions, task: str, positive: int) -> dict[str, float | None]:
+    """Every metric over all rows at once, by name."""
+    y_true, y_prob, ones = scored.y_true(task), scored.y_prob(task), np.ones((1, len(scored)))
+    values = {
+        metric.name: float(metric(y_true, y_prob, positive, ones)[0])
+        for metric in metrics_of(scored, task)
+    }
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _seeds(single: Predictions, positives: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -253,7 +275,11 @@ def _missing(
 
 
 def _optimism(
-    predictions: Predictions, history: pd.DataFrame, n_resamples: int, seed: int
+    predictions: Predictions,
+    history: pd.DataFrame,
+    stacking: Stacking,
+    n_resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Mean accuracy under each epoch rule, and each rule's difference to the last epoch."""
     rules = chosen_epochs(predictions, history)
@@ -261,7 +287,7 @@ def _optimism(
     order = ["repeat", "seed", "patient_id"]
     tables = {}
     for rule, epochs in rules.items():
-        chosen = predictions.at(epochs).mean_over_seeds()
+        chosen = stacking(predictions.at(epochs).mean_over_seeds())
         table = chosen.table.sort_values(order, ignore_index=True)
         tables[rule] = Predictions(table, chosen.classes)
     persons = tables["last"].table["person_id"].to_numpy()

@@ -20,10 +20,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.covariates import CovariateEncoder
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.covariates import CovariateEncoder, check_covariates, encode
+from kfold_hs.learn.covariates import check_covariates, encode
 from kfold_hs.learn.divergence import check_scored, check_training, loss_of_knowing_nothing
 from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights

@@ -146,6 +146,9 @@ class Config(Settings):
             values.pop(key)
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
+        for task in values["data"]["tasks"].values():
+            task.pop("stack", None)
+        values["predict"].pop("stack", None)
         for key in ("file", "audit"):
             values["split"].pop(key, None)
         if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one

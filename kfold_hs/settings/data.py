@@ -24,6 +24,7 @@ class TaskConfig(Settings):
     column: str | None = None
     recording_column: str | None = None
     uncertain: str | None = None
+    stack: tuple[str, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TaskConfig:

@@ -256,6 +256,7 @@ class PredictConfig(Settings):
     patient_pool: Literal["task", "attention"] | PatientPool
     n_shifts: Annotated[int, Field(ge=1, le=64)]
     crop_pool: PatientPool = "mean"
+    stack: Literal["task", "none"] = "task"
 
 
 LossConfig = Annotated[CrossEntropyConfig | FocalConfig, Field(discriminator="kind")]
