@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import torch
 from conftest import TINY, Silent
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import compose
-from kfold_hs.errors import ConfigError, TrainingError
+from kfold_hs.errors import ConfigError, StorageError, TrainingError
 from kfold_hs.fleet.local import train
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn import bank as banks
@@ -222,6 +224,9 @@ def test_tensorboard_tags(cohort: Cohort, tmp_path: Path) -> None:
     np.testing.assert_allclose([event.value for event in scalars], history["val_loss"], rtol=1e-6)
     assert "config/text_summary" in events.Tags()["tensors"]
     assert {"PrecisionRecall/murmur", "PrecisionRecall/outcome"} <= set(events.Tags()["tensors"])
+    assert set(events.Tags()["images"]) == {"Confusion/murmur", "Confusion/outcome"}
+    (image,) = events.Images("Confusion/murmur")
+    assert (image.step, image.width, image.height) == (3, 120 + 3 * 96, 64 + 3 * 96)
 
 
 def test_tensorboard_sessions_of_a_variant_share_a_group(cohort: Cohort, tmp_path: Path) -> None:
@@ -247,6 +252,28 @@ def test_tensorboard_after_an_interruption_has_every_epoch_once(
     events = EventAccumulator(str(paths.tensorboard(0, 0, 0)))
     events.Reload()
     assert [event.step for event in events.Scalars("Loss/train")] == [1, 2, 3]
+
+
+def test_a_full_disk_under_tensorboard_is_told_and_resumed(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    _, whole = fit(cohort, tmp_path / "whole")
+    written: list[bytes] = []
+
+    def write(self: RecordWriter, data: bytes) -> None:
+        written.append(data)
+        if len(written) > 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(RecordWriter, "write", write)
+        with pytest.raises(StorageError, match=r"tensorboard/r0-s0-f0: No space left .*track=\[\]"):
+            fit(cohort, tmp_path / "full")
+    assert "Traceback" not in capfd.readouterr().err
+    listener = Silent()
+    _, parts = fit(cohort, tmp_path / "full", listener=listener)
+    assert listener.rows[0] == (0, 2)  # two epochs of fold 0 were saved before they were written
+    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
 
 
 def test_a_diverging_fold_is_named_and_the_others_go_on(cohort: Cohort, tmp_path: Path) -> None:
@@ -302,5 +329,6 @@ def test_wandb_writes_offline_runs_of_one_group(cohort: Cohort, tmp_path: Path) 
         for tag in (b"Loss/train", b"Accuracy/murmur", b"LearningRate"):
             assert content.count(tag) >= 3
         assert b"optim.lr" in content
+        assert b"Confusion/murmur_table" in content
         names |= {name for name in (b"run-r0-s0-f0", b"run-r0-s0-f1") if name in content}
     assert len(names) == 2

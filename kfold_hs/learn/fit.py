@@ -38,7 +38,7 @@ from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.schedules import momentum, schedule
 from kfold_hs.learn.score import score
 from kfold_hs.learn.streams import Place
-from kfold_hs.learn.track import Tracker, check_wandb
+from kfold_hs.learn.track import Answers, Tracker, check_wandb
 from kfold_hs.paths import FoldPaths
 from kfold_hs.settings import Config
 
@@ -169,7 +169,7 @@ def fit_fold(
         row = history[-1]
         content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
         checkpoint.save(paths.last_model, content)
-        tracker.done(_curves(cohort, data.patients, kept[-1]), len(history) - 1)
+        tracker.done(_answers(cohort, data.patients, kept[-1]), len(history) - 1)
     finally:
         tracker.close()
 
@@ -227,15 +227,17 @@ def _content(
     }
 
 
-def _curves(
-    cohort: Cohort, patients: np.ndarray, last: EpochProbs
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Who is positive and with which probability, by task."""
-    found = {}
-    for task in cohort.tasks:
-        is_positive = (cohort.patients[task.name].iloc[patients] == task.positive).to_numpy()
-        found[task.name] = is_positive, last.patients[task.name][:, task.positive_index]
-    return found
+def _answers(cohort: Cohort, patients: np.ndarray, last: EpochProbs) -> dict[str, Answers]:
+    labels = cohort.patients.iloc[patients]
+    return {
+        task.name: Answers(
+            task.classes,
+            task.positive_index,
+            task.encode(labels[task.name]),
+            last.patients[task.name],
+        )
+        for task in cohort.tasks
+    }
 
 
 def _resume(

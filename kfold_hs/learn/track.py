@@ -1,10 +1,10 @@
 """What a fold writes for TensorBoard, one event file a fold, and for Weights & Biases.
 
 Loss/train, Loss/val, Accuracy/<task>, LearningRate, by epoch (from 1), the
-configuration as text, a precision-recall curve of each task at the last epoch, and a session
-for the HParams dashboard. All folds, repeats and seeds of a variant share its group, so that
-the dashboard itself averages them (torch's add_hparams leaves the group's name empty, and
-every fold would stand alone).
+configuration as text, a precision-recall curve and a confusion matrix of each task at the last
+epoch, and a session for the HParams dashboard. All folds, repeats and seeds of a variant share
+its group, so that the dashboard itself averages them (torch's add_hparams leaves the group's name
+empty, and every fold would stand alone).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,11 +26,44 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionEndInfo,
     SessionStartInfo,
 )
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard import summary as summaries
 
 from kfold_hs.errors import ConfigError
+from kfold_hs.learn.events import EventFile
+from kfold_hs.learn.picture import confusion_counts, confusion_picture
 
-Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a fold's model said of its held-out patients, for one task.
+
+    Parameters
+    ----------
+    classes : tuple of str
+    positive : int
+        Index of the positive class.
+    y_true : ndarray of int64, shape (n,)
+    y_prob : ndarray of float, shape (n, C)
+    """
+
+    classes: tuple[str, ...]
+    positive: int
+    y_true: np.ndarray
+    y_prob: np.ndarray
+
+    @property
+    def is_positive(self) -> np.ndarray:
+        return np.asarray(self.y_true == self.positive)
+
+    @property
+    def score(self) -> np.ndarray:
+        """Probability of the positive class, (n,)."""
+        return np.asarray(self.y_prob[:, self.positive])
+
+    @property
+    def called(self) -> np.ndarray:
+        """Most probable class, (n,) int64."""
+        return np.asarray(self.y_prob.argmax(axis=1))
 
 
 class Tracker(Protocol):
@@ -38,8 +72,8 @@ class Tracker(Protocol):
     def epoch(self, row: Mapping[str, float]) -> None:
         """One row of the history (see `kfold_hs.learn.fit`)."""
 
-    def done(self, curves: Curves, epoch: int) -> None:
-        """The fold is trained; see `TensorBoardTracker.done`."""
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        """The fold is trained; `answers` are of its last epoch (from 0), by task."""
 
     def close(self) -> None:
         """Nothing more will come, whether the fold is done or not."""
@@ -55,9 +89,9 @@ class Trackers:
         for tracker in self._trackers:
             tracker.epoch(row)
 
-    def done(self, curves: Curves, epoch: int) -> None:
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
         for tracker in self._trackers:
-            tracker.done(curves, epoch)
+            tracker.done(answers, epoch)
 
     def close(self) -> None:
         for tracker in self._trackers:
@@ -87,6 +121,8 @@ def make_trackers(
     ------
     ConfigError
         wandb is asked for and not installed.
+    StorageError
+        TensorBoard's events cannot be written; so do the methods.
     """
     trackers: list[Tracker] = []
     if "tensorboard" in names:
@@ -128,10 +164,18 @@ class WandbTracker:
     def epoch(self, row: Mapping[str, float]) -> None:
         self._run.log(scalars(row), step=int(row["epoch"]) + 1)
 
-    def done(self, curves: Curves, epoch: int) -> None:
-        for task, (is_positive, prob) in curves.items():
-            self._run.summary[f"prevalence/{task}"] = float(is_positive.mean())
-            self._run.summary[f"mean score/{task}"] = float(prob.mean())
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        import wandb
+
+        plots = {}
+        for task, each in answers.items():
+            self._run.summary[f"prevalence/{task}"] = float(each.is_positive.mean())
+            self._run.summary[f"mean score/{task}"] = float(each.score.mean())
+            plots[f"Confusion/{task}"] = wandb.plot.confusion_matrix(
+                y_true=each.y_true.tolist(), preds=each.called.tolist(),
+                class_names=list(each.classes), title=f"Confusion/{task}",
+            )  # fmt: skip
+        self._run.log(plots, step=epoch + 1)
 
     def close(self) -> None:
         self._run.finish()
@@ -161,7 +205,7 @@ def scalars(row: Mapping[str, float]) -> dict[str, float]:
 
 
 class TensorBoardTracker:
-    """Scalars of one fold.
+    """Events of one fold.
 
     Parameters
     ----------
@@ -188,10 +232,9 @@ class TensorBoardTracker:
     ) -> None:
         if start_epoch == 0:
             shutil.rmtree(folder, ignore_errors=True)
-        purge = start_epoch + 1 if start_epoch else None
-        self._writer = SummaryWriter(str(folder), purge_step=purge)
+        self._events = EventFile(folder, start_epoch + 1 if start_epoch else None)
         if start_epoch == 0:
-            self._writer.add_text("config", f"```yaml\n{config_yaml}\n```")
+            self._events.add(summaries.text("config", f"```yaml\n{config_yaml}\n```"))  # type: ignore[no-untyped-call]
             start = SessionStartInfo(group_name=group, start_time_secs=time.time())
             for key, value in flat(settings).items():
                 kind = {bool: "bool_value", str: "string_value"}.get(type(value), "number_value")
@@ -204,34 +247,33 @@ class TensorBoardTracker:
         """Write one row of the history (see `kfold_hs.learn.fit`)."""
         step = int(row["epoch"]) + 1
         for tag, value in scalars(row).items():
-            self._writer.add_scalar(tag, value, step)
-        self._writer.flush()
+            self._events.add(summaries.scalar(tag, value), step)  # type: ignore[no-untyped-call]
+        self._events.flush()
 
-    def done(self, curves: Curves, epoch: int) -> None:
-        """The fold is trained.
-
-        Parameters
-        ----------
-        curves : mapping
-            Task -> which patients are of its positive class (n,) bool, and their
-            probability of it (n,) float.
-        epoch : int
-            The last one, from 0.
-        """
-        for task, (is_positive, prob) in curves.items():
-            self._writer.add_pr_curve(f"PrecisionRecall/{task}", is_positive, prob, epoch + 1)
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        for task, each in answers.items():
+            curve = summaries.pr_curve(  # type: ignore[no-untyped-call]
+                f"PrecisionRecall/{task}", each.is_positive, each.score
+            )
+            counts = confusion_counts(each.y_true, each.called, len(each.classes))
+            picture = confusion_picture(counts, each.classes)
+            for summary in (
+                curve,
+                summaries.image(f"Confusion/{task}", picture, dataformats="HWC"),  # type: ignore[no-untyped-call]
+            ):
+                self._events.add(summary, epoch + 1)
         end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
         self._summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
 
     def close(self) -> None:
-        self._writer.close()
+        self._events.close()
 
     def _summary(self, tag: str, content: Any) -> None:
         # As tensorboard's own hparams.summary does, which needs tensorflow for it.
         summary = Summary()
         about = metadata.create_summary_metadata(content)
         summary.value.add(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)
-        self._writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+        self._events.add(summary)
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | str | bool]:
