@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kfold_hs.cohort import Task
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.augment import cutmix, mask, mixup
+from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.outcome import overfitting_since
 from kfold_hs.learn.pace import crop_frames_at
@@ -253,7 +253,7 @@ MASKS = AugmentConfig(
 
 def test_masks_are_whole_stripes_no_wider_than_asked() -> None:
     x = torch.ones(200, 1, 16, 40)
-    masked = mask(x, MASKS, np.random.default_rng(0))[:, 0]
+    masked = mask(x, MASKS, np.random.default_rng(0), torch.zeros(1))[:, 0]
     assert (x == 1).all()
     bands = (masked == 0).all(dim=2).sum(dim=1)
     frames = (masked == 0).all(dim=1).sum(dim=1)
@@ -266,7 +266,18 @@ def test_masks_are_whole_stripes_no_wider_than_asked() -> None:
 
 def test_masks_wider_than_the_crop_still_fit() -> None:
     wide = MASKS.model_copy(update={"time_mask_frames": 500})
-    assert mask(torch.ones(50, 1, 4, 8), wide, np.random.default_rng(0)).shape == (50, 1, 4, 8)
+    masked = mask(torch.ones(50, 1, 4, 8), wide, np.random.default_rng(0), torch.zeros(1))
+    assert masked.shape == (50, 1, 4, 8)
+
+
+def test_a_masked_cell_holds_a_mean() -> None:
+    x = torch.arange(2 * 3 * 4).float().view(2, 1, 3, 4)
+    bands = torch.tensor([[5.0], [6.0], [7.0]])
+    assert neutral(x, "recording", None).tolist() == [0]
+    assert neutral(x, "none", None).flatten().tolist() == [5.5, 17.5]
+    whole = MASKS.model_copy(update={"time_masks": 0, "band_masks": 60, "band_mask_bands": 3})
+    masked = mask(x, whole, np.random.default_rng(0), neutral(x, "band", bands))
+    assert torch.equal(masked, bands.expand_as(x))
 
 
 def test_mixup_mixes_inputs_and_targets_alike() -> None:

@@ -1,6 +1,6 @@
 """Augmentation of a whole batch at once: masks, mixup and CutMix on features.
 
-Features have mean 0 over a recording, so a masked cell is set to 0.
+A masked cell is set to what says least, a mean: see `neutral`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,27 @@ import torch
 from kfold_hs.settings import AugmentConfig
 
 
-def mask(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+def neutral(x: torch.Tensor, normalise: str, band_mean: torch.Tensor | None) -> torch.Tensor:
+    """What says nothing, broadcast to `x`: with features.normalise=recording the recording's
+    mean, which is 0; with band that of the band over the training people; with none the crop's.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, 1, n_mels, n_frames)
+    band_mean : Tensor, shape (n_mels, 1), optional
+        There with band.
+    """
+    if band_mean is not None:
+        return band_mean
+    return x.mean(dim=(2, 3), keepdim=True) if normalise == "none" else x.new_zeros(1)
+
+
+def mask(
+    x: torch.Tensor,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    fill: torch.Tensor,
+) -> torch.Tensor:
     """Time and band masks of random width and place, each example its own.
 
     Park et al., "SpecAugment", Interspeech 2019, without time warping.
@@ -21,6 +41,8 @@ def mask(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> to
     x : Tensor, shape (n, 1, n_mels, n_frames)
     rng : numpy Generator
         Widths are uniform in 0..widest, starts uniform where the mask fits.
+    fill : Tensor, broadcast to x
+        What a masked cell is set to.
     """
     n, _, n_mels, n_frames = x.shape
     for count, widest, size, axis in (
@@ -35,7 +57,8 @@ def mask(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> to
             shape = [n, 1, 1, 1]
             place = torch.arange(size, device=x.device)
             place = place.view([size if i == axis else 1 for i in range(4)])
-            x = x.masked_fill((place >= bounds[0].view(shape)) & (place < bounds[1].view(shape)), 0)
+            inside = (place >= bounds[0].view(shape)) & (place < bounds[1].view(shape))
+            x = torch.where(inside, fill, x)
     return x
 
 

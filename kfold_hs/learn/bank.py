@@ -110,6 +110,7 @@ def build(
     StorageError
         No room in the cache; nothing is left there.
     """
+    config = config.of_recordings
     _check_recordings(cohort, config)
     unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()

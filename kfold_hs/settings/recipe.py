@@ -29,7 +29,7 @@ class FeatureConfig(Settings):
     n_mels: Annotated[int, Field(ge=4, le=512)]
     f_min_hz: NonNegative
     f_max_hz: Positive
-    normalise: Literal["recording", "none"]
+    normalise: Literal["recording", "band", "none"]
     band_pass_hz: tuple[Positive, Positive] | None = None
     remove_spikes: bool = False
     compression: Literal["log", "pcen"] = "log"
@@ -69,6 +69,17 @@ class FeatureConfig(Settings):
         return self
 
     @property
+    def of_recordings(self) -> FeatureConfig:
+        """What is done to recordings by themselves: without what is fitted on a fold's people."""
+        fitted = self.normalise == "band"
+        return self.model_copy(update={"normalise": "none"}) if fitted else self
+
+    @property
+    def n_fitted_bands(self) -> int:
+        """Mel bands whose scaling is fitted on a fold's training people; 0: none are."""
+        return self.n_mels if self.normalise == "band" else 0
+
+    @property
     def window_samples(self) -> int:
         return round(self.window_s * self.sample_rate_hz)
 
@@ -89,6 +100,7 @@ class ModelConfig(Settings):
     pool: Literal["backbone", "avg", "max", "gem", "attention"] = "backbone"
     covariates: tuple[str, ...] = ()
     heads: Literal["separate", "joint"] = "separate"
+    deltas: Literal[0, 1, 2] = 0
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
