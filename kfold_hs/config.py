@@ -28,6 +28,8 @@ from kfold_hs.settings import Config
 
 # pydantic puts the tag of such a union into the place of an error; a user's key has none.
 _TAGGED = {"data", "loss", "sched"}
+# A folder of `configs/` whose files are no choices of a group; see `kfold_hs.space`.
+SPACES = "tune"
 _WHOLE = {"data.tasks", "loss.task_weights"}
 
 
@@ -43,7 +45,7 @@ def groups() -> dict[str, list[str]]:
     return {
         folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
         for folder in sorted(config_folder().iterdir())
-        if folder.is_dir() and any(folder.glob("*.yaml"))
+        if folder.is_dir() and folder.name != SPACES and any(folder.glob("*.yaml"))
     }
 
 

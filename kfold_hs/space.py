@@ -1,0 +1,116 @@
+"""Spaces to search: which keys of the configuration, and which values of each.
+
+A space is a file of `configs/tune/`:
+
+    with: [GROUP=NAME, ...]      what all points have, so that the keys exist
+    space: {KEY: [VALUE, ...]}   at least one different value a key
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kfold_hs.config import SPACES, compose, config_folder
+from kfold_hs.errors import ConfigError, unknown_name
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Space:
+    """Keys and the values to try of each.
+
+    Parameters
+    ----------
+    name : str
+    shared : tuple of str
+        Overrides that every point has.
+    choices : mapping
+        Key -> its values, different ones, in the order of the file.
+    """
+
+    name: str
+    shared: tuple[str, ...]
+    choices: Mapping[str, tuple[Value, ...]]
+
+    def __len__(self) -> int:
+        """Points of the grid."""
+        return math.prod(len(values) for values in self.choices.values())
+
+    def grid(self) -> Iterator[list[str]]:
+        """Overrides of every point; the last key changes fastest."""
+        for point in itertools.product(*self.choices.values()):
+            yield self.overrides(dict(zip(self.choices, point, strict=True)))
+
+    def overrides(self, point: Mapping[str, Value]) -> list[str]:
+        """What a command line says to be at a point: `shared`, then ``key=value``."""
+        return [*self.shared, *(f"{key}={value}" for key, value in point.items())]
+
+    def check(self, overrides: Sequence[str] = ()) -> None:
+        """Compose each value of each key once, on top of `overrides`.
+
+        Raises
+        ------
+        ConfigError
+            With every value that does not fit.
+        """
+        first = {key: values[0] for key, values in self.choices.items()}
+        faults = []
+        for key, values in self.choices.items():
+            for value in values[0 if key == next(iter(first)) else 1 :]:
+                try:
+                    compose([*overrides, *self.overrides({**first, key: value})])
+                except ConfigError as error:
+                    faults.append(f"{key}={value}: {error}")
+        if faults:
+            raise ConfigError(f"the space {self.name} does not fit. " + " ".join(faults))
+
+
+def spaces() -> list[str]:
+    """Names of all spaces."""
+    return sorted(path.stem for path in (config_folder() / SPACES).glob("*.yaml"))
+
+
+def space(name: str) -> Space:
+    """Read a space by its name.
+
+    Raises
+    ------
+    ConfigError
+        There is none of this name, or its file does not hold one.
+    """
+    if name not in spaces():
+        raise ConfigError(unknown_name("space", name, spaces()))
+    path = config_folder() / SPACES / f"{name}.yaml"
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, OmegaConfBaseException) as error:
+        raise ConfigError(f"cannot read the space {path}: {error}") from error
+    if not isinstance(content, dict) or set(content) != {"with", "space"}:
+        raise ConfigError(f"{path} must hold `with` and `space`, and nothing else.")
+    choices = content["space"]
+    if not isinstance(choices, dict) or not choices:
+        raise ConfigError(f"{path}: space must map keys to lists of values.")
+    for key, values in choices.items():
+        _check_values(f"{path}: {key}", values)
+    return Space(
+        name,
+        tuple(str(word) for word in content["with"] or []),
+        {str(key): tuple(values) for key, values in choices.items()},
+    )
+
+
+def _check_values(where: str, values: Any) -> None:
+    if not isinstance(values, list) or not values:
+        raise ConfigError(f"{where} must be a list of values to try, and is {values!r}.")
+    if wrong := [each for each in values if not isinstance(each, Value)]:
+        raise ConfigError(f"{where} holds {wrong[0]!r}, which is no single value.")
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{where} holds a value twice: {values}.")
