@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kfold_hs import __version__
+from kfold_hs.cli_plan import plan
 
 if TYPE_CHECKING:
     from kfold_hs.settings import Config
@@ -275,6 +276,9 @@ def _config(
 def _command() -> str:
     """What the user typed, so that it can be repeated."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+cli.add_command(plan)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,9 +16,10 @@ from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config import load_yaml
-from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, UnfinishedError
+from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.paths import RunPaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
+from kfold_hs.runs import check_one_split, finished_run
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split, balance
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks
@@ -164,14 +165,8 @@ def report(folder: Path) -> Run:
     """
     from kfold_hs.judge.report import render
 
-    paths = RunPaths(folder.resolve().name, folder.resolve().parent.parent)
-    if not paths.summary.is_file():
-        raise KfoldHsError(
-            f"{folder} is not the folder of a finished run: it has no summary.json. Give a "
-            "folder under reports/, or finish the run by repeating its command."
-        )
-    summary = json.loads(paths.summary.read_text())
-    _check_one_split(paths, summary)
+    paths, summary = finished_run(folder)
+    check_one_split(paths, summary)
     predictions = Predictions.read(paths.predictions)
     config = load_yaml(paths.config).as_dict()
     page = render(summary, pd.read_csv(paths.history), predictions, config)
@@ -179,19 +174,33 @@ def report(folder: Path) -> Run:
     return Run(paths, summary)
 
 
-def _check_one_split(paths: RunPaths, summary: Mapping[str, Any]) -> None:
-    """Refuse a summary and predictions that are not of the split in the run's folder."""
-    split = Split.read(paths.split).digest
-    found = {
-        paths.summary: summary["provenance"]["digests"]["split"],
-        paths.predictions: Predictions.digests(paths.predictions).get("split", "none"),
-    }
-    for path, digest in found.items():
-        if digest != split:
-            raise SplitError(
-                f"{path} stands on the split {digest[:16]}, and {paths.split} is {split[:16]}: the "
-                "files of two runs were mixed. Repeat the run's command."
-            )
+def plan(
+    metric: str,
+    difference: float,
+    *,
+    people: Sequence[int],
+    repeats: Sequence[int],
+    folds: Sequence[int],
+    assumptions: Mapping[str, float],
+    folder: Path | None = None,
+    task: str | None = None,
+) -> dict[str, Any]:
+    """What designs will see: from the uncertainty of a run, or from assumptions; no torch.
+
+    Parameters as of `judge.planning.outlook` and `judge.planning.designs`; `folder` is a run's
+    under `reports/`, and without `people` they are the run's, and twice as many.
+
+    Raises
+    ------
+    KfoldHsError
+        A value is out of its bounds, is missing, or is given beside a run that says it.
+    """
+    from kfold_hs.judge.planning import designs, outlook
+
+    summary = None if folder is None else finished_run(folder)[1]
+    found = outlook(metric, assumptions, summary, task)
+    asked = people or found.people
+    return designs(found, difference, people=asked, repeats=repeats, folds=folds)
 
 
 def load_cohort(config: Config, listener: Listener) -> Cohort:

@@ -194,6 +194,39 @@ def show_findings(findings: Sequence[Mapping[str, Any]], n_recordings: int) -> N
     console.print(Text(f"{n_recordings} recordings looked at: {said}."))
 
 
+def show_plan(plan: Mapping[str, Any]) -> None:
+    """One row a design, and everything that was assumed."""
+    console = Console(highlight=False)
+    difference, metric = plan["difference"], plan["metric"]
+    table = Table(title=f"{metric}, a difference of {difference:g}", title_justify="left")
+    for name in ("folds", "repeats", "people"):
+        table.add_column(name, justify="right")
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for name in ("power", "detectable", "people needed"):
+        table.add_column(name, justify="right")
+    for each in plan["designs"]:
+        needed = each["people_needed"]
+        table.add_row(
+            *(str(each[name]) for name in ("folds", "repeats", "people")),
+            f"{_number(each['low'])} to {_number(each['high'])}",
+            f"{each['power']:.0%}".replace("%", " %"),
+            _number(each["detectable"]),
+            "none" if needed is None else str(needed),
+        )
+    console.print(table)
+    console.print(
+        Text(
+            "Interval: of one variant's recipe. Power: chance that two variants which differ by "
+            f"{difference:g} are told apart at 5 %. Detectable: the difference seen with 80 % "
+            f"power. People needed: to see {difference:g} with 80 % power; none where no number "
+            "would do. Assumed:"
+        ),
+        soft_wrap=True,
+    )
+    for sentence in plan["assumptions"]:
+        console.print(Text(f"- {sentence}."), soft_wrap=True)
+
+
 def _place(place: Any) -> str:
     """fold 3, and of which repeat and seed where that is not the first."""
     each = {"repeat": place.repeat, "seed": place.seed}

@@ -26,10 +26,12 @@ ALLOWED = {
     "learn": SETTINGS | {"cohort", "predictions"},
     "judge": SETTINGS | {"cohort", "predictions"},
     "fleet": SETTINGS | {"cohort", "predictions", "splits", "learn"},
+    "runs": SETTINGS | {"predictions", "splits"},
     "experiment": SETTINGS
-    | {"space", "cohort", "predictions", "splits", "learn", "judge", "fleet"},
+    | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "fleet"},
     "terminal": set(),
-    "cli": SETTINGS | {"experiment", "terminal", "splits"},
+    "cli_plan": {"experiment", "terminal"},
+    "cli": SETTINGS | {"experiment", "terminal", "splits", "cli_plan"},
     "__init__": set(),
 }
 FORBIDDEN = {

@@ -375,32 +375,6 @@ def test_power_is_that_of_the_t_test() -> None:
     assert power.power_of(10, 1, 9) == pytest.approx(1)
 
 
-def test_a_plan_knows_that_repeats_do_not_replace_people() -> None:
-    one, two = power.assumed(power.Assumptions("accuracy", 0.85, 0.2))
-    design = {"value": 0.85, "difference": 0.03, "n_folds": 5}
-    base = power.plan(one, two, n_people=300, n_runs=3, **design)
-    more_runs = power.plan(one, two, n_people=300, n_runs=10, **design)
-    more_people = power.plan(one, two, n_people=1200, n_runs=3, **design)
-    assert base["power"] < more_runs["power"] < more_people["power"]
-    assert more_people["width"] < more_runs["width"] < base["width"]
-    runs, people = power.settling(0.03, two, 300, 3, 5)
-    assert people is not None
-    settled = power.plan(one, two, n_people=people, n_runs=3, **design)
-    assert settled["power"] == pytest.approx(0.8, abs=0.01)
-    assert power.settling(0.001, power.Components(2.0, 0.01, 0.1), 300, 3, 5) == (None, None)
-    assert runs is None or runs > 3
-
-
-def test_what_cannot_be_planned_is_told() -> None:
-    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
-        power.Assumptions("acuracy", 0.8, 0.2)
-    with pytest.raises(ConfigError, match="between 0 and 1"):
-        power.Assumptions("accuracy", 1.0, 0.2)
-    parts = power.Components(1, 0, 0)
-    with pytest.raises(ConfigError, match="at least 2"):
-        power.plan(parts, parts, value=0.8, difference=0.1, n_people=50, n_runs=1, n_folds=1)
-
-
 def test_one_run_compares_by_the_corrected_t() -> None:
     # Folds of 100 patients with the golden accuracies.
     fold = np.repeat(np.arange(5), 100)

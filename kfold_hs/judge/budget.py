@@ -12,6 +12,7 @@ the fold model: what cannot be told apart is None, and is counted with the part 
 
 from __future__ import annotations
 
+import dataclasses
 from math import sqrt
 from typing import Any
 
@@ -41,8 +42,9 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     -------
     dict or None
         shares (person, fold_model, seed, residual: they sum to 1), se_after (doubling people,
-        repeats, seeds: relative to the present standard error), buy, text. None where nothing
-        varies or the value is undefined.
+        repeats, seeds: relative to the present standard error), buy, text, components (the
+        variances that `power` and `planning` work with, and of how many people and models). None
+        where nothing varies or the value is undefined.
     """
     layout = influence.layout
     if not np.isfinite(influence.value) or layout.n_models < 2 or layout.n_folds < 2:
@@ -84,6 +86,7 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
         "text": f"{WORDS[buy]}: doubling them leaves {known[buy]:.0%} of the error".replace(
             "%", " %"
         ),
+        "components": {**dataclasses.asdict(parts), "people": n, "models": n_models},
     }
 
 

@@ -12,25 +12,24 @@ so that with n people, S runs and K folds (see `recipe`)
     V = (1 / (S K) + 1 / (K - 1)) (model + (person + residual) K / n)            one run
 
 Power is that of the t-test with non-centrality difference / sqrt(V). The parts come from a run
-(`components`) or from stated assumptions (`assumed`).
+(`components`) or from stated assumptions (see `planning`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 from scipy import special, stats
 
-from kfold_hs.errors import ConfigError, unknown_name
 from kfold_hs.judge.influence import Influence
-from kfold_hs.judge.intervals import LEVEL, around
+from kfold_hs.judge.intervals import LEVEL
 from kfold_hs.judge.recipe import ENOUGH_RUNS
 
 POWER = 0.8
 MOST_REPEATS = 50
+MOST_PEOPLE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -115,128 +114,31 @@ def settling(
         ),
         None,
     )
-    few, many = n_people, 1000 * n_people
+    return runs, people_for(difference, parts, n_runs, n_folds, n_people, 1000 * n_people)
+
+
+def people_for(
+    difference: float,
+    parts: Components,
+    n_runs: int,
+    n_folds: int,
+    fewest: int | None = None,
+    most: int = MOST_PEOPLE,
+) -> int | None:
+    """Fewest people, above `fewest` (by default one a fold), who see `difference` with 80 % power.
+
+    None where `most` do not: fold models differ too much, which people do not average out.
+    """
+    few, many = fewest or n_folds, most
     if not _sees(difference, parts, many, n_runs, n_folds):
-        return runs, None
+        return None
     while few + 1 < many:
         middle = (few + many) // 2
         enough = _sees(difference, parts, middle, n_runs, n_folds)
         few, many = (few, middle) if enough else (middle, many)
-    return runs, many
+    return many
 
 
 def _sees(difference: float, parts: Components, n_people: int, n_runs: int, n_folds: int) -> bool:
     se = sqrt(parts.variance(n_people, n_runs, n_folds))
     return power_of(difference, se, n_runs * n_folds - 1) >= POWER
-
-
-# --- before anything is run -------------------------------------------------------------------
-
-
-def _hanley(value: float, positives: float) -> float:
-    """n times the variance of an AUROC (Hanley & McNeil, Radiology 143, 1982)."""
-    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
-    return (q1 - value**2) / positives + (q2 - value**2) / (1 - positives)
-
-
-def _weighted(value: float, positives: float) -> float:
-    """Accuracy in which a positive counts five times, as in the challenge's outcome."""
-    mean, square = 5 * positives + 1 - positives, 25 * positives + 1 - positives
-    return value * (1 - value) * square / mean**2
-
-
-# Variance of a person's influence value, from the metric's value and the share of positives; both
-# classes are recognised alike.
-TOTALS: Mapping[str, Callable[[float, float], float]] = {
-    "accuracy": lambda value, positives: value * (1 - value),
-    "balanced_accuracy": lambda v, positives: v * (1 - v) / (4 * positives * (1 - positives)),
-    "sensitivity": lambda value, positives: value * (1 - value) / positives,
-    "specificity": lambda value, positives: value * (1 - value) / (1 - positives),
-    "weighted_accuracy": _weighted,
-    "auroc": _hanley,
-}
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What is assumed about a recipe that nobody has trained, for two classes.
-
-    value : of the metric, in (0, 1)
-    prevalence : share of positives, in (0, 1)
-    person_share : share of a person's error that is the same whoever trained, in [0, 1]
-    model_sd : standard deviation of true performance between fold models
-    correlation : between the errors of two variants on one person, in [0, 1)
-    """
-
-    metric: str
-    value: float
-    prevalence: float
-    person_share: float = 0.7
-    model_sd: float = 0.01
-    correlation: float = 0.7
-
-    def __post_init__(self) -> None:
-        if self.metric not in TOTALS:
-            raise ConfigError(unknown_name("metric to plan for", self.metric, TOTALS))
-        for name in ("value", "prevalence"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name):g} must lie between 0 and 1.")
-        if not 0 <= self.person_share <= 1 or not 0 <= self.correlation < 1 or self.model_sd < 0:
-            raise ConfigError(
-                f"person_share={self.person_share:g} must be in [0, 1], correlation="
-                f"{self.correlation:g} in [0, 1), model_sd={self.model_sd:g} at least 0."
-            )
-
-
-def assumed(a: Assumptions) -> tuple[Components, Components]:
-    """Parts of one variant's value, and of the difference of two variants.
-
-    What two variants share of a person's error cancels; half of what is left is taken to stay
-    with the person, and the fold models to differ independently.
-    """
-    total = TOTALS[a.metric](a.value, a.prevalence)
-    one = Components(a.person_share * total, a.model_sd**2, (1 - a.person_share) * total)
-    left = 2 * total * (1 - a.correlation)
-    return one, Components(left / 2, 2 * a.model_sd**2, left / 2)
-
-
-def plan(
-    one: Components,
-    two: Components,
-    *,
-    value: float,
-    difference: float,
-    n_people: int,
-    n_runs: int,
-    n_folds: int,
-    is_share: bool = True,
-) -> dict[str, float | int]:
-    """Width of the interval of one variant and power for a difference of two, for one design.
-
-    Parameters
-    ----------
-    one, two : Components
-        Of a variant's value and of the difference of two variants.
-    value, difference : float
-        Expected, in the metric's units.
-    n_people, n_runs, n_folds : int
-
-    Raises
-    ------
-    ConfigError
-        Fewer than 2 folds, no run, or fewer people than folds.
-    """
-    if n_folds < 2 or n_runs < 1 or n_people < n_folds:
-        raise ConfigError(
-            f"{n_people} people in {n_folds} folds and {n_runs} runs: a plan needs at least 2 "
-            "folds, one run, and a person for every fold."
-        )
-    df = n_runs * n_folds - 1
-    se, se_difference = (sqrt(each.variance(n_people, n_runs, n_folds)) for each in (one, two))
-    low, high = around(value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), is_share)
-    return {
-        "people": n_people, "repeats": n_runs, "folds": n_folds, "se": se, "low": low,
-        "high": high, "width": high - low, "se_difference": se_difference,
-        "power": power_of(difference, se_difference, df),
-        "detectable": detectable(se_difference, df),
-    }  # fmt: skip

@@ -113,6 +113,7 @@ def task_result(
             "label": metric.label,
             "higher_is_better": metric.higher_is_better,
             "by_fold": metric.by_fold,
+            "is_share": metric.is_share,
             **dataclasses.asdict(estimate),
             "these_models": dataclasses.asdict(fixed),
             "folds": folds,

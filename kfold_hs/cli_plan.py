@@ -1,0 +1,84 @@
+"""The command `plan`: parses what is assumed, prints what a design would see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """One whole number or several, as 300,600."""
+    try:
+        return tuple(int(each) for each in text.split(",") if text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not a whole number, nor several as 300,600."
+        ) from None
+
+
+@click.command()
+@click.option(
+    "--people", type=_counts, default="", metavar="N,...", help="People, e.g. 300 or 300,600."
+)
+@click.option("--prevalence", type=float, metavar="P", help="Share of positives, 0 to 1.")
+@click.option("--metric", default="accuracy", metavar="NAME", help="[default: accuracy]")
+@click.option(
+    "--difference",
+    type=float,
+    required=True,
+    metavar="D",
+    help="Between two variants, that is to be seen.",
+)
+@click.option("--repeats", type=_counts, default="1,3,5", help="[default: 1,3,5]")
+@click.option("--folds", type=_counts, default="5,10", help="[default: 5,10]")
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Take the uncertainty from a run's folder under reports/.",
+)
+@click.option("--task", metavar="NAME", help="Of the run. [default: its first]")
+@click.option("--value", type=float, help="Of the metric, assumed. [default: 0.85]")
+@click.option(
+    "--person-share",
+    type=float,
+    help="Of a person's error, what is the same whoever trained. [default: 0.7]",
+)
+@click.option(
+    "--model-sd", type=float, help="Standard deviation of fold models' worth. [default: 0.01]"
+)
+@click.option(
+    "--correlation",
+    type=float,
+    help="Of two variants' errors on a person. [default: 0.7]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(
+    people: tuple[int, ...],
+    metric: str,
+    difference: float,
+    repeats: tuple[int, ...],
+    folds: tuple[int, ...],
+    folder: Path | None,
+    task: str | None,
+    as_json: bool,
+    **assumptions: float | None,
+) -> None:
+    """Say what a design would see before it is run: width of intervals, power for a difference.
+
+    Every combination of --folds, --repeats and --people is a design.
+    """
+    from kfold_hs import experiment
+    from kfold_hs.terminal import show_plan
+
+    found = experiment.plan(
+        metric, difference, people=people, repeats=repeats, folds=folds, folder=folder, task=task,
+        assumptions={name: v for name, v in assumptions.items() if v is not None},
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(found, indent=1, allow_nan=False))
+    else:
+        show_plan(found)
