@@ -9,6 +9,9 @@ from omegaconf import OmegaConf
 
 from kfold_hs.config import compose, config_folder, expand, groups, load_yaml
 from kfold_hs.errors import ConfigError
+from kfold_hs.judge.challenge import metrics_for
+from kfold_hs.judge.paired import ROPE
+from kfold_hs.settings import Margins
 
 
 def test_defaults() -> None:
@@ -76,6 +79,8 @@ def test_every_choice_of_every_group_composes(group: str) -> None:
         (["sched=onecycle,cosine"], ["several variants"]),
         (["target=1.5"], ["target=1.5", "less than 1"]),
         (["optim.lr=nan"], ["optim.lr=nan"]),
+        (["judge.margins.auroc=-0.1"], ["judge.margins.auroc=-0.1", "greater than or equal to 0"]),
+        (["judge.margins.auruc=0.1"], ["judge.margins.auruc", "'judge.margins.auroc'"]),
     ],
 )
 def test_errors_name_key_value_bound_and_nearest(overrides: list[str], parts: list[str]) -> None:
@@ -125,7 +130,20 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
 def test_digest_is_of_what_decides_the_predictions() -> None:
     one = compose(["data=circor", "data.root=/a"])
     assert one.digest == compose(["data=circor", "data.root=/b", "target=0.9"]).digest
+    assert one.digest == compose(["data=circor", "data.root=/a", "judge.margins.cost=9"]).digest
     assert one.digest != compose(["data=circor", "data.root=/a", "optim.lr=2e-3"]).digest
+
+
+def test_the_margins_that_are_printed_are_the_ones_in_use() -> None:
+    assert compose().judge.margins == Margins()
+    changed = compose(["judge.margins.auroc=0.02"]).judge.margins
+    assert changed.model_dump() == {**ROPE, "auroc": 0.02}
+
+
+def test_every_metric_has_a_margin() -> None:
+    murmur, outcome = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
+    names = {m.name for classes in (murmur, outcome) for m in metrics_for(classes)}
+    assert names == set(ROPE)
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -34,7 +34,7 @@ def test_every_number_of_the_tables_is_on_the_page(run: Run) -> None:
     assert summary["headline"]["sentence"] in page
     for result in summary["tasks"].values():
         for metric in result["metrics"].values():
-            for value in (metric["value"], metric["low"], metric["high"], metric["fold_mean"]):
+            for value in (metric["value"], metric["low"], metric["high"], metric["pooled"]):
                 assert number(value) in page
             for fold in metric["folds"]:
                 assert f"<td>{number(fold['value'])}</td>" in page

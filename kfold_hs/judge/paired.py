@@ -30,26 +30,12 @@ from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.intervals import LEVEL, TARGET, Estimate, around
 from kfold_hs.judge.power import components, detectable, power_of, settling
 from kfold_hs.judge.recipe import ONE_MODEL, UNDEFINED, Spread, corrected, spread
+from kfold_hs.settings import Margins
 
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
 
-# Half the width of the region of practical equivalence, in the metric's units.
-ROPE: Mapping[str, float] = {
-    "accuracy": 0.01,
-    "balanced_accuracy": 0.01,
-    "weighted_accuracy": 0.01,
-    "macro_f1": 0.01,
-    "sensitivity": 0.01,
-    "specificity": 0.01,
-    "auroc": 0.01,
-    "macro_auroc": 0.01,
-    "auprc": 0.01,
-    "macro_auprc": 0.01,
-    "brier": 0.01,
-    "log_loss": 0.02,
-    "ece": 0.01,
-    "cost": 200.0,
-}
+# Half the width of the region of practical equivalence where the configuration names no other.
+ROPE: Mapping[str, float] = Margins().model_dump()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from kfold_hs.settings.data import (
     TableData,
     TaskConfig,
 )
+from kfold_hs.settings.judge import JudgeConfig, Margins
 from kfold_hs.settings.recipe import (
     AugmentConfig,
     ConstantConfig,
@@ -55,8 +56,10 @@ __all__ = [
     "DataConfig",
     "FeatureConfig",
     "FocalConfig",
+    "JudgeConfig",
     "LinearConfig",
     "LossConfig",
+    "Margins",
     "ModelConfig",
     "OneCycleConfig",
     "OptimConfig",
@@ -92,6 +95,7 @@ class Config(Settings):
     track: tuple[Literal["tensorboard", "wandb"], ...]
     select: Literal["last", "inner", "best"]
     target: Annotated[float, Field(gt=0, lt=1)]
+    judge: JudgeConfig = JudgeConfig()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
@@ -137,13 +141,15 @@ class Config(Settings):
         """SHA-256 (hex) of what decides the out-of-fold predictions of the fold models.
 
         Left out are: where the data lie (the cohort's fingerprint says what they are); the
-        target and the stacking, which only judging reads; the trackers; and every value that
-        equals its declared default, which is "off" for each setting that came later, so that
-        a new setting does not orphan the runs made before it. A declared default never changes.
+        target, the margins and the stacking, which only judging reads; the trackers; and every
+        value that equals its declared default, which is "off" for each setting that came later,
+        so that a new setting does not orphan the runs made before it. A declared default never
+        changes.
         """
         values = self.model_dump(mode="json", exclude_defaults=True)
         for key in ("target", "track"):
             values.pop(key)
+        values.pop("judge", None)
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():
