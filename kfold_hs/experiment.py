@@ -15,6 +15,7 @@ import pandas as pd
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
+from kfold_hs.cohort.segments import with_segmentation_note
 from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.paths import RunPaths, check_name, write_json, write_text
@@ -106,6 +107,7 @@ def run(
     from kfold_hs.learn import bank as banks
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import pick_device
+    from kfold_hs.learn.source import Source
 
     if name is not None:
         check_name(name)
@@ -126,6 +128,7 @@ def run(
             "cohort": cohort.fingerprint,
             "split": split.digest,
             "features": bank.digest,
+            **Source.of(config, cohort, bank).digests(),
         }
         plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
         listener.training(len(plan), config.train.epochs)
@@ -207,6 +210,8 @@ def load_cohort(config: Config, listener: Listener) -> Cohort:
     """Read the recordings and labels that the configuration names."""
     listener.stage("recordings")
     cohort = cohorts.load(config.data, listener.step)
+    if config.train.align == "cycle":
+        cohort = with_segmentation_note(cohort)
     for note in cohort.notes:
         listener.note(f"{note.count} {note.name}: {note.text}.")
     return cohort

@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort.people import draw_patients, render
 from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ, Phonocardiogram
+from kfold_hs.cohort.segments import s1_onsets
 from kfold_hs.cohort.synthetic import ensure_cohort, write_cohort
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError, StorageError
@@ -34,7 +35,8 @@ def test_same_seed_same_bytes_and_fewer_are_the_first_of_more(tmp_path: Path) ->
         assert first == (two.parent / "recordings" / name).read_bytes()
     assert two.read_text().startswith(one.read_text())
     assert one.read_text() != other.read_text()
-    found = soundfile.info(one.parent / "recordings" / names[0])
+    assert {Path(name).suffix for name in names} == {".wav", ".tsv"}
+    found = soundfile.info(one.parent / "recordings" / names[1])
     assert (found.samplerate, found.channels, found.subtype) == (4000, 1, "PCM_16")
     assert 8 <= found.duration <= 12
 
@@ -46,6 +48,23 @@ def test_cohort_is_lawful_and_has_linked_patients() -> None:
     assert cohort.n_persons < 40
     assert cohort.recordings["murmur"].notna().all()
     assert ensure_cohort(40, 0).is_file()
+
+
+def test_true_heart_cycles_lie_beside_the_recordings(tmp_path: Path) -> None:
+    write_cohort(tmp_path / "x", 10, seed=3)
+    patient = draw_patients(10, 3)[0]
+    recording = patient.recordings[0]
+    path = tmp_path / "x" / "recordings" / f"{recording.recording_id}.tsv"
+    rows = np.loadtxt(path)
+    assert rows[0, 0] == 0
+    assert rows[-1, 1] == pytest.approx(recording.duration_s, abs=1e-3)
+    np.testing.assert_array_equal(rows[1:, 0], rows[:-1, 1])  # without a gap
+    assert (rows[:, 1] > rows[:, 0]).all()
+    assert [int(state) for state in rows[:, 2]] == [0, *[1, 2, 3, 4] * (len(rows) // 4), 0]
+    beats = render(recording).beats
+    onsets = s1_onsets(path.with_suffix(".wav"), recording.duration_s)
+    inside = (beats.s1_s >= 0) & (beats.s1_s < recording.duration_s)
+    np.testing.assert_allclose(onsets, beats.s1_s[inside][:-1], atol=1e-4)
 
 
 def test_shares_are_those_of_the_real_table() -> None:

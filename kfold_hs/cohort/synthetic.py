@@ -2,6 +2,7 @@
 
     FOLDER/table.csv                       one row a recording
     FOLDER/recordings/PATIENT_SITE.wav     4000 Hz, 16 bit, mono, 8 to 12 s
+    FOLDER/recordings/PATIENT_SITE.tsv     its true heart cycles, as in `segments`
 
 Its shares follow CirCor (Oliveira et al., IEEE J. Biomed. Health Inform. 26(6), 2022):
 murmur Present 20 %, Unknown 8 %, Absent 72 %; outcome Abnormal about half, and mostly so
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +23,14 @@ from pathlib import Path
 import soundfile
 
 from kfold_hs.cohort.people import Patient, Recording, draw_patients, render
-from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ
+from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ, Beats
 from kfold_hs.errors import CohortError, ConfigError, StorageError
 from kfold_hs.paths import cache_folder, writing_folder
 
-SIMULATOR_VERSION = 1
-"""To be raised with every change that alters a label or a sample."""
+SIMULATOR_VERSION = 2
+"""To be raised with every change that alters a file."""
+S1_S, S2_S = 0.12, 0.10
+"""How long the sounds are marked; what is heard of them fades out."""
 MIN_PATIENTS, MAX_PATIENTS = 10, 100_000
 
 COLUMNS = (
@@ -119,7 +123,9 @@ def _write(
         (temporary / "recordings").mkdir()
         for done, (_, recording) in enumerate(rows, start=1):
             path = temporary / _file_name(recording)
-            soundfile.write(path, render(recording).samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+            sound = render(recording)
+            soundfile.write(path, sound.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+            path.with_suffix(".tsv").write_text(_segmentation(sound.beats, recording.duration_s))
             if on_progress:
                 on_progress(done, len(rows))
         with (temporary / "table.csv").open("w", newline="", encoding="utf-8") as file:
@@ -131,6 +137,22 @@ def _write(
 
 def _file_name(recording: Recording) -> str:
     return f"recordings/{recording.recording_id}.wav"
+
+
+def _segmentation(beats: Beats, duration_s: float) -> str:
+    """Rows of start, end and state of the beats that lie whole within the recording."""
+    rows: list[tuple[float, float, int]] = []
+    end = 0.0
+    for s1, s2, next_s1 in zip(beats.s1_s[:-1], beats.s2_s, beats.s1_s[1:], strict=True):
+        if s1 < 0 or next_s1 > duration_s:
+            continue
+        if not rows:
+            rows.append((0.0, s1, 0))
+        phases = (s1, s1 + S1_S, s2, min(s2 + S2_S, (s2 + next_s1) / 2), next_s1)
+        rows += [(*pair, state) for state, pair in enumerate(itertools.pairwise(phases), start=1)]
+        end = next_s1
+    rows.append((end, duration_s, 0))
+    return "".join(f"{start:.4f}\t{stop:.4f}\t{state}\n" for start, stop, state in rows)
 
 
 def _row(patient: Patient, recording: Recording) -> dict[str, str]:

@@ -9,11 +9,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.bags import Bags
-from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet
 from kfold_hs.learn.pace import Pace, crop_frames_at, examples_of_a_batch, speeds
 from kfold_hs.learn.precision import autocast
+from kfold_hs.learn.source import Source
 from kfold_hs.learn.streams import Place
 from kfold_hs.settings import Config
 
@@ -26,7 +26,7 @@ def train_epoch(
     averaged: AveragedModel | None,
     optimizer: torch.optim.Optimizer,
     pace: Pace,
-    bank: Bank,
+    source: Source,
     bags: Bags,
     targets: dict[str, torch.Tensor],
     losses: TaskLosses,
@@ -43,6 +43,7 @@ def train_epoch(
     targets : dict of Tensor, each (n_bags, C)
     covariates : Tensor, optional, (n_recordings of the cohort, width)
     """
+    bank = source.bank
     device = bank.frames.device
     size, n_frames = examples_of_a_batch(config), crop_frames_at(config, epoch)
     together, of_patients = config.train.accumulate, config.train.level == "patient"
@@ -56,10 +57,8 @@ def train_epoch(
         order = order_rng.choice(len(bags), size=n_examples, p=weights)
     drawn, there = bags.draw(order, place.generator("sites", epoch))
     recordings, present = torch.from_numpy(drawn).to(device), torch.from_numpy(there).to(device)
-    # A crop starts anywhere in the recording where it still fits.
-    room = (bank.length[recordings] - n_frames).clamp_min(0) + 1
     draw = torch.from_numpy(crop_rng.random(drawn.shape)).to(device)
-    starts = (draw * room).long()
+    starts = source.starts(recordings, n_frames, draw)
     batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
 
     model.train()

@@ -37,6 +37,7 @@ from kfold_hs.learn.outcome import EpochProbs, fold_predictions
 from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.schedules import momentum, schedule
 from kfold_hs.learn.score import score
+from kfold_hs.learn.source import Source
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import Answers, Tracker, check_wandb
 from kfold_hs.paths import FoldPaths
@@ -74,6 +75,7 @@ def fit_fold(
         As the parts say.
     """
     of_patients = config.train.level == "patient"
+    source = Source.of(config, cohort, bank)
     bags = Bags.of(cohort, data.train, config.train)
     targets = make_targets(cohort, config.train, device)
     rows = torch.from_numpy(bags.first).to(device)
@@ -121,7 +123,7 @@ def fit_fold(
             epoch, started = len(history), time.perf_counter()
             torch.manual_seed(place.torch_seed("dropout", epoch))
             batch_losses = train_epoch(
-                config, model, averaged, optimizer, pace, bank, bags, train_targets,
+                config, model, averaged, optimizer, pace, source, bags, train_targets,
                 losses, weights, place, epoch, [row["train_loss"] for row in history], covariates,
             )  # fmt: skip
             past = [row["train_loss"] for row in history]

@@ -25,6 +25,7 @@ from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_optimizer
 from kfold_hs.learn.pace import Pace, steps_of_an_epoch
+from kfold_hs.learn.source import Source
 from kfold_hs.learn.streams import Place
 from kfold_hs.settings import Config
 
@@ -72,6 +73,7 @@ def lr_find(
     """
     place = Place(config.seed, 0, 0, 0)
     of_patients = config.train.level == "patient"
+    source = Source.of(config, cohort, bank)
     bags = Bags.of(cohort, data.train, config.train)
     targets = make_targets(cohort, config.train, device)
     rows = torch.from_numpy(bags.first).to(device)
@@ -101,8 +103,8 @@ def lr_find(
     for epoch in range(math.ceil(n_steps / per_epoch)):
         torch.manual_seed(place.torch_seed("dropout", epoch))
         batch_losses = train_epoch(
-            config, model, None, optimizer, pace, bank, bags, train_targets, losses, weights, place,
-            epoch, [], covariates,
+            config, model, None, optimizer, pace, source, bags, train_targets, losses, weights,
+            place, epoch, [], covariates,
         )  # fmt: skip
         each = np.array([float(loss) for loss in batch_losses])
         size = config.train.accumulate

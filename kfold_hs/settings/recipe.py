@@ -237,6 +237,7 @@ class TrainConfig(Settings):
     patience: PositiveInt | None = None
     level: Literal["recording", "patient"] = "recording"
     sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
+    align: Literal["none", "cycle"] = "none"
     uncertain: Literal["class", "drop", "soft"] = "class"
 
     @pydantic.model_validator(mode="after")
