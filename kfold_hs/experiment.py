@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,21 +17,17 @@ from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.cohort.segments import with_segmentation_note
 from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, UnfinishedError
-from kfold_hs.paths import RunPaths, check_name, write_json, write_text
+from kfold_hs.paths import RunPaths, check_name, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.runs import check_one_split, finished_run
 from kfold_hs.settings import Config
-from kfold_hs.splits import Split, balance
+from kfold_hs.splits import Split
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks
-from kfold_hs.splits.balance import compare as compare_balance
 from kfold_hs.splits.foreign import folds_of_recordings, read_folds
 from kfold_hs.splits.obtain import make_split
-from kfold_hs.splits.split import TEST
 
 if TYPE_CHECKING:
-    from kfold_hs.judge.stack import Stacking
     from kfold_hs.learn.lr_find import Found
-    from kfold_hs.learn.streams import Place
 
 
 class Listener(Protocol):
@@ -104,6 +99,7 @@ def run(
     from kfold_hs.fleet.local import train
     from kfold_hs.fleet.plan import Plan
     from kfold_hs.judge.stack import Stacking
+    from kfold_hs.judgement import judge_run
     from kfold_hs.learn import bank as banks
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import pick_device
@@ -146,10 +142,9 @@ def run(
         listener.stage("report")
         collect(done, cohort, paths, digests)
         origin = provenance(paths.name, command, digests, str(where), started)
-        missing = [place for place in plan if place not in done]
-        result = Run(
-            paths, _judge(paths, config, cohort, split, stacking, findings, origin, missing)
-        )
+        missing = [(p.repeat, p.seed, p.fold) for p in plan if p not in done]
+        judged = judge_run(paths, config, cohort, split, stacking, findings, origin, missing)
+        result = Run(paths, judged)
         if fault:
             raise UnfinishedError(
                 f"{fault} The report of the others says what is missing: {paths.report}. The same "
@@ -300,51 +295,3 @@ def run_name(config: Config, cohort: Cohort, split: Split) -> str:
     content = f"{config.digest} {cohort.fingerprint} {split.assignment}"
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f"{cohort.name}-{config.recipe}-{digest[:8]}"
-
-
-def _set_aside(config: Config) -> float:
-    """Share of a fold's training people who only choose its epoch."""
-    return config.train.inner_share if config.select == "inner" else 0.0
-
-
-def _judge(
-    paths: RunPaths,
-    config: Config,
-    cohort: Cohort,
-    split: Split,
-    stacking: Stacking,
-    findings: Sequence[Finding],
-    provenance: dict[str, Any],
-    missing: Sequence[Place],
-) -> dict[str, Any]:
-    """summary.json and report.html from the out-of-fold predictions."""
-    from kfold_hs.judge.epochs import kept_epochs
-    from kfold_hs.judge.report import render
-    from kfold_hs.judge.summary import summarise
-
-    predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
-    epochs = kept_epochs(history)
-    faults = {}
-    for place in missing:
-        files = paths.fold(place.repeat, place.seed, place.fold)
-        faults[place.repeat, place.seed, place.fold] = json.loads(files.fault.read_text())["cause"]
-    if not faults:
-        predictions.at(epochs).check_partition(split.scored_patients(cohort))
-    described = {k: v for k, v in split.to_dict().items() if k not in {"folds", "people"}}
-    described |= {
-        "balance": balance(cohort, split),
-        "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
-        "train_share": split.train_share * (1 - _set_aside(config)),
-        "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
-        "persons_on_two_sides": split.persons_on_two_sides(cohort),
-        "findings": [finding.to_dict() for finding in findings],
-    }
-    summary = summarise(
-        predictions, history, cohort.describe(), described, config.as_dict(), provenance,
-        faults=faults, stacking=stacking,
-    )  # fmt: skip
-    scored = stacking(predictions.at(epochs).mean_over_seeds())
-    scored.write(paths.scored, Predictions.digests(paths.predictions))
-    write_json(paths.summary, summary)
-    write_text(paths.report, render(summary, history, predictions, config.as_dict()))
-    return summary

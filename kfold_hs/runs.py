@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kfold_hs.errors import KfoldHsError, SplitError
+from kfold_hs.config import load_yaml
+from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.splits import Split
@@ -28,6 +29,50 @@ def finished_run(folder: Path) -> tuple[RunPaths, dict[str, Any]]:
             "folder under reports/, or finish the run by repeating its command."
         )
     return paths, json.loads(paths.summary.read_text())
+
+
+def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
+    """Variants that were ever trained on the people and folds of a split.
+
+    Every run folder counts whose split has a repeat with the same people in the same folds, be
+    it finished or not: whoever saw its folds could choose by them. Runs of one configuration
+    (`Config.digest`) are one variant.
+
+    Parameters
+    ----------
+    reports : Path
+        The folder of all runs.
+    split : Split
+
+    Returns
+    -------
+    dict
+        Digest of a configuration -> names of its runs, both ascending. A run whose configuration
+        this version cannot read is a variant of its own, under "unread <name>"; one whose split
+        it cannot read is left out, since nobody can say whose it is.
+    """
+    mine, found = _repeats(split), dict[str, list[str]]()
+    for folder in sorted(reports.iterdir()) if reports.is_dir() else []:
+        paths = RunPaths(folder.name, reports.parent)
+        if not (paths.config.is_file() and paths.split.is_file()):
+            continue
+        try:
+            other = Split.read(paths.split)
+        except SplitError:
+            continue
+        if other.fingerprint != split.fingerprint or not mine & _repeats(other):
+            continue
+        try:
+            variant = load_yaml(paths.config).digest
+        except ConfigError:
+            variant = f"unread {folder.name}"
+        found.setdefault(variant, []).append(folder.name)
+    return dict(sorted(found.items()))
+
+
+def _repeats(split: Split) -> set[tuple[int, ...]]:
+    """Fold of every person, ascending by id, of every repeat."""
+    return set(zip(*(folds for _, folds in sorted(split.folds.items())), strict=True))
 
 
 def check_one_split(paths: RunPaths, summary: Mapping[str, Any]) -> None:

@@ -27,8 +27,9 @@ ALLOWED = {
     "judge": SETTINGS | {"cohort", "predictions"},
     "fleet": SETTINGS | {"cohort", "predictions", "splits", "learn"},
     "runs": SETTINGS | {"predictions", "splits"},
+    "judgement": SETTINGS | {"cohort", "predictions", "splits", "runs", "judge"},
     "experiment": SETTINGS
-    | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "fleet"},
+    | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"},
     "terminal": set(),
     "cli_plan": {"experiment", "terminal"},
     "cli": SETTINGS | {"experiment", "terminal", "splits", "cli_plan"},

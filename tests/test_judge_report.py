@@ -137,3 +137,10 @@ def test_the_target_is_drawn_and_the_axis_holds_everything(run: Run) -> None:
 )
 def test_place(repeat: int, seed: int, text: str) -> None:
     assert place({"repeat": repeat, "seed": seed, "fold": 3}) == text
+
+
+def test_many_variants_on_one_split_are_told(run: Run) -> None:
+    summary = {**run[0], "tried": {"n_variants": 7, "runs": {}}}
+    words = "7 variants have been tried on these people and folds"
+    assert words in render(summary, run[1], run[2])
+    assert "have been tried" not in render(*run)

@@ -57,6 +57,7 @@ def test_files_of_a_run(finished: Path) -> None:
         "history.csv",
         "predictions.parquet",
         "report.html",
+        "scored.parquet",
         "split.json",
         "summary.json",
         "tensorboard",

@@ -1,7 +1,7 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, cohort, split,
-provenance. Every estimate holds value, low, high, level, method and target; null
+schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, tried, cohort,
+split, provenance. Every estimate holds value, low, high, level, method and target; null
 stands where nothing can be told. Beside a metric's estimate, which is the recipe's, stand
 these_models, the estimate of the models as they are, and budget, where the uncertainty comes from.
 With select=best, every target says "optimistic".
@@ -10,7 +10,7 @@ With select=best, every target says "optimistic".
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,7 @@ def summarise(
     n_resamples: int = 2000,
     faults: Mapping[Place, str] | None = None,
     stacking: Stacking | None = None,
+    tried: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -71,6 +72,8 @@ def summarise(
         Why a fold could not be trained, by (repeat, seed, fold).
     stacking : Stacking, optional
         Of tasks that are told from the others and from covariates.
+    tried : mapping, optional
+        Variants ever tried on this split: digest of the configuration -> names of runs.
     """
     epochs = kept_epochs(history)
     stacking = stacking or Stacking()
@@ -109,6 +112,7 @@ def summarise(
         "folds": _folds(single, history),
         "incomplete": incomplete,
         "optimism": optimism,
+        "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
         "n_resamples": n_resamples,
         "cohort": dict(cohort),
         "split": dict(split),

@@ -1,0 +1,83 @@
+"""What a run's out-of-fold predictions come to: summary.json, scored.parquet and report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.judge.epochs import Place, kept_epochs
+from kfold_hs.judge.report import render
+from kfold_hs.judge.stack import Stacking
+from kfold_hs.judge.summary import summarise
+from kfold_hs.paths import RunPaths, write_json, write_text
+from kfold_hs.predictions import Predictions
+from kfold_hs.runs import variants_tried
+from kfold_hs.settings import Config
+from kfold_hs.splits import Split, balance
+from kfold_hs.splits.audit import Finding
+from kfold_hs.splits.balance import compare as compare_balance
+from kfold_hs.splits.split import TEST
+
+
+def judge_run(
+    paths: RunPaths,
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    stacking: Stacking,
+    findings: Sequence[Finding],
+    provenance: dict[str, Any],
+    missing: Sequence[Place],
+) -> dict[str, Any]:
+    """Judge the predictions of a run's finished folds, and write what they come to.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The run's; predictions.parquet and history.csv are there.
+    config, cohort, split
+        What the run stands on.
+    stacking : Stacking
+    findings : sequence of Finding
+        Of the audit.
+    provenance : dict
+        See `judge.summary.summarise`.
+    missing : sequence of (repeat, seed, fold)
+        Folds that failed; each left a record of why.
+
+    Returns
+    -------
+    dict
+        The content of summary.json.
+    """
+    predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
+    epochs = kept_epochs(history)
+    faults = {}
+    for place in missing:
+        faults[place] = json.loads(paths.fold(*place).fault.read_text())["cause"]
+    if not faults:
+        predictions.at(epochs).check_partition(split.scored_patients(cohort))
+    # Training people who only choose the epoch are not trained on.
+    set_aside = config.train.inner_share if config.select == "inner" else 0.0
+    described = {k: v for k, v in split.to_dict().items() if k not in {"folds", "people"}}
+    described |= {
+        "balance": balance(cohort, split),
+        "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
+        "train_share": split.train_share * (1 - set_aside),
+        "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
+        "persons_on_two_sides": split.persons_on_two_sides(cohort),
+        "findings": [finding.to_dict() for finding in findings],
+    }
+    summary = summarise(
+        predictions, history, cohort.describe(), described, config.as_dict(), provenance,
+        faults=faults, stacking=stacking, tried=variants_tried(paths.report_folder.parent, split),
+    )  # fmt: skip
+    scored = stacking(predictions.at(epochs).mean_over_seeds())
+    scored.write(paths.scored, Predictions.digests(paths.predictions))
+    write_json(paths.summary, summary)
+    write_text(paths.report, render(summary, history, predictions, config.as_dict()))
+    return summary
