@@ -1,5 +1,8 @@
 """Model files: plain tensors and plain values, loadable with ``weights_only=True``.
 
+`save` writes one at once. A training hands them to a `Writer`, which copies what they hold and
+writes while the next epoch is trained.
+
 best_model.pt and last.pt hold
     epoch, model_state_dict, optimizer_state_dict, val_acc, val_loss, config, tasks,
     place (repeat, seed, fold), digests (config, cohort, split)
@@ -8,9 +11,12 @@ resume.pt holds what the training loop needs to go on after its epoch.
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -31,6 +37,70 @@ def save(path: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(path, buffer.getbuffer())
+
+
+class Writer:
+    """Writes checkpoints in a thread of its own, in the order in which they come.
+
+    Leaving the block waits for the last of them. After one that could not be written no other
+    is: what is on the disk is what it would be had the training stopped there.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._under_way: dict[Path, Future[None]] = {}
+        self._fault: Exception | None = None
+
+    def save(self, path: Path, content: dict[str, Any]) -> None:
+        """As `save` above, of what `content` holds now; waits for an earlier one of this name.
+
+        Raises
+        ------
+        StorageError
+            This one or an earlier one could not be written.
+        """
+        if path in self._under_way:  # so that slow disks do not fill the memory
+            self._under_way[path].result()
+        self._tell()
+        self._under_way[path] = self._thread.submit(self._write, path, snapshot(content))
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown(wait=True)
+        if error is None:  # one that is on its way already is not replaced
+            self._tell()
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        if self._fault is not None:
+            return
+        try:
+            save(path, content)
+        except Exception as fault:  # told where the training is, not here
+            self._fault = fault
+
+    def _tell(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+
+def snapshot(value: Any) -> Any:
+    """A copy on the CPU that the training no longer changes: tensors, and all that hold them."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, list):
+        return [snapshot(each) for each in value]
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # a state dict keeps its versions
+        copied.update({key: snapshot(each) for key, each in value.items()})
+        return copied
+    return value
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -114,11 +115,10 @@ def fit_fold(
             averaged.load_state_dict(state["averaged"])
         history = state["history"]
         kept = [EpochProbs.from_state(each) for each in state["kept"]]
-    tracker = tracking(len(history))
     best = best_epoch(history, cohort) if history else -1
     chosen = best_epoch(history, cohort, INNER) if history and len(data.inner) else None
 
-    try:
+    with checkpoint.Writer() as writer, closing(tracking(len(history))) as tracker:
         while not is_over(history, cohort, config.train.epochs, config.train.patience):
             epoch, started = len(history), time.perf_counter()
             torch.manual_seed(place.torch_seed("dropout", epoch))
@@ -159,25 +159,21 @@ def fit_fold(
             if (now_best := best_epoch(history, cohort)) != best:
                 best = now_best
                 content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
-                checkpoint.save(paths.best_model, content)
+                writer.save(paths.best_model, content)
             if len(data.inner) and (now_best := best_epoch(history, cohort, INNER)) != chosen:
                 chosen = now_best
                 content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
-                checkpoint.save(paths.inner_model, content)
+                writer.save(paths.inner_model, content)
             is_last = is_over(history, cohort, config.train.epochs, config.train.patience)
             kept[-1].forget_recordings(unless=is_last or epoch in {best, chosen})
-            checkpoint.save(
-                paths.resume, _resume(model, averaged, optimizer, history, kept, digests)
-            )
+            writer.save(paths.resume, _resume(model, averaged, optimizer, history, kept, digests))
             tracker.epoch(row)
             on_epoch(row)
         scored = scored_model(model, averaged)
         row = history[-1]
         content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
-        checkpoint.save(paths.last_model, content)
+        writer.save(paths.last_model, content)
         tracker.done(_answers(cohort, data.patients, kept[-1]), len(history) - 1)
-    finally:
-        tracker.close()
 
     keep = {"last": len(history) - 1, "best": best, "inner": chosen}[config.select]
     assert keep is not None
