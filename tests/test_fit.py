@@ -101,6 +101,8 @@ RECIPES = {
                "train.ema_decay=0.9", "loss.class_weights=challenge"],
     "beside": ["model.covariates=[age]", "model.pool=gem", "augment.mixup_alpha=0.5"],
     "attended": ["model.pool=attention", "model.hidden=32", "sched=constant"],
+    "louder": ["features.normalise=none", "augment.gain_db=6", "augment.band_stops=1",
+               "predict.gains_db=[-3,0,3]"],
     "plain": ["sched=linear", "predict.patient_pool=mean_logit", "loss=focal"],
 }  # fmt: skip
 

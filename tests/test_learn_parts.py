@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from kfold_hs.cohort import Task
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
+from kfold_hs.learn.augment import band_stop, cutmix, gain, mask, mixup, neutral
+from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.outcome import overfitting_since
 from kfold_hs.learn.pace import crop_frames_at
 from kfold_hs.learn.pool import POOLS, pool_groups
-from kfold_hs.learn.predict import crop_starts
+from kfold_hs.learn.predict import Crops, crop_starts
 from kfold_hs.learn.schedules import (
     constant,
     cosine,
@@ -280,6 +281,31 @@ def test_a_masked_cell_holds_a_mean() -> None:
     assert torch.equal(masked, bands.expand_as(x))
 
 
+def test_band_stops_are_whole_bands_at_the_quietest_level() -> None:
+    settings = MASKS.model_copy(update={"band_stops": 1, "band_stop_bands": 4})
+    x = torch.rand(200, 1, 16, 40, generator=torch.Generator().manual_seed(0))
+    x[:, 0, 3, 7] = -torch.arange(200.0) - 1
+    stopped = band_stop(x, settings, np.random.default_rng(0))
+    floor = -torch.arange(200.0).view(200, 1, 1) - 1
+    silent = (stopped[:, 0] == floor).all(dim=2)
+    assert set(silent.sum(dim=1).tolist()) == {0, 1, 2, 3, 4}
+    starts = [int(row.int().argmax()) for row in silent if row.any()]
+    assert len(set(starts)) > 8
+    assert all(silent[i].int().diff().abs().sum() <= 2 for i in range(200))
+    assert torch.equal(stopped[:, 0][~silent], x[:, 0][~silent])
+
+
+def test_gain_adds_one_number_to_each_crop() -> None:
+    settings = MASKS.model_copy(update={"gain_db": 6.0})
+    x = torch.randn(500, 1, 4, 8)
+    added = (gain(x, settings, np.random.default_rng(0)) - x).flatten(1)
+    torch.testing.assert_close(added, added[:, :1].expand_as(added))
+    assert -6 < float(added.min()) < -5.9
+    assert 5.9 < float(added.max()) < 6
+    assert abs(float(added.mean())) < 0.5
+    assert gain(x, MASKS, np.random.default_rng(0)) is x
+
+
 def test_mixup_mixes_inputs_and_targets_alike() -> None:
     eye = torch.eye(5)
     x, targets = mixup(eye.view(5, 1, 1, 5), {"t": eye}, 0.4, np.random.default_rng(0))
@@ -332,6 +358,31 @@ def test_shifted_crops() -> None:
     assert crop_starts(250, 100, 0.0) == [0, 75, 150]
     assert crop_starts(250, 100, 0.0, n_shifts=3) == [0, 25, 50, 75, 100, 125, 150]
     assert crop_starts(80, 100, 0.0, n_shifts=3) == [0]
+
+
+def test_every_crop_is_heard_at_every_gain() -> None:
+    frames = torch.arange(60).half().view(-1, 1).expand(-1, 2)
+    bank = Bank(frames, torch.tensor([0, 25]), torch.tensor([25, 35]), "digest")
+    words = ["features.normalise=none", "train.crop_frames=16", "predict.gains_db=[-6,0.5]"]
+    crops = Crops.of(bank, np.array([1, 0]), compose(words))
+    assert crops.owner.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    x = torch.cat([x for _, x in crops.batches(bank, compose(words))])
+    firsts = [25, 35, 44, 0, 9]  # 3 crops of 35 frames, 2 of 25
+    expected = [first + g for first in firsts for g in (-6, 0.5)]
+    assert x[:, 0, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["augment.gain_db=6"],
+        ["augment.gain_db=6", "features=pcen", "features.normalise=none"],
+        ["predict.gains_db=[-3,3]"],
+    ],
+)
+def test_a_gain_that_could_do_nothing_is_refused(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"gains?_db=.*takes it out again: set features\."):
+        compose(words)
 
 
 def test_crops_grow() -> None:

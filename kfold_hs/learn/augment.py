@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once: masks, mixup and CutMix on features.
+"""Augmentation of a whole batch at once: gain, masks, mixup and CutMix on features.
 
 A masked cell is set to what says least, a mean: see `neutral`.
 """
@@ -44,22 +44,61 @@ def mask(
     fill : Tensor, broadcast to x
         What a masked cell is set to.
     """
-    n, _, n_mels, n_frames = x.shape
+    n_mels, n_frames = x.shape[2:]
     for count, widest, size, axis in (
         (config.time_masks, config.time_mask_frames, n_frames, 3),
         (config.band_masks, config.band_mask_bands, n_mels, 2),
     ):
         for _ in range(count):
-            draw = rng.random((2, n))
-            width = np.floor(draw[0] * (min(widest, size) + 1))
-            start = np.floor(draw[1] * (size - width + 1))
-            bounds = torch.from_numpy(np.stack([start, start + width])).to(x.device)
-            shape = [n, 1, 1, 1]
-            place = torch.arange(size, device=x.device)
-            place = place.view([size if i == axis else 1 for i in range(4)])
-            inside = (place >= bounds[0].view(shape)) & (place < bounds[1].view(shape))
-            x = torch.where(inside, fill, x)
+            x = torch.where(_stretch(x, axis, min(widest, size), rng), fill, x)
     return x
+
+
+def band_stop(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+    """Stretches of bands of random width and place at the quietest level of the crop.
+
+    As if a sensor let nothing of them through, where a mask of `mask` says that nothing is
+    known. Widths are uniform in 0..`band_stop_bands`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, 1, n_mels, n_frames)
+        As they come from the bank: before bands are scaled.
+    """
+    if not config.band_stops:
+        return x
+    floor, widest = x.amin(dim=(2, 3), keepdim=True), min(config.band_stop_bands, x.shape[2])
+    for _ in range(config.band_stops):
+        x = torch.where(_stretch(x, 2, widest, rng), floor, x)
+    return x
+
+
+def gain(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+    """Each crop louder or softer, uniform in -`gain_db` to `gain_db`.
+
+    Added to the levels: what a gain would push above full scale is not clipped, and what it
+    would push below the floor of 16 bit does not stay there.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, 1, n_mels, n_frames), in dB
+    """
+    if not config.gain_db:
+        return x
+    drawn = rng.uniform(-config.gain_db, config.gain_db, len(x)).astype(np.float32)
+    return x + torch.from_numpy(drawn).to(x.device).view(-1, 1, 1, 1)
+
+
+def _stretch(x: torch.Tensor, axis: int, widest: int, rng: np.random.Generator) -> torch.Tensor:
+    """Which cells lie in a stretch of 0..`widest` along `axis`, of each example its own."""
+    n, size = len(x), x.shape[axis]
+    draw = rng.random((2, n))
+    width = np.floor(draw[0] * (widest + 1))
+    start = np.floor(draw[1] * (size - width + 1))
+    bounds = torch.from_numpy(np.stack([start, start + width])).to(x.device).view(2, n, 1, 1, 1)
+    place = torch.arange(size, device=x.device)
+    place = place.view([size if i == axis else 1 for i in range(4)])
+    return (place >= bounds[0]) & (place < bounds[1])
 
 
 def mixup(

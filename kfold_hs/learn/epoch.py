@@ -11,7 +11,7 @@ from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet
-from kfold_hs.learn.pace import Pace, crop_frames_at, examples_of_a_batch, speeds
+from kfold_hs.learn.pace import Pace, crop_frames_at, examples_of_a_batch
 from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.source import Source
 from kfold_hs.learn.streams import Place
@@ -43,21 +43,18 @@ def train_epoch(
     targets : dict of Tensor, each (n_bags, C)
     covariates : Tensor, optional, (n_recordings of the cohort, width)
     """
-    bank = source.bank
-    device = bank.frames.device
+    device = source.bank.frames.device
     size, n_frames = examples_of_a_batch(config), crop_frames_at(config, epoch)
     together, of_patients = config.train.accumulate, config.train.level == "patient"
-    order_rng, crop_rng = place.generator("order", epoch), place.generator("crop", epoch)
-    mask_rng, mixup_rng = place.generator("mask", epoch), place.generator("mixup", epoch)
-    cutmix_rng, stretch_rng = place.generator("cutmix", epoch), place.generator("stretch", epoch)
+    stream = place.streams(epoch)
     n_examples = len(bags) * config.train.crops_per_recording
     if weights is None:
-        order = order_rng.permutation(n_examples) % len(bags)
+        order = stream["order"].permutation(n_examples) % len(bags)
     else:
-        order = order_rng.choice(len(bags), size=n_examples, p=weights)
-    drawn, there = bags.draw(order, place.generator("sites", epoch))
+        order = stream["order"].choice(len(bags), size=n_examples, p=weights)
+    drawn, there = bags.draw(order, stream["sites"])
     recordings, present = torch.from_numpy(drawn).to(device), torch.from_numpy(there).to(device)
-    draw = torch.from_numpy(crop_rng.random(drawn.shape)).to(device)
+    draw = torch.from_numpy(stream["crop"].random(drawn.shape)).to(device)
     starts = source.starts(recordings, n_frames, draw)
     batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
 
@@ -66,10 +63,9 @@ def train_epoch(
     for batch in range(pace.n_batches):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
         rows = recordings[part].flatten()
-        speed = speeds(len(rows), config.augment.stretch, stretch_rng, device)
-        x = bank.crops(rows, starts[part].flatten(), n_frames, speed)
+        x = source.crops(rows, starts[part].flatten(), n_frames, config.augment, stream)
         fill = neutral(x, config.features.normalise, model.front.mean)
-        x = mask(x, config.augment, mask_rng, fill)
+        x = mask(x, config.augment, stream["mask"], fill)
         crops = x.shape
         # From here on an example is one: its crops stand beside each other as its channels.
         x = x.reshape(-1, bags.n_slots * crops[1], *crops[2:])
@@ -78,8 +74,10 @@ def train_epoch(
             q[_COVARIATES] = covariates[recordings[part, 0]]
         if of_patients:  # a slot is there when it is there in either of two
             q[_PRESENT] = present[part]
-        x, q = mixup(x, q, config.augment.mixup_alpha, mixup_rng)
-        x, q = cutmix(x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, cutmix_rng)
+        x, q = mixup(x, q, config.augment.mixup_alpha, stream["mixup"])
+        x, q = cutmix(
+            x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, stream["cutmix"]
+        )
         beside, slots = q.pop(_COVARIATES, None), q.pop(_PRESENT, None)
         x = x.reshape(crops)
         with autocast(config.train.precision, device):

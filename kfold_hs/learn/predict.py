@@ -51,11 +51,14 @@ class Crops:
         Which of the recordings, in [0, n_recordings), ascending.
     rows, starts : Tensor of int64, shape (n_crops,)
         Row of the bank and first frame within it.
+    gains_db : Tensor, shape (n_crops,), or None
+        What is added to the levels of each; None: nothing.
     """
 
     owner: np.ndarray
     rows: torch.Tensor
     starts: torch.Tensor
+    gains_db: torch.Tensor | None
 
     @classmethod
     def of(cls, bank: Bank, recordings: np.ndarray, config: Config) -> Crops:
@@ -63,10 +66,12 @@ class Crops:
         lengths = bank.length.cpu().numpy()[recordings]
         rule = config.train.crop_frames, config.predict.crop_overlap, config.predict.n_shifts
         starts = [crop_starts(int(n), *rule) for n in lengths]
-        owner = np.repeat(np.arange(len(recordings)), [len(each) for each in starts])
+        gains = config.predict.gains_db  # each crop once at each of them
+        owner = np.repeat(np.arange(len(recordings)), [len(s) * len(gains) for s in starts])
         rows = torch.from_numpy(recordings[owner]).to(device)
-        first = torch.tensor([start for each in starts for start in each], device=device)
-        return cls(owner, rows, first)
+        flat = torch.tensor([start for each in starts for start in each], device=device)
+        added = torch.tensor(gains, device=device).repeat(len(flat)) if any(gains) else None
+        return cls(owner, rows, flat.repeat_interleave(len(gains)), added)
 
     def batches(self, bank: Bank, config: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Rows of the bank and the crops themselves, `predict.batch_size` at a time."""
@@ -74,6 +79,8 @@ class Crops:
         for at in range(0, len(self.rows), size):
             rows = self.rows[at : at + size]
             x = bank.crops(rows, self.starts[at : at + size], config.train.crop_frames)
+            if self.gains_db is not None:
+                x = x + self.gains_db[at : at + size].view(-1, 1, 1, 1)
             yield rows, x.contiguous(memory_format=torch.channels_last)
 
 

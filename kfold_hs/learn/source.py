@@ -1,15 +1,19 @@
-"""Where training crops come from: the bank, and what decides where in it they start."""
+"""Where training crops come from: where in the bank they start, and what is done to their sound."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.learn.augment import band_stop, gain
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.cycles import Cycles
-from kfold_hs.settings import Config
+from kfold_hs.learn.pace import speeds
+from kfold_hs.settings import AugmentConfig, Config
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,28 @@ class Source:
             return anywhere
         aligned, found = self.cycles.starts(recordings, room, draw)
         return torch.where(found, aligned, anywhere)
+
+    def crops(
+        self,
+        recordings: torch.Tensor,
+        starts: torch.Tensor,
+        n_frames: int,
+        config: AugmentConfig,
+        stream: Mapping[str, np.random.Generator],
+    ) -> torch.Tensor:
+        """Crops as another stethoscope or another heart rate might have given them.
+
+        Parameters
+        ----------
+        recordings, starts : Tensor of int64, shape (n,)
+        stream : mapping
+            Random generators by purpose (`Place.streams`).
+
+        Returns
+        -------
+        Tensor, shape (n, 1, n_mels, n_frames)
+            In the bank's units: before bands are scaled.
+        """
+        speed = speeds(len(recordings), config.stretch, stream["stretch"], recordings.device)
+        x = self.bank.crops(recordings, starts, n_frames, speed)
+        return band_stop(gain(x, config, stream["gain"]), config, stream["stop"])

@@ -15,7 +15,7 @@ import numpy as np
 
 _PURPOSES = (
     *("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch"),
-    *("sites",),
+    *("sites", "gain", "stop", "noise"),  # the order is part of every draw: new ones come last
 )
 
 
@@ -43,6 +43,10 @@ class Place:
     def generator(self, purpose: str, epoch: int) -> np.random.Generator:
         """A numpy generator for one purpose ("order", "crop", ...) in one epoch."""
         return np.random.Generator(np.random.PCG64(self._sequence(purpose, epoch)))
+
+    def streams(self, epoch: int) -> dict[str, np.random.Generator]:
+        """A generator for each purpose in one epoch."""
+        return {purpose: self.generator(purpose, epoch) for purpose in _PURPOSES}
 
     def torch_seed(self, purpose: str, epoch: int) -> int:
         """A seed for torch's global generator, in [0, 2**63)."""

@@ -112,6 +112,18 @@ class Config(Settings):
                 f"uncertain, and none of {', '.join(self.data.tasks)} names one: say which in the "
                 "data configuration (uncertain: Unknown), or leave train.uncertain out"
             )
+        gains = {
+            f"augment.gain_db={self.augment.gain_db:g}": self.augment.gain_db != 0,
+            f"predict.gains_db={list(self.predict.gains_db)}": self.predict.gains_db != (0.0,),
+        }
+        asked = " and ".join(text for text, is_asked in gains.items() if is_asked)
+        if asked and not self.features.is_level:
+            raise ValueError(
+                f"{asked}: a gain moves levels in dB, and "
+                f"features.normalise={self.features.normalise} with "
+                f"features.compression={self.features.compression} takes it out again: set "
+                "features.compression=log and features.normalise=band or none, or leave it out"
+            )
         crop_pool, patient_pool = self.predict.crop_pool, self.predict.patient_pool
         if self.train.level == "recording" and patient_pool == "attention":
             raise ValueError(

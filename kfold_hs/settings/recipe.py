@@ -75,6 +75,11 @@ class FeatureConfig(Settings):
         return self.model_copy(update={"normalise": "none"}) if fitted else self
 
     @property
+    def is_level(self) -> bool:
+        """Whether crops of the bank are levels in dB, to which a gain is added."""
+        return self.compression == "log" and self.normalise != "recording"
+
+    @property
     def n_fitted_bands(self) -> int:
         """Mel bands whose scaling is fitted on a fold's training people; 0: none are."""
         return self.n_mels if self.normalise == "band" else 0
@@ -215,6 +220,9 @@ class AugmentConfig(Settings):
     cutmix_alpha: NonNegative = 0.0
     cutmix_axis: Literal["time", "band"] = "time"
     stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    gain_db: Annotated[float, Field(ge=0, le=60)] = 0.0
+    band_stops: NonNegativeInt = 0
+    band_stop_bands: NonNegativeInt = 8
 
 
 class TrainConfig(Settings):
@@ -269,6 +277,7 @@ class PredictConfig(Settings):
     patient_pool: Literal["task", "attention"] | PatientPool
     n_shifts: Annotated[int, Field(ge=1, le=64)]
     crop_pool: PatientPool = "mean"
+    gains_db: tuple[Annotated[float, Field(ge=-60, le=60)], ...] = Field((0.0,), min_length=1)
     stack: Literal["task", "none"] = "task"
 
 
