@@ -133,7 +133,7 @@ def split(
     quiet: bool,
 ) -> None:
     """Draw the split of a cohort and show how well it is balanced."""
-    from kfold_hs import experiment
+    from kfold_hs.ground import load_cohort
     from kfold_hs.splits import balance
     from kfold_hs.splits.balance import compare
     from kfold_hs.splits.obtain import make_split
@@ -141,7 +141,7 @@ def split(
 
     with Terminal(quiet=quiet) as terminal:
         settings = _config(overrides, folds, repeats)
-        cohort = experiment.load_cohort(settings, terminal)
+        cohort = load_cohort(settings, terminal)
         drawn = make_split(settings, cohort)
     both = range(drawn.n_repeats)
     show_split(drawn.to_dict(), [balance(cohort, drawn, r) for r in both], compare(cohort, drawn))

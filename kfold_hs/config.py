@@ -97,6 +97,23 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     return [list(combination) for combination in itertools.product(*choices)]
 
 
+def key_of(override: str) -> str:
+    """The key or group that an override sets, e.g. ``optim.lr`` or ``sched``."""
+    return str(_parse([override])[0].key_or_group)
+
+
+def differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys in which two nested configurations differ, each with both values."""
+    found = []
+    for key in sorted({*one, *two}):
+        left, right = one.get(key), two.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(f"{prefix}{key} ({left} there, {right} here)")
+    return found
+
+
 def _parse(overrides: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(overrides))

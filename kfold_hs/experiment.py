@@ -7,49 +7,26 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
-from kfold_hs.cohort.segments import with_segmentation_note
 from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, UnfinishedError
+from kfold_hs.ground import Ground, Listener, load_cohort
 from kfold_hs.paths import RunPaths, check_name, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.runs import check_one_split, finished_run
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
-from kfold_hs.splits.audit import Finding, audit, refuse_leaks
-from kfold_hs.splits.foreign import folds_of_recordings, read_folds
+from kfold_hs.splits.audit import Finding, audit
+from kfold_hs.splits.foreign import read_folds
 from kfold_hs.splits.obtain import make_split
 
 if TYPE_CHECKING:
     from kfold_hs.learn.lr_find import Found
-
-
-class Listener(Protocol):
-    """Who wants to know how far a story is: the terminal, or nobody."""
-
-    def stage(self, name: str) -> None:
-        """A new part of the work begins."""
-
-    def step(self, done: int, total: int) -> None:
-        """The part has come so far."""
-
-    def training(self, n_folds: int, n_epochs: int) -> None:
-        """Training begins."""
-
-    def fold(self, place: Any, state: str, note: str = "") -> None:
-        """A fold was "found" done, or is at "start", "done" or "failed"."""
-
-    def epoch(self, place: Any, row: Mapping[str, float]) -> None:
-        """An epoch of a fold ended; `row` is its row of history.csv."""
-
-    def note(self, text: str) -> None:
-        """Something about the data that the user should know."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +45,7 @@ def run(
     root: Path = Path(),
     device: str = "auto",
     command: str = "",
+    ground: Ground | None = None,
 ) -> Run:
     """Cross-validate one configuration, from recordings to the report.
 
@@ -86,6 +64,8 @@ def run(
         "auto", "cpu", "cuda" or "cuda:N".
     command : str
         What the user typed, for the report.
+    ground : Ground, optional
+        What the run stands on, where it is known already.
 
     Raises
     ------
@@ -101,18 +81,15 @@ def run(
     from kfold_hs.judge.stack import Stacking
     from kfold_hs.judgement import judge_run
     from kfold_hs.learn import bank as banks
-    from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import pick_device
     from kfold_hs.learn.source import Source
 
     if name is not None:
         check_name(name)
     where = pick_device(device)
-    cohort = load_cohort(config, listener)
-    check(config, cohort)
+    ground = ground or Ground.of(config, listener)
+    cohort, split = ground.cohort, ground.split
     stacking = Stacking.of(config, cohort)
-    split = make_split(config, cohort)
-    findings = check_leaks(config, cohort, split, listener)
     paths = RunPaths(name or run_name(config, cohort, split), root)
     with locked(paths):
         split = settle(config, cohort, split, paths)
@@ -143,7 +120,7 @@ def run(
         collect(done, cohort, paths, digests)
         origin = provenance(paths.name, command, digests, str(where), started)
         missing = [(p.repeat, p.seed, p.fold) for p in plan if p not in done]
-        judged = judge_run(paths, config, cohort, split, stacking, findings, origin, missing)
+        judged = judge_run(paths, config, cohort, split, stacking, ground.findings, origin, missing)
         result = Run(paths, judged)
         if fault:
             raise UnfinishedError(
@@ -199,39 +176,6 @@ def plan(
     found = outlook(metric, assumptions, summary, task)
     asked = people or found.people
     return designs(found, difference, people=asked, repeats=repeats, folds=folds)
-
-
-def load_cohort(config: Config, listener: Listener) -> Cohort:
-    """Read the recordings and labels that the configuration names."""
-    listener.stage("recordings")
-    cohort = cohorts.load(config.data, listener.step)
-    if config.train.align == "cycle":
-        cohort = with_segmentation_note(cohort)
-    for note in cohort.notes:
-        listener.note(f"{note.count} {note.name}: {note.text}.")
-    return cohort
-
-
-def check_leaks(config: Config, cohort: Cohort, split: Split, listener: Listener) -> list[Finding]:
-    """The audit before every training; what it found but leaks, which are refused.
-
-    Raises
-    ------
-    SplitError
-        A leak, unless split.audit=false. With split.by=patient, persons on two sides are
-        what was asked for.
-    """
-    listener.stage("audit")
-    channel = getattr(config.data, "channel", None)
-    folds = folds_of_recordings(split, cohort)
-    findings = audit(cohort, folds, channel=channel, on_progress=listener.step)
-    allowed = ["person on two sides"] if split.by == "patient" else []
-    if config.split.audit:
-        refuse_leaks(findings, allowed)
-    for finding in findings:
-        if finding.is_leak:
-            listener.note(f"LEAK: {finding.text}.")
-    return findings
 
 
 def audit_split(

@@ -28,7 +28,7 @@ _MOST_ITEMS = 10
 
 
 class Terminal:
-    """A listener (`kfold_hs.experiment.Listener`) that shows progress on standard error."""
+    """A listener (`kfold_hs.ground.Listener`) that shows progress on standard error."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet

@@ -20,6 +20,7 @@ ALLOWED = {
     "settings": {"errors"},
     "config": {"errors", "settings"},
     "space": SETTINGS,
+    "variants": SETTINGS,
     "cohort": SETTINGS,
     "predictions": GROUND,
     "splits": SETTINGS | {"cohort"},
@@ -28,11 +29,13 @@ ALLOWED = {
     "fleet": SETTINGS | {"cohort", "predictions", "splits", "learn"},
     "runs": SETTINGS | {"predictions", "splits"},
     "judgement": SETTINGS | {"cohort", "predictions", "splits", "runs", "judge"},
+    "ground": SETTINGS | {"cohort", "splits", "learn"},
     "experiment": SETTINGS
-    | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"},
+    | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"}
+    | {"ground"},
     "terminal": set(),
     "cli_plan": {"experiment", "terminal"},
-    "cli": SETTINGS | {"experiment", "terminal", "splits", "cli_plan"},
+    "cli": SETTINGS | {"experiment", "ground", "terminal", "splits", "cli_plan"},
     "__init__": set(),
 }
 FORBIDDEN = {

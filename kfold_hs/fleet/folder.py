@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import load_yaml
+from kfold_hs.config import differences, load_yaml
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.streams import Place
@@ -45,7 +45,7 @@ def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Spl
         if earlier.digest != config.digest:
             raise ConfigError(
                 f"the run {paths.name} exists with another configuration; it differs in "
-                f"{listing(_differences(earlier.as_dict(), config.as_dict()))}. Give this run "
+                f"{listing(differences(earlier.as_dict(), config.as_dict()))}. Give this run "
                 "another --name, or remove the old one's folders in reports/ and checkpoints/."
             )
     if paths.split.exists():
@@ -62,17 +62,6 @@ def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Spl
     if not paths.split.exists():
         split.write(paths.split)
     return split
-
-
-def _differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in sorted({*one, *two}):
-        left, right = one.get(key), two.get(key)
-        if isinstance(left, dict) and isinstance(right, dict):
-            found += _differences(left, right, f"{prefix}{key}.")
-        elif left != right:
-            found.append(f"{prefix}{key} ({left} there, {right} here)")
-    return found
 
 
 def finished(plan: Plan, paths: RunPaths) -> list[Place]:

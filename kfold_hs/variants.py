@@ -1,0 +1,168 @@
+"""Words of a command line -> the variants of a comparison.
+
+A key that is given more than once, or with several values in Hydra's sweep grammar, is a
+*factor*, and each of its values a *level*. All other words are shared. Variants are the
+combinations of one level of every factor, the last factor changing fastest.
+
+    sched=onecycle sched=cosine data=circor data.root=DIR        two variants
+    sched=onecycle,cosine loss.label_smoothing=0,0.1             four
+    'loss=focal loss.gamma=3' loss=cross_entropy                 two
+
+A word may hold several overrides, separated by blanks: they belong together, and the first
+one's key is the word's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kfold_hs.config import compose, differences, expand, key_of
+from kfold_hs.errors import ConfigError, listing
+from kfold_hs.settings import Config
+
+_BLANK_BEFORE_KEY = re.compile(r"\s+(?=[+~]{0,2}[A-Za-z_][\w./@]*=)")
+# What decides who is trained on and scored; a task may differ in what training makes of it.
+_OF_THE_TASK = ("classes", "positive", "column", "recording_column")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things that are compared.
+
+    Parameters
+    ----------
+    name : str
+        Its levels as they were typed, e.g. ``sched=cosine loss.label_smoothing=0.1``.
+    levels : tuple of str
+        One for each factor.
+    config : Config
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    config: Config
+
+
+@dataclass(frozen=True)
+class Design:
+    """All variants of a comparison; the first one is the baseline.
+
+    Parameters
+    ----------
+    factors : tuple of str
+        Keys that differ.
+    variants : tuple of Variant
+    """
+
+    factors: tuple[str, ...]
+    variants: tuple[Variant, ...]
+
+
+def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
+    """Read and compose the variants.
+
+    Parameters
+    ----------
+    words : sequence of str
+        As typed.
+    more : sequence of str
+        Overrides that every variant gets last, e.g. of ``--folds``.
+
+    Raises
+    ------
+    ConfigError
+        There is only one variant, one is there twice, one does not compose, or they differ in
+        whom they stand on.
+    """
+    levels: dict[str, list[tuple[str, ...]]] = {}
+    for word in words:
+        for level in _levels(word):
+            levels.setdefault(key_of(level[0]), []).append(level)
+    factors = {key: each for key, each in levels.items() if len(each) > 1}
+    shared = [each[0] for key, each in levels.items() if key not in factors]
+    if not factors:
+        raise ConfigError(
+            "a comparison takes two variants or more: give a key more than once (sched=onecycle "
+            "sched=cosine) or with several values (sched=onecycle,cosine)."
+        )
+    for each in factors.values():
+        if twice := [" ".join(level) for level in each if each.count(level) > 1]:
+            raise ConfigError(f"{twice[0]} stands there twice. Give every variant once.")
+    variants = []
+    for levels_of_one in itertools.product(*factors.values()):
+        overrides = [*itertools.chain(*shared), *itertools.chain(*levels_of_one), *more]
+        names = tuple(" ".join(level) for level in levels_of_one)
+        variants.append(Variant(" ".join(names), names, compose(overrides)))
+    _check_same_ground(variants)
+    _check_different(variants)
+    return Design(tuple(factors), tuple(variants))
+
+
+def _levels(word: str) -> list[tuple[str, ...]]:
+    """The levels that a word names: one, or one for each value of a sweep."""
+    parts = _parts(word)
+    if len(parts) > 1:
+        return [tuple(parts)]
+    return [tuple(each) for each in expand(parts)]
+
+
+def _parts(word: str) -> list[str]:
+    """The overrides of a word: cut at blanks before a key, outside of quotes and brackets."""
+    parts, start = [], 0
+    for cut in _BLANK_BEFORE_KEY.finditer(word):
+        if _is_whole(word[start : cut.start()]):
+            parts.append(word[start : cut.start()])
+            start = cut.end()
+    return [*parts, word[start:]]
+
+
+def _is_whole(text: str) -> bool:
+    quote, depth = "", 0
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += (character in "([{") - (character in ")]}")
+    return not quote and depth == 0
+
+
+def _check_same_ground(variants: Sequence[Variant]) -> None:
+    """Refuse variants of other people, folds or random draws."""
+    first = variants[0]
+    for other in variants[1:]:
+        if found := differences(_ground(first.config), _ground(other.config)):
+            raise ConfigError(
+                f"{first.name!r} and {other.name!r} differ in {listing(found)}. All variants of a "
+                "comparison stand on the same people, in the same folds, with the same draws: give "
+                "such a key once. (Other draws on one split: seed=0,1 with split.file=FILE.)"
+            )
+
+
+def _ground(config: Config) -> dict[str, Any]:
+    values = config.as_dict()
+    tasks = {
+        name: {key: task[key] for key in _OF_THE_TASK}
+        for name, task in values["data"]["tasks"].items()
+    }
+    found = {"data": {**values["data"], "tasks": tasks}, "split": values["split"]}
+    return found if config.split.file is not None else {**found, "seed": values["seed"]}
+
+
+def _check_different(variants: Sequence[Variant]) -> None:
+    """Refuse two names of one thing: nothing would be compared."""
+    for one, two in itertools.combinations(variants, 2):
+        both = [each.config.as_dict() for each in (one, two)]
+        for values in both:
+            for key in ("target", "track"):
+                values.pop(key)
+        if both[0] == both[1]:
+            raise ConfigError(
+                f"{one.name!r} and {two.name!r} are one configuration, but for what no prediction "
+                "depends on (target, track): there is nothing to compare."
+            )
