@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.challenge import cost, metrics_for
 from kfold_hs.judge.epochs import chosen_epochs
-from kfold_hs.judge.intervals import Bootstrap, Estimate
+from kfold_hs.judge.intervals import Estimate
 from kfold_hs.judge.metrics import METRICS, weighted_accuracy
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.judge.summary import summarise, verdict
@@ -153,42 +152,6 @@ def test_other_tasks_have_no_challenge_scores() -> None:
 # --- intervals --------------------------------------------------------------------------------
 
 
-def test_persons_are_resampled_not_patients() -> None:
-    # 100 persons, 4 patients each who are all right or all wrong: 100 facts, not 400.
-    right = np.repeat(np.arange(100) % 2, 4).astype(float)
-
-    def share(weights: np.ndarray) -> np.ndarray:
-        return np.asarray(weights @ right / weights.sum(axis=1))
-
-    persons = np.repeat([f"p{i}" for i in range(100)], 4)
-    by_person = Bootstrap(persons, 4000).estimate(share)
-    by_patient = Bootstrap(np.arange(400).astype(str), 4000).estimate(share)
-    width = [e.high - e.low for e in (by_person, by_patient)]  # type: ignore[operator]
-    assert width[0] == pytest.approx(2 * 1.96 * 0.05, rel=0.1)
-    assert width[1] == pytest.approx(2 * 1.96 * 0.025, rel=0.1)
-
-
-def test_every_patient_of_a_person_counts_alike() -> None:
-    weights = np.concatenate(list(Bootstrap(np.array(["b", "a", "b", "c"]), 500).weights()))
-    assert (weights[:, 0] == weights[:, 2]).all()
-    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
-    assert weights.mean(axis=0) == pytest.approx(1, abs=0.1)
-
-
-def test_undefined_resamples_are_counted() -> None:
-    y, p = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    found = Bootstrap(np.array(["a", "b", "c"]), 300).estimate(
-        lambda weights: BY_NAME["auroc"](y, p, 0, weights)
-    )
-    assert found.value == 1
-    assert 0 < found.n_undefined < 300
-
-
-def test_one_person_has_no_interval() -> None:
-    with pytest.raises(PredictionsError, match="at least 2 are needed"):
-        Bootstrap(np.array(["a", "a"]))
-
-
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
@@ -287,9 +250,7 @@ def summary_of(
     stacking: Stacking | None = None,
 ) -> dict:  # type: ignore[type-arg]
     config = {"select": select, "target": target, "seed": 0}
-    return summarise(
-        predictions, history, COHORT, SPLIT, config, PROVENANCE, n_resamples=300, stacking=stacking
-    )
+    return summarise(predictions, history, COHORT, SPLIT, config, PROVENANCE, stacking=stacking)
 
 
 def test_summary_holds_the_pooled_numbers() -> None:

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from test_judge import problem
 
-from kfold_hs.judge.intervals import TARGET, Bootstrap
+from kfold_hs.judge.fixed import bca, fixed_estimate
+from kfold_hs.judge.influence import influence
+from kfold_hs.judge.intervals import Estimate
+from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import MACRO, METRICS
 
 BY_NAME = {metric.name: metric for metric in (*METRICS, *MACRO)}
@@ -58,41 +61,34 @@ def test_patients_of_no_weight_might_as_well_be_gone(seed: int, name: str) -> No
     )
 
 
-def share_right(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda weights: np.asarray(weights @ right / weights.sum(axis=1))
+def all_alike(right: float, persons: np.ndarray) -> Estimate:
+    """Of the accuracy of patients who are all right or all wrong."""
+    n = len(persons)
+    layout = Layout.of(np.zeros(n), np.arange(n) % 3, persons)
+    p = np.full((n, 2), [right, 1 - right])
+    found = influence(BY_NAME["accuracy"], np.zeros(n, int), p, 0, layout)
+    return fixed_estimate(found, layout.n_persons, is_proportion=True)
 
 
 @pytest.mark.parametrize(("n", "low"), [(3, 0.43850), (73, 0.95001), (1000, 0.99617)])
 def test_all_right_is_not_certain(n: int, low: float) -> None:
     # n / (n + 1.959964^2), Wilson 1927; statsmodels' proportion_confint(n, n, method="wilson").
-    persons = np.array([f"p{i}" for i in range(n)])
-    found = Bootstrap(persons, 200).estimate(share_right(np.ones(n)), is_share=True)
+    found = all_alike(1, np.arange(n))
     assert (found.value, found.high) == (1, 1)
     assert found.low == pytest.approx(low, abs=1e-5)
     assert "Wilson" in found.method
-    none = Bootstrap(persons, 200).estimate(share_right(np.zeros(n)), is_share=True)
+    none = all_alike(0, np.arange(n))
     assert (none.low, none.high) == (0, pytest.approx(1 - low, abs=1e-5))
 
 
 def test_all_right_counts_persons_not_patients() -> None:
-    persons = np.repeat(["a", "b", "c"], 50)
-    found = Bootstrap(persons, 200).estimate(share_right(np.ones(150)), is_share=True)
+    found = all_alike(1, np.repeat([0, 1, 2], 50))
     assert found.low == pytest.approx(0.43850, abs=1e-5)
 
 
-def test_all_but_one_right_is_resampled() -> None:
-    right = np.r_[np.zeros(1), np.ones(49)]
-    found = Bootstrap(np.arange(50).astype(str), 500).estimate(share_right(right), is_share=True)
-    assert "bootstrap" in found.method
-    assert found.target == TARGET
-
-
-def test_one_seed_one_interval_whatever_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = np.sqrt(np.arange(40) / 40)  # so fine that two seeds cannot agree by chance
-    persons = np.arange(40).astype(str)
-    whole = Bootstrap(persons, 300, seed=5).estimate(share_right(right))
-    monkeypatch.setattr("kfold_hs.judge.intervals._CELLS", 40 * 7)
-    parts = Bootstrap(persons, 300, seed=5).estimate(share_right(right))
-    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), rel=1e-12)
-    other = Bootstrap(persons, 300, seed=6).estimate(share_right(right))
-    assert (other.low, other.high) != pytest.approx((whole.low, whole.high), rel=1e-6)
+def test_resamples_without_a_class_are_counted() -> None:
+    y, p = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    layout = Layout.of(np.zeros(3), np.zeros(3), np.arange(3), 5)
+    found = influence(BY_NAME["brier"], y, p, 0, layout)
+    ends = bca(found, lambda weights: BY_NAME["auroc"](y, p, 0, weights), 300)
+    assert 0 < ends.n_undefined < 300

@@ -25,9 +25,7 @@ def twice(predictions: Predictions, history: pd.DataFrame) -> tuple[Predictions,
 
 def summary_with(predictions: Predictions, history: pd.DataFrame, **split: Any) -> dict[str, Any]:
     config = {"select": "last", "target": 0.95, "seed": 0}
-    return summarise(
-        predictions, history, COHORT, {**SPLIT, **split}, config, PROVENANCE, n_resamples=100
-    )
+    return summarise(predictions, history, COHORT, {**SPLIT, **split}, config, PROVENANCE)
 
 
 def without(

@@ -18,7 +18,6 @@ from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.outcome import overfitting_since
 from kfold_hs.learn.pace import crop_frames_at
-from kfold_hs.learn.pool import POOLS, pool_groups
 from kfold_hs.learn.predict import Crops, crop_starts
 from kfold_hs.learn.schedules import (
     constant,
@@ -31,6 +30,7 @@ from kfold_hs.learn.schedules import (
     steps,
 )
 from kfold_hs.learn.streams import Place
+from kfold_hs.pool import POOLS, pool_groups
 from kfold_hs.settings import AugmentConfig, CrossEntropyConfig, FocalConfig
 
 # --- schedules --------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kfold_hs.errors import ConfigError
 from kfold_hs.learn.attention import GatedAttention
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.pace import examples_of_a_batch
-from kfold_hs.learn.pool import POOLS
+from kfold_hs.pool import POOLS
 
 PATIENT = ["train.level=patient", "train.sites_per_patient=2"]
 

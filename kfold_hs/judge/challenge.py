@@ -27,6 +27,8 @@ from kfold_hs.judge.metrics import MACRO, METRICS, Metric, MetricFunction, weigh
 
 MURMUR = ("Present", "Unknown", "Absent")
 OUTCOME = ("Abnormal", "Normal")
+_MURMUR_WEIGHTS = {"Present": 5.0, "Unknown": 3.0, "Absent": 1.0}
+_OUTCOME_WEIGHTS = {"Abnormal": 5.0, "Normal": 1.0}
 
 
 def cost(referred: np.ndarray, abnormal: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -44,9 +46,12 @@ def cost(referred: np.ndarray, abnormal: np.ndarray, weights: np.ndarray) -> np.
     """
     n = weights.sum(axis=1)
     n = np.where(n > 0, n, np.nan)
-    x = weights @ referred / n
-    treated = weights @ (referred & abnormal) / n
-    missed = weights @ (~referred & abnormal) / n
+    treated, missed = referred & abnormal, ~referred & abnormal
+    return cost_of_shares(weights @ referred / n, weights @ treated / n, weights @ missed / n)
+
+
+def cost_of_shares(x: np.ndarray, treated: np.ndarray, missed: np.ndarray) -> np.ndarray:
+    """Cost from the shares of patients referred, treated in time and missed."""
     screening = 10 + 25 + 397 * x - 1718 * x**2 + 11296 * x**4
     return np.asarray(screening + 10000 * treated + 50000 * missed)
 
@@ -102,16 +107,20 @@ def murmur_cost(classes: Sequence[str], abnormal: np.ndarray) -> Metric:
     return _cost(function, gradient)
 
 
+def class_costs(classes: Sequence[str]) -> list[float] | None:
+    """What a patient of each class counts in weighted accuracy; None for classes of other tasks."""
+    for weights in (_MURMUR_WEIGHTS, _OUTCOME_WEIGHTS):
+        if set(classes) == set(weights):
+            return [weights[name] for name in classes]
+    return None
+
+
 def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
     """The general metrics, and the challenge's where a task has its classes."""
     general = METRICS if len(classes) == 2 else METRICS + MACRO
-    if set(classes) == set(MURMUR):
-        by_name = {"Present": 5.0, "Unknown": 3.0, "Absent": 1.0}
-    elif set(classes) == set(OUTCOME):
-        by_name = {"Abnormal": 5.0, "Normal": 1.0}
-    else:
+    costs = class_costs(classes)
+    if costs is None:
         return general
-    costs = [by_name[name] for name in classes]
     found: tuple[Metric, ...] = (
         *general,
         Metric(

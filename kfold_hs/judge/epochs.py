@@ -76,18 +76,6 @@ def kept_epochs(history: pd.DataFrame) -> dict[Place, int]:
     }
 
 
-def mean_accuracy(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Mean over the tasks of their accuracies, (B,) for weights (B, n)."""
-    right = np.mean(
-        [
-            predictions.y_prob(task).argmax(axis=1) == predictions.y_true(task)
-            for task in predictions.tasks
-        ],
-        axis=0,
-    )
-    return np.asarray(weights @ right / weights.sum(axis=1))
-
-
 def _right(predictions: Predictions) -> pd.DataFrame:
     """Share of tasks that are right for every patient and epoch."""
     patients = predictions.where(level="patient")

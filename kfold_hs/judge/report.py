@@ -56,7 +56,8 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration, "place": place}
+    filters = {"number": number, "signed": signed, "duration": duration, "place": place}
+    environment.filters |= filters
     return environment.get_template("report.html.j2").render(
         s=summary,
         figures=Markup(_script_json(_figures(summary, history))),
@@ -72,6 +73,11 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """As `number`, with the sign of a difference."""
+    return number(value) if value is None or value < 0 else "+" + number(value)
 
 
 def duration(seconds: float) -> str:

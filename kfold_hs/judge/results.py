@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.budget import budget
 from kfold_hs.judge.challenge import MURMUR, OUTCOME, metrics_for, murmur_cost
 from kfold_hs.judge.epochs import by_place
@@ -43,7 +44,16 @@ class Basis:
 
     @classmethod
     def of(cls, kept: Predictions, split: Mapping[str, Any], honest: bool) -> Basis:
+        """Of the rows that are scored.
+
+        Raises
+        ------
+        PredictionsError
+            They are of a single person, from whom nothing can be said about others.
+        """
         layout = Layout.of_predictions(kept, int(split["n_folds"]))
+        if layout.n_persons < 2:
+            raise PredictionsError("1 person has no interval: at least 2 must be scored.")
         return cls(layout, float(split["train_share"]), honest)
 
     def estimates(

@@ -1,7 +1,7 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, tried, cohort,
-split, provenance. Every estimate holds value, low, high, level, method and target; null
+schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, choices, tried,
+cohort, split, provenance. Every estimate holds value, low, high, level, method and target; null
 stands where nothing can be told. Beside a metric's estimate, which is the recipe's, stand
 these_models, the estimate of the models as they are, and budget, where the uncertainty comes from.
 With select=best, every target says "optimistic".
@@ -11,24 +11,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kfold_hs.judge.budget import budget
-from kfold_hs.judge.epochs import (
-    HONEST,
-    RULES,
-    Place,
-    chosen_epochs,
-    kept_epochs,
-    mean_accuracy,
-)
-from kfold_hs.judge.influence import Influence, influence, mean_of
-from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Bootstrap, Estimate
+from kfold_hs.judge.choices import decided, summary_of_choices
+from kfold_hs.judge.epochs import HONEST, RULES, Place, kept_epochs
+from kfold_hs.judge.intervals import Estimate
 from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.optimism import mean_accuracy, optimism
 from kfold_hs.judge.recipe import RECOMMENDED_RUNS
 from kfold_hs.judge.results import Basis, metrics_of, places_of, task_result
 from kfold_hs.judge.stack import Stacking
@@ -44,7 +37,6 @@ def summarise(
     split: Mapping[str, Any],
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    n_resamples: int = 2000,
     faults: Mapping[Place, str] | None = None,
     stacking: Stacking | None = None,
     tried: Mapping[str, Sequence[str]] | None = None,
@@ -67,7 +59,6 @@ def summarise(
         `select`, `target`, `seed` and the rest.
     provenance : mapping
         run, command, versions, digests, machine, device, started, seconds.
-    n_resamples : int
     faults : mapping, optional
         Why a fold could not be trained, by (repeat, seed, fold).
     stacking : Stacking, optional
@@ -85,8 +76,10 @@ def summarise(
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     for task in stacking.sources:
         tasks[task]["unstacked"] = _values(unstacked.mean_over_seeds(), task, positives[task])
-    optimism = _optimism(predictions, history, stacking, n_resamples, int(config["seed"]))
-    of_mean = _mean(kept, basis)
+    choices = summary_of_choices(predictions, epochs, kept, positives, basis)
+    for task, result in tasks.items():
+        result["decided"] = decided(choices, task)
+    of_mean = mean_accuracy(kept, basis.layout)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
     incomplete = _missing(epochs, split, faults or {})
     target = _target(float(config["target"]), mean, tasks)
@@ -111,23 +104,13 @@ def summarise(
         "seeds": _seeds(single, positives),
         "folds": _folds(single, history),
         "incomplete": incomplete,
-        "optimism": optimism,
+        "optimism": optimism(predictions, history, stacking, split),
+        "choices": choices,
         "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
-        "n_resamples": n_resamples,
         "cohort": dict(cohort),
         "split": dict(split),
         "provenance": dict(provenance),
     }
-
-
-def _mean(kept: Predictions, basis: Basis) -> Influence:
-    """Of the mean of the tasks' accuracies."""
-    return mean_of(
-        [
-            influence(METRICS[0], kept.y_true(task), kept.y_prob(task), 0, basis.layout)
-            for task in kept.tasks
-        ]
-    )
 
 
 def _values(scored: Predictions, task: str, positive: int) -> dict[str, float | None]:
@@ -276,50 +259,3 @@ def _missing(
         | ({"cause": faults[place]} if place in faults else {})
         for place in places
     ]
-
-
-def _optimism(
-    predictions: Predictions,
-    history: pd.DataFrame,
-    stacking: Stacking,
-    n_resamples: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Mean accuracy under each epoch rule, and each rule's difference to the last epoch."""
-    rules = chosen_epochs(predictions, history)
-    # Same patients in the same order, so that the differences are of the same people.
-    order = ["repeat", "seed", "patient_id"]
-    tables = {}
-    for rule, epochs in rules.items():
-        chosen = stacking(predictions.at(epochs).mean_over_seeds())
-        table = chosen.table.sort_values(order, ignore_index=True)
-        tables[rule] = Predictions(table, chosen.classes)
-    persons = tables["last"].table["person_id"].to_numpy()
-    resamples = {
-        rule: Bootstrap(persons, n_resamples, seed, TARGET if honest else OPTIMISTIC)
-        for rule, honest in HONEST.items()
-    }
-
-    def above_last(rule: str, weights: np.ndarray) -> np.ndarray:
-        mine, last = (mean_accuracy(tables[name], weights) for name in (rule, "last"))
-        return np.asarray(mine - last)
-
-    return {
-        rule: {
-            "text": RULES[rule],
-            "honest": HONEST[rule],
-            "mean_accuracy": dataclasses.asdict(
-                resamples[rule].estimate(partial(mean_accuracy, tables[rule]), is_share=True)
-            ),
-            "above_last": dataclasses.asdict(resamples[rule].estimate(partial(above_last, rule))),
-            "accuracies": {
-                task: float(METRICS[0](table.y_true(task), table.y_prob(task), 0)[0])
-                for task, table in ((task, tables[rule]) for task in tables[rule].tasks)
-            },
-            "epochs": [
-                {"repeat": r, "seed": s, "fold": f, "epoch": epoch}
-                for (r, s, f), epoch in sorted(rules[rule].items())
-            ],
-        }
-        for rule in rules
-    }

@@ -31,7 +31,7 @@ from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.intervals import LEVEL, Estimate, around
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.paired import BETTER, CANNOT_TELL, compare
-from kfold_hs.judge.recipe import spread, target
+from kfold_hs.judge.recipe import ONE_MODEL, spread, target
 
 BBC = "BBC-CV over persons (percentiles, conservative)"
 _CELLS = 20_000_000
@@ -166,7 +166,8 @@ def best(
     name = max(defined, key=lambda each: sign * defined[each].value)
     chosen, text = defined[name], target(train_share)
     found = spread(chosen)
-    estimate = Estimate(chosen.value, None, None, target=f"{text}, best of {n_tried} tried")
+    words = f"{text}, best of {n_tried} tried"
+    estimate = Estimate(chosen.value, None, None, method=ONE_MODEL, target=words)
     if found is not None:
         quantile = found.quantile(n_looks=n_tried)
         low, high = around(chosen.value, found.se, quantile, chosen.is_share)

@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.learn.pool import pool_groups
 from kfold_hs.learn.streams import Place
+from kfold_hs.pool import pool_groups
 from kfold_hs.predictions import Predictions, label_column, prob_column
 from kfold_hs.settings import Config
 

@@ -13,8 +13,8 @@ from kfold_hs.cohort import Task
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet
-from kfold_hs.learn.pool import pool_groups
 from kfold_hs.learn.precision import autocast
+from kfold_hs.pool import pool_groups
 from kfold_hs.settings import Config
 
 

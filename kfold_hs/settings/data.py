@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kfold_hs.settings.base import NonNegativeInt, Positive, Settings
 
-# What `predict.patient_pool` and a task's own `patient_pool` may name (learn/pool.py).
+# What `predict.patient_pool` and a task's own `patient_pool` may name (kfold_hs/pool.py).
 PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
 
 

@@ -270,7 +270,7 @@ class TrainConfig(Settings):
 
 
 class PredictConfig(Settings):
-    """From crops to a patient; see `kfold_hs.learn.pool`."""
+    """From crops to a patient; see `kfold_hs.pool`."""
 
     crop_overlap: Annotated[float, Field(ge=0, le=0.9)]
     batch_size: PositiveInt
