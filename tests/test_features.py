@@ -99,6 +99,16 @@ def test_bank_holds_the_features_of_every_recording(cohort: Cohort) -> None:
         np.testing.assert_array_equal(stored, transform(samples, rate).astype(np.float16))
 
 
+def test_bank_tells_levels_again(cohort: Cohort) -> None:
+    bank, plain = banks.build(cohort, CONFIG), banks.build(cohort, with_(normalise="none"))
+    rows = torch.tensor([7, 0, 31])
+    mean, spread = bank.scale(rows)
+    levels = mean + spread * bank.crops(rows, torch.zeros_like(rows), 40)
+    expected = plain.crops(rows, torch.zeros_like(rows), 40)
+    torch.testing.assert_close(levels, expected, atol=0.06, rtol=0)  # of float16
+    assert [float(each) for each in plain.scale(rows)] == [0, 1]
+
+
 def test_bank_is_found_again_and_is_the_same(
     cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,7 +103,8 @@ RECIPES = {
     "attended": ["model.pool=attention", "model.hidden=32", "sched=constant"],
     "louder": ["features.normalise=none", "augment.gain_db=6", "augment.band_stops=1",
                "predict.gains_db=[-3,0,3]"],
-    "plain": ["sched=linear", "predict.patient_pool=mean_logit", "loss=focal"],
+    "plain": ["augment.noise_share=0.5", "sched=linear", "predict.patient_pool=mean_logit",
+              "loss=focal"],
 }  # fmt: skip
 
 

@@ -4,8 +4,10 @@ Made once for a set of recordings and a feature configuration, found again by th
 digest of both (of the samples, so neither names nor folders matter), and shared by
 all folds, variants and processes. Training gathers crops from it by index.
 
-    <cache>/features/<digest>/frames.npy   (total frames, n_mels) float16
-                              index.npy    (n_recordings + 1,) int64, first frame of each
+    <cache>/features/<digest>-<layout>/
+        frames.npy   (total frames, n_mels) float16
+        index.npy    (n_recordings + 1,) int64, first frame of each
+        level.npy    (n_recordings, 2) float32, mean and spread taken out of each
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from kfold_hs.settings import FeatureConfig
 
 VERSION = 1
 """Raised when the same configuration gives other features than before."""
+LAYOUT = 2
+"""Raised when a bank's files change and its features do not: it is made again, same digest."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ class Bank:
     length : Tensor, shape (n_recordings,), int64
         Its number of frames, at least 1.
     digest : str
+    level : Tensor, shape (n_recordings, 2), float32, optional
+        Mean and spread that normalisation took out of each; None: nothing was taken out.
     """
 
     frames: torch.Tensor
     first: torch.Tensor
     length: torch.Tensor
     digest: str
+    level: torch.Tensor | None = None
 
     @property
     def n_mels(self) -> int:
@@ -90,11 +97,22 @@ class Bank:
         turned = frames.transpose(1, 2).unsqueeze(1)
         return turned.to(torch.float32, memory_format=torch.contiguous_format)
 
+    def scale(self, recordings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and spread, (n, 1, 1, 1) each: mean + spread * crop is in dB (or PCEN) again."""
+        if self.level is None:
+            return self.frames.new_zeros(1).float(), self.frames.new_ones(1).float()
+        mean, spread = self.level[recordings].T[:, :, None, None, None]
+        return mean, spread
+
     def to(self, device: torch.device) -> Bank:
         if device.type == "cpu":
             return self
         return Bank(
-            self.frames.to(device), self.first.to(device), self.length.to(device), self.digest
+            self.frames.to(device),
+            self.first.to(device),
+            self.length.to(device),
+            self.digest,
+            None if self.level is None else self.level.to(device),
         )
 
 
@@ -113,9 +131,24 @@ def build(
     StorageError
         No room in the cache; nothing is left there.
     """
-    config = config.of_recordings
-    _check_recordings(cohort, config)
-    unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
+    return build_from(cohort.recordings, config.of_recordings, channel, on_progress)
+
+
+def build_from(
+    recordings: pd.DataFrame,
+    config: FeatureConfig,
+    channel: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Bank:
+    """As `build`, of recordings that need be no cohort's.
+
+    Parameters
+    ----------
+    recordings : DataFrame
+        path, sample_rate_hz, n_samples, duration_s, sha256.
+    """
+    _check_recordings(recordings, config)
+    unique = recordings.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
     content = [
         VERSION,
@@ -124,7 +157,7 @@ def build(
         unique["sample_rate_hz"].tolist(),
     ]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    folder = cache_folder() / "features" / digest
+    folder = cache_folder() / "features" / f"{digest}-{LAYOUT}"
     if not folder.is_dir():
         with writing_folder(folder) as temporary:
             _compute(temporary, unique, MelFeatures(config), channel, on_progress)
@@ -132,8 +165,12 @@ def build(
     frames = np.load(folder / "frames.npy", mmap_mode="c")
     index = torch.from_numpy(np.load(folder / "index.npy"))
     row_of = {sha: row for row, sha in enumerate(shas)}
-    rows = torch.tensor([row_of[sha] for sha in cohort.recordings["sha256"]])
-    return Bank(torch.from_numpy(frames), index[rows], index[rows + 1] - index[rows], digest)
+    rows = torch.tensor([row_of[sha] for sha in recordings["sha256"]])
+    level = None
+    if config.normalise == "recording":
+        level = torch.from_numpy(np.load(folder / "level.npy"))[rows]
+    length = index[rows + 1] - index[rows]
+    return Bank(torch.from_numpy(frames), index[rows], length, digest, level)
 
 
 def _compute(
@@ -154,9 +191,11 @@ def _compute(
         folder / "frames.npy", "w+", np.float16, (int(index[-1]), transform.config.n_mels)
     )
 
+    level = np.empty((len(paths), 2), dtype=np.float32)
+
     def one(row: int) -> None:
-        samples, rate = read_samples(Path(paths[row]), channel)
-        frames[index[row] : index[row + 1]] = transform(samples, rate)
+        found = transform.measure(*read_samples(Path(paths[row]), channel))
+        frames[index[row] : index[row + 1]], level[row] = found
 
     # soundfile and torch let go of the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -165,10 +204,10 @@ def _compute(
                 on_progress(done, len(paths))
     frames.flush()
     np.save(folder / "index.npy", index)
+    np.save(folder / "level.npy", level)
 
 
-def _check_recordings(cohort: Cohort, config: FeatureConfig) -> None:
-    table = cohort.recordings
+def _check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
     short = table[table["duration_s"] < config.window_s]
     if len(short):
         raise CohortError(

@@ -57,9 +57,15 @@ class MelFeatures:
             n_samples = -(-n_samples * self.config.sample_rate_hz // sample_rate_hz)
         return 1 + n_samples // self.config.hop_samples
 
-    @torch.inference_mode()
     def __call__(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-        """Features of one recording.
+        """Features of one recording; `measure` without what was taken out."""
+        return self.measure(samples, sample_rate_hz)[0]
+
+    @torch.inference_mode()
+    def measure(
+        self, samples: np.ndarray, sample_rate_hz: int
+    ) -> tuple[np.ndarray, tuple[float, float]]:
+        """Features of one recording, and the mean and spread that were taken out of them.
 
         Parameters
         ----------
@@ -69,7 +75,10 @@ class MelFeatures:
 
         Returns
         -------
-        ndarray, shape (n_frames, n_mels), float32
+        features : ndarray, shape (n_frames, n_mels), float32
+        scale : (float, float)
+            mean + spread * features are the levels in dB (or PCEN) again; 0 and 1 unless
+            recordings are normalised.
         """
         wave = torch.from_numpy(samples)
         if sample_rate_hz != self.config.sample_rate_hz:
@@ -78,12 +87,13 @@ class MelFeatures:
             wave = torch.from_numpy(self._clean(wave.numpy()))
         mel = self._spectrum(wave).T @ self._filters
         level = COMPRESSIONS[self.config.compression](mel, self.config)
-        if self.config.normalise == "recording":
-            spread = level.std(correction=0)
-            # A silent recording has no spread; it becomes all zeros, not all NaN.
-            level = (level - level.mean()) / spread if spread > 1e-3 else torch.zeros_like(level)
-        features: np.ndarray = level.numpy()
-        return features
+        if self.config.normalise != "recording":
+            return level.numpy(), (0.0, 1.0)
+        mean, spread = level.mean(), level.std(correction=0)
+        # A silent recording has no spread; it becomes all zeros, not all NaN.
+        if spread <= 1e-3:
+            return np.zeros_like(level.numpy()), (float(mean), 1.0)
+        return ((level - mean) / spread).numpy(), (float(mean), float(spread))
 
     def _clean(self, samples: np.ndarray) -> np.ndarray:
         rate_hz = self.config.sample_rate_hz

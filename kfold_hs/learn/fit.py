@@ -33,6 +33,7 @@ from kfold_hs.learn.heads import check_heads
 from kfold_hs.learn.history import INNER, History, best_epoch, is_over, mean_accuracy, write_history
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import check_backbone, make_model
+from kfold_hs.learn.noise import noise_bank
 from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
 from kfold_hs.learn.outcome import EpochProbs, fold_predictions
 from kfold_hs.learn.pace import Pace, steps_of_an_epoch
@@ -192,7 +193,8 @@ def check(config: Config, cohort: Cohort) -> None:
     ------
     ConfigError
         A backbone that timm does not have; sampling by, or a weight for, a task that the
-        cohort has not; a covariate that it has not; wandb where it is not installed.
+        cohort has not; a covariate that it has not; wandb where it is not installed; a
+        folder without noise.
     """
     check_backbone(config.model)
     check_heads(config.model.heads, cohort.tasks)
@@ -202,6 +204,7 @@ def check(config: Config, cohort: Cohort) -> None:
     TaskLosses(
         config.loss, cohort.tasks, {t.name: torch.ones(1, t.n_classes) for t in cohort.tasks}
     )
+    noise_bank(config.augment, config.features)
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
 
 

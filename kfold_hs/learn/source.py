@@ -12,16 +12,21 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.learn.augment import band_stop, gain
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.cycles import Cycles
+from kfold_hs.learn.noise import noise_bank, noisy
 from kfold_hs.learn.pace import speeds
 from kfold_hs.settings import AugmentConfig, Config
 
 
 @dataclass(frozen=True)
 class Source:
-    """A bank of features; with `train.align=cycle`, the heart cycles of its recordings."""
+    """A bank of features, the heart cycles of its recordings, and noise to add to them.
+
+    `cycles` are there with `train.align=cycle`, `noise` with `augment.noise_share`.
+    """
 
     bank: Bank
     cycles: Cycles | None = None
+    noise: Bank | None = None
 
     @classmethod
     def of(cls, config: Config, cohort: Cohort, bank: Bank) -> Source:
@@ -29,15 +34,18 @@ class Source:
 
         Raises
         ------
-        CohortError
-            `train.align=cycle`, and no recording has a segmentation.
+        CohortError, ConfigError
+            No recording has a segmentation, or the folder of noise cannot be used.
         """
         align, device = config.train.align == "cycle", bank.frames.device
-        return cls(bank, Cycles.of(cohort, config.features, device) if align else None)
+        cycles = Cycles.of(cohort, config.features, device) if align else None
+        noise = noise_bank(config.augment, config.features)
+        return cls(bank, cycles, None if noise is None else noise.to(device))
 
     def digests(self) -> dict[str, str]:
-        """Of what predictions stand on besides the bank; nothing where there is nothing else."""
-        return {} if self.cycles is None else {"cycles": self.cycles.digest}
+        """Of what predictions stand on besides the bank, where there is anything."""
+        parts = {"cycles": self.cycles, "noise": self.noise}
+        return {name: part.digest for name, part in parts.items() if part is not None}
 
     def starts(self, recordings: torch.Tensor, n_frames: int, draw: torch.Tensor) -> torch.Tensor:
         """First frames of crops: anywhere in the recording where one fits, or at an S1 there.
@@ -65,7 +73,7 @@ class Source:
         config: AugmentConfig,
         stream: Mapping[str, np.random.Generator],
     ) -> torch.Tensor:
-        """Crops as another stethoscope or another heart rate might have given them.
+        """Crops as another stethoscope or another room might have given them.
 
         Parameters
         ----------
@@ -80,4 +88,6 @@ class Source:
         """
         speed = speeds(len(recordings), config.stretch, stream["stretch"], recordings.device)
         x = self.bank.crops(recordings, starts, n_frames, speed)
+        if self.noise is not None:
+            x = noisy(x, recordings, self.bank, self.noise, config, stream["noise"])
         return band_stop(gain(x, config, stream["gain"]), config, stream["stop"])

@@ -124,6 +124,12 @@ class Config(Settings):
                 f"features.compression={self.features.compression} takes it out again: set "
                 "features.compression=log and features.normalise=band or none, or leave it out"
             )
+        if self.augment.noise_share and self.features.compression != "log":
+            raise ValueError(
+                f"augment.noise_share={self.augment.noise_share:g} adds up powers, which "
+                f"features.compression={self.features.compression} does not give back: set "
+                "features.compression=log, or leave it out"
+            )
         crop_pool, patient_pool = self.predict.crop_pool, self.predict.patient_pool
         if self.train.level == "recording" and patient_pool == "attention":
             raise ValueError(

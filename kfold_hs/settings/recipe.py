@@ -18,6 +18,8 @@ from kfold_hs.settings.base import (
 )
 from kfold_hs.settings.data import PatientPool
 
+_Decibels = Annotated[float, Field(ge=-60, le=60)]
+
 
 class FeatureConfig(Settings):
     """What the network hears of a recording; see `kfold_hs.learn.features`."""
@@ -223,6 +225,20 @@ class AugmentConfig(Settings):
     gain_db: Annotated[float, Field(ge=0, le=60)] = 0.0
     band_stops: NonNegativeInt = 0
     band_stop_bands: NonNegativeInt = 8
+    noise_share: Share = 0.0
+    noise_snr_db: tuple[_Decibels, _Decibels] = (5.0, 30.0)
+    noise: Literal["white", "pink", "brown"] = "pink"
+    noise_folder: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> AugmentConfig:
+        low, high = self.noise_snr_db
+        if low > high:
+            raise ValueError(
+                f"augment.noise_snr_db=[{low:g},{high:g}] must go up: the lowest ratio of signal "
+                "to noise, then the highest"
+            )
+        return self
 
 
 class TrainConfig(Settings):
@@ -277,7 +293,7 @@ class PredictConfig(Settings):
     patient_pool: Literal["task", "attention"] | PatientPool
     n_shifts: Annotated[int, Field(ge=1, le=64)]
     crop_pool: PatientPool = "mean"
-    gains_db: tuple[Annotated[float, Field(ge=-60, le=60)], ...] = Field((0.0,), min_length=1)
+    gains_db: tuple[_Decibels, ...] = Field((0.0,), min_length=1)
     stack: Literal["task", "none"] = "task"
 
 
