@@ -75,6 +75,7 @@ def judge_run(
     summary = summarise(
         predictions, history, cohort.describe(), described, config.as_dict(), provenance,
         faults=faults, stacking=stacking, tried=variants_tried(paths.report_folder.parent, split),
+        patients=cohort.patients[["patient_id", *cohort.covariates]],
     )  # fmt: skip
     scored = stacking(predictions.at(epochs).mean_over_seeds())
     scored.write(paths.scored, Predictions.digests(paths.predictions))

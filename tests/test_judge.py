@@ -17,6 +17,7 @@ from kfold_hs.judge.challenge import cost, metrics_for
 from kfold_hs.judge.epochs import chosen_epochs
 from kfold_hs.judge.intervals import Estimate
 from kfold_hs.judge.metrics import METRICS, weighted_accuracy
+from kfold_hs.judge.optimism import optimism
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.judge.summary import summarise, verdict
 from kfold_hs.predictions import Predictions
@@ -248,9 +249,13 @@ def summary_of(
     select: str = "last",
     target: float = 0.95,
     stacking: Stacking | None = None,
+    patients: pd.DataFrame | None = None,
 ) -> dict:  # type: ignore[type-arg]
     config = {"select": select, "target": target, "seed": 0}
-    return summarise(predictions, history, COHORT, SPLIT, config, PROVENANCE, stacking=stacking)
+    return summarise(
+        predictions, history, COHORT, SPLIT, config, PROVENANCE, stacking=stacking,
+        patients=patients,
+    )  # fmt: skip
 
 
 def test_summary_holds_the_pooled_numbers() -> None:
@@ -295,9 +300,10 @@ def test_optimism_of_the_best_epoch_on_noise() -> None:
     chance = (1 / 3 + 1 / 2) / 2
     best, crossfit = [], []
     for seed in range(12):
-        optimism = summary_of(*fake_run(n_epochs=20, skill=0, seed=seed))["optimism"]
-        best.append(optimism["best"]["mean_accuracy"]["value"])
-        crossfit.append(optimism["crossfit"]["mean_accuracy"]["value"])
+        found = optimism(*fake_run(n_epochs=20, skill=0, seed=seed), Stacking(), SPLIT)
+        best.append(found["best"]["mean_accuracy"]["value"])
+        crossfit.append(found["crossfit"]["mean_accuracy"]["value"])
+        assert found["best"]["above_last"]["low"] > 0
     assert np.mean(best) > chance + 0.08
     assert abs(np.mean(crossfit) - chance) < 0.03
 

@@ -1,9 +1,10 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, tasks, seeds, folds, incomplete, optimism, choices, tried,
-cohort, split, provenance. Every estimate holds value, low, high, level, method and target; null
-stands where nothing can be told. Beside a metric's estimate, which is the recipe's, stand
-these_models, the estimate of the models as they are, and budget, where the uncertainty comes from.
+schema, run, select, headline, target, budget, stacking, tasks, seeds, folds, incomplete,
+optimism, choices, subgroups, tried, cohort, split, provenance. Every estimate holds value, low,
+high, level, method and target; null stands where nothing can be told. Beside a metric's estimate,
+which is the recipe's, stand these_models, the estimate of the models as they are, and budget,
+where the uncertainty comes from.
 With select=best, every target says "optimistic".
 """
 
@@ -20,11 +21,13 @@ from kfold_hs.judge.budget import budget
 from kfold_hs.judge.choices import decided, summary_of_choices
 from kfold_hs.judge.epochs import HONEST, RULES, Place, kept_epochs
 from kfold_hs.judge.intervals import Estimate
+from kfold_hs.judge.label_noise import label_noise
 from kfold_hs.judge.metrics import METRICS
 from kfold_hs.judge.optimism import mean_accuracy, optimism
 from kfold_hs.judge.recipe import RECOMMENDED_RUNS
 from kfold_hs.judge.results import Basis, metrics_of, places_of, task_result
 from kfold_hs.judge.stack import Stacking
+from kfold_hs.judge.subgroups import subgroups
 from kfold_hs.predictions import Predictions
 
 SCHEMA = 1
@@ -40,6 +43,7 @@ def summarise(
     faults: Mapping[Place, str] | None = None,
     stacking: Stacking | None = None,
     tried: Mapping[str, Sequence[str]] | None = None,
+    patients: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -65,6 +69,8 @@ def summarise(
         Of tasks that are told from the others and from covariates.
     tried : mapping, optional
         Variants ever tried on this split: digest of the configuration -> names of runs.
+    patients : DataFrame, optional
+        patient_id, and a column for each covariate by which groups are told apart.
     """
     epochs = kept_epochs(history)
     stacking = stacking or Stacking()
@@ -82,7 +88,8 @@ def summarise(
     of_mean = mean_accuracy(kept, basis.layout)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
     incomplete = _missing(epochs, split, faults or {})
-    target = _target(float(config["target"]), mean, tasks)
+    noise = {task: label_noise(kept, task) for task in kept.tasks}
+    target = _target(float(config["target"]), mean, tasks, noise)
     return {
         "schema": SCHEMA,
         "run": provenance["run"],
@@ -106,6 +113,7 @@ def summarise(
         "incomplete": incomplete,
         "optimism": optimism(predictions, history, stacking, split),
         "choices": choices,
+        "subgroups": None if patients is None else subgroups(kept, patients, positives, basis),
         "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
         "cohort": dict(cohort),
         "split": dict(split),
@@ -150,7 +158,9 @@ def verdict(estimate: Estimate, target: float) -> str:
     return "not reached" if estimate.high < target else "cannot tell"
 
 
-def _target(target: float, mean: Estimate, tasks: Mapping[str, Any]) -> dict[str, Any]:
+def _target(
+    target: float, mean: Estimate, tasks: Mapping[str, Any], noise: Mapping[str, Any]
+) -> dict[str, Any]:
     fields = [field.name for field in dataclasses.fields(Estimate)]
     each = {
         task: Estimate(**{name: result["metrics"]["accuracy"][name] for name in fields})
@@ -161,7 +171,11 @@ def _target(target: float, mean: Estimate, tasks: Mapping[str, Any]) -> dict[str
         "metric": "accuracy",
         "mean": {**dataclasses.asdict(mean), "verdict": verdict(mean, target)},
         "tasks": {
-            task: {**dataclasses.asdict(estimate), "verdict": verdict(estimate, target)}
+            task: {
+                **dataclasses.asdict(estimate),
+                "verdict": verdict(estimate, target),
+                "label_noise": noise[task],
+            }
             for task, estimate in each.items()
         },
     }
