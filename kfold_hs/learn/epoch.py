@@ -11,7 +11,7 @@ from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet
-from kfold_hs.learn.pace import Pace, crop_frames_at, examples_of_a_batch
+from kfold_hs.learn.pace import Pace, bands_at, crop_frames_at, examples_of_a_batch
 from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.source import Source
 from kfold_hs.learn.streams import Place
@@ -44,7 +44,8 @@ def train_epoch(
     covariates : Tensor, optional, (n_recordings of the cohort, width)
     """
     device = source.bank.frames.device
-    size, n_frames = examples_of_a_batch(config), crop_frames_at(config, epoch)
+    size = examples_of_a_batch(config)
+    n_bands, n_frames = bands_at(config, epoch), crop_frames_at(config, epoch)
     together, of_patients = config.train.accumulate, config.train.level == "patient"
     stream = place.streams(epoch)
     n_examples = len(bags) * config.train.crops_per_recording
@@ -79,9 +80,9 @@ def train_epoch(
             x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, stream["cutmix"]
         )
         beside, slots = q.pop(_COVARIATES, None), q.pop(_PRESENT, None)
-        x = x.reshape(crops)
+        x = x.reshape(crops).contiguous(memory_format=torch.channels_last)
         with autocast(config.train.precision, device):
-            logits = model(x.contiguous(memory_format=torch.channels_last), beside, slots)
+            logits = model(x, beside, slots, n_bands)
         loss = losses(logits, q)
         batch_losses.append(loss.detach())
         # The last group of an epoch may hold fewer batches; each step is of their mean.

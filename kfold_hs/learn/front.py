@@ -61,16 +61,18 @@ class Front(nn.Module):
         self.mean.copy_(mean[:, None])
         self.spread.copy_(spread[:, None])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, n_bands: int | None = None) -> torch.Tensor:
+        """With `n_bands`, neighbouring bands are averaged so that so many are left."""
         if self.mean is not None and self.spread is not None:
             x = (x - self.mean) / self.spread
+        if n_bands is not None and n_bands < x.shape[2]:
+            x = nn.functional.adaptive_avg_pool2d(x, (n_bands, x.shape[3]))
         if not self.deltas:
             return x
         orders = [x]
         for _ in range(self.deltas):
             orders.append(delta(orders[-1]))
-        layout = torch.channels_last
-        return torch.cat(orders, dim=1).contiguous(memory_format=layout)
+        return torch.cat(orders, dim=1).contiguous(memory_format=torch.channels_last)
 
 
 def delta(x: torch.Tensor) -> torch.Tensor:

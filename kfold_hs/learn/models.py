@@ -71,17 +71,21 @@ class HeartSoundNet(nn.Module):
         x: torch.Tensor,
         covariates: torch.Tensor | None = None,
         present: torch.Tensor | None = None,
+        n_bands: int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Crops, or with `present` (n_bags, n_slots) the crops of bags one after another."""
-        features = self.embed(x)
+        """Crops, or with `present` (n_bags, n_slots) the crops of bags one after another.
+
+        With `n_bands`, they are heard in no more than so many bands.
+        """
+        features = self.embed(x, n_bands)
         if self.attention is not None:
             assert present is not None
             features = self.attention(features, present)
         return self.classify(features, covariates)
 
-    def embed(self, x: torch.Tensor) -> torch.Tensor:
+    def embed(self, x: torch.Tensor, n_bands: int | None = None) -> torch.Tensor:
         """Features of crops, (n, size)."""
-        x = self.front(x)
+        x = self.front(x, n_bands)
         if self.pool is None:
             features: torch.Tensor = self.backbone(x)
         else:

@@ -42,11 +42,19 @@ def crop_frames_at(config: Config, epoch: int) -> int:
     `train.grow_until` of the epochs, in steps of 16 (Howard, fast.ai, 2018; Tan & Le,
     "EfficientNetV2", ICML 2021).
     """
-    first, last = config.train.first_crop_frames, config.train.crop_frames
+    return _grown(config.train.first_crop_frames, config.train.crop_frames, config, epoch, 16)
+
+
+def bands_at(config: Config, epoch: int) -> int:
+    """As `crop_frames_at`, bands of a training crop: from `train.first_n_mels`, in steps of 4."""
+    return _grown(config.train.first_n_mels, config.features.n_mels, config, epoch, 4)
+
+
+def _grown(first: int | None, last: int, config: Config, epoch: int, step: int) -> int:
     n_growing = config.train.grow_until * config.train.epochs
     if first is None or epoch >= n_growing:
         return last
-    return min(last, round((first + (last - first) * epoch / n_growing) / 16) * 16)
+    return min(last, round((first + (last - first) * epoch / n_growing) / step) * step)
 
 
 def speeds(

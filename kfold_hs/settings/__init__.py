@@ -112,6 +112,11 @@ class Config(Settings):
                 f"uncertain, and none of {', '.join(self.data.tasks)} names one: say which in the "
                 "data configuration (uncertain: Unknown), or leave train.uncertain out"
             )
+        if (self.train.first_n_mels or 0) > self.features.n_mels:
+            raise ValueError(
+                f"train.first_n_mels={self.train.first_n_mels} is above features.n_mels="
+                f"{self.features.n_mels}: bands grow, they do not shrink"
+            )
         gains = {
             f"augment.gain_db={self.augment.gain_db:g}": self.augment.gain_db != 0,
             f"predict.gains_db={list(self.predict.gains_db)}": self.predict.gains_db != (0.0,),

@@ -262,6 +262,7 @@ class TrainConfig(Settings):
     level: Literal["recording", "patient"] = "recording"
     sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
     align: Literal["none", "cycle"] = "none"
+    first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
     uncertain: Literal["class", "drop", "soft"] = "class"
 
     @pydantic.model_validator(mode="after")
