@@ -100,7 +100,7 @@ RECIPES = {
     "cycled": ["sched.cycle_momentum=true", "predict.n_shifts=3", "predict.patient_pool=noisy_or",
                "train.ema_decay=0.9", "loss.class_weights=challenge"],
     "beside": ["model.covariates=[age]", "model.pool=gem", "augment.mixup_alpha=0.5"],
-    "attended": ["model.pool=attention", "model.hidden=32", "sched=constant"],
+    "attended": ["features=pcen", "model.pool=attention", "model.hidden=32", "sched=constant"],
     "louder": ["features.normalise=none", "augment.gain_db=6", "augment.band_stops=1",
                "predict.gains_db=[-3,0,3]"],
     "plain": ["augment.noise_share=0.5", "sched=linear", "predict.patient_pool=mean_logit",
