@@ -263,6 +263,10 @@ def test_masks_are_whole_stripes_no_wider_than_asked() -> None:
     assert int(frames.max()) > 12  # two masks, side by side in some example
     stripes = (masked == 0).all(dim=2)[:, :, None] | (masked == 0).all(dim=1)[:, None]
     assert torch.equal(masked == 0, stripes)
+    sound = torch.randn(200, 1, 16, 40, generator=torch.Generator().manual_seed(0))
+    heard = mask(sound, MASKS, np.random.default_rng(0), torch.full((1,), 9.0))
+    expected = torch.where(stripes[:, None], 9.0, sound)
+    assert torch.equal(heard, expected)  # the rest is as it was, to the bit
 
 
 def test_masks_wider_than_the_crop_still_fit() -> None:

@@ -15,6 +15,7 @@ import torch
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import DivergedError, TrainingError, UnfinishedError
 from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn.allocator import keep_freed_memory
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.checkpoint import check_digests
 from kfold_hs.learn.examples import FoldData
@@ -59,6 +60,7 @@ def train(
     TrainingError
         A fold that was found is of another configuration, cohort, split or features.
     """
+    keep_freed_memory()
     bank = bank.to(device)
     faults = []
     for place in plan:

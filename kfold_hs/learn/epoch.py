@@ -15,6 +15,7 @@ from kfold_hs.learn.pace import Pace, bands_at, crop_frames_at, examples_of_a_ba
 from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.source import Source
 from kfold_hs.learn.streams import Place
+from kfold_hs.learn.transfer import to_device
 from kfold_hs.settings import Config
 
 _COVARIATES, _PRESENT = " covariates", " present"  # no task can be called so
@@ -54,10 +55,11 @@ def train_epoch(
     else:
         order = stream["order"].choice(len(bags), size=n_examples, p=weights)
     drawn, there = bags.draw(order, stream["sites"])
-    recordings, present = torch.from_numpy(drawn).to(device), torch.from_numpy(there).to(device)
-    draw = torch.from_numpy(stream["crop"].random(drawn.shape)).to(device)
+    recordings, present = to_device(drawn, device), to_device(there, device)
+    draw = to_device(stream["crop"].random(drawn.shape), device)
     starts = source.starts(recordings, n_frames, draw)
-    batch_targets = {name: q[torch.from_numpy(order).to(device)] for name, q in targets.items()}
+    chosen = to_device(order, device)
+    batch_targets = {name: q[chosen] for name, q in targets.items()}
 
     model.train()
     batch_losses: list[torch.Tensor] = []

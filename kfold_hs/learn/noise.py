@@ -29,6 +29,7 @@ from kfold_hs.errors import ConfigError
 from kfold_hs.learn.bank import Bank, build_from
 from kfold_hs.learn.compression import FLOOR_POWER
 from kfold_hs.learn.features import MelFeatures
+from kfold_hs.learn.transfer import to_device
 from kfold_hs.settings import AugmentConfig, FeatureConfig
 
 SYNTHETIC_S = 120
@@ -92,7 +93,7 @@ def noisy(
         Levels in dB.
     """
     n, n_frames = len(x), x.shape[3]
-    draw = torch.from_numpy(rng.random((4, n))).to(x.device)
+    draw = to_device(rng.random((4, n)), x.device)
     rows = (draw[0] * len(noise.length)).long()
     starts = (draw[1] * noise.length[rows]).long()
     low, high = config.noise_snr_db

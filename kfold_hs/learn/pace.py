@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from kfold_hs.learn.schedules import Schedule
+from kfold_hs.learn.transfer import to_device
 from kfold_hs.settings import Config
 
 
@@ -63,4 +64,4 @@ def speeds(
     """Time stretch: how fast each of `n` crops plays, uniform in 1 - stretch to 1 + stretch."""
     if not stretch:
         return None
-    return torch.from_numpy(rng.uniform(1 - stretch, 1 + stretch, n)).to(device)
+    return to_device(rng.uniform(1 - stretch, 1 + stretch, n), device)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from measure import in_turns, options, publish, ratio, table
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import compose
+from kfold_hs.learn.allocator import keep_freed_memory
 from kfold_hs.learn.bank import Bank, build
 from kfold_hs.learn.examples import FoldData, make_targets
 from kfold_hs.learn.fit import fit_fold
@@ -45,6 +47,14 @@ EPOCHS = {"b0": 2, "lite0": 3, "tiny": 12}
 TARGETS = {"b0": 0.95, "lite0": 0.95, "tiny": 0.90}
 PLACE = Place(0, 0, 0, 0)
 CPU = torch.device("cpu")
+
+
+def fold_of(name: str, words: Sequence[str]) -> tuple[Config, Cohort, Bank, FoldData]:
+    """A fold of the built-in cohort, ready to be trained."""
+    config = compose([*MODELS[name], "train.crop_frames=256", *words])
+    cohort = cohorts.load(config.data)
+    data = FoldData.of(cohort, stratify(cohort, 5, 0).fold_of_patients(cohort, 0), 0)
+    return config, cohort, build(cohort, config.features), data
 
 
 def whole_fold(config: Config, cohort: Cohort, bank: Bank, data: FoldData) -> float:
@@ -105,10 +115,7 @@ def row(name: str, rounds: int, quick: bool) -> dict[str, str]:
     """A row of the table."""
     epochs = 1 if quick else EPOCHS[name]
     size = ["data.n_patients=60"] if quick else []
-    config = compose([*MODELS[name], *size, f"train.epochs={epochs}", "train.crop_frames=256"])
-    cohort = cohorts.load(config.data)
-    bank = build(cohort, config.features)
-    data = FoldData.of(cohort, stratify(cohort, 5, 0).fold_of_patients(cohort, 0), 0)
+    config, cohort, bank, data = fold_of(name, [*size, f"train.epochs={epochs}"])
     bare = Ceiling(config, cohort, bank, data)
     bare()  # warm
     jobs = {"bare": bare, "fold": partial(whole_fold, config, cohort, bank, data)}
@@ -129,6 +136,7 @@ def main() -> None:
     parser = options(__doc__, rounds=5)
     parser.add_argument("models", nargs="*", default=list(MODELS))
     given = parser.parse_args()
+    keep_freed_memory()  # for both, as a run does
     rows = [row(name, given.rounds, given.quick) for name in given.models]
     publish("throughput", table(rows), given.write)
 
