@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -163,6 +164,18 @@ def test_delong_is_that_of_other_packages() -> None:
     assert (found.value, sqrt(fixed.delong(found, y == 0))) == pytest.approx((0.75, 0.2151657))
 
 
+@pytest.mark.slow
+def test_golden_numbers_are_what_the_packages_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("baycomp", "confidenceinterval", "MLstatkit"):
+        pytest.importorskip(name)
+    monkeypatch.syspath_prepend(Path(__file__).parent / "golden")
+    from packages import numbers  # type: ignore[import-not-found]
+
+    found = numbers()
+    for key in GOLDEN.keys() - {"versions"}:
+        np.testing.assert_allclose(found[key], GOLDEN[key], rtol=1e-6)
+
+
 def test_wilson_mcnemar_and_holm_are_statsmodels() -> None:
     for right, n in [(730, 942), (0, 20), (20, 20), (3, 7)]:
         expected = proportion_confint(right, n, method="wilson")
@@ -220,6 +233,43 @@ def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
     assert copies.value == pytest.approx(whole.value)
     # Rows count persons, not copies.
     assert fixed.bayle(copies) == pytest.approx(fixed.bayle(whole))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(["accuracy", "auroc", "macro_f1"]))
+def test_names_of_runs_folds_and_persons_do_not_matter(seed: int, name: str) -> None:
+    y, p, layout = table(seed, n=60)
+    metric = next(m for m in METRICS if m.name == name)
+    rng = np.random.default_rng(seed)
+    run, person = (rng.permutation(n) for n in (layout.n_runs, layout.n_persons))
+    # Folds are numbered anew in every run.
+    fold = rng.permuted(np.tile(np.arange(5), (layout.n_runs, 1)), axis=1)
+    other = Layout.of(run[layout.run], fold[layout.run, layout.model % 5], person[layout.person], 5)
+    one, two = (influence(metric, y, p, 0, each) for each in (layout, other))
+    assert two.value == pytest.approx(one.value)
+    first, second = recipe.spread(one), recipe.spread(two)
+    assert first is not None
+    assert second is not None
+    assert (second.variance, second.df) == pytest.approx((first.variance, first.df))
+    assert fixed.bayle(two) == pytest.approx(fixed.bayle(one))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([1, 3]))
+def test_costs_scale_with_their_unit(seed: int, n_runs: int) -> None:
+    # The challenge's cost of one variant, in two currencies: interval and verdict move along.
+    y, p, layout = table(seed, n=100, n_runs=n_runs)
+    q = table(seed + 1, n=100, n_runs=n_runs)[1]
+    metric = next(m for m in metrics_for(OUTCOME) if m.name == "cost")
+    a, b = (influence(metric, y, each, 0, layout) for each in (p, q))
+    small = [replace(each, value=each.value / 1000, psi=each.psi / 1000, within=each.within / 1000,
+                     runs=each.runs / 1000) for each in (a, b)]  # fmt: skip
+    one = paired.compare(a, b, margin=200.0, higher_is_better=False)
+    two = paired.compare(*small, margin=0.2, higher_is_better=False)
+    assert two["p"] == pytest.approx(one["p"])
+    assert (two["verdict"], two["winner"]) == (one["verdict"], one["winner"])
+    assert 1000 * two["difference"]["low"] == pytest.approx(one["difference"]["low"])
+    assert two["bayes"] == pytest.approx(one["bayes"])
 
 
 @settings(max_examples=20, deadline=None)
