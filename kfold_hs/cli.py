@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kfold_hs import __version__
+from kfold_hs.cli_compare import compare
+from kfold_hs.cli_options import (
+    DEVICE,
+    FOLDS,
+    OVERRIDES,
+    QUIET,
+    REPEATS,
+    ROOT,
+    SEEDS,
+    command_line,
+    resumable,
+    with_counts,
+)
 from kfold_hs.cli_plan import plan
 
 if TYPE_CHECKING:
     from kfold_hs.settings import Config
-
-_OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-_FOLDS = click.option("--folds", type=int, metavar="N", help="Folds; short for split.n_folds=N.")
-_REPEATS = click.option(
-    "--repeats", type=int, metavar="R", help="Splits, drawn anew; short for split.n_repeats=R."
-)
-_SEEDS = click.option(
-    "--seeds", type=int, metavar="S", help="Trainings of every fold; short for n_seeds=S."
-)
-_DEVICE = click.option(
-    "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
-)
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,20 +46,15 @@ def cli(debug: bool) -> None:
 
 
 @cli.command()
-@_OVERRIDES
-@_FOLDS
-@_REPEATS
-@_SEEDS
+@OVERRIDES
+@FOLDS
+@REPEATS
+@SEEDS
 @click.option("--name", metavar="NAME", help="Name of the run's folders. [default: made up]")
-@click.option(
-    "--root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="Folder for reports/ and checkpoints/. [default: here]",
-)
-@_DEVICE
+@ROOT
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json on standard output.")
-@_QUIET
+@QUIET
 def run(
     overrides: tuple[str, ...],
     folds: int | None,
@@ -80,20 +74,12 @@ def run(
     from kfold_hs import experiment
     from kfold_hs.terminal import Terminal, show_run
 
-    command = _command()
-    with Terminal(quiet=quiet) as terminal:
-        config = _config(overrides, folds, repeats, seeds)
-        try:
-            result = experiment.run(
-                config, terminal, name=name, root=root, device=device, command=command
-            )
-        except KeyboardInterrupt:
-            terminal.close()
-            click.echo(
-                f"\nInterrupted. Finished folds and epochs are kept; to go on, repeat\n  {command}",
-                err=True,
-            )
-            raise SystemExit(130) from None
+    command = command_line()
+    with resumable(command), Terminal(quiet=quiet) as terminal:
+        result = experiment.run(
+            _config(overrides, folds, repeats, seeds), terminal,
+            name=name, root=root, device=device, command=command,
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
     else:
@@ -101,30 +87,30 @@ def run(
 
 
 @cli.command()
-@_OVERRIDES
-@_FOLDS
-@_REPEATS
+@OVERRIDES
+@FOLDS
+@REPEATS
 def config(overrides: tuple[str, ...], folds: int | None, repeats: int | None) -> None:
     """Print the composed configuration as YAML; one document a variant of a sweep."""
     from kfold_hs.config import compose, expand
 
     documents = [
-        compose(variant).to_yaml() for variant in expand(_with_counts(overrides, folds, repeats))
+        compose(variant).to_yaml() for variant in expand(with_counts(overrides, folds, repeats))
     ]
     click.echo("---\n".join(documents), nl=False)
 
 
 @cli.command()
-@_OVERRIDES
-@_FOLDS
-@_REPEATS
+@OVERRIDES
+@FOLDS
+@REPEATS
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the split here; use it with split.file=FILE.",
 )
-@_QUIET
+@QUIET
 def split(
     overrides: tuple[str, ...],
     folds: int | None,
@@ -152,8 +138,8 @@ def split(
 
 @cli.command()
 @click.argument("words", nargs=-1, metavar="[SPLIT] [KEY=VALUE]...")
-@_FOLDS
-@_REPEATS
+@FOLDS
+@REPEATS
 @click.option(
     "--aliases",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -168,7 +154,7 @@ def split(
     help="Where --fix writes the split. [default: split.json]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@_QUIET
+@QUIET
 def audit(
     words: tuple[str, ...],
     folds: int | None,
@@ -209,11 +195,11 @@ def audit(
 
 
 @cli.command("lr-find")
-@_OVERRIDES
+@OVERRIDES
 @click.option("--from", "lowest", type=float, default=1e-6, help="Lowest rate. [default: 1e-6]")
 @click.option("--to", "highest", type=float, default=1.0, help="Highest rate. [default: 1]")
 @click.option("--steps", type=int, default=120, help="Optimizer steps. [default: 120]")
-@_DEVICE
+@DEVICE
 @click.option(
     "-o",
     "--output",
@@ -221,7 +207,7 @@ def audit(
     default=Path("lr-find.html"),
     help="Where the plot goes. [default: lr-find.html]",
 )
-@_QUIET
+@QUIET
 def lr_find(
     overrides: tuple[str, ...],
     lowest: float,
@@ -258,26 +244,15 @@ def report(folder: Path) -> None:
     show_run(result.summary, result.paths.report)
 
 
-def _with_counts(
-    overrides: tuple[str, ...], folds: int | None, repeats: int | None, seeds: int | None = None
-) -> list[str]:
-    counts = {"split.n_folds": folds, "split.n_repeats": repeats, "n_seeds": seeds}
-    return [*overrides, *(f"{key}={n}" for key, n in counts.items() if n is not None)]
-
-
 def _config(
     overrides: tuple[str, ...], folds: int | None, repeats: int | None, seeds: int | None = None
 ) -> Config:
     from kfold_hs.config import compose
 
-    return compose(_with_counts(overrides, folds, repeats, seeds))
+    return compose(with_counts(overrides, folds, repeats, seeds))
 
 
-def _command() -> str:
-    """What the user typed, so that it can be repeated."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
+cli.add_command(compare)
 cli.add_command(plan)
 
 

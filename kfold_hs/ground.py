@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.assemble import tasks_of
 from kfold_hs.cohort.segments import with_segmentation_note
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
@@ -61,6 +63,11 @@ class Ground:
         check(config, cohort)
         split = make_split(config, cohort)
         return cls(cohort, split, check_leaks(config, cohort, split, listener))
+
+    def for_tasks_of(self, config: Config) -> Ground:
+        """The same people and folds, with what another configuration makes of the tasks."""
+        cohort = dataclasses.replace(self.cohort, tasks=tasks_of(config.data.tasks))
+        return dataclasses.replace(self, cohort=cohort)
 
 
 def load_cohort(config: Config, listener: Listener) -> Cohort:

@@ -6,6 +6,8 @@
                                   history.csv  predictions.parquet   (last: the fold is done)
                                   failed.json   (why the last attempt at it failed)
     checkpoints/best_model.pt     the best fold of the latest run
+    reports/<comparison>/         comparison.json  comparison.html  <run>.parquet (a variant that
+                                  another one's models predicted)
 
 A file is written under a temporary name beside its target, flushed to the disk
 and renamed, so that no reader and no later run ever sees half of one.
@@ -133,6 +135,35 @@ class RunPaths:
 
     def fold(self, repeat: int, seed: int, fold: int) -> FoldPaths:
         return FoldPaths(self.checkpoint_folder / fold_name(repeat, seed, fold))
+
+
+@dataclass(frozen=True)
+class ComparisonPaths:
+    """Files of one comparison, by its name, under `root`; its runs have folders of their own."""
+
+    name: str
+    root: Path = Path()
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "reports" / self.name
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "comparison.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "comparison.html"
+
+    def predictions(self, run: str) -> Path:
+        """Of a variant that another variant's models predicted; `run` would be its run's name."""
+        return self.folder / f"{run}.parquet"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run has this name."""
+        return RunPaths(self.name, self.root).config.exists()
 
 
 def fold_name(repeat: int, seed: int, fold: int) -> str:

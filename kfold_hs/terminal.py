@@ -138,6 +138,36 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
     console.print(Text(f"Report: {report}"), soft_wrap=True)
 
 
+def show_comparison(content: Mapping[str, Any], page: Path) -> None:
+    """Every variant against the baseline, one table a task; the answer, where the page is."""
+    console = Console(highlight=False)
+    baseline = content["baseline"]
+    for task, metrics in content["tasks"].items():
+        for name in (each["name"] for each in content["variants"] if each["name"] != baseline):
+            table = Table(title=f"{task}: {name} against {baseline}", title_justify="left")
+            table.add_column("metric")
+            for column in ("baseline", "variant", "difference", "95 % interval"):
+                table.add_column(column, justify="right")
+            table.add_column("verdict")
+            for metric in metrics.values():
+                found, values = metric["against_baseline"][name], metric["values"]
+                apart = found["difference"]
+                table.add_row(
+                    metric["label"] + ("" if metric["higher_is_better"] else " (lower is better)"),
+                    _number(values[baseline]),
+                    _number(values[name]),
+                    _number(apart["value"]),
+                    f"{_number(apart['low'])} to {_number(apart['high'])}",
+                    {"first": "baseline is better", "second": "better"}.get(
+                        found["winner"], found["verdict"]
+                    ),
+                )
+            console.print(table)
+    for sentence in content["sentences"]:
+        console.print(Text(sentence), soft_wrap=True)
+    console.print(Text(f"Comparison: {page}"), soft_wrap=True)
+
+
 def show_split(
     split: Mapping[str, Any],
     balances: Sequence[Sequence[Mapping[str, Any]]],

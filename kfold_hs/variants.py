@@ -39,11 +39,14 @@ class Variant:
         Its levels as they were typed, e.g. ``sched=cosine loss.label_smoothing=0.1``.
     levels : tuple of str
         One for each factor.
+    overrides : tuple of str
+        What `kfold-hs run` would take to make it.
     config : Config
     """
 
     name: str
     levels: tuple[str, ...]
+    overrides: tuple[str, ...]
     config: Config
 
 
@@ -96,7 +99,7 @@ def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
     for levels_of_one in itertools.product(*factors.values()):
         overrides = [*itertools.chain(*shared), *itertools.chain(*levels_of_one), *more]
         names = tuple(" ".join(level) for level in levels_of_one)
-        variants.append(Variant(" ".join(names), names, compose(overrides)))
+        variants.append(Variant(" ".join(names), names, tuple(overrides), compose(overrides)))
     _check_same_ground(variants)
     _check_different(variants)
     return Design(tuple(factors), tuple(variants))
@@ -151,6 +154,7 @@ def _ground(config: Config) -> dict[str, Any]:
         for name, task in values["data"]["tasks"].items()
     }
     found = {"data": {**values["data"], "tasks": tasks}, "split": values["split"]}
+    found["judge"] = values["judge"]
     return found if config.split.file is not None else {**found, "seed": values["seed"]}
 
 
@@ -159,10 +163,10 @@ def _check_different(variants: Sequence[Variant]) -> None:
     for one, two in itertools.combinations(variants, 2):
         both = [each.config.as_dict() for each in (one, two)]
         for values in both:
-            for key in ("target", "track"):
+            for key in ("target", "track", "judge"):
                 values.pop(key)
         if both[0] == both[1]:
             raise ConfigError(
                 f"{one.name!r} and {two.name!r} are one configuration, but for what no prediction "
-                "depends on (target, track): there is nothing to compare."
+                "depends on (target, track, judge): there is nothing to compare."
             )

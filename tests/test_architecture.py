@@ -35,8 +35,13 @@ ALLOWED = {
     | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"}
     | {"ground"},
     "terminal": set(),
+    "comparing": SETTINGS
+    | {"predictions", "runs", "ground", "variants", "learn", "judge", "fleet", "experiment"},
+    "cli_options": set(),
+    "cli_compare": {"comparing", "variants", "terminal", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
-    "cli": SETTINGS | {"experiment", "ground", "terminal", "splits", "cli_plan"},
+    "cli": SETTINGS
+    | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"},
     "__init__": set(),
 }
 FORBIDDEN = {

@@ -12,7 +12,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -423,6 +423,10 @@ def test_power_is_that_of_the_t_test() -> None:
     assert power.power_of(least, 1 / sqrt(34), 33) == pytest.approx(0.8, abs=1e-6)
     assert power.power_of(50, 0.1, 4) == 1
     assert power.power_of(10, 1, 9) == pytest.approx(1)
+    # One degree of freedom: the series of the far tail gives no number between 7 and 12.
+    for difference in (7.54, 7.63, 9, 12):
+        whole = 1 - special.nctdtr(1, difference, stats.t.ppf(0.975, 1))
+        assert power.power_of(difference, 1, 1) == pytest.approx(whole)
 
 
 def test_one_run_compares_by_the_corrected_t() -> None:

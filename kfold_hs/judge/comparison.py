@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.influence import influence
+from kfold_hs.judge.effects import Crossing, effects
+from kfold_hs.judge.influence import Influence, influence, mean_of
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.paired import ROPE
 from kfold_hs.judge.results import metrics_of
@@ -32,6 +33,7 @@ def compare_variants(
     n_tried: int | None = None,
     n_resamples: int = 10_000,
     seed: int = 0,
+    crossing: Crossing | None = None,
 ) -> dict[str, Any]:
     """Comparison of all variants on all tasks and metrics.
 
@@ -49,12 +51,15 @@ def compare_variants(
         Metric -> half the width of its region of practical equivalence; `paired.ROPE` otherwise.
     n_tried : int, optional
         Variants ever tried on this split, if more than these.
+    crossing : Crossing, optional
+        Which factors' levels the variants are, for effects.
 
     Returns
     -------
     dict
-        variants, baseline, n_tried, tasks: task -> metric -> against_baseline (by variant), pairs,
-        best.
+        variants, baseline, n_tried, headline, tasks: task -> metric. Of a metric, and of the
+        headline, which is the mean of the tasks' accuracies: label, higher_is_better, values (by
+        variant), against_baseline (by variant), pairs, best, effects.
 
     Raises
     ------
@@ -65,10 +70,34 @@ def compare_variants(
     layout = _one_layout(tables, int(split["n_folds"]))
     resamples, margins = Resamples(layout, n_resamples, seed), {**ROPE, **(margins or {})}
     first = next(iter(tables.values()))
+
+    def judged(
+        found: Mapping[str, Influence], label: str, margin: float, up: bool,
+        resampled: np.ndarray | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        how: dict[str, Any] = {"margin": margin, "higher_is_better": up}
+        return {
+            "label": label,
+            "higher_is_better": up,
+            "values": {
+                name: each.value if np.isfinite(each.value) else None
+                for name, each in found.items()
+            },
+            "against_baseline": against_baseline(found, baseline, **how, n_tried=n_tried),
+            "pairs": all_pairs(found, **how),
+            "best": best(
+                found, float(split["train_share"]), n_tried=n_tried, higher_is_better=up,
+                resampled=resampled,
+            ),
+            "effects": effects(found, crossing, **how) if crossing else [],
+        }  # fmt: skip
+
     tasks: dict[str, Any] = {}
+    accuracies: list[dict[str, Influence]] = []
     for task in first.tasks:
         metrics = {m.name: m for m in metrics_of(first, task)}
         found = {name: _influences(tables, task, positives[task], name, layout) for name in metrics}
+        accuracies.append(found["accuracy"])
         signs = {name: 1 if m.higher_is_better else -1 for name, m in metrics.items()}
         whole = {
             name: list(each.values())
@@ -76,31 +105,27 @@ def compare_variants(
             if all(np.isfinite(one.value) for one in each.values())
         }
         resampled = resamples.corrected(whole, signs)
-        tasks[task] = {}
-        for name, metric in metrics.items():
-            margin, up = margins[name], metric.higher_is_better
-            tasks[task][name] = {
-                "label": metric.label,
-                "against_baseline": against_baseline(
-                    found[name], baseline, margin=margin, higher_is_better=up, n_tried=n_tried
-                ),
-                "pairs": all_pairs(found[name], margin=margin, higher_is_better=up),
-                "best": best(
-                    found[name], float(split["train_share"]), n_tried=n_tried,
-                    higher_is_better=up, resampled=resampled.get(name),
-                ),
-            }  # fmt: skip
+        tasks[task] = {
+            name: judged(
+                found[name], m.label, margins[name], m.higher_is_better, resampled.get(name)
+            )
+            for name, m in metrics.items()
+        }
+    means = {name: mean_of([each[name] for each in accuracies]) for name in tables}
+    label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
+    (of_mean,) = resamples.corrected({"mean": list(means.values())}, {"mean": 1}).values()
     return {
         "variants": list(tables),
         "baseline": baseline,
         "n_tried": max(n_tried or 0, len(tables)),
+        "headline": judged(means, label, margins["accuracy"], True, of_mean),
         "tasks": tasks,
     }
 
 
 def _influences(
     tables: Mapping[str, Predictions], task: str, positive: int, metric: str, layout: Layout
-) -> dict[str, Any]:
+) -> dict[str, Influence]:
     return {
         name: influence(
             next(m for m in metrics_of(table, task) if m.name == metric),

@@ -93,8 +93,9 @@ def power_of(difference: float, se: float, df: int, n_looks: int = 1) -> float:
     if far > limit + 20:  # beyond what the series of the non-central t can sum
         return 1.0
     above = 1 - special.nctdtr(df, far, limit)
-    # Further out the other tail is below 1e-6, and the series may not converge.
-    below = special.nctdtr(df, far, -limit) if far < limit else 0.0
+    # The other tail is at most that of a normal beyond `far`, below 1e-6 from 5 on; there and
+    # above the limit the series may not converge.
+    below = special.nctdtr(df, far, -limit) if far < min(limit, 5) else 0.0
     return float(np.clip(above + below, 0, 1))
 
 

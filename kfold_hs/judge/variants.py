@@ -121,7 +121,7 @@ def against_baseline(
         )
         for name in others
     }  # fmt: skip
-    _adjust(found, n_tests)
+    adjust(found, n_tests)
     return found
 
 
@@ -138,7 +138,7 @@ def all_pairs(
         }
         for a, b in pairs
     }  # fmt: skip
-    _adjust(found, len(pairs))
+    adjust(found, len(pairs))
     return list(found.values())
 
 
@@ -191,7 +191,8 @@ def best(
     }
 
 
-def _adjust(found: Mapping[str, dict[str, Any]], n_tests: int) -> None:
+def adjust(found: Mapping[str, dict[str, Any]], n_tests: int) -> None:
+    """Add Holm's p (`p_holm`) to comparisons; "better" takes one of at most 0.05."""
     told = [name for name, each in found.items() if each["p"] is not None]
     adjusted = holm([found[name]["p"] for name in told], n_tests)
     for each in found.values():

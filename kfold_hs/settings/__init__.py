@@ -169,6 +169,23 @@ class Config(Settings):
         so that a new setting does not orphan the runs made before it. A declared default never
         changes.
         """
+        return _sha256(self._decisive())
+
+    @property
+    def training_digest(self) -> str:
+        """SHA-256 (hex) of what decides the fold models: `digest` less what only predicting reads.
+
+        With select=last no part of a training looks at what is predicted, and configurations of one
+        training digest have the same models to the bit. With another rule all of `digest` counts.
+        """
+        values = self._decisive()
+        if self.select == "last":
+            values.pop("predict")
+            for task in values["data"]["tasks"].values():
+                task.pop("patient_pool", None)
+        return _sha256(values)
+
+    def _decisive(self) -> dict[str, Any]:
         values = self.model_dump(mode="json", exclude_defaults=True)
         for key in ("target", "track"):
             values.pop(key)
@@ -183,4 +200,8 @@ class Config(Settings):
         if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one
             for task in values["data"]["tasks"].values():
                 task.pop("uncertain", None)
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return values
+
+
+def _sha256(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

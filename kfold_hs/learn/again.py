@@ -1,0 +1,75 @@
+"""A fold that was trained before, predicted anew: other crops, other pooling, the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.learn import checkpoint
+from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.covariates import encode
+from kfold_hs.learn.examples import FoldData, make_targets
+from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.models import make_model
+from kfold_hs.learn.outcome import fold_predictions
+from kfold_hs.learn.score import score
+from kfold_hs.learn.streams import Place
+from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
+
+
+def predict_again(
+    config: Config,
+    cohort: Cohort,
+    bank: Bank,
+    data: FoldData,
+    place: Place,
+    model_file: Path,
+    digests: Mapping[str, str],
+    device: torch.device,
+) -> Predictions:
+    """What a fold's model says of the held-out people, as `config.predict` asks it.
+
+    To the bit what training with `config` would have given at that epoch, provided that the two
+    configurations differ in nothing that training reads (`Config.training_digest`).
+
+    Parameters
+    ----------
+    model_file : Path
+        last.pt of the fold.
+    digests : mapping
+        Of the run that the file is of.
+
+    Returns
+    -------
+    Predictions
+        Patients and recordings of the file's epoch.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be read, or is of another run.
+    """
+    content = checkpoint.load(model_file, device)
+    checkpoint.check_digests(model_file, content["digests"], digests)
+    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
+    untrained = config.model.model_copy(update={"weights": "none", "weights_file": None})
+    model = make_model(
+        untrained, cohort.tasks, 0, encoder.width if encoder else 0,
+        config.train.level == "patient", config.features.n_fitted_bands,
+    )  # fmt: skip
+    model.load_state_dict(content["model_state_dict"])
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    targets = make_targets(cohort, config.train, device)
+    losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in targets.items()})
+    probs, _ = score(
+        model, bank, cohort, data.held_out, data.patients, targets, losses.to(device), config,
+        covariates,
+    )  # fmt: skip
+    found = fold_predictions(cohort, data.held_out, data.patients, place, [probs], 0)
+    table = found.table.assign(epoch=np.int64(content["epoch"]))
+    return Predictions(table, found.classes)

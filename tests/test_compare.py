@@ -1,0 +1,152 @@
+"""`kfold-hs compare`, as a user types it: runs of their own, one split, verdicts, a page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import TINY, Silent
+from test_run import kfold_hs
+
+from kfold_hs.comparing import compare
+from kfold_hs.errors import ConfigError, UnfinishedError
+from kfold_hs.experiment import run
+from kfold_hs.paths import RunPaths
+from kfold_hs.predictions import Predictions
+from kfold_hs.runs import variants_tried
+from kfold_hs.splits import Split
+from kfold_hs.variants import design
+
+# A key that stands there twice would make variants.
+BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
+SMALL = [*BASE, "train.epochs=1", "split.n_repeats=2"]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Path:
+    """A folder in which two schedules were compared by the command line, as `c`."""
+    folder = tmp_path_factory.mktemp("compare")
+    done = kfold_hs(
+        "compare", "sched=onecycle", "sched=cosine", "--folds", "2", "--name", "c", *SMALL,
+        f"data.path={shared_table_csv}", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "variant 2 of 2: sched=cosine" in done.stderr
+    assert "murmur: sched=cosine against sched=onecycle" in done.stdout
+    assert "Accuracy, mean of murmur and outcome: " in done.stdout
+    assert "Comparison: reports/c/comparison.html" in done.stdout
+    return folder
+
+
+def content(folder: Path) -> dict:
+    return json.loads((folder / "reports" / "c" / "comparison.json").read_text())
+
+
+def test_every_variant_is_a_run_of_its_own_on_one_split(compared: Path) -> None:
+    found = content(compared)
+    assert [each["name"] for each in found["variants"]] == ["sched=onecycle", "sched=cosine"]
+    assert found["baseline"] == "sched=onecycle"
+    assert found["n_tried"] == 2
+    tables = []
+    for each in found["variants"]:
+        paths = RunPaths(each["run"], compared)
+        summary = json.loads(paths.summary.read_text())
+        assert summary["split"]["digest"] == found["split"]["digest"]
+        assert re.match(r"kfold-hs run .*sched=(cosine|onecycle)", summary["provenance"]["command"])
+        values = [m["values"][each["name"]] for m in found["tasks"]["murmur"].values()]
+        of_run = [m["value"] for m in summary["tasks"]["murmur"]["metrics"].values()]
+        assert values == pytest.approx(of_run)
+        tables.append(Predictions.read(paths.predictions).table)
+    keys = ["repeat", "seed", "fold", "epoch", "patient_id"]
+    pd.testing.assert_frame_equal(tables[0][keys], tables[1][keys])
+
+
+def test_verdicts_and_flips_of_the_pair(compared: Path) -> None:
+    found = content(compared)
+    (pair,) = found["tasks"]["outcome"]["accuracy"]["pairs"]
+    values = found["tasks"]["outcome"]["accuracy"]["values"]
+    apart = values["sched=cosine"] - values["sched=onecycle"]
+    assert pair["difference"]["value"] == pytest.approx(apart)
+    (flips,) = found["flips"]["outcome"]
+    assert (flips["only_second"] - flips["only_first"]) / flips["n_rows"] == pytest.approx(apart)
+    assert len(found["sentences"]) == 1
+
+
+def test_the_page_opens_offline_and_says_the_same(compared: Path) -> None:
+    page = (compared / "reports" / "c" / "comparison.html").read_text()
+    for sentence in content(compared)["sentences"]:
+        assert sentence.split(" (")[0] in page
+    assert page.count("<svg") == sum(
+        m["pairs"][0]["difference"]["low"] is not None
+        for metrics in content(compared)["tasks"].values()
+        for m in metrics.values()
+    )
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+
+
+def test_the_same_command_trains_nothing_again(compared: Path, shared_table_csv: Path) -> None:
+    trained = [p for p in compared.rglob("*.pt") if p.parent.name != "checkpoints"]
+    before = {p: p.stat().st_mtime_ns for p in trained}
+    done = kfold_hs(
+        "compare", "sched=onecycle,cosine", "--folds", "2", "--name", "c", "--json", "-q", *SMALL,
+        f"data.path={shared_table_csv}", cwd=compared,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found == content(compared)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_path: Path) -> None:
+    words = [*SMALL, f"data.path={shared_table_csv}", "split.n_folds=2", "n_seeds=2"]
+    words += ["model.covariates=[age]", "features.normalise=band"]
+    choices = ["predict.patient_pool=max", "predict.patient_pool=mean predict.crop_overlap=0.5"]
+    found = compare(design([*words, *choices]), Silent(), root=tmp_path, device="cpu")
+    first, second = found.content["variants"]
+    assert (first["predicted_with"], second["predicted_with"]) == (None, first["run"])
+    assert [p.parent.name for p in tmp_path.glob("reports/*/summary.json")] == [first["run"]]
+    table = Predictions.read(found.paths.predictions(second["run"])).table
+    # To the bit what a training of its own gives.
+    variant = design([*words, *choices]).variants[1]
+    own = run(variant.config, Silent(), root=tmp_path / "own", device="cpu")
+    trained = Predictions.read(own.paths.predictions)
+    kept = trained.table[trained.table["epoch"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, kept, check_exact=True)
+    # Nothing is predicted twice, and a run that exists is taken before the models of another.
+    before = found.paths.predictions(second["run"]).stat().st_mtime_ns
+    again = compare(design([*words, *choices]), Silent(), root=tmp_path, device="cpu")
+    assert found.paths.predictions(second["run"]).stat().st_mtime_ns == before
+    assert again.content["headline"] == found.content["headline"]
+    assert len(variants_tried(tmp_path / "reports", Split.read(own.paths.split))) == 2
+
+
+def test_crossed_factors_have_effects_and_another_name(
+    shared_table_csv: Path, tmp_path: Path
+) -> None:
+    words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=1"]
+    words += ["optim.lr=1e-3,1e-2", "loss.label_smoothing=0,0.2"]
+    found = compare(design(words), Silent(), root=tmp_path, device="cpu")
+    assert re.fullmatch(r"compare-table-[0-9a-f]{8}", found.content["name"])
+    effects = found.content["headline"]["effects"]
+    assert [each["kind"] for each in effects] == ["main", "main", "interaction"]
+    assert len(found.content["headline"]["pairs"]) == 6
+    page = found.paths.page.read_text()
+    assert "Effects of each factor" in page
+    assert "4 variants were tried on this split" in page
+    with pytest.raises(ConfigError, match="is the folder of a run"):
+        compare(design(words), Silent(), root=tmp_path, name=found.content["variants"][0]["run"])
+
+
+def test_a_variant_that_diverges_does_not_end_the_others(
+    shared_table_csv: Path, tmp_path: Path
+) -> None:
+    words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=4"]
+    words += ["train.grad_clip=0", "optim.beta2=0", "loss.label_smoothing=0.9", "optim.lr=10,1e-3"]
+    with pytest.raises(UnfinishedError, match=r"1 of 2 variants are not finished\. optim\.lr=10: "):
+        compare(design(words), Silent(), root=tmp_path, device="cpu")
+    assert len(list(tmp_path.glob("reports/*/summary.json"))) == 1
