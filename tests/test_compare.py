@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner, Result
 from conftest import TINY, Silent
-from test_run import kfold_hs
 
+from kfold_hs.cli import cli
 from kfold_hs.comparing import compare
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.experiment import run
@@ -25,19 +26,21 @@ BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_f
 SMALL = [*BASE, "train.epochs=1", "split.n_repeats=2"]
 
 
+def command(root: Path, table_csv: Path, *words: str) -> Result:
+    shared = ["--folds", "2", "--name", "c", "--root", str(root), f"data.path={table_csv}", *SMALL]
+    return CliRunner().invoke(cli, ["compare", *words, *shared])
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Path:
     """A folder in which two schedules were compared by the command line, as `c`."""
     folder = tmp_path_factory.mktemp("compare")
-    done = kfold_hs(
-        "compare", "sched=onecycle", "sched=cosine", "--folds", "2", "--name", "c", *SMALL,
-        f"data.path={shared_table_csv}", cwd=folder,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = command(folder, shared_table_csv, "sched=onecycle", "sched=cosine")
+    assert done.exit_code == 0, done.output
     assert "variant 2 of 2: sched=cosine" in done.stderr
     assert "murmur: sched=cosine against sched=onecycle" in done.stdout
     assert "Accuracy, mean of murmur and outcome: " in done.stdout
-    assert "Comparison: reports/c/comparison.html" in done.stdout
+    assert f"Comparison: {folder}/reports/c/comparison.html" in done.stdout
     return folder
 
 
@@ -91,11 +94,8 @@ def test_the_page_opens_offline_and_says_the_same(compared: Path) -> None:
 def test_the_same_command_trains_nothing_again(compared: Path, shared_table_csv: Path) -> None:
     trained = [p for p in compared.rglob("*.pt") if p.parent.name != "checkpoints"]
     before = {p: p.stat().st_mtime_ns for p in trained}
-    done = kfold_hs(
-        "compare", "sched=onecycle,cosine", "--folds", "2", "--name", "c", "--json", "-q", *SMALL,
-        f"data.path={shared_table_csv}", cwd=compared,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = command(compared, shared_table_csv, "sched=onecycle,cosine", "--json", "-q")
+    assert done.exit_code == 0, done.output
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert found == content(compared)
@@ -103,7 +103,7 @@ def test_the_same_command_trains_nothing_again(compared: Path, shared_table_csv:
 
 
 def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_path: Path) -> None:
-    words = [*SMALL, f"data.path={shared_table_csv}", "split.n_folds=2", "n_seeds=2"]
+    words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=1"]
     words += ["model.covariates=[age]", "features.normalise=band"]
     choices = ["predict.patient_pool=max", "predict.patient_pool=mean predict.crop_overlap=0.5"]
     found = compare(design([*words, *choices]), Silent(), root=tmp_path, device="cpu")
@@ -123,6 +123,16 @@ def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_p
     assert found.paths.predictions(second["run"]).stat().st_mtime_ns == before
     assert again.content["headline"] == found.content["headline"]
     assert len(variants_tried(tmp_path / "reports", Split.read(own.paths.split))) == 2
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kfold_hs.comparing.compare", interrupted)
+    result = CliRunner().invoke(cli, ["compare", "sched=onecycle,cosine"])
+    assert result.exit_code == 130
+    assert "to go on, repeat" in result.output
 
 
 def test_crossed_factors_have_effects_and_another_name(
