@@ -133,13 +133,19 @@ def test_the_report_is_drawn_again_without_torch(finished: Path) -> None:
     assert page.read_text() == before
 
 
+def heeds_ctrl_c() -> None:
+    """Before the child starts: a suite that runs in the background hands down a deaf SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_resumable_and_changes_nothing(
     finished: Path, shared_table_csv: Path, tmp_path: Path
 ) -> None:
     words = ["run", "--folds", "2", "--name", "one", *TINY[:-1], f"data.path={shared_table_csv}"]
     process = subprocess.Popen(
-        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=heeds_ctrl_c,
+    )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
         if "fold 0 epoch 2/3" in line:
@@ -242,7 +248,10 @@ def test_another_target_does_not_train_again(table_csv: Path, tmp_path: Path) ->
 
 def test_two_processes_do_not_share_a_run(shared_table_csv: Path, tmp_path: Path) -> None:
     words = ["run", "--name", "a", *TINY, f"data.path={shared_table_csv}", "train.epochs=500"]
-    first = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heeds_ctrl_c,
+    )  # fmt: skip
     assert first.stderr is not None
     try:
         for line in first.stderr:
