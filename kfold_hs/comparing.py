@@ -69,7 +69,7 @@ def compare(
     started = time.time()
     from kfold_hs.fleet.folder import provenance
     from kfold_hs.learn.fit import check
-    from kfold_hs.learn.precision import pick_device
+    from kfold_hs.learn.precision import check_device, pick_device
 
     if name is not None:
         check_name(name)
@@ -78,6 +78,7 @@ def compare(
     ground = Ground.of(first, listener)
     grounds = {each.name: ground.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
+        check_device(each.config.train, where)
         check(each.config, grounds[each.name].cohort)
     runs = {
         each.name: run_name(each.config, grounds[each.name].cohort, ground.split)

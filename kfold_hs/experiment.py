@@ -81,12 +81,13 @@ def run(
     from kfold_hs.judge.stack import Stacking
     from kfold_hs.judgement import judge_run
     from kfold_hs.learn import bank as banks
-    from kfold_hs.learn.precision import pick_device
+    from kfold_hs.learn.precision import check_device, pick_device
     from kfold_hs.learn.source import Source
 
     if name is not None:
         check_name(name)
     where = pick_device(device)
+    check_device(config.train, where)
     ground = ground or Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
     stacking = Stacking.of(config, cohort)
@@ -212,7 +213,7 @@ def find_lr(
     from kfold_hs.learn.examples import FoldData
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.lr_find import lr_find
-    from kfold_hs.learn.precision import pick_device
+    from kfold_hs.learn.precision import check_device, pick_device
 
     if not 0 < lowest_lr < highest_lr or n_steps < 20:
         raise ConfigError(
@@ -220,6 +221,7 @@ def find_lr(
             "from above 0, in 20 steps or more."
         )
     where = pick_device(device)
+    check_device(config.train, where)
     cohort = load_cohort(config, listener)
     check(config, cohort)
     split = make_split(config, cohort)

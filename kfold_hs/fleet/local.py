@@ -15,11 +15,11 @@ import torch
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import DivergedError, TrainingError, UnfinishedError
 from kfold_hs.fleet.plan import Plan
-from kfold_hs.learn.allocator import keep_freed_memory
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.checkpoint import check_digests
 from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.fit import fit_fold
+from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import make_trackers
 from kfold_hs.paths import RunPaths, write_json

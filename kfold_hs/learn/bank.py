@@ -13,11 +13,12 @@ all folds, variants and processes. Training gathers crops from it by index.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ import torch
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.errors import CohortError, listing
+from kfold_hs.learn.ahead import ahead
 from kfold_hs.learn.features import MelFeatures
+from kfold_hs.learn.memory import room_on
+from kfold_hs.learn.transfer import to_device
 from kfold_hs.paths import cache_folder, writing_folder
 from kfold_hs.settings import FeatureConfig
 
@@ -52,6 +56,9 @@ class Bank:
     digest : str
     level : Tensor, shape (n_recordings, 2), float32, optional
         Mean and spread that normalisation took out of each; None: nothing was taken out.
+    streamed : bool
+        `frames` is larger than the memory and stays on the disk, whatever the device: a thread
+        reads the crops of the batches to come.
     """
 
     frames: torch.Tensor
@@ -59,10 +66,16 @@ class Bank:
     length: torch.Tensor
     digest: str
     level: torch.Tensor | None = None
+    streamed: bool = False
 
     @property
     def n_mels(self) -> int:
         return self.frames.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where crops are."""
+        return self.first.device
 
     def crops(
         self,
@@ -87,33 +100,85 @@ class Bank:
         -------
         Tensor, shape (n, 1, n_mels, n_frames), float32
         """
-        ahead = torch.arange(n_frames, device=self.frames.device)
+        at = self._places(recordings, starts, n_frames, speed)
+        return _turned(self.frames.index_select(0, at.flatten()).view(*at.shape, self.n_mels))
+
+    def batches(
+        self,
+        recordings: Sequence[torch.Tensor],
+        starts: Sequence[torch.Tensor],
+        n_frames: int,
+        speeds: Iterable[torch.Tensor | None] | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """`crops` of one batch after another.
+
+        Parameters
+        ----------
+        recordings, starts : sequence of Tensor
+            Of every batch.
+        speeds : iterable, optional
+            Of every batch, on the device of `frames`.
+        """
+        batches = zip(recordings, starts, speeds or itertools.repeat(None), strict=False)
+        if not self.streamed:
+            for rows, first, speed in batches:
+                yield self.crops(rows, first, n_frames, speed)
+            return
+        host = replace(self, first=self.first.cpu(), length=self.length.cpu())
+        moved = [(rows.cpu(), first.cpu(), speed) for rows, first, speed in batches]
+        read = (host._read(rows, first, n_frames, speed) for rows, first, speed in moved)
+        for frames in ahead(read):
+            yield _turned(to_device(frames, self.device))
+
+    def _places(
+        self,
+        recordings: torch.Tensor,
+        starts: torch.Tensor,
+        n_frames: int,
+        speed: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Rows of `frames`, (n, n_frames) int64."""
+        offsets = torch.arange(n_frames, device=recordings.device)
         if speed is not None:
-            ahead = (ahead[None] * speed[:, None]).round().long()
+            offsets = (offsets[None] * speed[:, None]).round().long()
         length = self.length[recordings, None]
-        at = self.first[recordings, None] + (starts[:, None] + ahead) % length
-        # Whole rows, and one pass that turns them round and widens them.
-        frames = self.frames.index_select(0, at.flatten()).view(*at.shape, self.n_mels)
-        turned = frames.transpose(1, 2).unsqueeze(1)
-        return turned.to(torch.float32, memory_format=torch.contiguous_format)
+        return self.first[recordings, None] + (starts[:, None] + offsets) % length
+
+    def _read(
+        self,
+        recordings: torch.Tensor,
+        starts: torch.Tensor,
+        n_frames: int,
+        speed: torch.Tensor | None,
+    ) -> np.ndarray:
+        """(n, n_frames, n_mels) float16, by numpy: torch's threads are busy with the model."""
+        at = self._places(recordings, starts, n_frames, speed)
+        return self.frames.numpy().take(at.numpy(), axis=0)
 
     def scale(self, recordings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and spread, (n, 1, 1, 1) each: mean + spread * crop is in dB (or PCEN) again."""
         if self.level is None:
-            return self.frames.new_zeros(1).float(), self.frames.new_ones(1).float()
+            return torch.zeros(1, device=self.device), torch.ones(1, device=self.device)
         mean, spread = self.level[recordings].T[:, :, None, None, None]
         return mean, spread
 
     def to(self, device: torch.device) -> Bank:
-        if device.type == "cpu":
-            return self
+        """Its crops on `device`; `frames`, too, where they leave half of the memory there free."""
+        streamed = self.frames.nbytes > room_on(device) / 2
         return Bank(
-            self.frames.to(device),
+            self.frames if streamed else self.frames.to(device),
             self.first.to(device),
             self.length.to(device),
             self.digest,
             None if self.level is None else self.level.to(device),
+            streamed,
         )
+
+
+def _turned(frames: torch.Tensor) -> torch.Tensor:
+    """(n, n_frames, n_mels) float16 -> (n, 1, n_mels, n_frames) float32, in one pass."""
+    turned = frames.transpose(1, 2).unsqueeze(1)
+    return turned.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def build(

@@ -9,16 +9,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.bags import Bags
-from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import HeartSoundNet
 from kfold_hs.learn.pace import Pace, bands_at, crop_frames_at, examples_of_a_batch
-from kfold_hs.learn.precision import autocast
 from kfold_hs.learn.source import Source
+from kfold_hs.learn.step import COVARIATES, PRESENT, Step
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.transfer import to_device
 from kfold_hs.settings import Config
-
-_COVARIATES, _PRESENT = " covariates", " present"  # no task can be called so
 
 
 def train_epoch(
@@ -30,7 +27,7 @@ def train_epoch(
     source: Source,
     bags: Bags,
     targets: dict[str, torch.Tensor],
-    losses: TaskLosses,
+    step: Step,
     weights: np.ndarray | None,
     place: Place,
     epoch: int,
@@ -44,7 +41,7 @@ def train_epoch(
     targets : dict of Tensor, each (n_bags, C)
     covariates : Tensor, optional, (n_recordings of the cohort, width)
     """
-    device = source.bank.frames.device
+    device = source.bank.device
     size = examples_of_a_batch(config)
     n_bands, n_frames = bands_at(config, epoch), crop_frames_at(config, epoch)
     together, of_patients = config.train.accumulate, config.train.level == "patient"
@@ -63,10 +60,9 @@ def train_epoch(
 
     model.train()
     batch_losses: list[torch.Tensor] = []
-    for batch in range(pace.n_batches):
+    whole = source.batches(recordings, starts, size, n_frames, config.augment, stream)
+    for batch, x in zip(range(pace.n_batches), whole, strict=False):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
-        rows = recordings[part].flatten()
-        x = source.crops(rows, starts[part].flatten(), n_frames, config.augment, stream)
         fill = neutral(x, config.features.normalise, model.front.mean)
         x = mask(x, config.augment, stream["mask"], fill)
         crops = x.shape
@@ -74,32 +70,26 @@ def train_epoch(
         x = x.reshape(-1, bags.n_slots * crops[1], *crops[2:])
         q = {name: each[part] for name, each in batch_targets.items()}
         if covariates is not None:  # they are mixed like targets
-            q[_COVARIATES] = covariates[recordings[part, 0]]
+            q[COVARIATES] = covariates[recordings[part, 0]]
         if of_patients:  # a slot is there when it is there in either of two
-            q[_PRESENT] = present[part]
+            q[PRESENT] = present[part]
         x, q = mixup(x, q, config.augment.mixup_alpha, stream["mixup"])
         x, q = cutmix(
             x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, stream["cutmix"]
         )
-        beside, slots = q.pop(_COVARIATES, None), q.pop(_PRESENT, None)
-        x = x.reshape(crops).contiguous(memory_format=torch.channels_last)
-        with autocast(config.train.precision, device):
-            logits = model(x, beside, slots, n_bands)
-        loss = losses(logits, q)
-        batch_losses.append(loss.detach())
         # The last group of an epoch may hold fewer batches; each step is of their mean.
         in_group = min(together, pace.n_batches - batch // together * together)
-        (loss / in_group).backward()  # type: ignore[no-untyped-call]
+        batch_losses.append(step(x.reshape(crops), q, n_bands, in_group))
         if (batch + 1) % together and batch + 1 < pace.n_batches:
             continue
         if config.train.grad_clip:
             nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
-        step = epoch * pace.n_steps + batch // together
+        number = epoch * pace.n_steps + batch // together
         for group in optimizer.param_groups:
-            group["lr"] = config.optim.lr * pace.multiplier(step, past_losses)
-            group["betas"] = (pace.momentum(step), config.optim.beta2)
+            group["lr"] = config.optim.lr * pace.multiplier(number, past_losses)
+            group["betas"] = (pace.momentum(number), config.optim.beta2)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=not step.keeps_gradients)
         if averaged is not None and config.train.ema_decay:
             averaged.update_parameters(model)
     return batch_losses

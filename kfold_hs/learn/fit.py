@@ -40,6 +40,7 @@ from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.schedules import momentum, schedule
 from kfold_hs.learn.score import score
 from kfold_hs.learn.source import Source
+from kfold_hs.learn.step import Step
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import Answers, Tracker, check_wandb
 from kfold_hs.paths import FoldPaths
@@ -97,6 +98,7 @@ def fit_fold(
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = make_average(model, config)
     optimizer = make_optimizer(model, config, device)
+    step = Step(config, model, losses, device)
     n_batches, n_steps = steps_of_an_epoch(config, len(bags))
     pace = Pace(
         n_batches,
@@ -125,7 +127,7 @@ def fit_fold(
             torch.manual_seed(place.torch_seed("dropout", epoch))
             batch_losses = train_epoch(
                 config, model, averaged, optimizer, pace, source, bags, train_targets,
-                losses, weights, place, epoch, [row["train_loss"] for row in history], covariates,
+                step, weights, place, epoch, [row["train_loss"] for row in history], covariates,
             )  # fmt: skip
             past = [row["train_loss"] for row in history]
             train_loss = check_training(batch_losses, past, knowing_nothing, config, place)

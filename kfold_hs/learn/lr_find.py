@@ -26,6 +26,7 @@ from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_optimizer
 from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.source import Source
+from kfold_hs.learn.step import Step
 from kfold_hs.learn.streams import Place
 from kfold_hs.settings import Config
 
@@ -89,6 +90,7 @@ def lr_find(
     model.front.fit(bank, data.train)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, config, device)
+    step = Step(config, model, losses, device)
     n_batches, per_epoch = steps_of_an_epoch(config, len(bags))
 
     def lr(step: int) -> float:
@@ -103,7 +105,7 @@ def lr_find(
     for epoch in range(math.ceil(n_steps / per_epoch)):
         torch.manual_seed(place.torch_seed("dropout", epoch))
         batch_losses = train_epoch(
-            config, model, None, optimizer, pace, source, bags, train_targets, losses, weights,
+            config, model, None, optimizer, pace, source, bags, train_targets, step, weights,
             place, epoch, [], covariates,
         )  # fmt: skip
         each = np.array([float(loss) for loss in batch_losses])

@@ -7,6 +7,7 @@ import re
 import torch
 
 from kfold_hs.errors import ConfigError
+from kfold_hs.settings import TrainConfig
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -38,3 +39,18 @@ def pick_device(name: str) -> torch.device:
             "torch built for this machine's GPU and driver."
         )
     return device
+
+
+def check_device(config: TrainConfig, device: torch.device) -> None:
+    """Refuse what the device cannot do.
+
+    Raises
+    ------
+    ConfigError
+        CUDA graphs where there is no CUDA.
+    """
+    if config.cuda_graphs and device.type != "cuda":
+        raise ConfigError(
+            f"train.cuda_graphs=true needs an NVIDIA GPU, and this training is on {device.type}. "
+            "Set train.cuda_graphs=false, or --device cuda where there is one."
+        )

@@ -62,7 +62,7 @@ class Crops:
 
     @classmethod
     def of(cls, bank: Bank, recordings: np.ndarray, config: Config) -> Crops:
-        device = bank.frames.device
+        device = bank.device
         lengths = bank.length.cpu().numpy()[recordings]
         rule = config.train.crop_frames, config.predict.crop_overlap, config.predict.n_shifts
         starts = [crop_starts(int(n), *rule) for n in lengths]
@@ -76,11 +76,11 @@ class Crops:
     def batches(self, bank: Bank, config: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Rows of the bank and the crops themselves, `predict.batch_size` at a time."""
         size = config.predict.batch_size
-        for at in range(0, len(self.rows), size):
-            rows = self.rows[at : at + size]
-            x = bank.crops(rows, self.starts[at : at + size], config.train.crop_frames)
+        batches = torch.split(self.rows, size)
+        whole = bank.batches(batches, torch.split(self.starts, size), config.train.crop_frames)
+        for k, (rows, x) in enumerate(zip(batches, whole, strict=True)):
             if self.gains_db is not None:
-                x = x + self.gains_db[at : at + size].view(-1, 1, 1, 1)
+                x = x + self.gains_db[k * size : (k + 1) * size].view(-1, 1, 1, 1)
             yield rows, x.contiguous(memory_format=torch.channels_last)
 
 

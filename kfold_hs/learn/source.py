@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class Source:
         CohortError, ConfigError
             No recording has a segmentation, or the folder of noise cannot be used.
         """
-        align, device = config.train.align == "cycle", bank.frames.device
+        align, device = config.train.align == "cycle", bank.device
         cycles = Cycles.of(cohort, config.features, device) if align else None
         noise = noise_bank(config.augment, config.features)
         return cls(bank, cycles, None if noise is None else noise.to(device))
@@ -65,29 +65,36 @@ class Source:
         aligned, found = self.cycles.starts(recordings, room, draw)
         return torch.where(found, aligned, anywhere)
 
-    def crops(
+    def batches(
         self,
         recordings: torch.Tensor,
         starts: torch.Tensor,
+        size: int,
         n_frames: int,
         config: AugmentConfig,
         stream: Mapping[str, np.random.Generator],
-    ) -> torch.Tensor:
-        """Crops as another stethoscope or another room might have given them.
+    ) -> Iterator[torch.Tensor]:
+        """Crops as another stethoscope or another room might have given them, batch by batch.
 
         Parameters
         ----------
-        recordings, starts : Tensor of int64, shape (n,)
+        recordings, starts : Tensor of int64, shape (n_examples, n_slots)
+        size : int
+            Examples of a batch.
         stream : mapping
             Random generators by purpose (`Place.streams`).
 
-        Returns
-        -------
-        Tensor, shape (n, 1, n_mels, n_frames)
+        Yields
+        ------
+        Tensor, shape (size * n_slots, 1, n_mels, n_frames)
             In the bank's units: before bands are scaled.
         """
-        speed = speeds(len(recordings), config.stretch, stream["stretch"], recordings.device)
-        x = self.bank.crops(recordings, starts, n_frames, speed)
-        if self.noise is not None:
-            x = noisy(x, recordings, self.bank, self.noise, config, stream["noise"])
-        return band_stop(gain(x, config, stream["gain"]), config, stream["stop"])
+        bank = self.bank
+        rows = [each.flatten() for each in torch.split(recordings, size)]
+        first = [each.flatten() for each in torch.split(starts, size)]
+        rng = stream["stretch"]
+        fast = (speeds(len(each), config.stretch, rng, bank.frames.device) for each in rows)
+        for each, x in zip(rows, bank.batches(rows, first, n_frames, fast), strict=True):
+            if self.noise is not None:
+                x = noisy(x, each, bank, self.noise, config, stream["noise"])
+            yield band_stop(gain(x, config, stream["gain"]), config, stream["stop"])

@@ -257,6 +257,8 @@ class TrainConfig(Settings):
     first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None
     grow_until: Share
     precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool = False
+    cuda_graphs: bool = False
     inner_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
     patience: PositiveInt | None = None
     level: Literal["recording", "patient"] = "recording"
@@ -271,6 +273,11 @@ class TrainConfig(Settings):
             raise ValueError(
                 f"train.ema_decay={self.ema_decay:g} and train.swa_start={self.swa_start:g}: "
                 "weights are averaged in one way or the other; set one of them off"
+            )
+        if self.compile and self.cuda_graphs:
+            raise ValueError(
+                "train.compile=true and train.cuda_graphs=true: the network is compiled or its "
+                "steps are recorded; set one of them to false"
             )
         if self.first_crop_frames is not None and self.first_crop_frames > self.crop_frames:
             raise ValueError(

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = ("throughput",)
+BENCHES = ("throughput", "features", "memory", "growth")
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ from measure import in_turns, options, publish, ratio, table
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import compose
-from kfold_hs.learn.allocator import keep_freed_memory
 from kfold_hs.learn.bank import Bank, build
 from kfold_hs.learn.examples import FoldData, make_targets
 from kfold_hs.learn.fit import fit_fold
 from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_optimizer
 from kfold_hs.learn.pace import steps_of_an_epoch

@@ -1,12 +1,18 @@
-"""Memory that a step gave back is kept for the next one."""
+"""Memory: what a step gave back is kept for the next one; how much there is."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+from pathlib import Path
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 _NEVER = 2**31 - 1
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much the processes of a container may take."""
 
 
 def keep_freed_memory() -> bool:
@@ -25,3 +31,14 @@ def keep_freed_memory() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, _NEVER))
+
+
+def room_on(device: torch.device) -> int:
+    """Bytes that a process can have: what is free on a GPU, all memory beside the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in map(Path, _LIMITS):
+        if path.is_file() and (text := path.read_text().strip()).isdigit():
+            room = min(room, int(text))
+    return room

@@ -11,7 +11,7 @@ import pytest
 CODE = """
 import resource, sys
 import numpy as np
-from kfold_hs.learn.allocator import keep_freed_memory
+from kfold_hs.learn.memory import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def step():
