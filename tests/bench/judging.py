@@ -13,8 +13,10 @@ import time
 import numpy as np
 import pandas as pd
 
+from kfold_hs.judge.choices import summary_of_choices
 from kfold_hs.judge.comparison import compare_variants
 from kfold_hs.judge.results import Basis, task_result
+from kfold_hs.judge.subgroups import subgroups
 from kfold_hs.predictions import Predictions
 
 TASKS = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
@@ -48,6 +50,17 @@ def judge(kept: Predictions) -> None:
         task_result(kept, kept, task, positive, basis)
 
 
+def choices_and_groups(kept: Predictions) -> None:
+    """What a summary holds beside: choices on the other folds, and groups of people."""
+    basis = Basis.of(kept, SPLIT, honest=True)
+    places = kept.table[["repeat", "seed", "fold"]].drop_duplicates().itertuples(index=False)
+    summary_of_choices(kept, {tuple(place): 0 for place in places}, kept, POSITIVES, basis)
+    ids, rng = kept.table["patient_id"].unique(), np.random.default_rng(0)
+    covariates = {f"c{i}": rng.integers(0, 4, len(ids)).astype(str) for i in range(3)}
+    covariates |= {f"x{i}": rng.standard_normal(len(ids)) for i in range(3)}
+    subgroups(kept, pd.DataFrame({"patient_id": ids, **covariates}), POSITIVES, basis)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--persons", type=int, default=100_000)
@@ -58,6 +71,9 @@ def main() -> None:
     for each in kept.values():
         judge(each)
     print(f"942 patients, 5 variants, 3 repeats, intervals: {time.perf_counter() - start:.1f} s")
+    start = time.perf_counter()
+    choices_and_groups(kept["v0"])
+    print(f"choices, and groups by six covariates: {time.perf_counter() - start:.1f} s")
     start = time.perf_counter()
     compare_variants(
         kept, POSITIVES, SPLIT, baseline="v0", n_resamples=arguments.resamples
