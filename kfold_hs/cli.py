@@ -29,6 +29,7 @@ from kfold_hs.cli_options import (
     with_counts,
 )
 from kfold_hs.cli_plan import plan
+from kfold_hs.cli_score import score
 
 if TYPE_CHECKING:
     from kfold_hs.settings import Config
@@ -254,6 +255,7 @@ def _config(
 
 cli.add_command(compare)
 cli.add_command(plan)
+cli.add_command(score)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -40,8 +40,10 @@ ALLOWED = {
     "cli_options": set(),
     "cli_compare": {"comparing", "variants", "terminal", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
+    "cli_score": {"judge"},
     "cli": SETTINGS
-    | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"},
+    | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
+    | {"cli_score"},
     "__init__": set(),
 }
 FORBIDDEN = {
