@@ -124,6 +124,11 @@ def test_choices_are_told_with_their_optimism() -> None:
         assert sign * choice["scored"]["value"] >= sign * choice["crossfit"]["value"]
         gap = choice["crossfit"]["value"] - choice["plain"]["value"]
         assert choice["crossfit_above_plain"]["value"] == pytest.approx(gap)
+        optimism = choice["scored_above_crossfit"]
+        assert optimism["low"] <= optimism["value"] <= optimism["high"]
+        gap = choice["scored"]["value"] - choice["crossfit"]["value"]
+        assert optimism["value"] == pytest.approx(gap)
+        assert "(optimistic)" in optimism["target"]
         assert "(optimistic)" in choice["scored"]["target"]
         assert "(optimistic)" not in choice["crossfit"]["target"]
         assert len(choice["chosen"]) == 5

@@ -79,6 +79,7 @@ def test_every_choice_of_every_group_composes(group: str) -> None:
         (["sched=onecycle,cosine"], ["several variants"]),
         (["target=1.5"], ["target=1.5", "less than 1"]),
         (["optim.lr=nan"], ["optim.lr=nan"]),
+        (["judge.bca=20"], ["judge.bca=20", "at least 1000"]),
         (["judge.margins.auroc=-0.1"], ["judge.margins.auroc=-0.1", "greater than or equal to 0"]),
         (["judge.margins.auruc=0.1"], ["judge.margins.auruc", "'judge.margins.auroc'"]),
     ],

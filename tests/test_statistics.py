@@ -18,15 +18,22 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from kfold_hs.errors import ConfigError, PredictionsError
-from kfold_hs.judge import fixed, intervals, paired, power, recipe, variants
+from kfold_hs.judge import fixed, gradients, intervals, paired, power, recipe, variants
 from kfold_hs.judge.budget import budget
-from kfold_hs.judge.challenge import metrics_for
-from kfold_hs.judge.influence import Influence, influence, jackknife
+from kfold_hs.judge.challenge import metrics_for, murmur_cost
+from kfold_hs.judge.influence import Influence, influence, jackknife, of_persons
 from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.metrics import METRICS, Metric, sensitivity, specificity, weighted_accuracy
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
 CASES = [(classes, m) for classes in (MURMUR, OUTCOME) for m in metrics_for(classes)]
+# What reports do not name: thresholds, other class weights, the cost of murmurs by outcome.
+CASES += [
+    (OUTCOME, Metric("sensitivity_0.3", "", sensitivity(0.3), gradient=gradients.sensitivity(0.3))),
+    (OUTCOME, Metric("specificity_0.6", "", specificity(0.6), gradient=gradients.specificity(0.6))),
+    (MURMUR, Metric("weighted_7_1_2", "", weighted_accuracy([7, 1, 2]),
+                    gradient=gradients.weighted_accuracy([7, 1, 2]))),
+]  # fmt: skip
 ACCURACY = METRICS[0]
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "packages.json").read_text())
 
@@ -77,6 +84,14 @@ def test_closed_form_is_the_jackknife_up_to_1_over_n(classes: tuple[str, ...], m
     least = {"ece": 0.85, "auprc": 0.985, "macro_auprc": 0.985}.get(metric.name, 0.999)
     assert np.corrcoef(closed.psi, left_out.psi)[0, 1] > least
     assert left_out.psi.std() == pytest.approx(closed.psi.std(), rel=0.12)
+
+
+def test_cost_of_murmurs_has_the_jackknifes_influence() -> None:
+    y, p, layout = table(n=300, n_runs=1, n_classes=3)
+    metric = murmur_cost(MURMUR, np.random.default_rng(0).random(300) < 0.4)
+    closed, left_out = (each(metric, y, p, 0, layout) for each in (influence, jackknife))
+    assert np.corrcoef(closed.psi, left_out.psi)[0, 1] > 0.999
+    assert left_out.psi.std() == pytest.approx(closed.psi.std(), rel=0.02)
 
 
 def test_auroc_is_the_fold_mean_not_the_pooled_one() -> None:
@@ -152,16 +167,36 @@ def test_delong_is_that_of_other_packages() -> None:
     metric = next(m for m in METRICS if m.name == "auroc")
     a, b = (influence(metric, 1 - y, np.c_[each, 1 - each], 0, layout) for each in (s, t))
     assert a.value == pytest.approx(GOLDEN["auc"])
-    assert fixed.delong(a, y == 1) == pytest.approx(
-        GOLDEN["auc_variance"], rel=1e-6
-    )  # theirs is float32
+    assert fixed.bayle(a) == pytest.approx(GOLDEN["auc_variance"], rel=1e-6)  # theirs is float32
     apart = a.minus(b)
-    z = abs(apart.value) / sqrt(fixed.delong(apart, y == 1))
-    assert z == pytest.approx(GOLDEN["delong_z"])
+    assert abs(apart.value) / sqrt(fixed.bayle(apart)) == pytest.approx(GOLDEN["delong_z"])
+    these = paired.these_models(apart)
+    assert (these["p"], these["method"]) == (pytest.approx(GOLDEN["delong_p"]), fixed.DELONG)
     y, s = np.array([0, 0, 0, 1, 1, 1, 1]), np.array([0.9, 0.6, 0.35, 0.8, 0.4, 0.3, 0.1])
     layout = Layout.of(np.zeros(7), np.zeros(7), np.arange(7))
     found = influence(metric, y, np.c_[s, 1 - s], 0, layout)
-    assert (found.value, sqrt(fixed.delong(found, y == 0))) == pytest.approx((0.75, 0.2151657))
+    assert (found.value, sqrt(fixed.bayle(found))) == pytest.approx((0.75, 0.2151657))
+
+
+def test_delong_by_fold_is_the_mean_of_the_folds_variances() -> None:
+    y, p, layout = table(n=100, n_runs=1, n_classes=3)
+    by_name = {m.name: m for m in metrics_for(MURMUR)}
+    variances = []
+    for k in range(5):
+        rows = layout.model == k
+        s, positive = p[rows, 0], y[rows] == 0
+        above = (s[positive][:, None] > s[~positive]) + (s[positive][:, None] == s[~positive]) / 2
+        v10, v01 = above.mean(axis=1), above.mean(axis=0)
+        variances.append(v10.var(ddof=1) / len(v10) + v01.var(ddof=1) / len(v01))
+    found = influence(by_name["auroc"], y, p, 0, layout)
+    assert fixed.bayle(found) == pytest.approx(np.sum(variances) / 25)
+    # The influence itself, which F1 stands on, is without that factor.
+    plain = influence(replace(by_name["auroc"], unbiased=None), y, p, 0, layout)
+    np.testing.assert_array_equal(found.psi, plain.psi)
+    assert fixed.bayle(found) > fixed.bayle(plain)
+    of_macro = influence(by_name["macro_auroc"], y, p, 0, layout)
+    each = [influence(by_name["auroc"], y, p, c, layout).within for c in range(3)]
+    np.testing.assert_allclose(of_macro.within, np.mean(each, axis=0))
 
 
 @pytest.mark.slow
@@ -206,6 +241,26 @@ def test_bca_corrects_for_skewness() -> None:
     assert (e**3).sum() < 0
     assert ends.low == pytest.approx(expected.confidence_interval.low, abs=0.02)
     assert ends.high == pytest.approx(expected.confidence_interval.high, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "auroc", "macro_f1"])
+def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, p, layout = table(n=120, per_person=2)
+    metric = next(m for m in METRICS if m.name == name)
+    value = of_persons(metric, y, p, 0, layout)
+    found = influence(metric, y, p, 0, layout)
+    assert value(np.ones((1, 60))) == pytest.approx(found.value)
+    drawn = fixed.person_weights(layout, 3, 0)
+    for weights, ours in zip(drawn, value(drawn), strict=True):
+        rows = np.repeat(np.arange(len(y)), weights[layout.person].astype(int))
+        again = Layout(layout.run[rows], layout.model[rows], layout.person[rows], 5)
+        assert ours == pytest.approx(influence(metric, y[rows], p[rows], 0, again).value)
+    whole = fixed.bca(found, value, 1000)
+    monkeypatch.setattr(fixed, "_CELLS", 360 * 100)
+    parts = fixed.bca(found, value, 1000)
+    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+    near = fixed.fixed_estimate(found, 60)
+    assert (whole.low, whole.high) == pytest.approx((near.low, near.high), abs=0.03)
 
 
 # --- laws -----------------------------------------------------------------------------------------
@@ -411,6 +466,12 @@ def test_what_to_buy_follows_the_largest_part() -> None:
     one = budget(made(1.0, 0.1, 0, n_runs=1))
     assert one is not None
     assert one["shares"]["residual"] is None
+    # From one run to two: at most what the two-way interval is if nothing is residual.
+    assert one["at_most"] == ["repeats"]
+    parts = power.components(made(1.0, 0.1, 0, n_runs=1))
+    ratio = parts.variance(400, 2, 5) / parts.variance(400, 1, 5)
+    assert one["se_after"]["repeats"] == pytest.approx(sqrt(ratio))
+    assert "repeats" not in people["at_most"]
     seeds = budget(made(1.0, 0.5, 0), np.random.default_rng(0).standard_normal((3, 20)))
     assert seeds is not None
     assert seeds["shares"]["seed"] > 0
@@ -446,6 +507,6 @@ def test_one_run_compares_by_the_corrected_t() -> None:
     assert list(found["bayes"].values()) == pytest.approx(GOLDEN["two_on_single_rope"])
     assert found["verdict"] == "cannot tell"
     assert found["detectable"] > found["difference"]["value"]
-    assert found["settle"]["repeats"] is None
+    assert found["settle"]["at_most"]
     assert found["settle"]["people"] is None  # five fold models differ too much
     assert "conservative: one run; 3 are recommended" in found["difference"]["method"]

@@ -7,7 +7,8 @@ residual    what is drawn anew for every person in every run: people and repeats
 
 Parts are estimated by the method of moments (see `power.components`); from a handful of fold
 models they are rough. A single run cannot tell person from residual, nor one seed the seed from
-the fold model: what cannot be told apart is None, and is counted with the part before it.
+the fold model: what cannot be told apart is None, and is counted with the part before it. What a
+second run would leave is then a bound: of the two-way interval, if no part of it were residual.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     -------
     dict or None
         shares (person, fold_model, seed, residual: they sum to 1), se_after (doubling people,
-        repeats, seeds: relative to the present standard error), buy, text, components (the
+        repeats, seeds: relative to the present standard error), at_most (which of these are upper
+        bounds), buy, text, components (the
         variances that `power` and `planning` work with, and of how many people and models). None
         where nothing varies or the value is undefined.
     """
@@ -73,8 +75,10 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
         "seeds": total - of_seed / 2,
     }
     se_after: dict[str, float | None] = {name: sqrt(v / total) for name, v in after.items()}
+    at_most = []
     if not parts.separable:
-        se_after["repeats"] = None  # how much of the person's share repeats would take is unknown
+        one, two = (parts.variance(n, runs, layout.n_folds) for runs in (n_runs, 2 * n_runs))
+        se_after["repeats"], at_most = sqrt(two / one), ["repeats"]
     if seed_values is None:
         se_after["seeds"] = None
     known = {name: value for name, value in se_after.items() if value is not None}
@@ -82,10 +86,10 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     return {
         "shares": shares,
         "se_after": se_after,
+        "at_most": at_most,
         "buy": buy,
-        "text": f"{WORDS[buy]}: doubling them leaves {known[buy]:.0%} of the error".replace(
-            "%", " %"
-        ),
+        "text": f"{WORDS[buy]}: doubling them leaves {'at most ' if buy in at_most else ''}"
+        f"{100 * known[buy]:.0f} % of the error",
         "components": {**dataclasses.asdict(parts), "people": n, "models": n_models},
     }
 

@@ -62,8 +62,9 @@ def summary_of_choices(
     dict
         obstacle : why nothing could be chosen, or None
         each : list; name, text, task, metric, label, higher_is_better, is_share; plain, crossfit
-        and scored (estimates), crossfit_above_plain and scored_above_plain (estimates of the
-        difference), chosen (repeat, model, value: what the other folds chose)
+        and scored (estimates), crossfit_above_plain, scored_above_plain and scored_above_crossfit
+        (estimates of the difference; the last is the optimism), chosen (repeat, model, value: what
+        the other folds chose)
     """
     if (why := obstacle(basis.layout)) is not None:
         return {"obstacle": why, "each": []}
@@ -189,6 +190,7 @@ def _scored(choice: Choice, positive: int, basis: Basis) -> dict[str, Any]:
         "scored": optimistic.estimates(scored, smallest),
         "crossfit_above_plain": basis.estimates(crossfit.minus(plain), smallest),
         "scored_above_plain": optimistic.estimates(scored.minus(plain), smallest),
+        "scored_above_crossfit": optimistic.estimates(scored.minus(crossfit), smallest),
     }
     return {
         "name": choice.name,

@@ -92,28 +92,32 @@ def compare_variants(
             "effects": effects(found, crossing, **how) if crossing else [],
         }  # fmt: skip
 
-    tasks: dict[str, Any] = {}
-    accuracies: list[dict[str, Influence]] = []
-    for task in first.tasks:
-        metrics = {m.name: m for m in metrics_of(first, task)}
-        found = {name: _influences(tables, task, positives[task], name, layout) for name in metrics}
-        accuracies.append(found["accuracy"])
-        signs = {name: 1 if m.higher_is_better else -1 for name, m in metrics.items()}
-        whole = {
-            name: list(each.values())
-            for name, each in found.items()
-            if all(np.isfinite(one.value) for one in each.values())
-        }
-        resampled = resamples.corrected(whole, signs)
-        tasks[task] = {
+    metrics = {task: {m.name: m for m in metrics_of(first, task)} for task in first.tasks}
+    found = {task: _influences(tables, task, positives[task], layout) for task in first.tasks}
+    means = {v: mean_of([found[task]["accuracy"][v] for task in first.tasks]) for v in tables}
+    whole = {("", "mean"): list(means.values())} | {
+        (task, name): list(each.values())
+        for task, by_metric in found.items()
+        for name, each in by_metric.items()
+        if all(np.isfinite(one.value) for one in each.values())
+    }
+    signs = {
+        (task, name): 1 if not task or metrics[task][name].higher_is_better else -1
+        for task, name in whole
+    }
+    resampled = resamples.corrected(whole, signs)
+    tasks = {
+        task: {
             name: judged(
-                found[name], m.label, margins[name], m.higher_is_better, resampled.get(name)
+                found[task][name], m.label, margins[name], m.higher_is_better,
+                resampled.get((task, name)),
             )
-            for name, m in metrics.items()
+            for name, m in by_name.items()
         }
-    means = {name: mean_of([each[name] for each in accuracies]) for name in tables}
+        for task, by_name in metrics.items()
+    }  # fmt: skip
     label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
-    (of_mean,) = resamples.corrected({"mean": list(means.values())}, {"mean": 1}).values()
+    of_mean = resampled["", "mean"]
     return {
         "variants": list(tables),
         "baseline": baseline,
@@ -124,15 +128,16 @@ def compare_variants(
 
 
 def _influences(
-    tables: Mapping[str, Predictions], task: str, positive: int, metric: str, layout: Layout
-) -> dict[str, Influence]:
-    return {
-        name: influence(
-            next(m for m in metrics_of(table, task) if m.name == metric),
-            table.y_true(task), table.y_prob(task), positive, layout,
-        )
-        for name, table in tables.items()
-    }  # fmt: skip
+    tables: Mapping[str, Predictions], task: str, positive: int, layout: Layout
+) -> dict[str, dict[str, Influence]]:
+    """Of every metric of a task, by variant."""
+    found: dict[str, dict[str, Influence]] = {}
+    for name, table in tables.items():
+        y_true, y_prob = table.y_true(task), table.y_prob(task)
+        for metric in metrics_of(table, task):
+            one = influence(metric, y_true, y_prob, positive, layout)
+            found.setdefault(metric.name, {})[name] = one
+    return found
 
 
 def _ordered(kept: Predictions) -> Predictions:

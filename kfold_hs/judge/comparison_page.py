@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from kfold_hs.judge.words import number, to_decide, verdict
+from kfold_hs.judge.words import beside, number, to_decide, verdict
 
 MOST_PATIENTS = 25
 _WIDTH, _HEIGHT = 220, 18
@@ -38,7 +38,9 @@ def render_comparison(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "signed": lambda value: number(value, signed=True)}
-    environment.globals |= {"verdict": verdict, "to_decide": to_decide, "bar": bar, "reach": reach}
+    environment.globals |= {
+        "verdict": verdict, "to_decide": to_decide, "beside": beside, "bar": bar, "reach": reach,
+    }  # fmt: skip
     headline = _pairs(content, {"headline": content["headline"]})
     return environment.get_template("comparison.html.j2").render(
         c=content,

@@ -7,8 +7,9 @@ recipes is better.
 bayle    value +- z sqrt(sum over persons of (sum of psi)^2), shares on the logit scale
 wilson   for accuracy: Wilson's with the number of persons that would give Bayle's variance, which
          is the number of patients where each is one person and there is one run
-delong   for AUROC: V = 1 / J^2 sum over folds of var(V10) / n1 + var(V01) / n0, by person
-         (DeLong et al. 1988; clusters as Obuchowski, Biometrics 53, 1997)
+delong   the same for AUROC, whose psi have n / (n - 1) of each class in their squares: V = 1 / J^2
+         sum over folds of var(V10) / n1 + var(V01) / n0, by person (DeLong et al. 1988; clusters as
+         Obuchowski, Biometrics 53, 1997)
 bca      bias-corrected and accelerated bootstrap over persons (Efron, JASA 82, 1987)
 """
 
@@ -35,6 +36,7 @@ from kfold_hs.judge.recipe import UNDEFINED
 _Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 BAYLE = "Bayle's CLT over persons"
 WILSON = "Wilson with the effective number of persons"
+_CELLS = 4_000_000
 DELONG = "DeLong by fold, clustered by person"
 BCA = "BCa bootstrap over persons"
 
@@ -42,7 +44,6 @@ BCA = "BCa bootstrap over persons"
 def fixed_estimate(
     influence: Influence,
     n_smallest: int,
-    is_positive: np.ndarray | None = None,
     is_proportion: bool = False,
     target: str = TARGET,
 ) -> Estimate:
@@ -53,8 +54,6 @@ def fixed_estimate(
     influence : Influence
     n_smallest : int
         Persons that a share of exactly 0 or 1 rests on (Wilson).
-    is_positive : ndarray of bool, shape (N,), optional
-        For AUROC of one class against the rest: who is of that class.
     is_proportion : bool
         The value is a plain share of patients, such as accuracy.
     """
@@ -64,9 +63,7 @@ def fixed_estimate(
     if influence.is_share and value in {0.0, 1.0}:
         low, high = wilson(value, n_smallest)
         return Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target)
-    variance, method = bayle(influence), BAYLE
-    if is_positive is not None:
-        variance, method = delong(influence, is_positive), DELONG
+    variance, method = bayle(influence), DELONG if influence.unbiased else BAYLE
     if is_proportion and variance > 0:
         low, high = wilson(value, value * (1 - value) / variance)
         method = WILSON
@@ -76,21 +73,8 @@ def fixed_estimate(
 
 
 def bayle(influence: Influence) -> float:
-    """Variance of the value over people, with the models as they are."""
+    """Variance of the value over people, with the models as they are; of AUROC, DeLong's."""
     return float((influence.layout.by_person(influence.within) ** 2).sum())
-
-
-def delong(influence: Influence, is_positive: np.ndarray) -> float:
-    """Variance of a mean AUROC over folds; DeLong's where every patient is one person.
-
-    The placement values of n1 positives vary by n1 / (n1 - 1) more than their mean square says.
-    """
-    layout = influence.layout
-    of_class = 2 * layout.model + is_positive
-    count = np.bincount(of_class)[of_class].astype(float)
-    # A class of one patient in a fold has no variance of its own; it adds what it adds.
-    wider = np.sqrt(count / np.maximum(count - 1, 1))
-    return float((layout.by_person(influence.within * wider) ** 2).sum())
 
 
 def bca(
@@ -98,6 +82,7 @@ def bca(
     statistic: Callable[[np.ndarray], np.ndarray],
     n_resamples: int = 2000,
     seed: int = 0,
+    target: str = TARGET,
 ) -> Estimate:
     """Bias-corrected and accelerated bootstrap of these models.
 
@@ -106,28 +91,41 @@ def bca(
     influence : Influence
         Gives the acceleration, sum e^3 / (6 (sum e^2)^1.5) over persons.
     statistic : callable
-        (B, n_persons) weights of the persons -> (B,) values.
+        (B, n_persons) weights of the persons -> (B,) values; see `influence.of_persons`.
     n_resamples : int
         At least 2000 for ends at 2.5 and 97.5 %.
     """
     e = influence.layout.by_person(influence.within)
     spread = float((e**2).sum())
     if spread == 0 or not np.isfinite(influence.value):
-        return fixed_estimate(influence, influence.layout.n_persons)
+        return fixed_estimate(influence, influence.layout.n_persons, target=target)
     acceleration = float((e**3).sum()) / (6 * spread**1.5)
-    values = statistic(person_weights(influence.layout, n_resamples, seed))
+    at_once = max(1, min(n_resamples, _CELLS // len(influence.psi)))
+    values = np.concatenate(
+        [
+            statistic(person_weights(influence.layout, min(at_once, n_resamples - start), seed + i))
+            for i, start in enumerate(range(0, n_resamples, at_once))
+        ]
+    )
     defined = values[np.isfinite(values)]
+    undefined = n_resamples - len(defined)
+    if not len(defined):
+        return Estimate(influence.value, None, None, undefined, method=UNDEFINED, target=target)
     below = (defined < influence.value).mean() + (defined == influence.value).mean() / 2
     bias = float(stats.norm.ppf(np.clip(below, 1 / n_resamples, 1 - 1 / n_resamples)))
     ends = bias + np.array([-_Z, _Z])
     low, high = np.quantile(defined, stats.norm.cdf(bias + ends / (1 - acceleration * ends)))
-    undefined = n_resamples - len(defined)
     se = float(defined.std(ddof=1))
-    return Estimate(influence.value, float(low), float(high), undefined, method=BCA, se=se)
+    return Estimate(
+        influence.value, float(low), float(high), undefined, method=BCA, target=target, se=se
+    )
 
 
 def person_weights(layout: Layout, n_resamples: int, seed: int) -> np.ndarray:
     """How often each resample draws every person, (B, n_persons)."""
     n = layout.n_persons
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples)
-    return drawn.astype(np.float64)
+    # Counting draws is many times as fast as drawing the counts.
+    drawn = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
+    drawn += n * np.arange(n_resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=n_resamples * n)
+    return counts.reshape(n_resamples, n).astype(np.float64)

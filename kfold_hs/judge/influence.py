@@ -9,6 +9,7 @@ over a fold model say how much that one moved the value.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,9 +29,10 @@ class Influence:
 
     value : float, NaN where the metric is undefined in a run or fold
     psi : (N,) sums to 0 in every run
-    within : (N,) the same without what fold models differ by; differs from psi only for
-        metrics taken by fold
+    within : (N,) the same without what fold models differ by, whose squares, summed by person, are
+        the variance of these models; differs from psi only for metrics taken by fold
     runs : (S,) value of every run
+    unbiased : `within` has DeLong's n / (n - 1)
     """
 
     value: float
@@ -39,6 +41,7 @@ class Influence:
     runs: np.ndarray
     layout: Layout
     is_share: bool = True
+    unbiased: bool = False
 
     @property
     def models(self) -> np.ndarray:
@@ -66,6 +69,7 @@ class Influence:
         return Influence(
             self.value - other.value, self.psi - other.psi, self.within - other.within,
             self.runs - other.runs, self.layout, is_share=False,
+            unbiased=self.unbiased and other.unbiased,
         )  # fmt: skip
 
 
@@ -83,7 +87,7 @@ def influence(
     layout : Layout
     """
     gradient = metric.gradient or partial(_left_out, metric)
-    return _collect(metric, gradient, y_true, y_prob, positive, layout)
+    return _collect(metric, gradient, y_true, y_prob, positive, layout, metric.unbiased)
 
 
 def jackknife(
@@ -96,6 +100,30 @@ def jackknife(
     return _collect(metric, partial(_left_out, metric), y_true, y_prob, positive, layout)
 
 
+def of_persons(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The value as a function of how often every person counts, (B, n_persons) -> (B,).
+
+    NaN where a run or, for metrics taken by fold, a fold lacks a class.
+    """
+
+    def function(of_person: np.ndarray) -> np.ndarray:
+        if not metric.by_fold:
+            whose = of_person[:, layout.person]
+            runs = (layout.run == run for run in range(layout.n_runs))
+            each = [metric(y_true, y_prob, positive, whose * mine) for mine in runs]
+            return np.asarray(np.mean(each, axis=0))
+        of_run = np.zeros((layout.n_runs, len(of_person)))
+        for model, run in enumerate(layout.run_of_model):
+            rows = np.flatnonzero(layout.model == model)
+            weights = of_person[:, layout.person[rows]]
+            of_run[run] += metric(y_true[rows], y_prob[rows], positive, weights)
+        return np.asarray((of_run / np.bincount(layout.run_of_model)[:, None]).mean(axis=0))
+
+    return function
+
+
 def mean_of(influences: list[Influence]) -> Influence:
     """Of the mean of several values on the same rows, e.g. the tasks' accuracies."""
     first = influences[0]
@@ -106,6 +134,7 @@ def mean_of(influences: list[Influence]) -> Influence:
         np.mean([each.runs for each in influences], axis=0),
         first.layout,
         all(each.is_share for each in influences),
+        all(each.unbiased for each in influences),
     )
 
 
@@ -116,25 +145,29 @@ def _collect(
     y_prob: np.ndarray,
     positive: int,
     layout: Layout,
+    unbiased: Gradient | None = None,
 ) -> Influence:
     group = layout.model if metric.by_fold else layout.run
     run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
     n_groups = len(run_of_group)
-    values, slopes = np.empty(n_groups), np.zeros(len(group))
+    values, slopes, of_models = np.empty(n_groups), np.zeros(len(group)), np.zeros(len(group))
     at_once = max(1, _CELLS // len(group))
     for start in range(0, n_groups, at_once):
         part = np.arange(start, min(start + at_once, n_groups))
         weights = (group == part[:, None]).astype(np.float64)
         values[part] = metric(y_true, y_prob, positive, weights)
         slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
+        if unbiased:
+            of_models += (unbiased(y_true, y_prob, positive, weights) * weights).sum(axis=0)
     # Every run counts alike, and in a run every group.
     part_of_run = 1 / np.bincount(run_of_group)
     runs = np.bincount(run_of_group, values) * part_of_run
     share = part_of_run[run_of_group] / layout.n_runs
-    within = share[group] * slopes
     apart = share * (values - runs[run_of_group]) / np.bincount(group)
+    psi = share[group] * slopes + apart[group]
+    within = share[group] * (of_models if unbiased else slopes)
     return Influence(
-        float(runs.mean()), within + apart[group], within, runs, layout, metric.is_share
+        float(runs.mean()), psi, within, runs, layout, metric.is_share, unbiased is not None
     )
 
 

@@ -168,7 +168,9 @@ class Metric:
     """A metric as reports show it.
 
     gradient    d value / d weight; without it the jackknife stands in
-    by_fold     taken in every fold and averaged, not over a whole run at once
+    by_fold     taken in every fold and averaged, not over a whole run at once; a function of the
+                rows it is given, so that a fold's alone may be given
+    unbiased    a gradient whose squares add up to an unbiased variance of these models
     is_share    lies in [0, 1]: intervals are made on the logit scale
     """
 
@@ -179,6 +181,7 @@ class Metric:
     gradient: gradients.Gradient | None = None
     by_fold: bool = False
     is_share: bool = True
+    unbiased: gradients.Gradient | None = None
 
     def __call__(
         self,
@@ -202,7 +205,9 @@ METRICS = (
     Metric("macro_f1", "macro F1", macro_f1, gradient=gradients.macro_f1),
     Metric("sensitivity", "sensitivity", sensitivity(), gradient=gradients.sensitivity(None)),
     Metric("specificity", "specificity", specificity(), gradient=gradients.specificity(None)),
-    Metric("auroc", "AUROC", auroc, gradient=gradients.auroc, by_fold=True),
+    Metric(
+        "auroc", "AUROC", auroc, gradient=gradients.auroc, by_fold=True, unbiased=gradients.delong
+    ),
     Metric("auprc", "AUPRC", auprc, gradient=gradients.auprc, by_fold=True),
     Metric(
         "brier", "Brier score", brier, higher_is_better=False, gradient=gradients.brier,
@@ -223,6 +228,7 @@ MACRO = (
     Metric(
         "macro_auroc", "AUROC, mean of classes", macro(auroc),
         gradient=gradients.macro(gradients.auroc), by_fold=True,
+        unbiased=gradients.macro(gradients.delong),
     ),
     Metric(
         "macro_auprc", "AUPRC, mean of classes", macro(auprc),

@@ -23,15 +23,16 @@ from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from kfold_hs.judge.fixed import bayle
+from kfold_hs.judge.fixed import BAYLE, DELONG, bayle
 from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.intervals import LEVEL, TARGET, Estimate, around
 from kfold_hs.judge.power import components, detectable, power_of, settling
 from kfold_hs.judge.recipe import ONE_MODEL, UNDEFINED, Spread, corrected, spread
 from kfold_hs.settings import Margins
 
+_Z = float(special.ndtri((1 + LEVEL) / 2))
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
 
 # Half the width of the region of practical equivalence where the configuration names no other.
@@ -55,8 +56,8 @@ def correlated_t(values: np.ndarray, test_over_train: float, margin: float) -> R
     mean, scale = float(np.mean(values)), sqrt(corrected(values, test_over_train))
     if scale == 0:
         return Rope(float(mean < -margin), float(abs(mean) <= margin), float(mean > margin))
-    posterior = stats.t(len(values) - 1, loc=mean, scale=scale)
-    worse, better = float(posterior.cdf(-margin)), float(posterior.sf(margin))
+    df = len(values) - 1
+    worse, better = (float(special.stdtr(df, (x - margin) / scale)) for x in (-mean, mean))
     return Rope(worse, 1 - worse - better, better)
 
 
@@ -126,12 +127,15 @@ def verdict_of(low: float, high: float, margin: float) -> str:
 
 
 def these_models(apart: Influence) -> dict[str, Any]:
-    """The difference of the models that were trained, which is not that of the recipes."""
+    """The difference of the models that were trained, which is not that of the recipes.
+
+    For AUROC it is DeLong's test of two curves on the same people.
+    """
     se = sqrt(bayle(apart))
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    low, high = around(apart.value, se, z, is_share=False)
-    p = float(2 * stats.norm.sf(abs(apart.value) / se)) if se else float(apart.value == 0)
-    estimate = Estimate(apart.value, low, high, method="CLT over persons", target=TARGET, se=se)
+    low, high = around(apart.value, se, _Z, is_share=False)
+    p = float(2 * special.ndtr(-abs(apart.value) / se)) if se else float(apart.value == 0)
+    method = DELONG if apart.unbiased else BAYLE
+    estimate = Estimate(apart.value, low, high, method=method, target=TARGET, se=se)
     return {**dataclasses.asdict(estimate), "p": p}
 
 
@@ -149,14 +153,21 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
 
 
 def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dict[str, Any] | None:
-    """Repeats alone or people alone that would see the observed difference with 80 % power."""
+    """Repeats alone or people alone that would see the observed difference with 80 % power.
+
+    `at_most`: the number of repeats is an upper bound, since a single run cannot tell by how much
+    repeats lessen what a person adds.
+    """
     if verdict != CANNOT_TELL or apart.value == 0:
         return None
     parts, layout = components(apart), apart.layout
     runs, people = settling(apart.value, parts, layout.n_persons, layout.n_runs, layout.n_folds)
-    return {"repeats": runs, "people": ceil(people) if people else None, "beyond_margin": bool(
-        abs(apart.value) > margin
-    )}  # fmt: skip
+    return {
+        "repeats": runs,
+        "at_most": not parts.separable,
+        "people": ceil(people) if people else None,
+        "beyond_margin": bool(abs(apart.value) > margin),
+    }
 
 
 def _untold(apart: Influence, margin: float, why: str) -> dict[str, Any]:

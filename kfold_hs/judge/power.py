@@ -17,11 +17,12 @@ Power is that of the t-test with non-centrality difference / sqrt(V). The parts 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.intervals import LEVEL
@@ -80,15 +81,14 @@ def components(influence: Influence) -> Components:
 
 def detectable(se: float, df: int, power: float = POWER, n_looks: int = 1) -> float:
     """Smallest difference that a design of this standard error sees with the given power."""
-    limit = stats.t.ppf(1 - (1 - LEVEL) / 2 / n_looks, df)
-    return float(special.nctdtrinc(df, 1 - power, limit)) * se
+    return float(special.nctdtrinc(df, 1 - power, _limit(df, n_looks))) * se
 
 
 def power_of(difference: float, se: float, df: int, n_looks: int = 1) -> float:
     """Chance that the test finds a true `difference`, in [0, 1]."""
     if se == 0:
         return float(difference != 0)
-    limit = float(stats.t.ppf(1 - (1 - LEVEL) / 2 / n_looks, df))
+    limit = _limit(df, n_looks)
     far = abs(difference) / se
     if far > limit + 20:  # beyond what the series of the non-central t can sum
         return 1.0
@@ -104,17 +104,13 @@ def settling(
 ) -> tuple[int | None, int | None]:
     """Repeats alone, or people alone, that see `difference` with 80 % power; None if none do.
 
-    More repeats cannot shrink what the people themselves add. From a single run, what repeats
-    would do is not known, and the first of the two is None.
+    More repeats cannot shrink what the people themselves add. From a single run, all that people
+    and residual add counts as the people's: the first of the two is then an upper bound.
     """
-    runs = next(
-        (
-            s
-            for s in range(max(ENOUGH_RUNS, n_runs + 1), MOST_REPEATS + 1)
-            if parts.separable and _sees(difference, parts, n_people, s, n_folds)
-        ),
-        None,
-    )
+    runs = _fewest(
+        lambda s: _sees(difference, parts, n_people, s, n_folds),
+        max(ENOUGH_RUNS - 1, n_runs), MOST_REPEATS,
+    )  # fmt: skip
     return runs, people_for(difference, parts, n_runs, n_folds, n_people, 1000 * n_people)
 
 
@@ -130,14 +126,24 @@ def people_for(
 
     None where `most` do not: fold models differ too much, which people do not average out.
     """
-    few, many = fewest or n_folds, most
-    if not _sees(difference, parts, many, n_runs, n_folds):
+    return _fewest(
+        lambda n: _sees(difference, parts, n, n_runs, n_folds), fewest or n_folds, most
+    )  # fmt: skip
+
+
+def _fewest(is_enough: Callable[[int], bool], too_few: int, most: int) -> int | None:
+    """The smallest number above `too_few` that is enough, if `most` are; more never are less so."""
+    if too_few >= most or not is_enough(most):
         return None
-    while few + 1 < many:
-        middle = (few + many) // 2
-        enough = _sees(difference, parts, middle, n_runs, n_folds)
-        few, many = (few, middle) if enough else (middle, many)
-    return many
+    while too_few + 1 < most:
+        middle = (too_few + most) // 2
+        too_few, most = (too_few, middle) if is_enough(middle) else (middle, most)
+    return most
+
+
+def _limit(df: int, n_looks: int) -> float:
+    """Two-sided t quantile; `n_looks` widens it by Bonferroni."""
+    return float(special.stdtrit(df, 1 - (1 - LEVEL) / 2 / n_looks))
 
 
 def _sees(difference: float, parts: Components, n_people: int, n_runs: int, n_folds: int) -> bool:

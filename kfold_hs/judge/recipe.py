@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.intervals import LEVEL, METHOD_OF_ALL_OR_NONE, Estimate, around, wilson
@@ -61,13 +61,13 @@ class Spread:
 
     def quantile(self, level: float = LEVEL, n_looks: int = 1) -> float:
         """Two-sided t quantile; `n_looks` widens it by Bonferroni."""
-        return float(stats.t.ppf(1 - (1 - level) / 2 / n_looks, self.df))
+        return float(special.stdtrit(self.df, 1 - (1 - level) / 2 / n_looks))
 
     def p_value(self, value: float) -> float:
         """Two-sided, of the value being 0; 1 where nothing differs at all."""
         if self.variance == 0:
             return 1.0 if value == 0 else 0.0
-        return float(2 * stats.t.sf(abs(value) / self.se, self.df))
+        return float(2 * special.stdtr(self.df, -abs(value) / self.se))
 
 
 def target(train_share: float) -> str:

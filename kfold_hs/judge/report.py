@@ -56,7 +56,10 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"number": number, "signed": signed, "duration": duration, "place": place}
+    filters = {
+        "number": number, "signed": signed, "percent": percent, "duration": duration,
+        "place": place,
+    }  # fmt: skip
     environment.filters |= filters
     return environment.get_template("report.html.j2").render(
         s=summary,
@@ -78,6 +81,11 @@ def number(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """As `number`, with the sign of a difference."""
     return number(value) if value is None or value < 0 else "+" + number(value)
+
+
+def percent(share: float | None) -> str:
+    """Whole percent, a dash for what cannot be told."""
+    return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def duration(seconds: float) -> str:

@@ -20,8 +20,8 @@ from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.budget import budget
 from kfold_hs.judge.challenge import MURMUR, OUTCOME, metrics_for, murmur_cost
 from kfold_hs.judge.epochs import by_place
-from kfold_hs.judge.fixed import fixed_estimate
-from kfold_hs.judge.influence import Influence, influence
+from kfold_hs.judge.fixed import bca, fixed_estimate
+from kfold_hs.judge.influence import Influence, influence, of_persons
 from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Estimate
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
@@ -36,14 +36,16 @@ class Basis:
     layout : of the rows of `kept`
     train_share : of the people that every model trained on
     honest : False where the epoch was chosen on the people who are scored
+    n_bca : resamples of the BCa intervals of these models; 0 for the closed forms
     """
 
     layout: Layout
     train_share: float
     honest: bool = True
+    n_bca: int = 0
 
     @classmethod
-    def of(cls, kept: Predictions, split: Mapping[str, Any], honest: bool) -> Basis:
+    def of(cls, kept: Predictions, split: Mapping[str, Any], honest: bool, n_bca: int = 0) -> Basis:
         """Of the rows that are scored.
 
         Raises
@@ -54,18 +56,17 @@ class Basis:
         layout = Layout.of_predictions(kept, int(split["n_folds"]))
         if layout.n_persons < 2:
             raise PredictionsError("1 person has no interval: at least 2 must be scored.")
-        return cls(layout, float(split["train_share"]), honest)
+        return cls(layout, float(split["train_share"]), honest, n_bca)
 
     def estimates(
         self,
         found: Influence,
         n_smallest: int,
-        is_positive: np.ndarray | None = None,
         is_proportion: bool = False,
     ) -> tuple[Estimate, Estimate]:
         """Of the recipe and of these models; with a single fold model both are the latter."""
         claim = TARGET if self.honest else OPTIMISTIC
-        fixed = fixed_estimate(found, n_smallest, is_positive, is_proportion, claim)
+        fixed = fixed_estimate(found, n_smallest, is_proportion, claim)
         says = "" if self.honest else "(optimistic)"
         recipe = recipe_estimate(found, self.train_share, n_smallest, says)
         return (fixed if recipe.low is None else recipe), fixed
@@ -110,9 +111,12 @@ def task_result(
         estimate, fixed = basis.estimates(
             found,
             basis.layout.n_persons if is_accuracy else smallest,
-            y_true == positive if metric.name == "auroc" else None,
             is_accuracy,
         )
+        if basis.n_bca and fixed.se:
+            resampled = of_persons(metric, y_true, y_prob, positive, basis.layout)
+            again = bca(found, resampled, basis.n_bca, target=fixed.target)
+            estimate, fixed = again if estimate is fixed else estimate, again
         folds = [
             {**place, "value": float(value) if np.isfinite(value) else None}
             for (place, _), value in zip(places, statistic(in_fold), strict=True)

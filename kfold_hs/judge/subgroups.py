@@ -110,11 +110,13 @@ def _of_group(
     y_true, y_prob = kept.y_true(task), kept.y_prob(task)
     smallest = persons_of_rarest(y_true[rows], basis.layout.person[rows])
     n_persons = len(np.unique(basis.layout.person[rows]))
+    parts = [_part(basis.layout, some) for some in (rows, ~rows)]
     for metric in metrics_of(kept, task):
         if metric.name not in METRICS:
             continue
         mine, rest = (
-            _among(metric, y_true, y_prob, positive, basis.layout, part) for part in (rows, ~rows)
+            _among(metric, y_true, y_prob, positive, basis.layout, some, part)
+            for some, part in zip((rows, ~rows), parts, strict=True)
         )
         n_smallest = n_persons if metric.name == "accuracy" else smallest
         apart = mine.minus(rest)
@@ -130,6 +132,10 @@ def _of_group(
     return found
 
 
+def _part(layout: Layout, rows: np.ndarray) -> Layout:
+    return Layout.of(layout.run[rows], layout.model[rows], layout.person[rows], layout.n_folds)
+
+
 def _among(
     metric: Metric,
     y_true: np.ndarray,
@@ -137,9 +143,9 @@ def _among(
     positive: int,
     layout: Layout,
     rows: np.ndarray,
+    part: Layout,
 ) -> Influence:
-    """A metric of some of the rows; the influence of the others is 0."""
-    part = Layout.of(layout.run[rows], layout.model[rows], layout.person[rows], layout.n_folds)
+    """A metric of some of the rows, whose layout is `part`; the influence of the others is 0."""
     found = influence(metric, y_true[rows], y_prob[rows], positive, part)
     whole = part.n_models == layout.n_models if metric.by_fold else part.n_runs == layout.n_runs
     if not whole or not np.isfinite(found.value):
@@ -147,7 +153,7 @@ def _among(
         return Influence(np.nan, none, none, np.full(layout.n_runs, np.nan), layout)
     psi, within = np.zeros(len(rows)), np.zeros(len(rows))
     psi[rows], within[rows] = found.psi, found.within
-    return Influence(found.value, psi, within, found.runs, layout, found.is_share)
+    return dataclasses.replace(found, psi=psi, within=within, layout=layout)
 
 
 def _adjust(covariates: dict[str, Any], task: str, metric: str) -> None:

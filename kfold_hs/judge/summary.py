@@ -22,6 +22,7 @@ from kfold_hs.judge.choices import decided, summary_of_choices
 from kfold_hs.judge.epochs import HONEST, RULES, Place, kept_epochs
 from kfold_hs.judge.intervals import Estimate
 from kfold_hs.judge.label_noise import label_noise
+from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import METRICS
 from kfold_hs.judge.optimism import mean_accuracy, optimism
 from kfold_hs.judge.recipe import RECOMMENDED_RUNS
@@ -60,7 +61,7 @@ def summarise(
         n_folds, n_repeats, seed, digest, fingerprint, settings, balance, comparison, findings,
         train_share, n_test_persons, persons_on_two_sides.
     config : mapping
-        `select`, `target`, `seed` and the rest.
+        `select`, `target`, `seed`, `judge` and the rest.
     provenance : mapping
         run, command, versions, digests, machine, device, started, seconds.
     faults : mapping, optional
@@ -77,7 +78,8 @@ def summarise(
     unstacked = predictions.at(epochs)
     single = stacking(unstacked)
     kept = stacking(unstacked.mean_over_seeds())
-    basis = Basis.of(kept, split, HONEST[config["select"]])
+    n_bca = int(config.get("judge", {}).get("bca", 0))
+    basis = Basis.of(kept, split, HONEST[config["select"]], n_bca)
     positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     for task in stacking.sources:
@@ -102,7 +104,7 @@ def summarise(
             mean, fixed, target, split, config, kept.tasks, list(epochs), incomplete
         ),
         "target": target,
-        "budget": budget(of_mean),
+        "budget": budget(of_mean, _mean_of_seeds(single, basis.layout)),
         "stacking": {
             "sources": {task: list(names) for task, names in stacking.sources.items()},
             "obstacles": stacking.obstacles(unstacked),
@@ -147,6 +149,19 @@ def _seeds(single: Predictions, positives: Mapping[str, int]) -> list[dict[str, 
             tasks[task] = {k: v if np.isfinite(v) else None for k, v in values.items()}
         found.append({"seed": int(seed), "tasks": tasks})
     return found
+
+
+def _mean_of_seeds(single: Predictions, layout: Layout) -> np.ndarray | None:
+    """Mean accuracy of every seed's model in every fold, (n_seeds, J); None with one seed."""
+    seeds = sorted(set(single.table["seed"]))
+    found = []
+    for seed in seeds if len(seeds) > 1 else []:
+        mine = single.where(seed=seed)
+        its = Layout.of_predictions(mine, layout.n_folds)
+        if its.n_models != layout.n_models:  # unfinished: there is nothing to set side by side
+            return None
+        found.append(mean_accuracy(mine, its).models)
+    return np.array(found) if found else None
 
 
 def verdict(estimate: Estimate, target: float) -> str:

@@ -57,12 +57,30 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
     settle = found["settle"]
     if settle is None:
         return seen
-    if n_repeats == 1:
-        repeats = "what repeats would do is not known from one"
-    elif settle["repeats"]:
-        repeats = f"{settle['repeats']} repeats of these people would see it"
+    if settle["repeats"]:
+        most = "at most " if settle["at_most"] else ""
+        repeats = f"{most}{settle['repeats']} repeats of these people would see it"
+    elif settle["at_most"]:
+        repeats = "whether repeats of these people would see it is not known from one"
     else:
         repeats = "no number of repeats of these people would see it"
     people = f"{settle['people']:,} people" if settle["people"] else "no number of people"
     small = "" if settle["beyond_margin"] else " (within the margin of equivalence)"
     return f"{seen} The observed one{small}: {repeats}; with {n_repeats} as now, {people} would."
+
+
+def beside(found: Mapping[str, Any]) -> str:
+    """What stands beside a verdict: the Bayesian probabilities, and the difference of these models.
+
+    Empty where nothing can be told.
+    """
+    if found["bayes"] is None or found["these_models"] is None:
+        return ""
+    chances = {name: f"{100 * value:.0f} %" for name, value in found["bayes"].items()}
+    here = found["these_models"]
+    return (
+        f"Bayesian correlated t-test, margin {number(found['margin'])}: second worse "
+        f"{chances['worse']}, as good {chances['same']}, better {chances['better']}. These models: "
+        f"{number(here['value'], signed=True)} ({number(here['low'], signed=True)} to "
+        f"{number(here['high'], signed=True)}), which says nothing of the recipes."
+    )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from kfold_hs.settings.base import NonNegative, Settings
+import pydantic
+
+from kfold_hs.settings.base import NonNegative, NonNegativeInt, Settings
+
+FEWEST_RESAMPLES = 1000
 
 
 class Margins(Settings):
@@ -29,6 +33,20 @@ class Margins(Settings):
 
 
 class JudgeConfig(Settings):
-    """How results are judged."""
+    """How results are judged.
+
+    bca : resamples of the people for the intervals of these models, in place of the closed forms;
+        0 for none
+    """
 
     margins: Margins = Margins()
+    bca: NonNegativeInt = 0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> JudgeConfig:
+        if 0 < self.bca < FEWEST_RESAMPLES:
+            raise ValueError(
+                f"judge.bca={self.bca} resamples cannot place an end at 2.5 %: give at least "
+                f"{FEWEST_RESAMPLES}, or 0 to do without"
+            )
+        return self

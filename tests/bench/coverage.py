@@ -81,23 +81,21 @@ def bootstrap(metric: Metric, y: np.ndarray, p: np.ndarray, rng: np.random.Gener
     return float(low), float(high)
 
 
-def intervals(whole: Influence, first: Influence, y: np.ndarray, name: str) -> dict[str, tuple]:
+def intervals(whole: Influence, first: Influence, name: str) -> dict[str, tuple]:
     """Ends of every method's interval."""
     z, n = float(stats.norm.ppf(0.975)), first.layout.n_persons
     folds, x = first.models, whole.models
     of_run, of_all = recipe.spread(first), recipe.spread(whole)
     assert of_run is not None
     assert of_all is not None
-    fixed = fixed_estimate(
-        first, n, y == 0 if name == "auroc" else None, is_proportion=name == "accuracy"
-    )
+    fixed = fixed_estimate(first, n, is_proportion=name == "accuracy")
     share, t = whole.is_share, float(stats.t.ppf(0.975, len(x) - 1))
     se = float(folds.std(ddof=1)) / sqrt(len(folds))
     naive = float(x.std(ddof=1)) / sqrt(len(x))
     return {
         "mean +- 1.96 s / sqrt(K) over folds": around(folds.mean(), se, z, False),
         "naive t, 15 folds": around(x.mean(), naive, t, False),
-        "Bayle CLT, one run": around(first.value, sqrt(bayle(first)), z, share),
+        "Bayle CLT, one run": around(first.value, sqrt(plain_bayle(first)), z, share),
         "these models (Wilson, DeLong, Bayle), one run": (fixed.low, fixed.high),
         "Nadeau-Bengio, one run, plain": around(first.value, of_run.se, of_run.quantile(), False),
         "**Nadeau-Bengio, one run, logit** (used)": around(
@@ -105,6 +103,15 @@ def intervals(whole: Influence, first: Influence, y: np.ndarray, name: str) -> d
         ),
         "**F1, 3 runs** (used)": around(whole.value, of_all.se, of_all.quantile(), share),
     }
+
+
+def plain_bayle(influence: Influence) -> float:
+    """`fixed.bayle` without DeLong's n / (n - 1), which Bayle's interval does not have."""
+    if not influence.unbiased:
+        return bayle(influence)
+    psi, model = influence.psi, influence.layout.model
+    within = psi - (influence.layout.by_model(psi) / np.bincount(model))[model]
+    return float((influence.layout.by_person(within) ** 2).sum())
 
 
 def cover(
@@ -117,7 +124,7 @@ def cover(
         for name, metric in metrics.items():
             whole, first = of_set(metric, drawn, trained, i)
             anew = float(true[name].mean())
-            ends = intervals(whole, first, drawn.y[i], name)
+            ends = intervals(whole, first, name)
             ends["patient bootstrap, pooled, one run"] = bootstrap(
                 metric, drawn.y[i], trained.prob[i, 0], rng
             )

@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from pathlib import Path
@@ -29,7 +29,7 @@ from kfold_hs.judge.challenge import metrics_for
 from kfold_hs.judge.epochs import kept_epochs
 from kfold_hs.judge.fixed import fixed_estimate
 from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.intervals import around, wilson
+from kfold_hs.judge.intervals import around
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
 from kfold_hs.predictions import Predictions
@@ -95,8 +95,7 @@ class Population:
 def intervals(sample: Population, metric: Metric, found: Influence) -> dict[str, tuple]:
     """Ends by method; None where there are none."""
     name, layout = metric.name, found.layout
-    how = (sample.y == sample.positive if name == "auroc" else None, name == "accuracy")
-    fixed = fixed_estimate(found, layout.n_persons, *how)
+    fixed = fixed_estimate(found, layout.n_persons, is_proportion=name == "accuracy")
     spread, models = recipe.spread(found), found.models
     assert spread is not None
     se, z = float(models.std(ddof=1)) / sqrt(len(models)), float(stats.norm.ppf(0.975))
@@ -132,7 +131,7 @@ def cover(
 def cover_difference(
     one: Population, two: Population, metrics: dict[str, Metric], n: int, n_sets: int, seed: int
 ) -> dict[str, list[bool]]:
-    """The same for the difference of two runs, by the CLT over persons."""
+    """The same for the difference of two runs, by the CLT over persons; of AUROC by DeLong's."""
     rng = np.random.default_rng(seed)
     true = {
         name: two.influence(metric).value - one.influence(metric).value
@@ -169,18 +168,26 @@ def chosen(kept: Predictions, task: str) -> dict[str, Metric]:
     return {name: metrics[name] for name in NAMES if name in metrics}
 
 
-def wilson_of_recordings(whole: Population, n: int, n_sets: int) -> dict[str, float]:
-    """Accuracy of recordings: counted one by one, and by person."""
-    metric = metrics_for(("a", "b"))[0]
-    true, rng, hits = whole.influence(metric).value, np.random.default_rng(1), []
+def of_recordings(whole: Population, n: int, n_sets: int) -> dict[str, dict[str, float]]:
+    """Coverage for recordings, counted one by one and by person: accuracy and AUROC."""
+    metrics = {m.name: m for m in metrics_for(("a", "b")) if m.name in {"accuracy", "auroc"}}
+    true = {name: whole.influence(metric).value for name, metric in metrics.items()}
+    rng = np.random.default_rng(1)
+    hits: Hits = defaultdict(lambda: defaultdict(list))
     for _ in range(n_sets):
         sample = whole.some(*whole.draw(rng, n))
-        found = sample.influence(metric)
-        by_person = fixed_estimate(found, found.layout.n_persons, is_proportion=True)
-        low, high = wilson(found.value, len(sample.y))
-        hits.append((low <= true <= high, by_person.low <= true <= by_person.high))
-    one, two = 100 * np.mean(hits, axis=0)
-    return {"one by one": float(one), "by person": float(two)}
+        alone = replace(sample, person=np.arange(len(sample.y)))
+        counted = {"one by one": alone, "by person": sample}
+        for how, rows in counted.items():
+            for name, metric in metrics.items():
+                found = rows.influence(metric)
+                if np.isfinite(found.value):
+                    ends = fixed_estimate(found, len(sample.y), is_proportion=name == "accuracy")
+                    hits[name][how].append(ends.low <= true[name] <= ends.high)
+    return {
+        name: {how: 100 * float(np.mean(each)) for how, each in by_way.items()}
+        for name, by_way in hits.items()
+    }
 
 
 def report(folder: Path, other: Path | None, n_sets: int, sizes: list[int]) -> list[str]:
@@ -223,16 +230,20 @@ def report(folder: Path, other: Path | None, n_sets: int, sizes: list[int]) -> l
     lines += table(cells, "")
     heard = recordings(folder)
     by = {
-        task: wilson_of_recordings(Population.of(heard, task, positive[task]), every, n_sets)
+        task: of_recordings(Population.of(heard, task, positive[task]), every, n_sets)
         for task in kept.tasks
     }
-    said = ", ".join(
-        f"{task} {each['one by one']:.1f} % and {each['by person']:.1f} %"
-        for task, each in by.items()
-    )
+    said = {
+        name: ", ".join(
+            f"{task} {each[name]['one by one']:.1f} % and {each[name]['by person']:.1f} %"
+            for task, each in by.items()
+        )
+        for name in ("accuracy", "auroc")
+    }
     lines += [
-        f"Accuracy of recordings, {every} people drawn: Wilson that counts recordings, and that "
-        f"with the effective number of persons, cover {said}.", *notes,
+        f"Metrics of recordings, {every} people drawn, counting recordings and counting people: "
+        f"Wilson's intervals of accuracy cover {said['accuracy']}; DeLong's of AUROC "
+        f"{said['auroc']}.", *notes,
     ]  # fmt: skip
     return lines
 

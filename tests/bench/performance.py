@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = ("throughput", "features", "memory", "growth")
+BENCHES = ("throughput", "features", "judging", "memory", "growth")
 
 
 def main() -> None:
