@@ -12,6 +12,11 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).parent.parent
+
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Before torch is loaded: workers share the cores, and threads beyond them wait for each other.
+    threads = max(1, (os.cpu_count() or 1) // int(workers))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 _DATA = Path(os.environ.get("KFOLD_HS_DATA", ROOT.parent / "shared"))
 
 
