@@ -25,13 +25,16 @@ from kfold_hs.cli_options import (
     ROOT,
     SEEDS,
     command_line,
+    counts,
     resumable,
     with_counts,
 )
 from kfold_hs.cli_plan import plan
 from kfold_hs.cli_score import score
+from kfold_hs.cli_tune import Asked, tune, with_search
 
 if TYPE_CHECKING:
+    from kfold_hs.search import Search
     from kfold_hs.settings import Config
 
 
@@ -52,6 +55,11 @@ def cli(debug: bool) -> None:
 @REPEATS
 @SEEDS
 @click.option("--name", metavar="NAME", help="Name of the run's folders. [default: made up]")
+@click.option(
+    "--nested", is_flag=True, help="Search inside every fold; the options of `tune` say what for."
+)
+@click.option("--inner-folds", type=int, metavar="N", help="Of --nested. [default: 3]")
+@with_search
 @ROOT
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json on standard output.")
@@ -62,6 +70,9 @@ def run(
     repeats: int | None,
     seeds: int | None,
     name: str | None,
+    nested: bool,
+    inner_folds: int | None,
+    asked: Asked,
     root: Path,
     device: str,
     as_json: bool,
@@ -70,12 +81,19 @@ def run(
     """Cross-validate: train a model per fold and report on people it never heard.
 
     Repeating a command goes on with what an interrupted one left; a finished fold is
-    never trained again.
+    never trained again. With --nested, keys with several values are searched on
+    the training people of every fold, which then scores what was chosen.
     """
     from kfold_hs import experiment
     from kfold_hs.terminal import Terminal, show_run
 
     command = command_line()
+    if nested:
+        search = asked.search(overrides, counts(folds, repeats, seeds))
+        _nested(search, inner_folds, name, root, device, command, as_json, quiet)
+        return
+    if inner_folds is not None or not asked.is_empty:
+        raise click.UsageError("the options of a search go with --nested, or with `tune`.")
     with resumable(command), Terminal(quiet=quiet) as terminal:
         result = experiment.run(
             _config(overrides, folds, repeats, seeds), terminal,
@@ -84,6 +102,32 @@ def run(
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
     else:
+        show_run(result.summary, result.paths.report)
+
+
+def _nested(
+    search: Search,
+    inner_folds: int | None,
+    name: str | None,
+    root: Path,
+    device: str,
+    command: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from kfold_hs.nesting import INNER_FOLDS, nested
+    from kfold_hs.terminal import Terminal, show_run
+    from kfold_hs.terminal_tune import show_nested
+
+    with resumable(command), Terminal(quiet=quiet) as terminal:
+        result = nested(
+            search, terminal, inner_folds=INNER_FOLDS if inner_folds is None else inner_folds,
+            name=name, root=root, device=device, command=command,
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
+    else:
+        show_nested(result.summary["nested"])
         show_run(result.summary, result.paths.report)
 
 
@@ -255,6 +299,7 @@ def _config(
 
 cli.add_command(compare)
 cli.add_command(plan)
+cli.add_command(tune)
 cli.add_command(score)
 
 

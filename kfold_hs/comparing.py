@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kfold_hs.errors import ConfigError, UnfinishedError
-from kfold_hs.experiment import run, run_name
+from kfold_hs.experiment import run_name
 from kfold_hs.ground import Ground, Listener
-from kfold_hs.paths import ComparisonPaths, RunPaths, check_name, write_json, write_text
-from kfold_hs.predictions import Predictions
+from kfold_hs.paths import ComparisonPaths, check_name, write_json, write_text
 from kfold_hs.runs import variants_tried
-from kfold_hs.variants import Design, Variant
-
-if TYPE_CHECKING:
-    import torch
+from kfold_hs.trying import Bench, Tried
+from kfold_hs.variants import Design
 
 SCHEMA = 1
 
@@ -87,32 +83,15 @@ def compare(
     paths = ComparisonPaths(name or _name(runs, ground), root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
-    scored: dict[str, Predictions] = {}
-    trained: dict[str, str] = {}  # training digest -> the run that has the models
-    asked: dict[str, str] = {}  # variant -> the run whose models predicted it
+    bench = Bench(ground, paths.predictions, root, device)
+    tried: dict[str, Tried] = {}
     faults = []
     for number, each in enumerate(design.variants, start=1):
         listener.note(f"variant {number} of {len(design.variants)}: {each.name}")
-        models, own = trained.get(each.config.training_digest), RunPaths(runs[each.name], root)
-        if models is not None and not own.predictions.exists():
-            scored[each.name] = _predicted(
-                each, grounds[each.name], RunPaths(models, root), paths.predictions(own.name),
-                where, listener,
-            )  # fmt: skip
-            asked[each.name] = models
-            continue
-        words = shlex.join(["kfold-hs", "run", *each.overrides])
         try:
-            done = run(
-                each.config, listener, root=root, device=device, command=words,
-                ground=grounds[each.name],
-            )  # fmt: skip
+            tried[each.name] = bench.try_out(each, listener)
         except UnfinishedError as error:
             faults.append(f"{each.name}: {error}")
-            continue
-        # At once: variants that differ in stacking alone share a run, and its file.
-        scored[each.name] = Predictions.read(done.paths.scored)
-        trained.setdefault(each.config.training_digest, done.paths.name)
     if faults:
         raise UnfinishedError(
             f"nothing was compared: {len(faults)} of {len(design.variants)} variants are not "
@@ -120,47 +99,15 @@ def compare(
         )
     listener.stage("comparison")
     origin = provenance(paths.name, command, _digests(ground), str(where), started)
-    content = _judge(design, scored, runs, asked, ground, root, origin)
+    content = _judge(design, tried, ground, root, origin)
     write_json(paths.content, content)
     _render(paths, content)
     return Comparison(paths, content)
 
 
-def _predicted(
-    variant: Variant,
-    ground: Ground,
-    models: RunPaths,
-    target: Path,
-    device: torch.device,
-    listener: Listener,
-) -> Predictions:
-    """What would be scored had the variant been run, by the models of another; kept in `target`."""
-    from kfold_hs.fleet.again import predict_plan
-    from kfold_hs.fleet.plan import Plan
-    from kfold_hs.judge.stack import Stacking
-    from kfold_hs.learn import bank as banks
-
-    config, cohort, split = variant.config, ground.cohort, ground.split
-    of_models = Predictions.digests(models.predictions)
-    digests = {**of_models, "config": config.digest, "models": of_models["config"]}
-    if not target.exists() or Predictions.digests(target) != digests:
-        listener.stage("features")
-        channel = getattr(config.data, "channel", None)
-        bank = banks.build(cohort, config.features, channel, listener.step)
-        listener.stage("predictions")
-        plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
-        predict_plan(
-            plan, config, cohort, split, bank, models, of_models, device, listener.step
-        ).write(target, digests)
-    found = Predictions.read(target).where(level="patient").mean_over_seeds()
-    return Stacking.of(config, cohort)(found)
-
-
 def _judge(
     design: Design,
-    scored: Mapping[str, Predictions],
-    runs: Mapping[str, str],
-    asked: Mapping[str, str],
+    tried: Mapping[str, Tried],
     ground: Ground,
     root: Path,
     provenance: dict[str, Any],
@@ -180,6 +127,7 @@ def _judge(
     from kfold_hs.judge.words import to_decide, verdict
 
     first, split = design.variants[0], ground.split
+    scored = {name: each.scored for name, each in tried.items()}
     found = compare_variants(
         scored,
         {task.name: task.positive_index for task in ground.cohort.tasks},
@@ -201,9 +149,9 @@ def _judge(
             {
                 "name": each.name,
                 "levels": list(each.levels),
-                "run": runs[each.name],
+                "run": tried[each.name].run,
                 "digest": each.config.digest,
-                "predicted_with": asked.get(each.name),
+                "predicted_with": tried[each.name].predicted_with,
                 "honest": HONEST[each.config.select],
             }
             for each in design.variants

@@ -26,6 +26,7 @@ from kfold_hs.splits.foreign import read_folds
 from kfold_hs.splits.obtain import make_split
 
 if TYPE_CHECKING:
+    from kfold_hs.learn.bank import Bank
     from kfold_hs.learn.lr_find import Found
 
 
@@ -82,7 +83,6 @@ def run(
     from kfold_hs.judgement import judge_run
     from kfold_hs.learn import bank as banks
     from kfold_hs.learn.precision import check_device, pick_device
-    from kfold_hs.learn.source import Source
 
     if name is not None:
         check_name(name)
@@ -97,13 +97,7 @@ def run(
         listener.stage("features")
         channel = getattr(config.data, "channel", None)
         bank = banks.build(cohort, config.features, channel, listener.step)
-        digests = {
-            "config": config.digest,
-            "cohort": cohort.fingerprint,
-            "split": split.digest,
-            "features": bank.digest,
-            **Source.of(config, cohort, bank).digests(),
-        }
+        digests = digests_of(config, cohort, split, bank)
         plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
         listener.training(len(plan), config.train.epochs)
         fault = None
@@ -234,6 +228,19 @@ def find_lr(
     if output is not None:
         write_text(output, lr_page(found.table, found.steepest, found.lowest))
     return found
+
+
+def digests_of(config: Config, cohort: Cohort, split: Split, bank: Bank) -> dict[str, str]:
+    """What fold models stand on, by name; stamped into all that they leave."""
+    from kfold_hs.learn.source import Source
+
+    return {
+        "config": config.digest,
+        "cohort": cohort.fingerprint,
+        "split": split.digest,
+        "features": bank.digest,
+        **Source.of(config, cohort, bank).digests(),
+    }
 
 
 def run_name(config: Config, cohort: Cohort, split: Split) -> str:

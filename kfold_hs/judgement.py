@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -32,6 +32,7 @@ def judge_run(
     findings: Sequence[Finding],
     provenance: dict[str, Any],
     missing: Sequence[Place],
+    nested: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Judge the predictions of a run's finished folds, and write what they come to.
 
@@ -48,6 +49,8 @@ def judge_run(
         See `judge.summary.summarise`.
     missing : sequence of (repeat, seed, fold)
         Folds that failed; each left a record of why.
+    nested : mapping, optional
+        How the variant of every fold was chosen (`judge.nested`); shown with the rest.
 
     Returns
     -------
@@ -77,6 +80,8 @@ def judge_run(
         faults=faults, stacking=stacking, tried=variants_tried(paths.report_folder.parent, split),
         patients=cohort.patients[["patient_id", *cohort.covariates]],
     )  # fmt: skip
+    if nested is not None:
+        summary["nested"] = dict(nested)
     scored = stacking(predictions.at(epochs).mean_over_seeds())
     scored.write(paths.scored, Predictions.digests(paths.predictions))
     write_json(paths.summary, summary)

@@ -8,6 +8,8 @@
     checkpoints/best_model.pt     the best fold of the latest run
     reports/<comparison>/         comparison.json  comparison.html  <run>.parquet (a variant that
                                   another one's models predicted)
+    reports/<tune>/               tune.json  tune.html  study.db  space.json  trials/<number>.json
+                                  <run>.parquet
 
 A file is written under a temporary name beside its target, flushed to the disk
 and renamed, so that no reader and no later run ever sees half of one.
@@ -164,6 +166,57 @@ class ComparisonPaths:
     def is_run(self) -> bool:
         """Whether a run has this name."""
         return RunPaths(self.name, self.root).config.exists()
+
+
+@dataclass(frozen=True)
+class TunePaths:
+    """Files of one search, by its name, under `root`; its trials' runs have their own folders."""
+
+    name: str
+    root: Path = Path()
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "reports" / self.name
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "tune.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "tune.html"
+
+    @property
+    def study(self) -> Path:
+        return self.folder / "study.db"
+
+    @property
+    def terms(self) -> Path:
+        """What is searched, where, for what: a search of another kind is refused."""
+        return self.folder / "space.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    def trial(self, number: int) -> Path:
+        """What became of a trial; it exists = the trial is over."""
+        return self.folder / "trials" / f"{number}.json"
+
+    def trial_lock(self, number: int) -> Path:
+        """Held by the process that works on the trial."""
+        return self.folder / "trials" / f".{number}.lock"
+
+    def predictions(self, run: str) -> Path:
+        """Of a trial that another trial's models predicted; `run` would be its run's name."""
+        return self.folder / f"{run}.parquet"
+
+    @property
+    def is_other(self) -> bool:
+        """Whether a run or a comparison has this name."""
+        other = ComparisonPaths(self.name, self.root)
+        return other.is_run or other.content.exists()
 
 
 def fold_name(repeat: int, seed: int, fold: int) -> str:

@@ -36,8 +36,8 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
 
     Every run folder counts whose split has a repeat with the same people in the same folds, be
     it finished or not: whoever saw its folds could choose by them. Runs of one configuration
-    (`Config.digest`) are one variant. So do variants that a comparison predicted with the models of
-    such a run, under the comparison's name.
+    (`Config.digest`) are one variant. So do variants that a comparison or search predicted with the
+    models of such a run, under its name.
 
     Parameters
     ----------
@@ -69,8 +69,9 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
             variant = f"unread {folder.name}"
         found.setdefault(variant, []).append(folder.name)
     mine_by_name = {name for names in found.values() for name in names}
-    for path in sorted(reports.glob("*/comparison.json")):
-        for each in json.loads(path.read_text())["variants"]:
+    for path in sorted([*reports.glob("*/comparison.json"), *reports.glob("*/tune.json")]):
+        content = json.loads(path.read_text())
+        for each in content["trials" if path.name == "tune.json" else "variants"]:
             if each["predicted_with"] in mine_by_name:
                 found.setdefault(each["digest"], []).append(path.parent.name)
     return dict(sorted(found.items()))

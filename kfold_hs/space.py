@@ -1,9 +1,11 @@
 """Spaces to search: which keys of the configuration, and which values of each.
 
-A space is a file of `configs/tune/`:
+A space is a file, of `configs/tune/` or the user's own:
 
     with: [GROUP=NAME, ...]      what all points have, so that the keys exist
-    space: {KEY: [VALUE, ...]}   at least one different value a key
+    space: {KEY: [VALUE, ...]}   at least one different value a key; a group is a key, too
+
+or a command line with several values of some keys: ``optim.lr=1e-4,1e-3 sched=onecycle,cosine``.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from kfold_hs.config import SPACES, compose, config_folder
+from kfold_hs.config import SPACES, compose, config_folder, expand, key_of
 from kfold_hs.errors import ConfigError, unknown_name
 
 Value = str | int | float | bool
@@ -44,10 +48,15 @@ class Space:
         """Points of the grid."""
         return math.prod(len(values) for values in self.choices.values())
 
+    def points(self) -> Iterator[dict[str, Value]]:
+        """Every point of the grid; the last key changes fastest."""
+        for values in itertools.product(*self.choices.values()):
+            yield dict(zip(self.choices, values, strict=True))
+
     def grid(self) -> Iterator[list[str]]:
-        """Overrides of every point; the last key changes fastest."""
-        for point in itertools.product(*self.choices.values()):
-            yield self.overrides(dict(zip(self.choices, point, strict=True)))
+        """Overrides of every point, in the same order."""
+        for point in self.points():
+            yield self.overrides(point)
 
     def overrides(self, point: Mapping[str, Value]) -> list[str]:
         """What a command line says to be at a point: `shared`, then ``key=value``."""
@@ -88,10 +97,20 @@ def space(name: str) -> Space:
     """
     if name not in spaces():
         raise ConfigError(unknown_name("space", name, spaces()))
-    path = config_folder() / SPACES / f"{name}.yaml"
+    return read_space(config_folder() / SPACES / f"{name}.yaml")
+
+
+def read_space(path: Path) -> Space:
+    """The space that a file holds, named after it.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, or holds something else.
+    """
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException) as error:
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"cannot read the space {path}: {error}") from error
     if not isinstance(content, dict) or set(content) != {"with", "space"}:
         raise ConfigError(f"{path} must hold `with` and `space`, and nothing else.")
@@ -101,10 +120,51 @@ def space(name: str) -> Space:
     for key, values in choices.items():
         _check_values(f"{path}: {key}", values)
     return Space(
-        name,
+        path.stem,
         tuple(str(word) for word in content["with"] or []),
         {str(key): tuple(values) for key, values in choices.items()},
     )
+
+
+def find_space(words: Sequence[str], wanted: str | None = None) -> tuple[list[str], Space]:
+    """The space that a command line means, and what else it says.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Overrides; one with several values is a key of the space.
+    wanted : str, optional
+        A file, or the name of a space; keys of `words` are added to it or take its keys' place.
+        Without it and without such keys, the space `table`.
+
+    Returns
+    -------
+    fixed, space : list of str, Space
+
+    Raises
+    ------
+    ConfigError
+        There is no such space or file, or a key stands there twice.
+    """
+    fixed: list[str] = []
+    choices: dict[str, tuple[Value, ...]] = {}
+    for word in words:
+        values = [text for (text,) in expand([word])]
+        if len(values) == 1:
+            fixed.append(word)
+            continue
+        key = key_of(values[0])
+        if key in choices:
+            raise ConfigError(f"{key} stands there twice. Give all of its values in one word.")
+        choices[key] = tuple(value.split("=", 1)[1] for value in values)
+        _check_values(key, list(choices[key]))
+    if wanted is None and choices:
+        return fixed, Space("command line", (), choices)
+    if wanted is not None and (wanted.endswith((".yaml", ".yml")) or Path(wanted).is_file()):
+        found = read_space(Path(wanted))
+    else:
+        found = space(wanted or "table")
+    return fixed, replace(found, choices={**found.choices, **choices})
 
 
 def _check_values(where: str, values: Any) -> None:

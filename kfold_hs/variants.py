@@ -100,7 +100,7 @@ def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
         overrides = [*itertools.chain(*shared), *itertools.chain(*levels_of_one), *more]
         names = tuple(" ".join(level) for level in levels_of_one)
         variants.append(Variant(" ".join(names), names, tuple(overrides), compose(overrides)))
-    _check_same_ground(variants)
+    check_same_ground(variants)
     _check_different(variants)
     return Design(tuple(factors), tuple(variants))
 
@@ -135,15 +135,22 @@ def _is_whole(text: str) -> bool:
     return not quote and depth == 0
 
 
-def _check_same_ground(variants: Sequence[Variant]) -> None:
-    """Refuse variants of other people, folds or random draws."""
+def check_same_ground(variants: Sequence[Variant]) -> None:
+    """Refuse variants of other people, folds or random draws.
+
+    Raises
+    ------
+    ConfigError
+        With the keys in which two differ.
+    """
     first = variants[0]
     for other in variants[1:]:
         if found := differences(_ground(first.config), _ground(other.config)):
             raise ConfigError(
                 f"{first.name!r} and {other.name!r} differ in {listing(found)}. All variants of a "
-                "comparison stand on the same people, in the same folds, with the same draws: give "
-                "such a key once. (Other draws on one split: seed=0,1 with split.file=FILE.)"
+                "comparison or search stand on the same people, in the same folds, with the same "
+                "draws: give such a key once. (Other draws on one split: seed=0,1 with "
+                "split.file=FILE.)"
             )
 
 

@@ -35,15 +35,30 @@ ALLOWED = {
     | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"}
     | {"ground"},
     "terminal": set(),
+    "terminal_tune": set(),
+    "trying": SETTINGS
+    | {"predictions", "ground", "variants", "learn", "judge", "fleet", "experiment"},
     "comparing": SETTINGS
-    | {"predictions", "runs", "ground", "variants", "learn", "judge", "fleet", "experiment"},
+    | {"runs", "ground", "variants", "learn", "judge", "fleet"}
+    | {"experiment", "trying"},
+    "search": SETTINGS | {"space", "variants"},
+    "study": SETTINGS | {"space"},
+    "racing": SETTINGS | {"predictions", "ground", "variants", "trying", "judge"},
+    "tuning": SETTINGS
+    | {"predictions", "runs", "space", "ground", "variants", "learn", "judge"}
+    | {"fleet", "trying", "search", "study", "racing"},
+    "nesting": SETTINGS
+    | {"predictions", "splits", "ground", "variants", "learn", "judge", "fleet"}
+    | {"experiment", "judgement", "trying", "search", "tuning"},
     "cli_options": set(),
     "cli_compare": {"comparing", "variants", "terminal", "cli_options"},
+    "cli_tune": {"tuning", "search", "terminal", "terminal_tune", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
     "cli_score": {"judge"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
-    | {"cli_score"},
+    | {"cli_score", "cli_tune", "nesting", "search"}
+    | {"terminal_tune"},
     "__init__": set(),
 }
 FORBIDDEN = {

@@ -126,7 +126,7 @@ def curves(history: pd.DataFrame, columns: Mapping[str, str], y_title: str) -> F
                     "line": {"color": colour, "width": 1},
                     "opacity": 0.6,
                     "showlegend": False,
-                    "text": [_plain(f"{name}, {label}")] * len(rows),
+                    "text": [plain(f"{name}, {label}")] * len(rows),
                     "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
                 }
             )
@@ -138,8 +138,8 @@ def curves(history: pd.DataFrame, columns: Mapping[str, str], y_title: str) -> F
                 "x": (mean.index + 1).tolist(),
                 "y": _numbers(mean),
                 "line": {"color": colour, "width": 3},
-                "name": _plain(f"{name}, mean of the folds"),
-                "text": [_plain(f"{name}, mean of the folds")] * len(mean),
+                "name": plain(f"{name}, mean of the folds"),
+                "text": [plain(f"{name}, mean of the folds")] * len(mean),
                 "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
             }
         )
@@ -150,7 +150,7 @@ def confusion(result: Mapping[str, Any]) -> Figure:
     """Counts, coloured by the share of the true class."""
     counts = np.asarray(result["confusion"])
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    classes = [_plain(name) for name in result["classes"]]
+    classes = [plain(name) for name in result["classes"]]
     text = [
         [f"{counts[i, j]}<br>{share[i, j]:.0%}" for j in range(len(classes))]
         for i in range(len(classes))
@@ -187,9 +187,9 @@ def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
             "type": "bar",
             "x": [f"fold {fold}" for fold in range(n_folds)],
             "y": list(row["counts"]),
-            "name": _plain(f"{row['task']} {row['class']}"),
+            "name": plain(f"{row['task']} {row['class']}"),
             "marker": {"color": COLOURS[i % len(COLOURS)]},
-            "text": [_plain(f"{row['task']} {row['class']}")] * n_folds,
+            "text": [plain(f"{row['task']} {row['class']}")] * n_folds,
             "textposition": "none",
             "hovertemplate": "%{x}, %{text}: %{y}<extra></extra>",
         }
@@ -247,7 +247,7 @@ def _place(place: Mapping[str, Any]) -> str:
     return f"repeat {place['repeat']}, seed {place['seed']}, fold {place['fold']}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads some HTML in every text that it draws; a class name is not HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

@@ -66,8 +66,8 @@ def compare_variants(
     PredictionsError
         The variants are not of the same people in the same folds.
     """
-    tables = {name: _ordered(each) for name, each in kept.items()}
-    layout = _one_layout(tables, int(split["n_folds"]))
+    tables = {name: ordered(each) for name, each in kept.items()}
+    layout = one_layout(tables, int(split["n_folds"]))
     resamples, margins = Resamples(layout, n_resamples, seed), {**ROPE, **(margins or {})}
     first = next(iter(tables.values()))
 
@@ -140,12 +140,13 @@ def _influences(
     return found
 
 
-def _ordered(kept: Predictions) -> Predictions:
+def ordered(kept: Predictions) -> Predictions:
+    """The rows in the order in which those of all variants are set side by side."""
     return Predictions(kept.table.sort_values(_ORDER, ignore_index=True), kept.classes)
 
 
-def _one_layout(tables: Mapping[str, Predictions], n_folds: int) -> Layout:
-    """The layout that all share, or a refusal that names who differs."""
+def one_layout(tables: Mapping[str, Predictions], n_folds: int) -> Layout:
+    """The layout that all share, of `ordered` tables, or a refusal that names who differs."""
     names = list(tables)
     if not names:
         raise PredictionsError("0 variants: a comparison needs at least one.")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
+from kfold_hs.judge.page import environment
 from kfold_hs.judge.words import beside, number, to_decide, verdict
 
 MOST_PATIENTS = 25
@@ -30,19 +30,12 @@ def render_comparison(content: Mapping[str, Any]) -> str:
     str
         HTML.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kfold_hs.judge", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "signed": lambda value: number(value, signed=True)}
-    environment.globals |= {
+    templates = environment({"number": number, "signed": lambda value: number(value, signed=True)})
+    templates.globals |= {
         "verdict": verdict, "to_decide": to_decide, "beside": beside, "bar": bar, "reach": reach,
     }  # fmt: skip
     headline = _pairs(content, {"headline": content["headline"]})
-    return environment.get_template("comparison.html.j2").render(
+    return templates.get_template("comparison.html.j2").render(
         c=content,
         **headline,
         tables={task: _pairs(content, metrics) for task, metrics in content["tasks"].items()},

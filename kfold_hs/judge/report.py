@@ -1,21 +1,17 @@
 """report.html: one file that opens offline and says what the run found out.
 
-Everything on the page comes from summary.json, history.csv and the predictions; the
-drawing library is inlined, and no request leaves the page.
+Everything on the page comes from summary.json, history.csv and the predictions.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 from omegaconf import OmegaConf
-from plotly.offline import get_plotlyjs
 
 from kfold_hs.judge import charts
+from kfold_hs.judge.page import drawing, environment
 from kfold_hs.predictions import Predictions
 
 # On a scale from 0 to 1, so that they can share one axis.
@@ -49,22 +45,15 @@ def render(
     str
         HTML.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kfold_hs.judge", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = {
-        "number": number, "signed": signed, "percent": percent, "duration": duration,
-        "place": place,
-    }  # fmt: skip
-    environment.filters |= filters
-    return environment.get_template("report.html.j2").render(
+    templates = environment(
+        {
+            "number": number, "signed": signed, "percent": percent, "duration": duration,
+            "place": place,
+        }
+    )  # fmt: skip
+    return templates.get_template("report.html.j2").render(
         s=summary,
-        figures=Markup(_script_json(_figures(summary, history))),
-        plotly=Markup(get_plotlyjs()),
+        **drawing(_figures(summary, history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         n_rows=len(predictions),
         seconds=float(history["seconds"].sum()),
@@ -117,11 +106,3 @@ def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, charts
     figures["lr"] = charts.curves(history, {"lr": "learning rate"}, "learning rate")
     figures["balance"] = charts.balance(summary["split"]["balance"])
     return figures
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever a name holds."""
-    text = json.dumps(value, allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text

@@ -61,7 +61,7 @@ def stratify(
     whole = strata(cohort, names, by)
     held = _test_units(cohort, whole, test, seed, by)
     rows = np.flatnonzero(~held)
-    _check_classes(whole, rows, n_folds)
+    check_classes(whole, rows, n_folds)
     folds = np.full((len(whole.table), n_repeats), TEST, dtype=np.int64)
     for repeat in range(n_repeats):
         folds[rows, repeat] = draw_folds(whole, rows, n_folds, (seed, repeat))
@@ -126,7 +126,14 @@ def _test_units(
     return held
 
 
-def _check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
+def check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
+    """Refuse to draw fewer than 2 folds, or more than the persons in `rows` of a class.
+
+    Raises
+    ------
+    SplitError
+        With the classes, their persons and the folds that are possible.
+    """
     if n_folds < 2:
         raise SplitError(
             f"a drawn split takes at least 2 folds, and {n_folds} was asked for. One split into "

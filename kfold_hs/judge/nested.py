@@ -1,0 +1,137 @@
+"""Nested cross-validation: what was chosen, and how much better it looked than it was.
+
+In every outer fold an inner cross-validation of its training people picked a variant. `claimed` is
+the picked one's inner value, `corrected` the same by BBC-CV, `delivered` its value on the outer
+fold, whom no part of the choice has heard.
+
+picking         claimed less corrected: the luck of the best of many (the winner's curse), as the
+                inner people themselves tell it
+winners_curse   claimed less delivered, mean over the outer folds: all that the claim was too good
+                by. Inner models are trained on fewer people, which works against it
+
+Its interval is Nadeau-Bengio's over the outer folds (`judge.recipe.corrected`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from kfold_hs.judge.comparison import ordered
+from kfold_hs.judge.intervals import LEVEL, Estimate
+from kfold_hs.judge.layout import Layout
+from kfold_hs.judge.objective import Objective
+from kfold_hs.judge.recipe import CORRECTED, corrected, recipe_estimate
+from kfold_hs.judge.words import number
+from kfold_hs.predictions import Predictions
+
+
+def nested_result(
+    chosen: Sequence[Mapping[str, Any]],
+    scored: Predictions,
+    objective: Objective,
+    positives: Mapping[str, int],
+    split: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The choices of all outer folds, and what they were worth.
+
+    Parameters
+    ----------
+    chosen : sequence of mapping
+        Of every outer fold: repeat, fold, name, params, claimed, corrected and whatever else is to
+        be kept.
+    scored : Predictions
+        What the headline scores, of all outer folds.
+    objective : Objective
+    positives : mapping
+        Task -> index of its positive class.
+    split : mapping
+        n_folds, train_share: of the outer split.
+
+    Returns
+    -------
+    dict
+        objective, label, folds (with delivered), frequency (by variant, and by_key), delivered (an
+        estimate of choosing and training), claimed, picking, winners_curse (an estimate; the sign
+        is that of too good), sentence. null where it is undefined.
+    """
+    kept = ordered(scored)
+    n_folds = int(split["n_folds"])
+    layout = Layout.of_predictions(kept, n_folds)
+    whole = objective.influence(kept, positives, layout)
+    delivered = recipe_estimate(whole, float(split["train_share"]), layout.n_persons)
+    delivered = dataclasses.replace(delivered, target=f"choosing included: {delivered.target}")
+    folds = []
+    for each in chosen:
+        mine = kept.where(repeat=each["repeat"], fold=each["fold"])
+        alone = objective.influence(mine, positives, Layout.of_predictions(mine, n_folds)).value
+        folds.append({**each, "delivered": alone if np.isfinite(alone) else None})
+    claims = [float(each["claimed"]) for each in folds]
+    luck = [objective.sign * (each["claimed"] - each["corrected"]) for each in folds]
+    keys = list(chosen[0]["params"])
+    found: dict[str, Any] = {
+        "objective": objective.name,
+        "label": objective.label,
+        "higher_is_better": objective.higher_is_better,
+        "folds": folds,
+        "frequency": _counts([each["name"] for each in chosen]),
+        "by_key": {key: _counts([str(each["params"][key]) for each in chosen]) for key in keys},
+        "delivered": dataclasses.asdict(delivered),
+        "claimed": float(np.mean(claims)),
+        "picking": float(np.mean(luck)),
+        "winners_curse": _curse(folds, objective.sign, n_folds),
+    }
+    return {**found, "sentence": sentence(found, len(folds))}
+
+
+def sentence(found: Mapping[str, Any], n_folds: int) -> str:
+    """What nested cross-validation says of the choice, in words."""
+    most, times = next(iter(found["frequency"].items()))
+    curse, real = found["winners_curse"], found["delivered"]
+    text = (
+        f"Chosen inside every fold: {found['label']} {_span(real, False)}. The inner "
+        f"cross-validations claimed {number(found['claimed'])}"
+    )
+    if curse["value"] is not None:
+        text += f", too good by {_span(curse, True)}"
+    return (
+        f"{text}; the luck of picking accounts for {number(found['picking'])}. Most often chosen: "
+        f"{most}, in {times} of {n_folds} folds."
+    )
+
+
+def _span(each: Mapping[str, Any], signed: bool) -> str:
+    """A value with its interval, where it has one."""
+    if each["low"] is None:
+        return number(each["value"], signed)
+    ends = f"{number(each['low'], signed)} to {number(each['high'], signed)}"
+    return f"{number(each['value'], signed)} ({ends})"
+
+
+def _curse(folds: Sequence[Mapping[str, Any]], sign: int, n_folds: int) -> dict[str, Any]:
+    told = "what the inner cross-validation claims above what the outer fold shows"
+    if any(each["delivered"] is None for each in folds):
+        return dataclasses.asdict(Estimate(None, None, None, method="undefined", target=told))
+    values = np.array([sign * (each["claimed"] - each["delivered"]) for each in folds])
+    value, df = float(values.mean()), len(values) - 1
+    if df < 1:
+        return dataclasses.asdict(Estimate(value, None, None, target=told))
+    se = sqrt(corrected(values, 1 / (n_folds - 1)))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * se
+    return dataclasses.asdict(
+        Estimate(
+            value, value - half, value + half, method=CORRECTED.format(df=df), target=told, se=se,
+            df=df,
+        )
+    )  # fmt: skip
+
+
+def _counts(names: Sequence[str]) -> dict[str, int]:
+    """How often each was chosen, the most frequent first."""
+    return dict(Counter(names).most_common())

@@ -1,0 +1,40 @@
+"""What all pages share: templates beside this module, and data that cannot break out of a script.
+
+Pages open offline: the drawing library is inlined, and no request leaves them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+
+def environment(filters: Mapping[str, Callable[..., Any]]) -> jinja2.Environment:
+    """The templates, with these filters; a name that a template misspells is an error."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("kfold_hs.judge", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= dict(filters)
+    return found
+
+
+def drawing(figures: Mapping[str, Any]) -> dict[str, Markup]:
+    """What `figures.html.j2` takes: the figures by name, and Plotly."""
+    return {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
+
+
+def script_json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in, whatever a name holds."""
+    text = json.dumps(value, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

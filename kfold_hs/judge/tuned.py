@@ -1,0 +1,106 @@
+"""What a search came to: the value of every trial, and what is left of the best one's.
+
+The best of M trials is the best partly by luck. Beside its own value stand the interval with the
+Bonferroni quantile over all variants ever tried on the split, and the bootstrap-corrected value
+(BBC-CV; see `judge.variants`). Trials that racing stopped take no part in the resampling, as in
+BBC-CV with dropping (Tsamardinos, Greasidou & Borboudakis, Machine Learning 107, 2018, section 4).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.judge.comparison import one_layout, ordered
+from kfold_hs.judge.influence import Influence
+from kfold_hs.judge.objective import Objective
+from kfold_hs.judge.recipe import recipe_estimate
+from kfold_hs.judge.variants import Resamples, best
+from kfold_hs.judge.words import number
+from kfold_hs.predictions import Predictions
+
+
+def judge_trials(
+    scored: Mapping[str, Predictions],
+    objective: Objective,
+    positives: Mapping[str, int],
+    split: Mapping[str, Any],
+    *,
+    n_tried: int,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The trials' values and the best of them.
+
+    Parameters
+    ----------
+    scored : mapping
+        Trial -> what its headline scores; at least one.
+    objective : Objective
+    positives : mapping
+        Task -> index of its positive class.
+    split : mapping
+        n_folds, train_share.
+    n_tried : int
+        Variants ever tried on this split.
+
+    Returns
+    -------
+    dict
+        estimates (by trial, of the recipe), best (`judge.variants.best`'s).
+
+    Raises
+    ------
+    PredictionsError
+        The trials are not of the same people in the same folds.
+    """
+    tables = {name: ordered(each) for name, each in scored.items()}
+    layout = one_layout(tables, int(split["n_folds"]))
+    found: dict[str, Influence] = {
+        name: objective.influence(table, positives, layout) for name, table in tables.items()
+    }
+    share = float(split["train_share"])
+    defined = {name: each for name, each in found.items() if np.isfinite(each.value)}
+    resampled = None
+    if defined:
+        drawn = Resamples(layout, n_resamples, seed)
+        (resampled,) = drawn.corrected(
+            {"objective": list(defined.values())}, {"objective": objective.sign}
+        ).values()
+    return {
+        "estimates": {
+            name: dataclasses.asdict(recipe_estimate(each, share, layout.n_persons))
+            for name, each in found.items()
+        },
+        "best": best(
+            defined, share, higher_is_better=objective.higher_is_better, n_tried=n_tried,
+            resampled=resampled,
+        ),
+    }  # fmt: skip
+
+
+def sentence(best: Mapping[str, Any], label: str, n_trials: int) -> str:
+    """The winner and what it is worth, in words.
+
+    Parameters
+    ----------
+    best : mapping
+        `judge.variants.best`'s.
+    label : str
+        Of the objective.
+    n_trials : int
+        Trials that it was picked from.
+    """
+    if best["name"] is None:
+        return "No trial has a value."
+    corrected = best["corrected"]
+    tried = f"{best['n_tried']} variants were tried on this split"
+    return (
+        f"Best of {n_trials}: {best['name']}. {label[:1].upper()}{label[1:]} "
+        f"{number(best['estimate']['value'])} as measured; {number(corrected['value'])} "
+        f"({number(corrected['low'])} to {number(corrected['high'])}) corrected for having been "
+        f"picked. {tried}."
+    )

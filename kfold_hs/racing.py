@@ -1,0 +1,148 @@
+"""A trial's training, watched fold by fold and ended when the race is lost (`judge.racing`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from kfold_hs.ground import Listener
+from kfold_hs.paths import RunPaths
+from kfold_hs.predictions import Predictions
+from kfold_hs.trying import Bench, Key, kept_of_folds
+from kfold_hs.variants import Variant
+
+if TYPE_CHECKING:
+    from kfold_hs.judge.objective import Objective
+    from kfold_hs.judge.racing import Look, Race
+
+
+class StoppedError(Exception):
+    """The race is lost: what is trained stays, the rest is not trained."""
+
+    def __init__(self, look: Look, against: str, n_done: int, n_all: int) -> None:
+        self.look, self.against, self.n_done, self.n_all = look, against, n_done, n_all
+        super().__init__(
+            f"stopped after fold {n_done} of {n_all}: {look.difference:+.3f} against "
+            f"{against} (p {look.p:.2g}, {look.level:.2g} stops)"
+        )
+
+
+class Rivals:
+    """The finished trials of a search, and what each has on any of the folds."""
+
+    def __init__(self, bench: Bench, objective: Objective, positives: Mapping[str, int]) -> None:
+        self._bench, self._objective, self._positives = bench, objective, positives
+        self._kept: dict[str, tuple[Variant, Predictions]] = {}
+
+    def add(self, variant: Variant, predicted_with: str | None) -> None:
+        """A trial that is finished; one that is known already is not read again."""
+        if variant.name not in self._kept:
+            self._kept[variant.name] = variant, self._bench.kept(variant, predicted_with)
+
+    def race(self) -> Race:
+        """All of them, with their values over all folds."""
+        from kfold_hs.judge.comparison import one_layout, ordered
+        from kfold_hs.judge.racing import Race
+
+        n_folds, higher = self._bench.ground.split.n_folds, self._objective.higher_is_better
+        tables = {
+            name: ordered(self._bench.stacked(variant, kept))
+            for name, (variant, kept) in self._kept.items()
+        }
+        if not tables:
+            return Race({}, higher)
+        layout = one_layout(tables, n_folds)
+        return Race(
+            {
+                name: self._objective.influence(table, self._positives, layout)
+                for name, table in tables.items()
+            },
+            higher,
+        )
+
+    def look(self, race: Race, incumbent: str, variant: Variant, kept: Predictions) -> Look:
+        """A trial against the incumbent, on the folds that it has done."""
+        from kfold_hs.judge.comparison import one_layout, ordered
+
+        rival, its = self._kept[incumbent]
+        done = set(_places(kept.table))
+        here = its.table[_places(its.table).isin(done)].reset_index(drop=True)
+        both = Predictions(here, its.classes)
+        tables = {
+            variant.name: ordered(self._bench.stacked(variant, kept)),
+            incumbent: ordered(self._bench.stacked(rival, both)),
+        }
+        layout = one_layout(tables, self._bench.ground.split.n_folds)
+        mine, theirs = (
+            self._objective.influence(table, self._positives, layout) for table in tables.values()
+        )
+        return race.look(mine, theirs)
+
+
+class Watch:
+    """A listener that passes everything on, and looks at the race after every fold.
+
+    Parameters
+    ----------
+    listener : Listener
+    run : RunPaths
+        Of the trial.
+    look : callable
+        What the trial has predicted so far -> a look.
+    against : str
+        The incumbent.
+    n_all : int
+        Fold models of a trial.
+
+    Raises
+    ------
+    StoppedError
+        From `fold`: the training of the trial ends there.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        run: RunPaths,
+        look: Callable[[Predictions], Look],
+        against: str,
+        n_all: int,
+    ) -> None:
+        self._listener, self._run, self._look = listener, run, look
+        self._against, self._n_all = against, n_all
+        self._done: set[Key] = set()
+
+    def stage(self, name: str) -> None:
+        self._listener.stage(name)
+
+    def step(self, done: int, total: int) -> None:
+        self._listener.step(done, total)
+
+    def training(self, n_folds: int, n_epochs: int) -> None:
+        self._listener.training(n_folds, n_epochs)
+
+    def epoch(self, place: Any, row: Mapping[str, float]) -> None:
+        self._listener.epoch(place, row)
+
+    def note(self, text: str) -> None:
+        self._listener.note(text)
+
+    def fold(self, place: Any, state: str, note: str = "") -> None:
+        self._listener.fold(place, state, note)
+        if state not in {"found", "done"}:
+            return
+        self._done.add((place.repeat, place.seed, place.fold))
+        if len(self._done) < self._n_all:
+            look = self._look(kept_of_folds(self._run, self._done))
+            if look.stops:
+                raise StoppedError(look, self._against, len(self._done), self._n_all)
+
+
+def _places(table: pd.DataFrame) -> pd.Series[Any]:
+    """(repeat, seed, fold) of every row."""
+    return pd.Series(
+        list(table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)),
+        index=table.index, dtype=object,
+    )  # fmt: skip

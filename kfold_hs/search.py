@@ -1,0 +1,107 @@
+"""What `kfold-hs tune` searches: the words that all trials share, the space, and what for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kfold_hs.config import compose
+from kfold_hs.errors import ConfigError
+from kfold_hs.space import Space, Value, find_space
+from kfold_hs.variants import Variant, check_same_ground
+
+N_TRIALS = 20
+"""Trials where nobody says how many; with the grid, all points."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Overrides that all trials have.
+    space : Space
+    objective : str
+        See `judge.objective`.
+    sampler : str
+        Of `study.SAMPLERS`.
+    n_trials : int
+        Over all processes and commands.
+    racing : bool
+        Stop trials that are worse between two folds (`judge.racing`).
+    """
+
+    words: tuple[str, ...]
+    space: Space
+    objective: str
+    sampler: str
+    n_trials: int
+    racing: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[str],
+        space: str | None,
+        *,
+        objective: str,
+        sampler: str,
+        n_trials: int | None,
+        racing: bool = True,
+        more: Sequence[str] = (),
+    ) -> Search:
+        """From a command line.
+
+        Parameters
+        ----------
+        words : sequence of str
+            As typed; keys with several values belong to the space.
+        space : str, optional
+            A file, or the name of a space.
+        objective, sampler, racing
+            As above.
+        n_trials : int, optional
+            By default all points of a grid, and otherwise `N_TRIALS`.
+        more : sequence of str
+            Overrides that every trial gets, too, e.g. of ``--folds``.
+
+        Raises
+        ------
+        ConfigError
+            The space or one of its values does not fit, or trials would not stand on one ground.
+        """
+        fixed, found = find_space(words, space)
+        if n_trials is None:
+            n_trials = len(found) if sampler == "grid" else N_TRIALS
+        if n_trials < 1:
+            raise ConfigError(f"--trials {n_trials}: a search takes at least 1 trial.")
+        search = cls((*fixed, *more), found, objective, sampler, n_trials, racing)
+        found.check(search.words)
+        search.check_ground()
+        return search
+
+    def variant(self, point: Mapping[str, Value]) -> Variant:
+        """The variant at a point.
+
+        Raises
+        ------
+        ConfigError
+            Its values do not fit together.
+        """
+        levels = tuple(f"{key}={value}" for key, value in point.items())
+        overrides = (*self.words, *self.space.overrides(point))
+        return Variant(" ".join(levels), levels, overrides, compose(overrides))
+
+    @property
+    def first(self) -> Variant:
+        """The variant of every key's first value."""
+        return self.variant({key: values[0] for key, values in self.space.choices.items()})
+
+    def check_ground(self) -> None:
+        """Refuse a space that changes who is trained on or scored."""
+        first = self.first
+        for key, values in self.space.choices.items():
+            point = {name: each[0] for name, each in self.space.choices.items()}
+            check_same_ground([first, *(self.variant({**point, key: v}) for v in values[1:])])

@@ -1,0 +1,337 @@
+"""The story of `tune`: points of a space, tried one after another; what the best is worth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, TrainingError
+from kfold_hs.ground import Ground, Listener
+from kfold_hs.paths import RunPaths, TunePaths, check_name, write_json, write_text
+from kfold_hs.predictions import Predictions
+from kfold_hs.racing import Rivals, StoppedError, Watch
+from kfold_hs.runs import variants_tried
+from kfold_hs.search import Search
+from kfold_hs.space import Space
+from kfold_hs.study import COMPLETE, FAILED, STOPPED, Study, Ticket, check_optuna
+from kfold_hs.trying import Bench
+from kfold_hs.variants import Variant
+
+if TYPE_CHECKING:
+    from kfold_hs.judge.objective import Objective
+    from kfold_hs.judge.racing import Look
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A search: where its files are and what tune.json says."""
+
+    paths: TunePaths
+    content: dict[str, Any]
+
+
+def tune(
+    search: Search,
+    listener: Listener,
+    *,
+    name: str | None = None,
+    root: Path = Path(),
+    device: str = "auto",
+    command: str = "",
+    ground: Ground | None = None,
+) -> Tuned:
+    """Try points until there are as many trials as asked for, and judge the best.
+
+    Every trial is what `kfold-hs run` makes of its settings, under the same name. The same call
+    goes on with what an interrupted one left; several at once share the trials among them, and
+    the last one to end sees all of them.
+
+    Parameters
+    ----------
+    search : Search
+    listener : Listener
+    name : str, optional
+        Of the search's folder; by default made of the data and a digest.
+    root, device, command, ground
+        As of `experiment.run`.
+
+    Raises
+    ------
+    TrainingError
+        Not one trial could be finished.
+    KfoldHsError
+        Optuna is missing, the name is taken, or as of `experiment.run` before the first trial.
+    """
+    started = time.time()
+    from kfold_hs.fleet.folder import provenance
+    from kfold_hs.judge.objective import Objective
+    from kfold_hs.learn.fit import check
+    from kfold_hs.learn.precision import check_device, pick_device
+
+    check_optuna()
+    if name is not None:
+        check_name(name)
+    first, where = search.first.config, pick_device(device)
+    check_device(first.train, where)
+    ground = ground or Ground.of(first, listener)
+    check(first, ground.cohort)
+    tasks = {task.name: task.classes for task in ground.cohort.tasks}
+    objective = Objective.of(search.objective, tasks)
+    terms = _terms(search, ground)
+    paths = TunePaths(name or _name(terms, ground), root)
+    _settle(paths, terms)
+    bench = Bench(ground, paths.predictions, root, device)
+    sampling = (search.sampler, objective.higher_is_better, first.seed)
+    with Study(paths, search.space, *sampling) as study:
+        rivals = Rivals(bench, objective, _positives(ground))
+        while (ticket := study.next(search.n_trials)) is not None:
+            with ticket.handle:
+                for each in study.records():  # also of other processes
+                    _learn(each, search, bench, rivals)
+                outcome = _attempt(search, ticket, bench, objective, rivals, listener)
+                study.finish(ticket, outcome)
+        records, importances = study.records(), study.importances()
+        n_running = study.n_running()
+    listener.stage("search")
+    origin = provenance(paths.name, command, _digests(ground), str(where), started)
+    content = _judge(search, objective, records, bench, paths, origin)
+    content |= {"importances": importances, "n_running": n_running}
+    write_json(paths.content, content)
+    _render(paths, content)
+    return Tuned(paths, content)
+
+
+def _learn(record: Mapping[str, Any], search: Search, bench: Bench, rivals: Rivals) -> None:
+    """A finished trial lends its models, and races."""
+    if record["state"] != COMPLETE:
+        return
+    variant = search.variant(record["params"])
+    rivals.add(variant, record["predicted_with"])
+    if record["predicted_with"] is None:
+        bench.trained.setdefault(variant.config.training_digest, record["run"])
+
+
+def _attempt(
+    search: Search,
+    ticket: Ticket,
+    bench: Bench,
+    objective: Objective,
+    rivals: Rivals,
+    listener: Listener,
+) -> dict[str, Any]:
+    """Run one trial; whatever is wrong with it alone is kept as its outcome."""
+    started = time.perf_counter()
+    label = " ".join(f"{key}={value}" for key, value in ticket.point.items())
+    n_trials = min(search.n_trials, len(search.space))
+    listener.note(f"trial {ticket.place} of {n_trials}: {label}")
+    outcome: dict[str, Any] = {
+        "name": label, "state": FAILED, "value": None, "cause": None, "run": None, "digest": None,
+        "predicted_with": None, "honest": None, "command": None, "n_models": 0,
+    }  # fmt: skip
+    try:
+        from kfold_hs.judge.epochs import HONEST
+        from kfold_hs.learn.fit import check
+
+        variant = search.variant(ticket.point)
+        check(variant.config, bench.ground_of(variant).cohort)
+        outcome |= {
+            "run": bench.run_name(variant),
+            "digest": variant.config.digest,
+            "honest": HONEST[variant.config.select],
+            "command": shlex.join(["kfold-hs", "run", *variant.overrides]),
+        }
+        watch = _watch(variant, search, bench, rivals, listener)
+        tried = bench.try_out(variant, watch)
+        outcome["n_models"] = 0 if tried.predicted_with else n_models(variant, bench.ground)
+        outcome["predicted_with"] = tried.predicted_with
+        outcome["value"] = _value(tried.scored, objective, bench.ground)
+        outcome["state"] = COMPLETE
+    except StoppedError as stopped:
+        outcome |= {"state": STOPPED, "cause": str(stopped), "n_models": stopped.n_done}
+        listener.note(f"trial {ticket.place} {stopped}")
+    except StorageError:  # a full disk is not the trial's fault, and would fail all others, too
+        raise
+    except (KfoldHsError, RuntimeError, MemoryError) as error:
+        outcome["cause"] = str(error) or type(error).__name__
+        listener.note(f"trial {ticket.place} failed: {outcome['cause']}")
+    outcome["seconds"] = time.perf_counter() - started
+    return outcome
+
+
+def _watch(
+    variant: Variant, search: Search, bench: Bench, rivals: Rivals, listener: Listener
+) -> Listener:
+    """Who follows the training: with racing, somebody who may end it."""
+    race = rivals.race() if search.racing else None
+    if race is None or (incumbent := race.incumbent) is None:
+        return listener
+
+    def look(kept: Predictions) -> Look:
+        return rivals.look(race, incumbent, variant, kept)
+
+    run = RunPaths(bench.run_name(variant), bench.root)
+    return Watch(listener, run, look, incumbent, n_models(variant, bench.ground))
+
+
+def n_models(variant: Variant, ground: Ground) -> int:
+    """Fold models of a variant's run."""
+    return ground.split.n_repeats * variant.config.n_seeds * ground.split.n_folds
+
+
+def _value(scored: Predictions, objective: Objective, ground: Ground) -> float:
+    """The objective of a trial's predictions.
+
+    Raises
+    ------
+    TrainingError
+        It is undefined.
+    """
+    from kfold_hs.judge.layout import Layout
+
+    layout = Layout.of_predictions(scored, ground.split.n_folds)
+    value = objective.influence(scored, _positives(ground), layout).value
+    if math.isnan(value):
+        raise TrainingError(
+            f"{objective.label} is undefined: a fold or run lacks a class that it needs. Use fewer "
+            "folds, or another --objective."
+        )
+    return value
+
+
+def _judge(
+    search: Search,
+    objective: Objective,
+    records: Sequence[Mapping[str, Any]],
+    bench: Bench,
+    paths: TunePaths,
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of tune.json.
+
+    schema, name, objective, space, sampler, n_trials (asked for), racing (fold models trained, and
+    without stopping), trials (by number: params, state,
+    value, estimate, run, what failed), winner (of the trials; with estimate, as measured and with
+    the Bonferroni interval, and corrected, BBC-CV), n_tried (variants ever tried on the split),
+    sentence, importances, n_running, split, cohort, provenance.
+    """
+    from kfold_hs.judge.racing import ALPHA
+    from kfold_hs.judge.tuned import judge_trials, sentence
+
+    ground, split = bench.ground, bench.ground.split
+    scored = {
+        each["name"]: bench.read(search.variant(each["params"]), each["predicted_with"])
+        for each in records
+        if each["state"] == COMPLETE
+    }
+    if not scored:
+        causes = " ".join(f"{each['name']}: {each['cause']}" for each in records)
+        raise TrainingError(f"none of {len(records)} trials could be finished. {causes}")
+    tried = set(variants_tried(paths.root / "reports", split))
+    tried |= {each["digest"] for each in records if each["digest"] is not None}
+    found = judge_trials(
+        scored, objective, _positives(ground),
+        {"n_folds": split.n_folds, "train_share": split.train_share},
+        n_tried=len(tried), seed=search.first.config.seed,
+    )  # fmt: skip
+    trials = [{**each, "estimate": found["estimates"].get(each["name"])} for each in records]
+    best = found["best"]
+    n_raced = sum(each["n_models"] for each in trials)
+    n_whole = sum(
+        n_models(search.variant(each["params"]), ground) if each["state"] == STOPPED
+        else each["n_models"]
+        for each in trials
+    )  # fmt: skip
+    winner = next(each for each in trials if each["name"] == best["name"])
+    return {
+        "schema": SCHEMA,
+        "name": paths.name,
+        "objective": {
+            "name": objective.name,
+            "label": objective.label,
+            "higher_is_better": objective.higher_is_better,
+        },
+        "space": _describe(search.space),
+        "sampler": search.sampler,
+        "n_trials": search.n_trials,
+        "racing": {
+            "alpha": ALPHA if search.racing else None,
+            "n_stopped": sum(each["state"] == STOPPED for each in trials),
+            "n_models": n_raced,
+            "n_models_without": n_whole,
+        },
+        "trials": trials,
+        "winner": {**winner, "estimate": best["estimate"], "corrected": best["corrected"]},
+        "n_tried": best["n_tried"],
+        "sentence": sentence(best, objective.label, len(records)),
+        "split": {
+            "n_folds": split.n_folds,
+            "n_repeats": split.n_repeats,
+            "seed": split.seed,
+            "digest": split.digest,
+            "train_share": split.train_share,
+        },
+        "cohort": ground.cohort.describe(),
+        "provenance": provenance,
+    }
+
+
+def _render(paths: TunePaths, content: Mapping[str, Any]) -> None:
+    from kfold_hs.judge.tune_page import render_tune
+
+    write_text(paths.page, render_tune(content))
+
+
+def _positives(ground: Ground) -> dict[str, int]:
+    return {task.name: task.positive_index for task in ground.cohort.tasks}
+
+
+def _digests(ground: Ground) -> dict[str, str]:
+    return {"cohort": ground.cohort.fingerprint, "split": ground.split.digest}
+
+
+def _describe(space: Space) -> dict[str, Any]:
+    choices = {key: list(values) for key, values in space.choices.items()}
+    return {"name": space.name, "with": list(space.shared), "space": choices}
+
+
+def _terms(search: Search, ground: Ground) -> dict[str, Any]:
+    """What a search cannot change under way; sampler and number of trials it can."""
+    return {
+        "space": {key: list(values) for key, values in search.space.choices.items()},
+        "objective": search.objective,
+        "config": search.first.config.digest,
+        "cohort": ground.cohort.fingerprint,
+        "split": ground.split.assignment,
+    }
+
+
+def _settle(paths: TunePaths, terms: Mapping[str, Any]) -> None:
+    """Write down what is searched, or refuse when the folder is of something else."""
+    if paths.is_other:
+        raise ConfigError(
+            f"{paths.folder} is the folder of a run or a comparison. Give another --name."
+        )
+    if not paths.terms.exists():
+        write_json(paths.terms, dict(terms))
+        return
+    earlier = json.loads(paths.terms.read_text())
+    if differ := [key for key in terms if earlier.get(key) != terms[key]]:
+        raise ConfigError(
+            f"the search {paths.name} exists with another {' and '.join(differ)}. Give another "
+            f"--name, or remove {paths.folder}."
+        )
+
+
+def _name(terms: Mapping[str, Any], ground: Ground) -> str:
+    """``tune-<data>-<digest8>``."""
+    digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
+    return f"tune-{ground.cohort.name}-{digest[:8]}"

@@ -1,0 +1,132 @@
+"""Racing: numbers by hand, the error that it promises, and a real trial that is stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import TINY, write_table
+from scipy import stats
+
+from kfold_hs.cli import cli
+from kfold_hs.judge.influence import Influence, influence
+from kfold_hs.judge.layout import Layout
+from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.racing import Race, level, spent
+
+ACCURACY = METRICS[0]
+
+
+def right(hits: np.ndarray, fold: np.ndarray, n_folds: int) -> Influence:
+    """Accuracy of somebody who is right where `hits` says so."""
+    layout = Layout.of(np.zeros(len(fold), dtype=int), fold, np.arange(len(fold)), n_folds)
+    y_true = np.zeros(len(fold), dtype=int)
+    return influence(ACCURACY, y_true, np.stack([hits, 1 - hits], axis=1).astype(float), 0, layout)
+
+
+def test_the_error_is_spent_once() -> None:
+    # Lan & DeMets' Pocock-like function: half of the looks spend 0.62 of the error.
+    assert spent(0.0) == 0
+    assert spent(0.5) == pytest.approx(0.05 * math.log(1.8591409), rel=1e-6)
+    assert spent(1.0) == pytest.approx(0.05)
+    levels = [level(k, 5) for k in range(1, 6)]
+    assert levels[:4] == pytest.approx([0.017869, 0.013137, 0.010394, 0.008601], abs=1e-6)
+    assert sum(levels) == pytest.approx(0.05)
+    assert levels[4] == 0  # nothing is left to save
+    assert level(1, 2, 0.1) == pytest.approx(0.1)
+
+
+def test_a_look_by_hand() -> None:
+    fold = np.repeat(np.arange(4), 10)
+    good = np.ones(40)
+    other = np.where(np.arange(40) % 10 == 0, 0, 1)  # one of ten wrong in every fold
+    race = Race({"good": right(good, fold, 4), "other": right(other, fold, 4)}, True)
+    assert race.incumbent == "good"
+    # Trials differ alike in every fold: nothing is left for the fold models.
+    assert race.models_vary() == (pytest.approx(0.0), 3)
+    first = fold == 0
+    bad = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
+    look = race.look(right(bad, fold[first], 4), right(good[first], fold[first], 4))
+    assert (look.n_models, look.difference) == (1, pytest.approx(-0.4))
+    # Persons: 10 differences of mean 0.4; sum of (d - 0.4)^2 / 10^2 = 0.024, times K / (K - 1).
+    p = stats.t.sf(0.4 / math.sqrt(0.024 * 4 / 3), 9)
+    assert look.p == pytest.approx(p)
+    assert look.level == pytest.approx(level(1, 4) / 2)
+    assert not look.stops
+    worse = race.look(right(0 * good[first], fold[first], 4), right(good[first], fold[first], 4))
+    assert (worse.p, worse.stops) == (0.0, True)
+    same = race.look(right(good[first], fold[first], 4), right(good[first], fold[first], 4))
+    assert (same.p, same.stops) == (1.0, False)
+
+
+def test_fold_models_that_differ_widen_it() -> None:
+    fold = np.repeat(np.arange(2), 10)
+    one, two = np.ones(20), np.ones(20)
+    one[:4], two[10:14] = 0, 0  # values (0.6, 1) and (1, 0.6): residuals of 0.2 everywhere
+    race = Race({"one": right(one, fold, 2), "two": right(two, fold, 2)}, True)
+    variance, df = race.models_vary()
+    assert (variance, df) == (pytest.approx(2 * 4 * 0.04), 1)
+    first = fold == 0
+    look = race.look(right(0 * two[first], fold[first], 2), right(two[first], fold[first], 2))
+    assert look.p == pytest.approx(stats.t.sf(1 / math.sqrt(0.32 * 2), 1))
+
+
+def test_one_finished_trial_is_no_race() -> None:
+    fold = np.repeat(np.arange(2), 4)
+    assert Race({}, True).incumbent is None
+    assert Race({"one": right(np.ones(8), fold, 2)}, True).incumbent is None
+
+
+def test_a_twin_of_the_incumbent_is_stopped_no_oftener_than_promised() -> None:
+    """Eight trials of one worth: the last is a best one, raced against the luckiest of seven."""
+    rng, times, stopped, hopeless = np.random.default_rng(5), 250, 0, 0
+    fold = np.repeat(np.arange(5), 60)
+    for _ in range(times):
+        hard = rng.random(300)
+        models = rng.normal(0, 0.05, size=(9, 5))
+        share = np.clip(0.8 + models[:, fold], 0, 1)
+        share[8] -= 0.25
+        # Half of what decides is the person, whom all trials share.
+        hits = (np.where(rng.random((9, 300)) < 0.5, hard, rng.random((9, 300))) < share) * 1.0
+        race = Race({str(t): right(hits[t], fold, 5) for t in range(7)}, True)
+        against = hits[int(str(race.incumbent))]
+        for trial in (7, 8):
+            looks = []
+            for done in range(1, 5):
+                rows = fold < done
+                mine = right(hits[trial][rows], fold[rows], 5)
+                looks.append(race.look(mine, right(against[rows], fold[rows], 5)).stops)
+            stopped += trial == 7 and any(looks)
+            hopeless += trial == 8 and any(looks[:2])
+    assert stopped / times <= 0.05
+    assert hopeless / times > 0.7
+
+
+def test_a_real_trial_is_stopped_and_its_other_folds_are_not_trained(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    table = write_table(data, n_patients=48, n_recordings=1, seconds=1.5)
+    words = ["--folds", "3", "--name", "t", "--root", str(tmp_path), "--sampler", "grid"]
+    skip = ("split.n_folds", "train.epochs")
+    words += [word for word in TINY if not word.startswith(skip)]
+    # Two that learn a little in an epoch, and one that is thrown into certainty at random.
+    words += [f"data.path={table}", "track=[]", "train.epochs=1", "optim.lr=1e-4,2e-4,5"]
+    words += ["train.grad_clip=0", "--objective", "murmur.log_loss"]
+    done = CliRunner().invoke(cli, ["tune", *words, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [each["state"] for each in found["trials"]] == ["complete", "complete", "stopped"]
+    third = found["trials"][2]
+    assert third["cause"].startswith("stopped after fold ")
+    folds = sorted(tmp_path.glob(f"checkpoints/{third['run']}/*/predictions.parquet"))
+    assert len(folds) == third["n_models"] < 3
+    assert found["racing"]["n_models"] == 6 + len(folds)
+    assert found["racing"]["n_models_without"] == 9
+    assert found["n_tried"] == 3
+    assert "trial 3 stopped after fold" in done.stderr
+    page = (tmp_path / "reports" / "t" / "tune.html").read_text()
+    assert "Racing stopped 1 trials" in page

@@ -1,0 +1,246 @@
+"""`kfold-hs tune`, as a user types it: trials that are runs, a study to go on with, the best."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import TINY, Silent
+
+from kfold_hs import tuning
+from kfold_hs.cli import cli
+from kfold_hs.errors import ConfigError, TrainingError
+from kfold_hs.paths import RunPaths, TunePaths
+from kfold_hs.search import Search
+from kfold_hs.space import Space
+from kfold_hs.study import COMPLETE, FAILED, STOPPED, Study
+
+BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
+ONCE = [*BASE, "train.epochs=1", "track=[]"]
+SPACE = Space("mine", (), {"optim.lr": (1e-3, 1e-2), "sched": ("onecycle", "cosine", "linear")})
+
+
+def command(root: Path, table_csv: Path, *words: str) -> Result:
+    shared = ["--folds", "2", "--name", "t", "--root", str(root), f"data.path={table_csv}", *ONCE]
+    return CliRunner().invoke(cli, ["tune", *words, *shared])
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Path:
+    """A folder in which two rates and two pools were searched by the command line, as `t`."""
+    folder = tmp_path_factory.mktemp("tune")
+    words = ["optim.lr=1e-3,1e-2", "predict.patient_pool=mean,max", "--sampler", "grid"]
+    done = command(folder, shared_table_csv, *words, "--trials", "3")
+    assert done.exit_code == 0, done.output
+    assert "trial 1 of 3: optim.lr=0.001 predict.patient_pool=mean" in done.stderr
+    assert "Best of 3: " in done.stdout
+    assert f"Search: {folder}/reports/t/tune.html" in done.stdout
+    return folder
+
+
+def content(folder: Path) -> dict:
+    return json.loads((folder / "reports" / "t" / "tune.json").read_text())
+
+
+def test_every_trial_is_a_run_and_the_best_is_corrected(tuned: Path) -> None:
+    found = content(tuned)
+    assert [each["state"] for each in found["trials"]] == [COMPLETE] * 3
+    # The second differs from the first in what predicting reads alone, and trained nothing.
+    first, second, third = found["trials"]
+    assert second["predicted_with"] == first["run"]
+    assert sorted(p.parent.name for p in tuned.glob("reports/*/summary.json")) == sorted(
+        [first["run"], third["run"]]
+    )
+    summary = json.loads(RunPaths(third["run"], tuned).summary.read_text())
+    values = [task["metrics"]["accuracy"]["value"] for task in summary["tasks"].values()]
+    assert third["value"] == pytest.approx(sum(values) / len(values))
+    assert summary["split"]["digest"] == found["split"]["digest"]
+    winner = found["winner"]
+    assert winner["value"] == max(each["value"] for each in found["trials"])
+    assert winner["estimate"]["value"] == pytest.approx(winner["value"])
+    assert winner["corrected"]["low"] <= winner["corrected"]["value"] <= winner["corrected"]["high"]
+    assert found["n_tried"] == 3
+    assert winner["command"].startswith("kfold-hs run ")
+
+
+def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:
+    page = (tuned / "reports" / "t" / "tune.html").read_text()
+    assert content(tuned)["sentence"] in page
+    assert page.count('data-figure="') == 1 + (content(tuned)["importances"] is not None)
+    without_plotly = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=\"(?!data:)", without_plotly)
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', page)[1])  # type: ignore[index]
+    (lines,) = figures["parallel"]["data"]
+    assert [each["label"] for each in lines["dimensions"]] == [
+        "optim.lr", "predict.patient_pool", "accuracy, mean of murmur and outcome",
+    ]  # fmt: skip
+    assert all(len(each["values"]) == 3 for each in lines["dimensions"])
+
+
+def test_the_same_command_goes_on_and_trains_nothing_again(
+    tuned: Path, shared_table_csv: Path
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in tuned.rglob("r0-*/*.pt")}
+    words = ["optim.lr=1e-3,1e-2", "predict.patient_pool=mean,max", "--sampler", "grid"]
+    done = command(tuned, shared_table_csv, *words, "--json", "-q")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found == content(tuned)
+    assert [each["state"] for each in found["trials"]] == [COMPLETE] * 4
+    assert {p: p.stat().st_mtime_ns for p in tuned.rglob("r0-*/*.pt")} == before
+    other = command(tuned, shared_table_csv, "optim.lr=1e-3,1e-1")
+    assert isinstance(other.exception, ConfigError)
+    assert "exists with another space" in str(other.exception)
+
+
+def test_a_trial_that_fails_does_not_end_the_others(shared_table_csv: Path, tmp_path: Path) -> None:
+    shared = [word for word in ONCE if not word.startswith("features.n_mels")]
+    words = [*shared, f"data.path={shared_table_csv}", "split.n_folds=2"]
+    # 24 of 16 bands: a fault of two values together, which no check of each can see.
+    words += ["features.n_mels=24,16", "train.first_n_mels=16,24"]
+    search = Search.of(words, None, objective="outcome.log_loss", sampler="grid", n_trials=9)
+    listener = Silent()
+    found = tuning.tune(search, listener, root=tmp_path, device="cpu").content
+    assert [each["state"] for each in found["trials"]] == [COMPLETE, COMPLETE, COMPLETE, FAILED]
+    assert "bands grow, they do not shrink" in found["trials"][3]["cause"]
+    assert "failed" in listener.notes[-1]
+    values = [each["value"] for each in found["trials"][:3]]
+    assert found["winner"]["value"] == min(values)
+    assert re.fullmatch(r"tune-table-[0-9a-f]{8}", found["name"])
+    assert found["objective"]["label"] == "outcome log loss"
+
+
+def test_ctrl_c_and_the_same_command_goes_on_with_the_trial(
+    shared_table_csv: Path, tmp_path: Path
+) -> None:
+    class Impatient(Silent):
+        def fold(self, place: object, state: str, note: str = "") -> None:
+            super().fold(place, state, note)
+            if self.states == ["start", "done", "start"]:
+                raise KeyboardInterrupt
+
+    words = [*ONCE, f"data.path={shared_table_csv}", "split.n_folds=2", "optim.lr=1e-3,1e-2"]
+    search = Search.of(words, None, objective="accuracy", sampler="random", n_trials=1)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune(search, Impatient(), name="t", root=tmp_path, device="cpu")
+    listener = Silent()
+    found = tuning.tune(search, listener, name="t", root=tmp_path, device="cpu").content
+    assert listener.states == ["found", "start", "done"]
+    assert [each["number"] for each in found["trials"]] == [0]
+
+
+def test_where_no_trial_can_be_finished(shared_table_csv: Path, tmp_path: Path) -> None:
+    words = [*ONCE, f"data.path={shared_table_csv}", "split.n_folds=2", "optim.lr=10,9"]
+    words += ["train.grad_clip=0", "optim.beta2=0", "loss.label_smoothing=0.9", "train.epochs=4"]
+    words.remove("train.epochs=1")
+    search = Search.of(words, None, objective="accuracy", sampler="grid", n_trials=1)
+    with pytest.raises(TrainingError, match=r"none of 1 trials could be finished\. optim\.lr=10: "):
+        tuning.tune(search, Silent(), root=tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
+def test_several_processes_share_the_points(tmp_path: Path, sampler: str) -> None:
+    paths = TunePaths("t", tmp_path)
+    seen, open_ones = [], contextlib.ExitStack()
+    one, two = (Study(paths, SPACE, sampler, True, 0) for _ in range(2))
+    with open_ones, one, two:
+        for turn, study in enumerate([one, two, two, one, two, one]):
+            ticket = study.next(6)
+            assert ticket is not None
+            seen.append(tuple(ticket.point.values()))
+            assert ticket.place == turn + 1
+            if turn % 2:  # the others are still at work when the next one is asked for
+                with ticket.handle:
+                    study.finish(ticket, {"state": COMPLETE, "value": float(turn)})
+            else:
+                open_ones.enter_context(ticket.handle)
+        assert one.next(6) is None
+        assert one.n_running() == 3
+        assert len(two.records()) == 3
+    points = list(SPACE.points())
+    assert len(set(seen)) == 6
+    assert set(seen) == {tuple(point.values()) for point in points}
+    if sampler == "grid":
+        assert seen == [tuple(point.values()) for point in points]
+
+
+def test_a_trial_that_nobody_holds_is_gone_on_with(tmp_path: Path) -> None:
+    paths = TunePaths("t", tmp_path)
+    with Study(paths, SPACE, "random", False, 0) as study:
+        lost = study.next(3)
+        assert lost is not None
+        lost.handle.close()  # as when its process ends
+        again = study.next(3)
+        assert again is not None
+        assert (again.number, again.point) == (lost.number, lost.point)
+        with again.handle:
+            study.finish(again, {"state": STOPPED, "value": None})
+        assert [each["state"] for each in study.records()] == [STOPPED]
+        assert study.importances() is None
+        other = study.next(3)
+        assert other is not None
+        assert other.number > lost.number
+        other.handle.close()
+
+
+def test_importances_find_the_key_that_matters(tmp_path: Path) -> None:
+    with Study(TunePaths("t", tmp_path), SPACE, "grid", True, 0) as study:
+        while (ticket := study.next(6)) is not None:
+            value = 100 * ticket.point["optim.lr"] + 0.01 * len(str(ticket.point["sched"]))
+            with ticket.handle:
+                study.finish(ticket, {"state": COMPLETE, "value": value})
+        found = study.importances()
+    assert found is not None
+    assert list(found) == ["optim.lr", "sched"]
+    assert found["optim.lr"] > 0.9
+    assert sum(found.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["seed=1,2"], "differ in seed"),
+        (["optim.lr=-1,1e-3"], "does not fit"),
+        (["optim.lr=1e-3,1e-2", "--trials", "0"], "at least 1 trial"),
+        (["optim.lr=1e-3,1e-2", "--objective", "acuracy"], "Did you mean 'accuracy'"),
+        (["--space", "tabel"], "Did you mean 'table'"),
+        (["--space", "no.yaml"], r"cannot read the space no\.yaml"),
+        (["optim.lr=1e-3,1e-2", "optim.lr=1e-4,1e-5"], "stands there twice"),
+    ],
+)
+def test_what_cannot_be_searched(
+    shared_table_csv: Path, tmp_path: Path, words: list[str], match: str
+) -> None:
+    done = command(tmp_path, shared_table_csv, *words)
+    assert isinstance(done.exception, ConfigError)
+    assert re.search(match, str(done.exception))
+    assert not list(tmp_path.glob("reports/*"))
+
+
+def test_without_optuna_the_command_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"pip install 'kfold-hs\[tune\]'"):
+        Study(TunePaths("t", tmp_path), SPACE, "grid", True, 0)
+
+
+def test_a_space_of_a_file_and_of_a_command_line(tmp_path: Path) -> None:
+    from kfold_hs.space import find_space
+
+    file = tmp_path / "mine.yaml"
+    file.write_text("with: [loss=focal]\nspace: {loss.gamma: [1, 2], sched: [onecycle, cosine]}")
+    fixed, found = find_space(["train.epochs=2", "sched=linear,step"], str(file))
+    assert fixed == ["train.epochs=2"]
+    assert (found.name, found.shared) == ("mine", ("loss=focal",))
+    assert found.choices == {"loss.gamma": (1, 2), "sched": ("linear", "step")}
+    assert find_space(["seed=1"])[1].name == "table"
+    file.write_text("a: [")
+    with pytest.raises(ConfigError, match="cannot read the space"):
+        find_space([], str(file))
