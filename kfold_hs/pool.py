@@ -14,29 +14,30 @@ from collections.abc import Callable
 import numpy as np
 
 Pool = Callable[[np.ndarray, int], np.ndarray]
+"""Sites (..., n_sites, C) and the index of the positive class -> (..., C)."""
 
 
 def mean(probs: np.ndarray, positive: int) -> np.ndarray:
-    """Mean of the sites; probs (n_sites, C) -> (C,)."""
-    return np.asarray(probs.mean(axis=0))
+    """Mean of the sites."""
+    return np.asarray(probs.mean(axis=-2))
 
 
 def maximum(probs: np.ndarray, positive: int) -> np.ndarray:
     """Positive class: its maximum over the sites."""
-    return _with_positive(probs, positive, float(probs[:, positive].max()))
+    return _with_positive(probs, positive, probs[..., positive].max(axis=-1))
 
 
 def mean_max(probs: np.ndarray, positive: int) -> np.ndarray:
     """Positive class: mean of its mean and its maximum over the sites."""
-    scores = probs[:, positive]
-    return _with_positive(probs, positive, float((scores.mean() + scores.max()) / 2))
+    scores = probs[..., positive]
+    return _with_positive(probs, positive, (scores.mean(axis=-1) + scores.max(axis=-1)) / 2)
 
 
 def mean_logit(probs: np.ndarray, positive: int) -> np.ndarray:
     """Softmax of the mean log-probability: the geometric mean, normalised."""
-    logs = np.log(np.maximum(probs, 1e-12)).mean(axis=0)
-    pooled = np.exp(logs - logs.max())
-    return np.asarray(pooled / pooled.sum())
+    logs = np.log(np.maximum(probs, 1e-12)).mean(axis=-2)
+    pooled = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return np.asarray(pooled / pooled.sum(axis=-1, keepdims=True))
 
 
 def noisy_or(probs: np.ndarray, positive: int) -> np.ndarray:
@@ -44,7 +45,7 @@ def noisy_or(probs: np.ndarray, positive: int) -> np.ndarray:
 
     Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988.
     """
-    return _with_positive(probs, positive, float(1 - np.prod(1 - probs[:, positive])))
+    return _with_positive(probs, positive, 1 - np.prod(1 - probs[..., positive], axis=-1))
 
 
 def any_site(probs: np.ndarray, positive: int) -> np.ndarray:
@@ -53,8 +54,9 @@ def any_site(probs: np.ndarray, positive: int) -> np.ndarray:
     So the positive class is the most probable one exactly when it is at some site. With two
     classes this is `maximum`; with more, that one can call nobody positive although a site is.
     """
-    rest = np.delete(probs, positive, axis=1).max(axis=1)
-    return np.array(probs[int(np.argmax(probs[:, positive] - rest))])
+    rest = np.delete(probs, positive, axis=-1).max(axis=-1)
+    site = (probs[..., positive] - rest).argmax(axis=-1)[..., None, None]
+    return np.take_along_axis(probs, site, axis=-2)[..., 0, :]
 
 
 POOLS: dict[str, Pool] = {
@@ -87,14 +89,22 @@ def pool_groups(
     -------
     ndarray, shape (n_groups, C)
     """
-    rows = [POOLS[rule](probs[owner == row], positive) for row in range(n_groups)]
-    return np.stack(rows)
+    order = np.argsort(owner, kind="stable")
+    count = np.bincount(owner, minlength=n_groups)
+    first = np.cumsum(count) - count
+    pooled = np.empty((n_groups, probs.shape[1]))
+    # Groups of one size at once.
+    for size in np.unique(count):
+        groups = np.flatnonzero(count == size)
+        rows = order[first[groups][:, None] + np.arange(size)]
+        pooled[groups] = POOLS[rule](probs[rows], positive)
+    return pooled
 
 
-def _with_positive(probs: np.ndarray, positive: int, value: float) -> np.ndarray:
-    pooled = probs.mean(axis=0)
-    rest = pooled.sum() - pooled[positive]
-    if rest > 0:
-        pooled = pooled * (1 - value) / rest
-    pooled[positive] = value
-    return np.asarray(pooled / pooled.sum())
+def _with_positive(probs: np.ndarray, positive: int, value: np.ndarray) -> np.ndarray:
+    pooled = probs.mean(axis=-2)
+    rest = (pooled.sum(axis=-1) - pooled[..., positive])[..., None]
+    others = pooled * (1 - value)[..., None]
+    pooled = np.divide(others, rest, out=pooled, where=rest > 0)
+    pooled[..., positive] = value
+    return np.asarray(pooled / pooled.sum(axis=-1, keepdims=True))

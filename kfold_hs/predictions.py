@@ -99,10 +99,12 @@ class Predictions:
     def at(self, epochs: Mapping[tuple[int, int, int], int]) -> Predictions:
         """Patient rows of one epoch a fold; `epochs` maps (repeat, seed, fold) to it."""
         patients = self.table[self.table["level"] == "patient"]
-        wanted = [
-            epochs[key] for key in patients[["repeat", "seed", "fold"]].itertuples(False, None)
-        ]
-        keep = patients["epoch"].to_numpy() == np.asarray(wanted, dtype=np.int64)
+        places = [patients[name].to_numpy(dtype=np.int64) for name in ("repeat", "seed", "fold")]
+        sizes = [int(each.max(initial=0)) + 1 for each in places]
+        different, place = np.unique(np.ravel_multi_index(places, sizes), return_inverse=True)
+        keys = zip(*(each.tolist() for each in np.unravel_index(different, sizes)), strict=True)
+        wanted = np.array([epochs[r, s, f] for r, s, f in keys], dtype=np.int64)
+        keep = patients["epoch"].to_numpy() == wanted[place]
         return Predictions(patients[keep].reset_index(drop=True), self.classes)
 
     def mean_over_seeds(self) -> Predictions:

@@ -82,6 +82,7 @@ def test_the_page_opens_offline_and_says_the_same(compared: Path) -> None:
     page = (compared / "reports" / "c" / "comparison.html").read_text()
     for sentence in content(compared)["sentences"]:
         assert sentence.split(" (")[0] in page
+    assert "Bayesian correlated t-test, margin 0.010" in page
     assert page.count("<svg") == sum(
         m["pairs"][0]["difference"]["low"] is not None
         for metrics in content(compared)["tasks"].values()

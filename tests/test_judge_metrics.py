@@ -87,8 +87,9 @@ def test_all_right_counts_persons_not_patients() -> None:
 
 
 def test_resamples_without_a_class_are_counted() -> None:
-    y, p = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    y, p = np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.2, 0.8], [0.6, 0.4]])
     layout = Layout.of(np.zeros(3), np.zeros(3), np.arange(3), 5)
-    found = influence(BY_NAME["brier"], y, p, 0, layout)
+    found = influence(BY_NAME["auroc"], y, p, 0, layout)
     ends = bca(found, lambda weights: BY_NAME["auroc"](y, p, 0, weights), 300)
+    assert ends is not None
     assert 0 < ends.n_undefined < 300

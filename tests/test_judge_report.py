@@ -14,7 +14,7 @@ import pytest
 from test_judge import fake_run, summary_of
 from test_judge_summary import without
 
-from kfold_hs.judge.report import place, render
+from kfold_hs.judge.report import percent, place, render, signed
 from kfold_hs.predictions import Predictions
 
 Run = tuple[dict[str, Any], pd.DataFrame, Predictions]
@@ -98,6 +98,22 @@ def test_an_unfinished_run_says_so() -> None:
 def test_a_summary_of_an_earlier_version_is_drawn(run: Run) -> None:
     summary = {key: value for key, value in run[0].items() if key != "incomplete"}
     assert "The answer" in render(summary, run[1], run[2])
+    older = copy.deepcopy(run[0])
+    del older["budget"]["at_most"]
+    for choice in older["choices"]["each"]:
+        del choice["scored_above_crossfit"]
+    page = render(older, run[1], run[2])
+    assert "The answer" in page
+    assert "what to buy next" not in page
+
+
+def test_what_to_buy_next_and_the_optimism_of_choices_are_shown(run: Run) -> None:
+    page = " ".join(html.unescape(render(*run)).split())
+    assert run[0]["budget"]["text"] in page
+    assert run[0]["budget"]["at_most"] == ["repeats"]
+    assert f"at most {percent(run[0]['budget']['se_after']['repeats'])}" in page
+    for choice in run[0]["choices"]["each"]:
+        assert signed(choice["scored_above_crossfit"]["value"]) in page
 
 
 def test_every_caption_of_an_optimistic_run_says_so(run: Run) -> None:

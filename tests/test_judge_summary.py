@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 
 from kfold_hs.judge.challenge import MURMUR, murmur_cost
+from kfold_hs.judge.fixed import BCA
 from kfold_hs.judge.summary import summarise
 from kfold_hs.predictions import Predictions
 
@@ -151,3 +152,22 @@ def test_order_of_rows_does_not_matter() -> None:
 
     for part in ("headline", "folds", "optimism", "tasks"):
         assert mixed[part] == values(ordered[part])
+
+
+def test_bca_takes_the_place_of_the_closed_forms() -> None:
+    predictions, history = fake_run()
+    config = {"select": "last", "target": 0.95, "seed": 0, "judge": {"bca": 1000}}
+    found = summarise(predictions, history, COHORT, SPLIT, config, PROVENANCE)
+    closed = summary_of(predictions, history)
+    for task, result in found["tasks"].items():
+        for name, metric in result["metrics"].items():
+            ours, theirs = metric["these_models"], closed["tasks"][task]["metrics"][name]
+            if name == "ece":  # resampled bins look worse than they are
+                assert ours == theirs["these_models"]
+                continue
+            assert ours["method"] == BCA
+            assert ours["low"] < ours["value"] < ours["high"]
+            width = theirs["these_models"]["high"] - theirs["these_models"]["low"]
+            assert ours["high"] - ours["low"] == pytest.approx(width, rel=0.35)
+            # The headline is the recipe's, and stays.
+            assert (metric["low"], metric["high"]) == (theirs["low"], theirs["high"])

@@ -236,6 +236,7 @@ def test_bca_corrects_for_skewness() -> None:
     layout = Layout.of(np.zeros(60), np.arange(60) % 5, np.arange(60))
     found = of(right, layout)
     ends = fixed.bca(found, lambda w: w @ right / w.sum(axis=1), 5000)
+    assert ends is not None
     e = right - right.mean()
     expected = stats.bootstrap((right,), np.mean, n_resamples=5000, method="BCa", rng=0)
     assert (e**3).sum() < 0
@@ -256,8 +257,10 @@ def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.Monk
         again = Layout(layout.run[rows], layout.model[rows], layout.person[rows], 5)
         assert ours == pytest.approx(influence(metric, y[rows], p[rows], 0, again).value)
     whole = fixed.bca(found, value, 1000)
+    assert whole is not None
     monkeypatch.setattr(fixed, "_CELLS", 360 * 100)
     parts = fixed.bca(found, value, 1000)
+    assert parts is not None
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.02)
     near = fixed.fixed_estimate(found, 60)
     assert (whole.low, whole.high) == pytest.approx((near.low, near.high), abs=0.03)

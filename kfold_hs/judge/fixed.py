@@ -83,8 +83,11 @@ def bca(
     n_resamples: int = 2000,
     seed: int = 0,
     target: str = TARGET,
-) -> Estimate:
+) -> Estimate | None:
     """Bias-corrected and accelerated bootstrap of these models.
+
+    None where the correction of the bias is above a standard error: resampling itself then moves
+    the value, as it does the ECE's, whose bins it makes look worse, and no correction helps.
 
     Parameters
     ----------
@@ -113,6 +116,8 @@ def bca(
         return Estimate(influence.value, None, None, undefined, method=UNDEFINED, target=target)
     below = (defined < influence.value).mean() + (defined == influence.value).mean() / 2
     bias = float(stats.norm.ppf(np.clip(below, 1 / n_resamples, 1 - 1 / n_resamples)))
+    if abs(bias) > 1:
+        return None
     ends = bias + np.array([-_Z, _Z])
     low, high = np.quantile(defined, stats.norm.cdf(bias + ends / (1 - acceleration * ends)))
     se = float(defined.std(ddof=1))

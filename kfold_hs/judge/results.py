@@ -115,7 +115,7 @@ def task_result(
         )
         if basis.n_bca and fixed.se:
             resampled = of_persons(metric, y_true, y_prob, positive, basis.layout)
-            again = bca(found, resampled, basis.n_bca, target=fixed.target)
+            again = bca(found, resampled, basis.n_bca, target=fixed.target) or fixed
             estimate, fixed = again if estimate is fixed else estimate, again
         folds = [
             {**place, "value": float(value) if np.isfinite(value) else None}

@@ -1,4 +1,4 @@
-"""Measured coverage: `python tests/bench/coverage.py [--quick] [--write]`.
+"""Measured coverage: `python tests/bench/coverage.py [--quick] [--write] [--cell METRIC N]`.
 
 How often nominal 95 % intervals hold the truth of these models and of the recipe, how often paired
 tests err and find a difference, what the best of six equal variants claims. `--write` puts
@@ -309,12 +309,51 @@ def report(n_sets: int) -> list[str]:
     return lines
 
 
+def one_cell(name: str, n: int, n_sets: int) -> list[str]:
+    """Coverage of one run's simplest intervals, in the tables' world and with offsets alike.
+
+    In draws of their own, of at most 1500 data sets each: what a cell of the tables is but for
+    the draw that it happened to get.
+    """
+    metric, z = OF_OUTCOME[name], float(stats.norm.ppf(0.975))
+    lines = []
+    for world, said in ((unstable(n), "as in the tables"), (STEADY, "offsets alike")):
+        hits: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+        for seed, start in enumerate(range(0, n_sets, 1500), start=1):
+            rng = np.random.default_rng(seed)
+            drawn = draw(world, rng, min(1500, n_sets - start), n, 1, N_FOLDS)
+            trained = train(world, drawn, rng)
+            true = truth(world, trained)[name]
+            for i in range(len(drawn.y)):
+                _, first = of_set(metric, drawn, trained, i)
+                half = sqrt(plain_bayle(first))
+                ends = {"Bayle CLT": around(first.value, half, z, first.is_share)}
+                ends["patient bootstrap, pooled"] = bootstrap(
+                    metric, drawn.y[i], trained.prob[i, 0], rng
+                )
+                for method, (low, high) in ends.items():
+                    mine = low <= true[i, 0].mean() <= high
+                    hits[method].append((bool(mine), bool(low <= true.mean() <= high)))
+        told = (
+            f"{method} {mine:.1f}/{anew:.1f}"
+            for method, (mine, anew) in ((m, 100 * np.mean(h, axis=0)) for m, h in hits.items())
+        )
+        lines.append(f"{name}, n={n}, {n_sets} data sets, {said}: {', '.join(told)}")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="60 data sets a cell")
     parser.add_argument("--sets", type=int, default=1500)
     parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
+    parser.add_argument(
+        "--cell", nargs=2, metavar=("METRIC", "N"), help="only this one, by Bayle and bootstrap"
+    )
     arguments = parser.parse_args()
+    if arguments.cell:
+        print("\n".join(one_cell(arguments.cell[0], int(arguments.cell[1]), arguments.sets)))
+        return
     lines = report(60 if arguments.quick else arguments.sets)
     print("\n".join(lines))
     if arguments.write:
