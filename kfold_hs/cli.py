@@ -31,6 +31,7 @@ from kfold_hs.cli_options import (
 )
 from kfold_hs.cli_plan import plan
 from kfold_hs.cli_score import score
+from kfold_hs.cli_ship import export, predict
 from kfold_hs.cli_tune import Asked, tune, with_search
 
 if TYPE_CHECKING:
@@ -301,6 +302,8 @@ cli.add_command(compare)
 cli.add_command(plan)
 cli.add_command(tune)
 cli.add_command(score)
+cli.add_command(export)
+cli.add_command(predict)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,6 +6,7 @@ KfoldHsError                 exit 1: the message names the value, the bound, the
 |-- SplitError               persons cannot be split as asked, or a split does not fit
 |-- PredictionsError         a table of predictions breaks one of its laws
 |-- WeightsError             pretrained weights cannot be had
+|-- BundleError              a bundle cannot be made, or is not what it was when it was made
 |-- TrainingError            a fold could not be trained
 |   |-- DivergedError        its loss is no number, or far too large
 |   `-- UnfinishedError      some folds could not be trained; the others are kept
@@ -44,6 +45,10 @@ class PredictionsError(KfoldHsError):
 
 class WeightsError(KfoldHsError):
     """Pretrained weights that cannot be had or do not fit."""
+
+
+class BundleError(KfoldHsError):
+    """A bundle that cannot be made of a run, cannot be read, or was changed."""
 
 
 class TrainingError(KfoldHsError):

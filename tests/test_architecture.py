@@ -34,6 +34,9 @@ ALLOWED = {
     "experiment": SETTINGS
     | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"}
     | {"ground"},
+    "ship": SETTINGS | {"pool", "cohort", "predictions", "splits", "learn", "judge"},
+    "shipping": SETTINGS | {"splits", "runs", "ground", "learn", "ship"},
+    "challenge_entry": SETTINGS | {"cohort", "ground", "learn", "ship", "experiment", "shipping"},
     "terminal": set(),
     "terminal_tune": set(),
     "trying": SETTINGS
@@ -55,9 +58,10 @@ ALLOWED = {
     "cli_tune": {"tuning", "search", "terminal", "terminal_tune", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
     "cli_score": {"judge"},
+    "cli_ship": {"config", "challenge_entry", "shipping", "terminal", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
-    | {"cli_score", "cli_tune", "nesting", "search"}
+    | {"cli_score", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
     "__init__": set(),
 }

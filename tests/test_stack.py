@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from kfold_hs import cohort as cohorts
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
 from kfold_hs.judge.epochs import kept_epochs
-from kfold_hs.judge.stack import CLIP, INVERSE_PENALTY, Stacking
+from kfold_hs.judge.stack import CLIP, INVERSE_PENALTY, Rule, Stacking
 from kfold_hs.predictions import Predictions
 
 SOURCES = {"outcome": ("murmur", "outcome", "age", "sex")}
@@ -126,3 +128,18 @@ def test_sources_are_checked_and_no_part_of_the_digest() -> None:
     wrong = compose(["data.n_patients=12", "+data.tasks.outcome.stack=[murmur,agee]"])
     with pytest.raises(ConfigError, match=r"'agee'.*Did you mean 'age'"):
         Stacking.of(wrong, cohort)
+
+
+def test_a_rule_says_of_one_what_it_says_of_many_and_survives_json() -> None:
+    predictions = scored()
+    stacking = stacking_of(predictions)
+    whole = stacking(predictions)
+    rules = stacking.rules(predictions)["outcome"]
+    assert sorted(rules) == [(0, 0, fold) for fold in range(5)]
+    for place, rule in rules.items():
+        again = Rule.from_dict(json.loads(json.dumps(rule.to_dict())))
+        for row in np.flatnonzero(predictions.table["fold"] == place[2])[:4]:
+            probs = {task: predictions.y_prob(task)[[row]] for task in predictions.tasks}
+            who = predictions.table["patient_id"].iloc[[row]]
+            whose = stacking.patients.set_index("patient_id").loc[who]
+            np.testing.assert_array_equal(again(probs, whose)[0], whole.y_prob("outcome")[row])

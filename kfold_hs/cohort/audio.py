@@ -61,12 +61,28 @@ def read_samples(path: Path, channel: int | None = None) -> tuple[np.ndarray, in
         Missing, unreadable, empty, cut short, of several channels, or not finite.
     """
     samples, rate, _ = _read(path, channel)
-    return samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples, rate
+    return in_one(samples), rate
+
+
+def read_with_facts(path: Path, channel: int | None = None) -> tuple[np.ndarray, AudioFacts]:
+    """Samples as `read_samples` gives them, and the facts of the file, in one go."""
+    samples, rate, _ = _read(path, channel)
+    return in_one(samples), facts_of(samples, rate)
 
 
 def inspect(path: Path, channel: int | None = None) -> AudioFacts:
     """Facts of one file; raises as `read_samples`."""
     samples, rate, _ = _read(path, channel)
+    return facts_of(samples, rate)
+
+
+def in_one(samples: np.ndarray) -> np.ndarray:
+    """Samples of a file, int16 or float32 -> float32 in [-1, 1]."""
+    return samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples
+
+
+def facts_of(samples: np.ndarray, rate: int) -> AudioFacts:
+    """Facts of samples as a file has them: (n_samples,) int16 or float32, n_samples > 0."""
     scale = 32768 if samples.dtype == np.int16 else 1
     low, high = float(samples.min()) / scale, float(samples.max()) / scale
     top = FULL_SCALE * scale

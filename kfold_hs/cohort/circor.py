@@ -14,7 +14,7 @@ Classification", IEEE J. Biomed. Health Inform. 26(6), 2022.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import CircorData
 
 _MISSING = "nan"
-_LOCATIONS = "Recording locations:"
+LOCATIONS = "Recording locations:"
 # Column of the CSV -> covariate; the text after the unit is the column's own.
 _COVARIATES = {
     "Age": "age",
@@ -50,6 +50,8 @@ _ANNOTATIONS = {
     },
 }
 _NUMBERS = {"height_cm", "weight_kg"}
+COLUMNS = ("Murmur", "Outcome", "Additional ID", *_COVARIATES, *_ANNOTATIONS)
+"""Of training_data.csv, beside the patient and the locations."""
 
 
 def load_circor(config: CircorData, on_progress: Progress | None = None) -> Cohort:
@@ -63,7 +65,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
     """
     table = _read_csv(config.root / "training_data.csv")
     folder = config.root / "training_data"
-    headers = {pid: _read_txt(folder / f"{pid}.txt") for pid in table["Patient ID"]}
+    headers = {pid: read_patient(folder / f"{pid}.txt") for pid in table["Patient ID"]}
     _cross_check(table, headers)
 
     person_of = link_persons(table["Patient ID"], table["Additional ID"])
@@ -136,8 +138,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CohortError(f"cannot read {path}: {error}.") from error
-    wanted = ["Patient ID", _LOCATIONS, "Murmur", "Outcome", "Additional ID"]
-    wanted += [*_COVARIATES, *_ANNOTATIONS]
+    wanted = ["Patient ID", LOCATIONS, *COLUMNS]
     if missing := [column for column in wanted if column not in table]:
         raise CohortError(f"{path} lacks the columns {listing(missing)}.")
     twice = table["Patient ID"][table["Patient ID"].duplicated()]
@@ -151,12 +152,24 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_txt(path: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def covariates_of(fields: Mapping[str, str]) -> dict[str, str | float | None]:
+    """Covariates, by our names, from the fields of a patient's header; None: not known."""
+    return {
+        name: _value(name, fields.get(column, _MISSING)) for column, name in _COVARIATES.items()
+    }
+
+
+def read_patient(path: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Fields ("#Age: Child") and recordings as (site, stem) of one patient's header."""
     if not path.is_file():
         raise CohortError(f"{path} is missing, though training_data.csv lists the patient.")
+    return parse_patient(path.read_text(), str(path))
+
+
+def parse_patient(text: str, path: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """As `read_patient`, from the text of a header; `path` names it in errors."""
     fields, recordings = {}, []
-    lines = path.read_text().splitlines()
+    lines = text.splitlines()
     for line in lines[1:]:
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
@@ -183,9 +196,9 @@ def _cross_check(
                     f"{value!r} in {patient_id}.txt"
                 )
         sites = {site for site, _ in recordings}
-        if sites != set(row[_LOCATIONS].split("+")):
+        if sites != set(row[LOCATIONS].split("+")):
             faults.append(
-                f"patient {patient_id}: recorded at {row[_LOCATIONS]} by training_data.csv and at "
+                f"patient {patient_id}: recorded at {row[LOCATIONS]} by training_data.csv and at "
                 f"{'+'.join(sorted(sites)) or 'no site'} by {patient_id}.txt"
             )
     if faults:

@@ -91,6 +91,17 @@ def referral_threshold(score: np.ndarray, abnormal: np.ndarray) -> float:
     return middle if middle > ordered[k] else float(ordered[k - 1])
 
 
+def referral_classes(classes: Sequence[str]) -> list[str]:
+    """Classes whose patients the challenge refers, in its order."""
+    return [name for name in ("Abnormal", "Present", "Unknown") if name in classes]
+
+
+def referral_score(y_prob: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Probability of being one of `referral_classes`, (n, C) -> (n,)."""
+    at = [classes.index(name) for name in referral_classes(classes)]
+    return np.asarray(np.minimum(y_prob[:, at].sum(axis=1), 1))
+
+
 def decisions(kept: Predictions, task: str, layout: Layout) -> list[Choice]:
     """Class weights and referral threshold of a task, where the challenge charges for it.
 
@@ -119,11 +130,11 @@ def decisions(kept: Predictions, task: str, layout: Layout) -> list[Choice]:
             )
         )  # fmt: skip
     if "cost" in metrics:
-        referral = [c for c in ("Abnormal", "Present", "Unknown") if c in classes]
-        score = np.minimum(y_prob[:, [classes.index(c) for c in referral]].sum(axis=1), 1)
+        referral = referral_classes(classes)
+        score = referral_score(y_prob, classes)
         yes = np.eye(len(classes))[classes.index(referral[0])]
         no = np.eye(len(classes))[classes.index("Normal" if "Normal" in classes else "Absent")]
-        abnormal = _abnormal(kept, task)
+        abnormal = abnormal_of(kept, task)
         crossfit, scored, thresholds = choose(
             layout,
             lambda rows: referral_threshold(score[rows], abnormal[rows]),
@@ -139,7 +150,7 @@ def decisions(kept: Predictions, task: str, layout: Layout) -> list[Choice]:
     return found
 
 
-def _abnormal(kept: Predictions, task: str) -> np.ndarray:
+def abnormal_of(kept: Predictions, task: str) -> np.ndarray:
     """Whose outcome is Abnormal: of the task itself, or of the run's task of outcomes."""
     name = next(t for t in (task, *kept.tasks) if set(kept.classes[t]) == set(OUTCOME))
     return np.asarray(kept.y_true(name) == kept.classes[name].index("Abnormal"))

@@ -19,15 +19,14 @@ temperature); only nested cross-validation is free of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kfold_hs.cohort import Cohort
@@ -36,6 +35,7 @@ from kfold_hs.errors import ConfigError, unknown_name
 from kfold_hs.predictions import Predictions, prob_column
 from kfold_hs.settings import Config
 
+_NUMBERS = ("mean", "scale", "coefficients", "intercepts", "classes")
 INVERSE_PENALTY = 0.1
 # Probabilities nearer to 0 and 1 say no more than these: a single one shall not rule the fit.
 CLIP = 1e-4
@@ -112,24 +112,118 @@ class Stacking:
                         found.append(f"outside of fold {fold}, {task} has a single class")
         return sorted(set(found))
 
+    def rules(self, scored: Predictions) -> dict[str, dict[tuple[int, int, int], Rule]]:
+        """What scores each fold: by task and (repeat, seed, fold); none where `obstacles` stand."""
+        if not self.sources or self.obstacles(scored):
+            return {}
+        return {
+            task: {place: rule for place, _, rule in self._fits(scored, task, sources)}
+            for task, sources in self.sources.items()
+        }
+
     def _stacked(self, scored: Predictions, task: str, sources: Sequence[str]) -> np.ndarray:
         """Probabilities of the task, (n_rows, n_classes)."""
-        y_true = scored.y_true(task)
         y_prob = np.zeros((len(scored), len(scored.classes[task])))
-        for _, folds in _folds_of_runs(scored):
-            for fold, rows in folds.items():
-                rest = np.concatenate([other for f, other in folds.items() if f != fold])
-                values = _design(scored, self.patients, sources, rest)
-                model = regression().fit(values[rest], y_true[rest])
-                y_prob[np.ix_(rows, model.classes_)] = model.predict_proba(values[rows])
+        probs = {name: scored.y_prob(name) for name in scored.tasks}
+        for _, rows, rule in self._fits(scored, task, sources):
+            whose = self._whose(scored, rows)
+            y_prob[rows] = rule({name: each[rows] for name, each in probs.items()}, whose)
         return y_prob
 
+    def _fits(
+        self, scored: Predictions, task: str, sources: Sequence[str]
+    ) -> Iterator[tuple[tuple[int, int, int], np.ndarray, Rule]]:
+        """Every fold's place, its row numbers, and the rule that the other folds gave."""
+        y_true, n_classes = scored.y_true(task), len(scored.classes[task])
+        probs = {name: scored.y_prob(name) for name in scored.tasks}
+        for (repeat, seed), folds in _folds_of_runs(scored):
+            for fold, rows in folds.items():
+                rest = np.concatenate([other for f, other in folds.items() if f != fold])
+                others = {name: each[rest] for name, each in probs.items()}
+                whose = self._whose(scored, rest)
+                rule = Rule.fit(others, whose, sources, y_true[rest], n_classes)
+                yield (repeat, seed, fold), rows, rule
 
-def regression() -> Pipeline:
-    """What is fitted: standardised columns, a ridge penalty, all classes at once."""
-    return make_pipeline(
-        StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=1000, tol=1e-8)
-    )
+    def _whose(self, scored: Predictions, rows: np.ndarray) -> pd.DataFrame:
+        """Covariates of the patients of these rows."""
+        ids = scored.table["patient_id"].iloc[rows]
+        return pd.DataFrame(self.patients.set_index("patient_id").reindex(ids))
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """One regression, as plain numbers: what it says of a patient depends on nobody else.
+
+    tasks : that it is told from
+    encoder : of the covariates that it is told from
+    mean, scale : (d,) of the columns
+    coefficients, intercepts : (C', d) and (C',), C' = 1 where it knows two classes
+    classes : indices of the classes it knows, among `n_classes`
+    """
+
+    tasks: tuple[str, ...]
+    encoder: CovariateEncoder
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+    intercepts: np.ndarray
+    classes: np.ndarray
+    n_classes: int
+
+    @classmethod
+    def fit(
+        cls,
+        y_prob: Mapping[str, np.ndarray],
+        patients: pd.DataFrame,
+        sources: Sequence[str],
+        y_true: np.ndarray,
+        n_classes: int,
+    ) -> Rule:
+        """From some rows: probabilities by task, (n, C) each; covariates; labels."""
+        tasks = tuple(name for name in sources if name in y_prob)
+        names = [name for name in sources if name not in y_prob]
+        encoder = CovariateEncoder.fit(patients, names)
+        scaler = StandardScaler()
+        model = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000, tol=1e-8)
+        columns = scaler.fit_transform(_columns(tasks, y_prob, encoder, patients))
+        model.fit(columns, y_true)
+        return cls(
+            tasks, encoder, scaler.mean_, scaler.scale_, model.coef_, model.intercept_,
+            model.classes_, n_classes,
+        )  # fmt: skip
+
+    def __call__(self, y_prob: Mapping[str, np.ndarray], patients: pd.DataFrame) -> np.ndarray:
+        """Probabilities (n, n_classes) of patients, given theirs by task and their covariates."""
+        columns = (_columns(self.tasks, y_prob, self.encoder, patients) - self.mean) / self.scale
+        # Not a matrix product: its last bits depend on how many rows there are.
+        scores = (columns[:, None] * self.coefficients).sum(axis=2) + self.intercepts
+        if scores.shape[1] == 1:
+            found = np.hstack([1 - expit(scores), expit(scores)])
+        else:
+            raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+            found = raised / raised.sum(axis=1, keepdims=True)
+        whole = np.zeros((len(scores), self.n_classes))
+        whole[:, self.classes] = found
+        return whole
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, from which `from_dict` makes the same rule to the bit."""
+        return {
+            "tasks": list(self.tasks),
+            "covariates": list(self.encoder.rules),
+            "n_classes": self.n_classes,
+            **{name: getattr(self, name).tolist() for name in _NUMBERS},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Rule:
+        """What `to_dict` gave."""
+        return cls(
+            tasks=tuple(values["tasks"]),
+            encoder=CovariateEncoder(tuple(values["covariates"])),
+            n_classes=values["n_classes"],
+            **{name: np.array(values[name]) for name in _NUMBERS},
+        )
 
 
 def _folds_of_runs(
@@ -146,18 +240,14 @@ def _folds_of_runs(
     return found
 
 
-def _design(
-    scored: Predictions, patients: pd.DataFrame, sources: Sequence[str], fit_rows: np.ndarray
+def _columns(
+    tasks: Sequence[str],
+    y_prob: Mapping[str, np.ndarray],
+    encoder: CovariateEncoder,
+    patients: pd.DataFrame,
 ) -> np.ndarray:
-    """Columns of every row, (n_rows, n_columns); rules of covariates from the rows of the fit."""
-    columns = []
-    names = [name for name in sources if name not in scored.tasks]
-    for task in sources:
-        if task in scored.tasks:
-            y_prob = scored.y_prob(task)[:, :-1]
-            columns.append(logit(np.clip(y_prob, CLIP, 1 - CLIP)))
-    if names:
-        whose = patients.set_index("patient_id").loc[scored.table["patient_id"]]
-        encoder = CovariateEncoder.fit(whose.iloc[fit_rows], names)
-        columns.append(encoder.transform(whose))
-    return np.concatenate(columns, axis=1)
+    """Columns of every row, (n, d)."""
+    found = [logit(np.clip(y_prob[task][:, :-1], CLIP, 1 - CLIP)) for task in tasks]
+    if encoder.rules:
+        found.append(encoder.transform(patients))
+    return np.concatenate(found, axis=1)

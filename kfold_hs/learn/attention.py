@@ -54,7 +54,12 @@ class GatedAttention(nn.Module):
         return (weights[:, :, None] * features.view(*present.shape, -1)).sum(dim=1)
 
     def of_groups(
-        self, features: torch.Tensor, owner: torch.Tensor, n_groups: int, share: torch.Tensor
+        self,
+        features: torch.Tensor,
+        owner: torch.Tensor,
+        n_groups: int,
+        share: torch.Tensor,
+        scores: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Bags of any size, as prediction has them.
 
@@ -65,12 +70,14 @@ class GatedAttention(nn.Module):
             The bag of each crop, in [0, n_groups); each occurs.
         share : Tensor, shape (n,)
             What a crop's weight is multiplied by before the weights are made to sum to 1.
+        scores : Tensor, shape (n,), optional
+            Of the features, where they are known already.
 
         Returns
         -------
         Tensor, shape (n_groups, n_features)
         """
-        scores = self.scores(features) + share.log()
+        scores = (self.scores(features) if scores is None else scores) + share.log()
         top = scores.new_full((n_groups,), -torch.inf).scatter_reduce(0, owner, scores, "amax")
         weights = (scores - top[owner]).exp()
         weights = weights / weights.new_zeros(n_groups).index_add(0, owner, weights)[owner]

@@ -212,7 +212,7 @@ def build_from(
     recordings : DataFrame
         path, sample_rate_hz, n_samples, duration_s, sha256.
     """
-    _check_recordings(recordings, config)
+    check_recordings(recordings, config)
     unique = recordings.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
     content = [
@@ -272,7 +272,19 @@ def _compute(
     np.save(folder / "level.npy", level)
 
 
-def _check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
+def check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
+    """Refuse recordings that are too short, or whose rate is too low.
+
+    Parameters
+    ----------
+    table : DataFrame
+        path, sample_rate_hz, duration_s.
+
+    Raises
+    ------
+    CohortError
+        With the recordings.
+    """
     short = table[table["duration_s"] < config.window_s]
     if len(short):
         raise CohortError(

@@ -1,4 +1,9 @@
-"""Recordings -> probabilities, from every crop of a recording."""
+"""Recordings -> probabilities, from every crop of a recording.
+
+The network is asked for batches of one size, the last one filled up with copies of a crop: on the
+CPU what it says of a crop then does not depend on how many others there are, and a person who is
+predicted alone gets, to the bit, what they got among the people of their fold.
+"""
 
 from __future__ import annotations
 
@@ -74,14 +79,67 @@ class Crops:
         return cls(owner, rows, flat.repeat_interleave(len(gains)), added)
 
     def batches(self, bank: Bank, config: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Rows of the bank and the crops themselves, `predict.batch_size` at a time."""
+        """Rows of the bank and the crops themselves, `predict.batch_size` at a time.
+
+        The last batch ends with copies of the last crop, so that all are of one size.
+        """
         size = config.predict.batch_size
-        batches = torch.split(self.rows, size)
-        whole = bank.batches(batches, torch.split(self.starts, size), config.train.crop_frames)
+        filled = torch.arange(-(-len(self.rows) // size) * size, device=self.rows.device)
+        filled = filled.clamp_max(len(self.rows) - 1)
+        batches = torch.split(self.rows[filled], size)
+        starts = torch.split(self.starts[filled], size)
+        gains = None if self.gains_db is None else torch.split(self.gains_db[filled], size)
+        whole = bank.batches(batches, starts, config.train.crop_frames)
         for k, (rows, x) in enumerate(zip(batches, whole, strict=True)):
-            if self.gains_db is not None:
-                x = x + self.gains_db[k * size : (k + 1) * size].view(-1, 1, 1, 1)
+            if gains is not None:
+                x = x + gains[k].view(-1, 1, 1, 1)
             yield rows, x.contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def hear_recordings(
+    model: HeartSoundNet,
+    bank: Bank,
+    recordings: np.ndarray,
+    tasks: tuple[Task, ...],
+    config: Config,
+    covariates: torch.Tensor | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor], Crops]:
+    """What a model of recordings says of them, whatever their labels.
+
+    Parameters
+    ----------
+    recordings : ndarray of int64, shape (n,)
+        Rows of the bank.
+    covariates : Tensor, optional, (recordings of the bank, width)
+
+    Returns
+    -------
+    probs : dict of ndarray, each (n, C) float64, rows in the order of `recordings`
+        Of the crops, pooled as `predict.crop_pool` says.
+    logits : dict of Tensor, each (n_crops, C)
+    crops : Crops
+    """
+    crops = Crops.of(bank, recordings, config)
+    model.eval()
+    logits: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
+    for rows, x in crops.batches(bank, config):
+        with autocast(config.train.precision, x.device):
+            out = model(x, None if covariates is None else covariates[rows])
+        for name, each in out.items():
+            logits[name].append(each.float())
+    whole = {name: torch.cat(each)[: len(crops.rows)] for name, each in logits.items()}
+    probs = {
+        task.name: pool_groups(
+            _probabilities(whole[task.name]),
+            crops.owner,
+            len(recordings),
+            config.predict.crop_pool,
+            task.positive_index,
+        )
+        for task in tasks
+    }
+    return probs, whole, crops
 
 
 @torch.inference_mode()
@@ -111,27 +169,81 @@ def predict_recordings(
     loss : float
         The training loss (class weights, smoothing), every crop counting once.
     """
-    crops = Crops.of(bank, recordings, config)
-    model.eval()
-    logits: dict[str, list[torch.Tensor]] = {name: [] for name in losses.weights}
-    for rows, x in crops.batches(bank, config):
-        with autocast(config.train.precision, x.device):
-            out = model(x, None if covariates is None else covariates[rows])
-        for name, each in out.items():
-            logits[name].append(each.float())
-    whole = {name: torch.cat(each) for name, each in logits.items()}
-    loss = losses(whole, {name: targets[name][crops.rows] for name in whole})
-    probs = {
-        task.name: pool_groups(
-            _probabilities(whole[task.name]),
-            crops.owner,
-            len(recordings),
-            config.predict.crop_pool,
-            task.positive_index,
-        )
-        for task in tasks
-    }
+    probs, logits, crops = hear_recordings(model, bank, recordings, tasks, config, covariates)
+    loss = losses(logits, {name: targets[name][crops.rows] for name in logits})
     return probs, float(loss)
+
+
+@torch.inference_mode()
+def hear_patients(
+    model: HeartSoundNet,
+    bank: Bank,
+    recordings: np.ndarray,
+    patients: np.ndarray,
+    config: Config,
+    covariates: torch.Tensor | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, torch.Tensor]]:
+    """What a model of patients says of them and of their recordings alone, whatever the labels.
+
+    All crops of all recordings of a patient make one embedding: a crop's weight is its
+    attention divided by the number of crops of its recording, so that a recording counts as
+    in training, where it gives one crop, however long it is. A recording alone is a
+    patient of whom nothing else was heard.
+
+    Parameters
+    ----------
+    recordings : ndarray of int64, shape (n,)
+        Rows of the bank.
+    patients : ndarray of int64, shape (n,)
+        Each one's patient, in [0, n_patients); each occurs.
+    covariates
+        As of `hear_recordings`.
+
+    Returns
+    -------
+    of_patients, of_recordings : dict of ndarray, each (n_patients or n, C) float64
+    logits : dict of Tensor, each (n_patients, C)
+    """
+    assert model.attention is not None
+    crops = Crops.of(bank, recordings, config)
+    device, attention = crops.rows.device, model.attention
+    size, precision = config.predict.batch_size, config.train.precision
+    model.eval()
+    features, scores = [], []
+    for _, x in crops.batches(bank, config):
+        with autocast(precision, device):
+            features.append(model.embed(x).float())
+            scores.append(attention.scores(features[-1]))
+    whole = torch.cat(features)[: len(crops.rows)]
+    of_crops = torch.cat(scores)[: len(crops.rows)]
+    share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
+    first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
+
+    def logits(owner: np.ndarray, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Of groups of crops; `rows` are the bank's of one recording of each."""
+        groups = torch.from_numpy(owner).to(device)
+        with autocast(precision, device):
+            pooled = attention.of_groups(
+                whole, groups, len(rows), share.to(device), scores=of_crops
+            )
+        filled = torch.arange(-(-len(rows) // size) * size).clamp_max(len(rows) - 1).to(device)
+        at = torch.from_numpy(rows).to(device)[filled]
+        found: dict[str, list[torch.Tensor]] = {}
+        for chosen, batch in zip(torch.split(filled, size), torch.split(at, size), strict=True):
+            with autocast(precision, device):
+                beside = None if covariates is None else covariates[batch]
+                out = model.classify(pooled[chosen], beside)
+            for name, each in out.items():
+                found.setdefault(name, []).append(each.float())
+        return {name: torch.cat(each)[: len(rows)] for name, each in found.items()}
+
+    of_recordings = logits(crops.owner, recordings)
+    of_patients = logits(patients[crops.owner], recordings[first])
+    return (
+        {name: _probabilities(each) for name, each in of_patients.items()},
+        {name: _probabilities(each) for name, each in of_recordings.items()},
+        of_patients,
+    )
 
 
 @torch.inference_mode()
@@ -145,58 +257,17 @@ def predict_patients(
     config: Config,
     covariates: torch.Tensor | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    """Probabilities by a model of patients, of patients and of their recordings alone.
-
-    All crops of all recordings of a patient make one embedding: a crop's weight is its
-    attention divided by the number of crops of its recording, so that a recording counts as
-    in training, where it gives one crop, however long it is. A recording alone is a
-    patient of whom nothing else was heard.
+    """`hear_patients`, and the training loss in place of the logits, every patient counting once.
 
     Parameters
     ----------
-    recordings : ndarray of int64, shape (n,)
-        Rows of the bank.
-    patients : ndarray of int64, shape (n,)
-        Each one's patient, in [0, n_patients); each occurs.
     targets, covariates
         As of `predict_recordings`.
-
-    Returns
-    -------
-    of_patients, of_recordings : dict of ndarray, each (n_patients or n, C) float64
-    loss : float
-        The training loss (class weights, smoothing), every patient counting once.
     """
-    assert model.attention is not None
-    crops = Crops.of(bank, recordings, config)
-    device, attention = crops.rows.device, model.attention
-    model.eval()
-    features = []
-    for _, x in crops.batches(bank, config):
-        with autocast(config.train.precision, device):
-            features.append(model.embed(x).float())
-    whole = torch.cat(features)
-    share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
+    whole, parts, logits = hear_patients(model, bank, recordings, patients, config, covariates)
     first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
-
-    def logits(owner: np.ndarray, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Of groups of crops; `rows` are the bank's of one recording of each."""
-        at = torch.from_numpy(rows).to(device)
-        groups = torch.from_numpy(owner).to(device)
-        with autocast(config.train.precision, device):
-            pooled = attention.of_groups(whole, groups, len(rows), share.to(device))
-            out = model.classify(pooled, None if covariates is None else covariates[at])
-        return {name: each.float() for name, each in out.items()}
-
-    of_recordings = logits(crops.owner, recordings)
-    of_patients = logits(patients[crops.owner], recordings[first])
-    rows = torch.from_numpy(recordings[first]).to(device)
-    loss = losses(of_patients, {name: targets[name][rows] for name in of_patients})
-    return (
-        {name: _probabilities(each) for name, each in of_patients.items()},
-        {name: _probabilities(each) for name, each in of_recordings.items()},
-        float(loss),
-    )
+    rows = torch.from_numpy(recordings[first]).to(next(iter(logits.values())).device)
+    return whole, parts, float(losses(logits, {name: targets[name][rows] for name in logits}))
 
 
 def _probabilities(logits: torch.Tensor) -> np.ndarray:

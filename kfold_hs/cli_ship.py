@@ -1,0 +1,131 @@
+"""The commands `export` and `predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from kfold_hs.cli_options import DEVICE, QUIET
+
+FORMATS = ("csv", "json", "parquet", "challenge")
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[RUN] [KEY=VALUE]...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The bundle's folder, made anew.",
+)
+@click.option(
+    "--challenge",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Make an entry to the PhysioNet/CinC Challenge 2022 here instead.",
+)
+@QUIET
+def export(
+    words: tuple[str, ...], output: Path | None, challenge: Path | None, quiet: bool
+) -> None:
+    """Make a bundle of a finished run: its models and all that it takes to predict new people.
+
+    RUN is a run's folder under reports/. The recordings are read again, from where the run's
+    configuration says.
+
+    With --challenge, a folder with team_code.py, which trains with the settings of RUN, and has its
+    bundle along; or with those that KEY=VALUE make, and no RUN.
+    """
+    from kfold_hs.terminal import Terminal
+
+    run, overrides = split_words(words)
+    if (output is None) == (challenge is None):
+        raise click.UsageError("give -o DIR for a bundle, or --challenge DIR for an entry.")
+    if challenge is not None:
+        if run is not None and overrides:
+            raise click.UsageError(f"{run} has its settings; leave out {' '.join(overrides)}.")
+        from kfold_hs.challenge_entry import write_entry
+        from kfold_hs.config import compose, load_yaml
+
+        on_circor = ["data=circor", "data.root=data", *overrides]
+        config = compose(on_circor) if run is None else load_yaml(run / "config.yaml")
+        with Terminal(quiet=quiet) as terminal:
+            write_entry(challenge, config, run, terminal)
+        click.echo(f"Entry: {challenge}")
+        return
+    if run is None or overrides:
+        raise click.UsageError("a bundle is made of one RUN, and takes no KEY=VALUE.")
+    from kfold_hs.shipping import export as export_run
+
+    assert output is not None
+    with Terminal(quiet=quiet) as terminal:
+        content = export_run(run, output, terminal)
+    click.echo(f"{len(content['models'])} models of {content['run']}: {output}")
+
+
+def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+    """RUN, if the first word is one, and the overrides."""
+    if words and ("=" not in words[0] or Path(words[0]).exists()):
+        return Path(words[0]), words[1:]
+    return None, words
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the rows go; a folder for --format challenge. [default: standard output]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    help="challenge: a file <id>.csv a patient. [default: by the suffix of -o, else csv]",
+)
+@click.option(
+    "--coverage",
+    type=float,
+    default=0.9,
+    metavar="P",
+    help="Of the conformal sets, between 0 and 1. [default: 0.9]",
+)
+@DEVICE
+@click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON; needs -o.")
+@QUIET
+def predict(
+    bundle: Path,
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    kind: str | None,
+    coverage: float,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Score people by a bundle: one row a patient.
+
+    INPUTS are WAV or FLAC files, folders of them, folders in CirCor's layout (labels are not
+    needed), or a CSV with a row a recording. Who is known to the bundle, by id or by a recording,
+    is scored only by the models that did not train on them.
+    """
+    from kfold_hs.shipping import predict as predict_inputs
+    from kfold_hs.terminal import Terminal
+
+    if as_json and output is None:
+        raise click.UsageError("--json prints the audit where the rows would go: give -o FILE.")
+    with Terminal(quiet=quiet) as terminal:
+        done = predict_inputs(
+            bundle, inputs, terminal, output=output, kind=kind, device=device, coverage=coverage
+        )
+        if not as_json:
+            for sentence in done.sentences:
+                terminal.note(sentence)
+    if as_json:
+        click.echo(json.dumps(done.counts, indent=1))

@@ -1,0 +1,110 @@
+"""Who a bundle's models were trained on: persons by ids and by the samples of their recordings.
+
+A patient is known when their id is one of a person's or of a person's patients, or when the samples
+of one of their recordings are. Whoever is known is told only by models that trained on nothing of
+them; a model of fold f of a repeat trained on everybody but the people of fold f and the hold-out
+test people.
+
+    certificate.json    by, n_folds, n_repeats, split, fingerprint,
+                        people: person_id, patients: patient_id, folds (one a repeat), sha256
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.splits.split import TEST, Split
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The people of a split.
+
+    Parameters
+    ----------
+    people : tuple of mappings
+        person_id, and patients: each with patient_id, folds (from 0, or `TEST` or `TRAIN` of
+        `kfold_hs.splits.split`) and the SHA-256 of the samples of every recording.
+    n_folds, n_repeats : int
+    split, fingerprint : str
+        Digests of the split and of the cohort.
+    """
+
+    people: tuple[Mapping[str, Any], ...]
+    n_folds: int
+    n_repeats: int
+    split: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, split: Split) -> Certificate:
+        """Of a split, without the labels that it holds."""
+        people = []
+        for person in split.people:
+            patients = []
+            for patient in person["patients"]:
+                unit = person["person_id"] if split.by == "person" else patient["patient_id"]
+                patients.append(
+                    {
+                        "patient_id": patient["patient_id"],
+                        "folds": list(split.folds[unit]),
+                        "sha256": [each["sha256"] for each in patient["recordings"]],
+                    }
+                )
+            people.append({"person_id": person["person_id"], "patients": patients})
+        return cls(tuple(people), split.n_folds, split.n_repeats, split.digest, split.fingerprint)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
+        return cls(**{**values, "people": tuple(values["people"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "split": self.split,
+            "fingerprint": self.fingerprint,
+            "n_folds": self.n_folds,
+            "n_repeats": self.n_repeats,
+            "people": [dict(person) for person in self.people],
+        }
+
+    def known(self, ids: Iterable[str], digests: Iterable[str]) -> frozenset[int]:
+        """Rows of `people` of whoever has one of these ids, or one of these recordings."""
+        of_ids = (self._rows_of_id.get(each, ()) for each in ids)
+        of_digests = (self._rows_of_digest.get(each, ()) for each in digests)
+        return frozenset(row for rows in (*of_ids, *of_digests) for row in rows)
+
+    def names(self, rows: Iterable[int]) -> list[str]:
+        """person_id of each."""
+        return [self.people[row]["person_id"] for row in rows]
+
+    def untouched(self, rows: Iterable[int]) -> np.ndarray:
+        """Which models trained on nothing of these people: (n_repeats, n_folds) bool."""
+        allowed = np.ones((self.n_repeats, self.n_folds), dtype=bool)
+        for row in rows:
+            for patient in self.people[row]["patients"]:
+                folds = np.array(patient["folds"])[:, None]
+                allowed &= (folds == np.arange(self.n_folds)) | (folds == TEST)
+        return allowed
+
+    @cached_property
+    def _rows_of_id(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for row, person in enumerate(self.people):
+            patients = (patient["patient_id"] for patient in person["patients"])
+            for name in (person["person_id"], *patients):
+                found.setdefault(name, set()).add(row)
+        return found
+
+    @cached_property
+    def _rows_of_digest(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for row, person in enumerate(self.people):
+            for patient in person["patients"]:
+                for digest in patient["sha256"]:
+                    found.setdefault(digest, set()).add(row)
+        return found

@@ -1,0 +1,208 @@
+"""A finished run -> a bundle: its models, and what is fitted on its out-of-fold predictions.
+
+    models         of every repeat, seed and fold, at the epoch that `select` keeps
+    stacking       the regression that scored each fold, for the tasks that are stacked
+    calibration    a temperature a task, of least log loss
+    decisions      class weights for the challenge's weighted accuracy, a threshold for its cost
+    conformal      the scores that conformal sets are made from
+    typical        what the training recordings' spectra look like
+
+What is shipped is fitted on all out-of-fold rows; how good it is stands beside it cross-fitted:
+each fold with what the other folds chose (summary.json has the same numbers). New people are told
+by the mean of the models, which is less sure of itself than the single models that the temperature
+was fitted on; nothing in a cross-validation measures that mean.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.errors import BundleError
+from kfold_hs.judge.challenge import class_costs
+from kfold_hs.judge.choices import temperature_of
+from kfold_hs.judge.decide import abnormal_of, class_weights, referral_score, referral_threshold
+from kfold_hs.judge.epochs import Place, kept_epochs
+from kfold_hs.judge.results import metrics_of
+from kfold_hs.judge.stack import Stacking
+from kfold_hs.learn import checkpoint
+from kfold_hs.learn.bank import Bank
+from kfold_hs.paths import FoldPaths, RunPaths, fold_name, write_bytes, write_json, write_text
+from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
+from kfold_hs.ship.bundle import CARD, CERTIFICATE, CONTENT, SCHEMA, pack, sha256
+from kfold_hs.ship.card import card
+from kfold_hs.ship.certificate import Certificate
+from kfold_hs.ship.conformal import calibration_scores
+from kfold_hs.ship.typical import typical
+from kfold_hs.splits import Split
+
+_FILES = {"last": "last_model", "best": "best_model", "inner": "inner_model"}
+_PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "safetensors")
+
+
+def write_bundle(
+    folder: Path,
+    paths: RunPaths,
+    summary: Mapping[str, Any],
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    bank: Bank,
+) -> dict[str, Any]:
+    """Write the bundle of a finished run into an empty folder.
+
+    Parameters
+    ----------
+    folder : Path
+    paths, summary, config
+        Of the run.
+    cohort, split, bank
+        What it stands on.
+
+    Returns
+    -------
+    dict
+        The content of bundle.json.
+
+    Raises
+    ------
+    TrainingError
+        A model's file is missing or of another run.
+    """
+    predictions = Predictions.read(paths.predictions)
+    epochs = kept_epochs(pd.read_csv(paths.history))
+    stacking = Stacking.of(config, cohort)
+    plain = predictions.at(epochs).mean_over_seeds()
+    kept = stacking(plain)
+    certificate = Certificate.of(split).to_dict()
+    write_json(folder / CERTIFICATE, certificate)
+    digests = summary["provenance"]["digests"]
+    content = {
+        "schema": SCHEMA,
+        "run": summary["run"],
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in _PACKAGES},
+        "digests": dict(digests),
+        "select": summary["select"],
+        "config": _without_places(config),
+        "models": [
+            _model(folder, paths.fold(*place), place, epoch, config, digests)
+            for place, epoch in sorted(epochs.items())
+        ],
+        "stacking": {
+            task: [
+                {"repeat": repeat, "fold": fold, "rule": rule.to_dict()}
+                for (repeat, _, fold), rule in rules.items()
+            ]
+            for task, rules in stacking.rules(plain).items()
+        },
+        "calibration": _calibration(kept, summary),
+        "decisions": _decisions(kept, summary),
+        "conformal": {task: calibration_scores(kept, task) for task in kept.tasks},
+        "typical": typical(bank),
+        "certificate": sha256((folder / CERTIFICATE).read_bytes()),
+    }
+    write_json(folder / CONTENT, content)
+    write_text(folder / CARD, card(content, summary))
+    return content
+
+
+def check_finished(summary: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a run whose folds are not all there.
+
+    Raises
+    ------
+    BundleError
+        With what is missing.
+    """
+    if missing := summary["incomplete"]:
+        places = ", ".join(fold_name(m["repeat"], m["seed"], m["fold"]) for m in missing)
+        raise BundleError(
+            f"{folder} lacks {places}: without every fold nobody can say who may be scored by "
+            "whom. Repeat the run's command, which tries them again."
+        )
+
+
+def _without_places(config: Config) -> dict[str, Any]:
+    """The configuration without where things lay on the machine that trained."""
+    values = config.as_dict()
+    for key in ("root", "path"):
+        if key in values["data"]:
+            values["data"][key] = "."
+    values["data"]["aliases"] = values["split"]["file"] = None
+    values["augment"]["noise_folder"] = values["model"]["weights_file"] = None
+    if values["model"]["weights"] == "file":
+        values["model"]["weights"] = "none"
+    return values
+
+
+def _model(
+    folder: Path,
+    files: FoldPaths,
+    place: Place,
+    epoch: int,
+    config: Config,
+    digests: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write one fold model's weights; its entry in bundle.json."""
+    path: Path = getattr(files, _FILES[config.select])
+    found = checkpoint.load(path)
+    checkpoint.check_digests(path, found["digests"], digests)
+    if found["epoch"] != epoch:
+        raise BundleError(
+            f"{path} is of epoch {found['epoch']}, and the run keeps epoch {epoch} of this fold: "
+            "the files of two runs were mixed. Remove its folder and repeat the run's command."
+        )
+    repeat, seed, fold = place
+    key = {"repeat": repeat, "seed": seed, "fold": fold, "epoch": epoch}
+    state: dict[str, torch.Tensor] = found["model_state_dict"]
+    raw = pack(state, key)
+    name = f"models/{fold_name(repeat, seed, fold)}.safetensors"
+    write_bytes(folder / name, raw)
+    return {**key, "file": name, "sha256": sha256(raw), "covariates": found["covariates"]}
+
+
+def _calibration(kept: Predictions, summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        task: {
+            "temperature": temperature_of(kept.y_true(task), kept.y_prob(task)),
+            "log_loss": _scores(summary, "temperature", task),
+        }
+        for task in kept.tasks
+    }
+
+
+def _decisions(kept: Predictions, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Class weights and threshold of every task that the challenge charges for."""
+    found: dict[str, Any] = {}
+    for task in kept.tasks:
+        names = {metric.name for metric in metrics_of(kept, task)}
+        classes, y_prob, mine = kept.classes[task], kept.y_prob(task), dict[str, Any]()
+        if (costs := class_costs(classes)) and "weighted_accuracy" in names:
+            weights = class_weights(kept.y_true(task), y_prob, costs)
+            mine["weights"] = dict(zip(classes, weights.tolist(), strict=True))
+            mine["weighted_accuracy"] = _scores(summary, "class weights", task)
+        if "cost" in names:
+            score = referral_score(y_prob, classes)
+            mine["threshold"] = referral_threshold(score, abnormal_of(kept, task))
+            mine["cost"] = _scores(summary, "referral threshold", task)
+        if mine:
+            found[task] = mine
+    return found
+
+
+def _scores(summary: Mapping[str, Any], name: str, task: str) -> dict[str, Any] | None:
+    """Of a choice, without it and cross-fitted; None where the run has no two folds."""
+    for each in summary["choices"]["each"]:
+        if each["name"] == name and each["task"] == task:
+            keys = ("value", "low", "high", "method", "target")
+            return {kind: {key: each[kind][key] for key in keys} for kind in ("plain", "crossfit")}
+    return None

@@ -1,0 +1,151 @@
+"""From files to chunks of features: read ahead by a few threads, so many recordings at a time.
+
+Whatever is wrong with a file is told in its patient's row and ends nothing else. Memory holds the
+features of one chunk and of the recordings being read, however many files there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+
+from kfold_hs.cohort.audio import AudioFacts, facts_of, in_one, read_with_facts
+from kfold_hs.errors import CohortError
+from kfold_hs.learn.bank import Bank, check_recordings
+from kfold_hs.learn.features import MelFeatures
+from kfold_hs.settings import Config
+from kfold_hs.ship.inputs import Patient, Sound
+from kfold_hs.ship.typical import flags
+
+N_THREADS = 2
+READ_AHEAD = 8
+"""Patients whose recordings are read while others are heard."""
+CHUNK_CROPS = 512
+"""Crops after which a chunk is full."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """One patient with the features of the recordings that can be used.
+
+    features : list of (n_frames, n_mels) float16
+    levels : list of (mean, spread) that normalisation took out
+    sounds, digests, quality : of these recordings; quality is a list of flags
+    problems : of those that cannot be used
+    """
+
+    patient: Patient
+    features: list[np.ndarray] = field(default_factory=list)
+    levels: list[tuple[float, float]] = field(default_factory=list)
+    sounds: list[Sound] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    quality: list[list[str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Ear:
+    """Reads patients as a run's configuration hears them.
+
+    Parameters
+    ----------
+    config : Config
+    channel : int, optional
+    known : mapping
+        What `typical.typical` gave of the training recordings.
+    """
+
+    def __init__(self, config: Config, channel: int | None, known: dict[str, object]) -> None:
+        self.config, self.channel, self.known = config, channel, known
+        self.transform = MelFeatures(config.features.of_recordings)
+
+    def hear(self, patient: Patient) -> Heard:
+        """Read one patient's recordings; what cannot be used is told in `problems`."""
+        heard = Heard(patient)
+        if patient.problem:
+            heard.problems.append(patient.problem)
+        elif not patient.sounds:
+            heard.problems.append("no recording is listed")
+        for sound in patient.sounds:
+            try:
+                self._add(heard, sound, *read_with_facts(sound.path, self.channel))
+            except CohortError as error:
+                heard.problems.append(str(error))
+        return heard
+
+    def hear_arrays(
+        self, patient: Patient, recordings: Sequence[np.ndarray], rate_hz: int
+    ) -> Heard:
+        """As `hear`, of samples in memory: (n_samples,) int16 each, in the order of `sounds`."""
+        heard = Heard(patient)
+        for sound, samples in zip(patient.sounds, recordings, strict=True):
+            try:
+                if samples.dtype != np.int16 or samples.ndim != 1 or not len(samples):
+                    raise CohortError(
+                        f"{sound.recording_id} is {samples.dtype} of shape {samples.shape}; one "
+                        "channel of 16-bit samples is expected."
+                    )
+                self._add(heard, sound, in_one(samples), facts_of(samples, rate_hz))
+            except CohortError as error:
+                heard.problems.append(str(error))
+        return heard
+
+    def _add(self, heard: Heard, sound: Sound, samples: np.ndarray, facts: AudioFacts) -> None:
+        check_recordings(_as_row(sound, facts), self.transform.config)
+        frames, level = self.transform.measure(samples, facts.sample_rate_hz)
+        kept = frames.astype(np.float16)
+        heard.features.append(kept)
+        heard.levels.append(level)
+        heard.sounds.append(sound)
+        heard.digests.append(facts.sha256)
+        heard.quality.append(flags(facts, kept, self.known, self.config))
+
+    def chunks(self, patients: Iterable[Patient]) -> Iterator[list[Heard]]:
+        """Patients in their order, so many at a time that the models have whole batches."""
+        chunk: list[Heard] = []
+        n_crops = 0.0
+        for heard in self._ahead(patients):
+            chunk.append(heard)
+            crop = self.config.train.crop_frames
+            n_crops += sum(max(1, len(each) / crop) for each in heard.features)
+            if n_crops >= CHUNK_CROPS:
+                yield chunk
+                chunk, n_crops = [], 0.0
+        if chunk:
+            yield chunk
+
+    def _ahead(self, patients: Iterable[Patient]) -> Iterator[Heard]:
+        waiting: deque[Future[Heard]] = deque()
+        with ThreadPoolExecutor(N_THREADS, thread_name_prefix="hearing") as pool:
+            for patient in patients:
+                waiting.append(pool.submit(self.hear, patient))
+                if len(waiting) > READ_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+def bank_of(heard: Sequence[Heard], normalised: bool, device: torch.device) -> Bank:
+    """The features of some patients' recordings, one after another."""
+    features = [each for one in heard for each in one.features]
+    length = torch.tensor([len(each) for each in features])
+    first = torch.cumsum(length, 0) - length
+    level = None
+    if normalised:
+        level = torch.tensor([each for one in heard for each in one.levels], dtype=torch.float32)
+    frames = torch.from_numpy(np.concatenate(features))
+    return Bank(frames, first, length, "", level).to(device)
+
+
+def _as_row(sound: Sound, facts: AudioFacts) -> pd.DataFrame:
+    row = {
+        "path": str(sound.path),
+        "sample_rate_hz": facts.sample_rate_hz,
+        "duration_s": facts.duration_s,
+    }
+    return pd.DataFrame([row])

@@ -1,0 +1,185 @@
+"""What is said of a patient: one row, flat, the same columns for everybody.
+
+patient_id           as in the input
+known                "yes" when the bundle's certificate knows the person, else "no"
+scored_by, n_models  which models were asked, e.g. "r0-f3", and how many (seeds count as one)
+n_recordings         that were heard
+quality              ok, or the flags of its recordings (see `typical`)
+problem              what could not be used and why, or empty
+label.<task>         the most probable class
+p.<task>.<class>     mean of the models that were asked
+spread.<task>        standard deviation between them of the positive class's probability
+calibrated.<task>.<class>    p^(1/T), normalised, with the bundle's temperature
+decided.<task>       class that the bundle's class weights call, for weighted accuracy
+refer.<task>         whether the patient reaches the bundle's threshold of referral
+set.<task>           classes of the conformal set, joined by "+" (see `conformal`)
+sites                JSON: every recording with site, quality and probabilities (of the network)
+
+Numbers are missing where a patient could not be scored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.cohort import Task
+from kfold_hs.judge.choices import tempered
+from kfold_hs.judge.decide import called, referral_score
+from kfold_hs.predictions import prob_column
+from kfold_hs.ship.bundle import Bundle
+from kfold_hs.ship.conformal import conformal_set, p_values
+from kfold_hs.ship.ensemble import mean_over_models, spread_over_models
+from kfold_hs.ship.hearing import Heard
+from kfold_hs.ship.typical import OK
+
+Row = dict[str, Any]
+
+
+def columns(bundle: Bundle) -> dict[str, type]:
+    """Names of all columns and what they hold: str, int, float or bool."""
+    found: dict[str, type] = {
+        "patient_id": str,
+        "known": str,
+        "scored_by": str,
+        "n_models": int,
+        "n_recordings": int,
+        "quality": str,
+        "problem": str,
+    }
+    for task in bundle.tasks:
+        found[f"label.{task.name}"] = str
+        found |= {prob_column(task.name, name): float for name in task.classes}
+        found[f"spread.{task.name}"] = float
+        found |= {f"calibrated.{task.name}.{name}": float for name in task.classes}
+        decisions = bundle.content["decisions"].get(task.name, {})
+        if "weights" in decisions:
+            found[f"decided.{task.name}"] = str
+        if "threshold" in decisions:
+            found[f"refer.{task.name}"] = bool
+        found[f"set.{task.name}"] = str
+    return {**found, "sites": str}
+
+
+def rows_of(
+    bundle: Bundle,
+    heard: Sequence[Heard],
+    known: Sequence[Collection[str]],
+    allowed: np.ndarray,
+    patients: Mapping[str, np.ndarray],
+    recordings: Mapping[str, np.ndarray],
+    coverage: float,
+) -> list[Row]:
+    """One row a patient.
+
+    Parameters
+    ----------
+    heard : sequence of Heard
+        Patients of whom something can be heard.
+    known : sequence of collections of str
+        Of each, the persons of the certificate whom they are; empty: nobody it knows.
+    allowed : ndarray of bool, (n, n_repeats, n_folds)
+    patients, recordings
+        Of an `Answer`.
+    coverage : float
+        Of the conformal sets, in (0, 1).
+    """
+    found = [unscored(bundle, one) for one in heard]
+    owner = np.repeat(np.arange(len(heard)), [len(one.sounds) for one in heard])
+    for row, one, persons, models in zip(found, heard, known, allowed, strict=True):
+        row["known"] = "yes" if persons else "no"
+        row["n_models"] = int(models.sum())
+        row["scored_by"] = _places(models)
+        row["n_recordings"] = len(one.sounds)
+        row["quality"] = _quality(one)
+        if not models.any():
+            reason = "every model was trained on this person"
+            row["problem"] = "; ".join([reason, *one.problems])
+    scored = np.flatnonzero(allowed.any(axis=(1, 2)))
+    for task in bundle.tasks:
+        _say(bundle, task, found, scored, patients[task.name])
+        for number in scored.tolist():
+            probs, row = patients[task.name][number], found[number]
+            values = p_values(probs, bundle.content["conformal"][task.name], known[number])
+            label = task.classes.index(row[f"label.{task.name}"])
+            inside = conformal_set(values, coverage, label)
+            row[f"set.{task.name}"] = "+".join(task.classes[c] for c in inside)
+    for number, (row, one) in enumerate(zip(found, heard, strict=True)):
+        mine = np.flatnonzero(owner == number)
+        row["sites"] = _sites(bundle.tasks, one, {t: each[mine] for t, each in recordings.items()})
+    return found
+
+
+def unscored(bundle: Bundle, one: Heard) -> Row:
+    """The row of a patient as far as it can be told without a model."""
+    row: Row = dict.fromkeys(columns(bundle))
+    row |= {
+        "patient_id": one.patient.patient_id,
+        "known": "no",
+        "scored_by": "",
+        "n_models": 0,
+        "n_recordings": 0,
+        "quality": "",
+        "problem": "; ".join(one.problems),
+        "sites": "[]",
+    }
+    return row
+
+
+def _say(
+    bundle: Bundle, task: Task, rows: Sequence[Row], scored: np.ndarray, probs: np.ndarray
+) -> None:
+    mean, spread = mean_over_models(probs), spread_over_models(probs)[:, task.positive_index]
+    names = task.classes
+    temperature = bundle.content["calibration"][task.name]["temperature"]
+    decisions = bundle.content["decisions"].get(task.name, {})
+    with np.errstate(invalid="ignore"):
+        calibrated = tempered(mean, temperature)
+    for number in scored.tolist():
+        row = rows[number]
+        row[f"label.{task.name}"] = names[int(mean[number].argmax())]
+        for c, name in enumerate(names):
+            row[prob_column(task.name, name)] = float(mean[number, c])
+            row[f"calibrated.{task.name}.{name}"] = float(calibrated[number, c])
+        row[f"spread.{task.name}"] = float(spread[number]) if np.isfinite(spread[number]) else None
+        if "weights" in decisions:
+            weights = np.array([decisions["weights"][name] for name in names])
+            chosen = called(mean[number][None], weights)[0]
+            row[f"decided.{task.name}"] = names[int(chosen.argmax())]
+        if "threshold" in decisions:
+            score = float(referral_score(mean[number][None], names)[0])
+            row[f"refer.{task.name}"] = score >= decisions["threshold"]
+
+
+def _quality(one: Heard) -> str:
+    flags = dict.fromkeys(flag for each in one.quality for flag in each)
+    return "; ".join(flags) or OK
+
+
+def _places(allowed: np.ndarray) -> str:
+    if allowed.all():
+        return "all"
+    return " ".join(f"r{repeat}-f{fold}" for repeat, fold in np.argwhere(allowed))
+
+
+def _sites(tasks: Sequence[Task], one: Heard, probs: Mapping[str, np.ndarray]) -> str:
+    found = []
+    for k, (sound, quality) in enumerate(zip(one.sounds, one.quality, strict=True)):
+        found.append(
+            {
+                "recording_id": sound.recording_id,
+                "site": sound.site,
+                "quality": "; ".join(quality) or OK,
+                **{
+                    task.name: {
+                        name: float(p) if np.isfinite(p) else None
+                        for name, p in zip(task.classes, probs[task.name][k], strict=True)
+                    }
+                    for task in tasks
+                },
+            }
+        )
+    return json.dumps(found)
