@@ -52,8 +52,8 @@ def test_a_look_by_hand() -> None:
     bad = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
     look = race.look(right(bad, fold[first], 4), right(good[first], fold[first], 4))
     assert (look.n_models, look.difference) == (1, pytest.approx(-0.4))
-    # Persons: 10 differences of mean 0.4; sum of (d - 0.4)^2 / 10^2 = 0.024, times K / (K - 1).
-    p = stats.t.sf(0.4 / math.sqrt(0.024 * 4 / 3), 9)
+    # Persons: 10 differences of mean 0.4; sum of (d - 0.4)^2 / 10^2 = 0.024.
+    p = stats.t.sf(0.4 / math.sqrt(0.024), 9)
     assert look.p == pytest.approx(p)
     assert look.level == pytest.approx(level(1, 4) / 2)
     assert not look.stops
@@ -72,7 +72,7 @@ def test_fold_models_that_differ_widen_it() -> None:
     assert (variance, df) == (pytest.approx(2 * 4 * 0.04), 1)
     first = fold == 0
     look = race.look(right(0 * two[first], fold[first], 2), right(two[first], fold[first], 2))
-    assert look.p == pytest.approx(stats.t.sf(1 / math.sqrt(0.32 * 2), 1))
+    assert look.p == pytest.approx(stats.t.sf(1 / math.sqrt(0.32), 1))
 
 
 def test_one_finished_trial_is_no_race() -> None:

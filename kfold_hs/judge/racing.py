@@ -5,13 +5,13 @@ trials, on the people whom both have predicted by now. With d the incumbent's va
 trial's on these people (of a metric where lower is better, the other way round), H0 is d <= 0, the
 trial is no worse, and it is stopped when
 
-    p = P(t > d / sqrt(V)) <= alpha_k / M        V = K / (K - 1) max(V_persons, V_models / k)
+    p = P(t > d / sqrt(V)) <= alpha_k / M        V = max(V_persons, V_models / k)
 
 V_persons   sum over persons of the square of what each adds to d: paired, by person
 V_models    variance of a fold model's difference of two trials: twice the residual mean square of
             the finished trials' fold values, with trials and fold models taken out. Two folds of
             one trial cannot say by how much fold models differ; finished trials can
-K, k        folds of a run, and fold models of the trial that are done
+k           fold models of the trial that are done
 M           finished trials
 alpha_k     what look k spends of the error alpha
 
@@ -122,7 +122,7 @@ class Race:
             Of the same rows: those of the fold models of the trial that are done.
         """
         apart = trial.minus(incumbent)
-        k, n_folds = apart.layout.n_models, apart.layout.n_folds
+        k = apart.layout.n_models
         n_models = next(iter(self.finished.values())).layout.n_models
         at = level(k, n_models, self.alpha) / len(self.finished)
         of_persons = float((apart.layout.by_person(apart.within) ** 2).sum())
@@ -130,7 +130,6 @@ class Race:
         variance, df = max(
             (of_persons, apart.layout.n_persons - 1), (of_model / k, df_models), key=lambda v: v[0]
         )
-        variance *= n_folds / (n_folds - 1)
         worse = -apart.value if self.higher_is_better else apart.value
         if not math.isfinite(worse):  # a class is lacking so far
             return Look(k, worse, 1.0, at)
