@@ -1,6 +1,6 @@
-"""Coverage of the recipe's interval on real people: `coverage_recipe.py OVERRIDES [--write]`.
+"""Coverage of the recipe's interval on real people: `coverage_recipe.py OVERRIDES [--run RUN] [--write]`.
 
-    python tests/bench/coverage_recipe.py data=circor data.root=DIR --write
+    python tests/bench/coverage_recipe.py data=circor data.root=DIR --run reports/RUN --write
 
 The interval of a recipe allows for other people who train other models. To see whether it holds, a
 recipe must be trained thousands of times on samples of a population, which is too much for a
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from coverage import plain_bayle, table
 from scipy import stats
-from scipy.special import softmax
+from scipy.special import logit, softmax
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
@@ -41,12 +41,14 @@ from kfold_hs.judge.intervals import around
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
 from kfold_hs.learn import bank as banks
+from kfold_hs.predictions import Predictions
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage-recipe: begin -->", "<!-- coverage-recipe: end -->"
 NAMES = ("accuracy", "weighted_accuracy", "auroc", "cost")
 N_RUNS, N_FOLDS = 3, 5
 N_HIDDEN, PENALTY, SHARPNESS = 40, 20.0, 5.0
+USED = "**F1, 3 runs** (used)"
 Z = float(stats.norm.ppf(0.975))
 
 
@@ -160,7 +162,7 @@ def parts(found: dict[int, Influence]) -> dict[str, tuple[float, float, float, b
     }
     names = {
         1: "**Nadeau-Bengio, one run, logit** (used)", 2: "**F1, 2 runs** (used)",
-        3: "**F1, 3 runs** (used)",
+        3: USED,
     }  # fmt: skip
     for n_runs, name in names.items():
         spread = recipe.spread(found[n_runs])
@@ -181,7 +183,7 @@ def tests(a: dict[int, Influence], b: dict[int, Influence]) -> dict[str, bool]:
         "naive t, 15 folds": naive <= 0.05,
         "Bayle CLT, one run": abs(one.value) > Z * sqrt(bayle(one)),
         "**Nadeau-Bengio, one run, logit** (used)": of_one.p_value(one.value) <= 0.05,
-        "**F1, 3 runs** (used)": of_whole.p_value(whole.value) <= 0.05,
+        USED: of_whole.p_value(whole.value) <= 0.05,
     }
 
 
@@ -211,6 +213,12 @@ def cover(
                 errs[method][name].append(hit)
     true = {name: float(np.mean(each)) for name, each in outside.items()}
     cells: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, each in outside.items():
+        sds = np.std(each), np.std([one[0] for one in told[USED][name]])
+        se = factor * np.mean([one[1] for one in told[USED][name]])
+        cells["sd of what the models are worth; of their value; mean F1 error"][name] = "; ".join(
+            f"{sd:.3g}" for sd in (*sds, se)
+        )
     for method, by_metric in told.items():
         for name, each in by_metric.items():
             held = []
@@ -224,11 +232,25 @@ def cover(
     return cells, true
 
 
-def report(overrides: list[str], people: list[int], n_sets: int) -> list[str]:
+def told_by(run: Path, cohort: Cohort) -> np.ndarray:
+    """Log odds that a run's models gave every patient out of fold, standardised."""
+    kept = Predictions.read(run / "scored.parquet")
+    rows = {name: i for i, name in enumerate(kept.table["patient_id"])}
+    at = [rows[name] for name in cohort.patients["patient_id"]]
+    odds = [logit(np.clip(kept.y_prob(t)[at, :-1], 1e-4, 1 - 1e-4)) for t in kept.tasks]
+    found = np.concatenate(odds, axis=1)
+    return (found - found.mean(axis=0)) / found.std(axis=0)
+
+
+def report(overrides: list[str], people: list[int], n_sets: int, run: Path | None) -> list[str]:
     config = compose(overrides)
     cohort = cohorts.load(config.data)
     channel = getattr(config.data, "channel", None)
     x = spectra(cohort, banks.build(cohort, config.features, channel))
+    if run is not None:
+        # As loud as all the bands together.
+        odds = told_by(run, cohort)
+        x = np.c_[x, odds * sqrt(x.shape[1] / odds.shape[1])]
     error = 100 * sqrt(0.95 * 0.05 / n_sets)
     lines = [
         f"{n_sets} data sets a cell from {cohort.n_persons} people ({cohort.n_patients} patients); "
@@ -258,8 +280,9 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=1000)
     parser.add_argument("--people", type=int, nargs="*", default=[100, 200])
     parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
+    parser.add_argument("--run", type=Path, help="reports/RUN, whose answers are features, too")
     arguments = parser.parse_args()
-    lines = report(arguments.overrides, arguments.people, arguments.sets)
+    lines = report(arguments.overrides, arguments.people, arguments.sets, arguments.run)
     print("\n".join(lines))
     if arguments.write:
         before, rest = DOCS.read_text().split(BEGIN)
