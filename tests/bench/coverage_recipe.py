@@ -1,4 +1,4 @@
-"""Coverage of the recipe's interval on real people: `coverage_recipe.py OVERRIDES [--run RUN] [--write]`.
+"""Coverage of the recipe's interval on real people, by a small learner.
 
     python tests/bench/coverage_recipe.py data=circor data.root=DIR --run reports/RUN --write
 
