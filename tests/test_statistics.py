@@ -451,6 +451,18 @@ def made(person: float, model: float, seed: int, n: int = 400, n_runs: int = 4) 
     return Influence(0.5, psi / (n * n_runs), psi, np.zeros(n_runs), layout)
 
 
+def test_two_way_where_fold_models_differ_most() -> None:
+    found = made(0.1, 0.5, 0)
+    psi, layout = found.psi, found.layout
+    people, models, both = (
+        sum(psi[code == c].sum() ** 2 for c in np.unique(code))
+        for code in (layout.person, layout.model, layout.person * layout.n_models + layout.model)
+    )
+    assert 20 / 19 * models > both
+    expected = 5 / 4 * (people + 20 / 19 * models - both)
+    assert recipe.two_way(psi, layout) == pytest.approx(expected)
+
+
 def test_components_are_recovered() -> None:
     found = [power.components(made(2.0, 0.1, seed)) for seed in range(40)]
     assert np.mean([each.person for each in found]) == pytest.approx(2.0, rel=0.1)
