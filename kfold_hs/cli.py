@@ -16,8 +16,10 @@ import click
 
 from kfold_hs import __version__
 from kfold_hs.cli_compare import compare
+from kfold_hs.cli_foresight import print_foreseen
 from kfold_hs.cli_options import (
     DEVICE,
+    DRY_RUN,
     FOLDS,
     OVERRIDES,
     QUIET,
@@ -28,6 +30,7 @@ from kfold_hs.cli_options import (
     counts,
     resumable,
     with_counts,
+    with_fleet,
 )
 from kfold_hs.cli_plan import plan
 from kfold_hs.cli_score import score
@@ -35,6 +38,7 @@ from kfold_hs.cli_ship import export, predict
 from kfold_hs.cli_tune import Asked, tune, with_search
 
 if TYPE_CHECKING:
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.search import Search
     from kfold_hs.settings import Config
 
@@ -63,6 +67,8 @@ def cli(debug: bool) -> None:
 @with_search
 @ROOT
 @DEVICE
+@with_fleet
+@DRY_RUN
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json on standard output.")
 @QUIET
 def run(
@@ -76,6 +82,8 @@ def run(
     asked: Asked,
     root: Path,
     device: str,
+    fleet: Fleet,
+    dry_run: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -89,17 +97,24 @@ def run(
     from kfold_hs.terminal import Terminal, show_run
 
     command = command_line()
+    if nested and (dry_run or not fleet.is_default):
+        raise click.UsageError(
+            "--nested trains one fold after another: leave out --dry-run, --jobs and --executor."
+        )
     if nested:
         search = asked.search(overrides, counts(folds, repeats, seeds))
         _nested(search, inner_folds, name, root, device, command, as_json, quiet)
         return
     if inner_folds is not None or not asked.is_empty:
         raise click.UsageError("the options of a search go with --nested, or with `tune`.")
+    settings = _config(overrides, folds, repeats, seeds)
+    if dry_run:
+        print_foreseen({"": settings}, name, root, device, fleet, as_json, quiet)
+        return
     with resumable(command), Terminal(quiet=quiet) as terminal:
         result = experiment.run(
-            _config(overrides, folds, repeats, seeds), terminal,
-            name=name, root=root, device=device, command=command,
-        )  # fmt: skip
+            settings, terminal, name=name, root=root, device=device, command=command, fleet=fleet
+        )
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
     else:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from kfold_hs.cli_foresight import print_foreseen
 from kfold_hs.cli_options import (
     DEVICE,
+    DRY_RUN,
     FOLDS,
     QUIET,
     REPEATS,
@@ -17,7 +20,11 @@ from kfold_hs.cli_options import (
     command_line,
     counts,
     resumable,
+    with_fleet,
 )
+
+if TYPE_CHECKING:
+    from kfold_hs.fleet.executors import Fleet
 
 
 @click.command()
@@ -28,6 +35,8 @@ from kfold_hs.cli_options import (
 @click.option("--name", metavar="NAME", help="Of the comparison's folder. [default: made up]")
 @ROOT
 @DEVICE
+@with_fleet
+@DRY_RUN
 @click.option("--json", "as_json", is_flag=True, help="Print comparison.json on standard output.")
 @QUIET
 def compare(
@@ -38,6 +47,8 @@ def compare(
     name: str | None,
     root: Path,
     device: str,
+    fleet: Fleet,
+    dry_run: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -56,10 +67,15 @@ def compare(
 
     command = command_line()
     variants = design(words, counts(folds, repeats, seeds))
+    if dry_run:
+        configs = {each.name: each.config for each in variants.variants}
+        print_foreseen(configs, None, root, device, fleet, as_json, quiet)
+        return
     with resumable(command), Terminal(quiet=quiet) as terminal:
         found = compare_variants(
-            variants, terminal, name=name, root=root, device=device, command=command
-        )
+            variants, terminal, name=name, root=root, device=device, command=command,
+            fleet=fleet,
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(found.content, indent=1, allow_nan=False))
     else:

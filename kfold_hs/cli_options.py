@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,6 +28,67 @@ ROOT = click.option(
 )
 DEVICE = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
+)
+_FLEET = (
+    click.option(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="Folds trained at once. [default: 1; one on each GPU; on a cluster, as fit]",
+    ),
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        help="Where: on this machine, or on a Ray cluster. [default: local]",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Of the Ray cluster. [default: the one that runs here]",
+    ),
+    click.option(
+        "--cpus-per-fold",
+        type=float,
+        metavar="N",
+        help="Reserved on the cluster, 0.5 for a half. [default: one for each thread]",
+    ),
+    click.option(
+        "--gpus-per-fold",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="Reserved on the cluster; 0 trains on the CPU. [default: 0]",
+    ),
+)
+
+
+def with_fleet(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say where folds are trained; the command takes them as one `fleet`."""
+
+    @functools.wraps(command)
+    def wrapped(
+        jobs: int | None,
+        executor: str,
+        address: str | None,
+        cpus_per_fold: float | None,
+        gpus_per_fold: float,
+        **others: Any,
+    ) -> None:
+        from kfold_hs.fleet.executors import Fleet
+
+        fleet = Fleet(jobs, executor, address, cpus_per_fold, gpus_per_fold)
+        command(fleet=fleet, **others)
+
+    for option in reversed(_FLEET):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+DRY_RUN = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be trained, with time, memory and disk from a timed step; train nothing.",
 )
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
 

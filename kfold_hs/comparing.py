@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.experiment import run_name
@@ -18,6 +18,9 @@ from kfold_hs.paths import ComparisonPaths, check_name, write_json, write_text
 from kfold_hs.runs import variants_tried
 from kfold_hs.trying import Bench, Tried
 from kfold_hs.variants import Design
+
+if TYPE_CHECKING:
+    from kfold_hs.fleet.executors import Fleet
 
 SCHEMA = 1
 
@@ -38,6 +41,7 @@ def compare(
     root: Path = Path(),
     device: str = "auto",
     command: str = "",
+    fleet: Fleet | None = None,
 ) -> Comparison:
     """Run every variant that is not finished yet, and compare them.
 
@@ -52,7 +56,7 @@ def compare(
     listener : Listener
     name : str, optional
         Of the comparison's folder; by default made of the data and a digest.
-    root, device, command
+    root, device, command, fleet
         As of `experiment.run`.
 
     Raises
@@ -83,7 +87,7 @@ def compare(
     paths = ComparisonPaths(name or _name(runs, ground), root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
-    bench = Bench(ground, paths.predictions, root, device)
+    bench = Bench(ground, paths.predictions, root, device, fleet)
     tried: dict[str, Tried] = {}
     faults = []
     for number, each in enumerate(design.variants, start=1):

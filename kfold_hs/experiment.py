@@ -26,6 +26,7 @@ from kfold_hs.splits.foreign import read_folds
 from kfold_hs.splits.obtain import make_split
 
 if TYPE_CHECKING:
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.learn.bank import Bank
     from kfold_hs.learn.lr_find import Found
 
@@ -47,6 +48,7 @@ def run(
     device: str = "auto",
     command: str = "",
     ground: Ground | None = None,
+    fleet: Fleet | None = None,
 ) -> Run:
     """Cross-validate one configuration, from recordings to the report.
 
@@ -67,6 +69,8 @@ def run(
         What the user typed, for the report.
     ground : Ground, optional
         What the run stands on, where it is known already.
+    fleet : Fleet, optional
+        Where folds are trained, and how many at once; by default here, one after another.
 
     Raises
     ------
@@ -76,8 +80,8 @@ def run(
         Any of `kfold_hs.errors`; what was finished before stays and is used again.
     """
     started = time.time()
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.folder import collect, finished, locked, provenance, settle
-    from kfold_hs.fleet.local import train
     from kfold_hs.fleet.plan import Plan
     from kfold_hs.judge.stack import Stacking
     from kfold_hs.judgement import judge_run
@@ -88,6 +92,8 @@ def run(
         check_name(name)
     where = pick_device(device)
     check_device(config.train, where)
+    fleet = fleet or Fleet()
+    train = fleet.train(where)
     ground = ground or Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
     stacking = Stacking.of(config, cohort)
@@ -113,7 +119,7 @@ def run(
             raise fault
         listener.stage("report")
         collect(done, cohort, paths, digests)
-        origin = provenance(paths.name, command, digests, str(where), started)
+        origin = provenance(paths.name, command, digests, fleet.device(where), started)
         missing = [(p.repeat, p.seed, p.fold) for p in plan if p not in done]
         judged = judge_run(paths, config, cohort, split, stacking, ground.findings, origin, missing)
         result = Run(paths, judged)

@@ -71,6 +71,10 @@ class FoldPaths:
         return self.folder / "failed.json"
 
     @property
+    def lock(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.lock")
+
+    @property
     def is_done(self) -> bool:
         """Predictions are written last, so their presence says that the fold is done."""
         return self.predictions.exists()
@@ -277,6 +281,13 @@ def writing(target: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed `writing` left; nobody else may be writing there."""
+    for path in folder.glob(".*.????????"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """What a person at a terminal sees: progress while it runs, tables at the end.
 
-On a terminal, live bars with the time left; in a pipe or a log file, one line an
-epoch. Progress goes to standard error, results to standard output.
+On a terminal, live bars with the time left, one for each fold under way; in a pipe or a log
+file, one line an epoch. Progress goes to standard error, results to standard output.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Terminal:
         self._steps: TaskID | None = None
         self._epochs: TaskID | None = None
         self._n_epochs = 0
-        self._first: set[Any] = set()
+        self._under_way: dict[Any, TaskID] = {}
+        self._reached: dict[Any, int] = {}
 
     def __enter__(self) -> Terminal:
         self._progress.start()
@@ -88,8 +89,15 @@ class Terminal:
         if state == "found":
             self._progress.advance(self._epochs, self._n_epochs)
         if state == "start":
-            self._first.add(place)
+            if note:
+                self._say(f"{label} {note}")
+            if place in self._under_way:
+                return
+            bar = self._progress.add_task(label, total=self._n_epochs, note="")
+            self._under_way[place] = bar
         else:
+            if place in self._under_way:
+                self._progress.remove_task(self._under_way.pop(place))
             text = {"found": "was trained before", "done": "done", "failed": "failed"}[state]
             self._say(f"{label} {text}" + (f"; {note}" if note else ""))
 
@@ -101,16 +109,13 @@ class Terminal:
             for name, value in row.items()
             if name.startswith("acc.")
         )
-        note = (
-            f"{_place(place)} epoch {number}/{self._n_epochs}  "
-            f"loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  {scores}"
-        )
+        note = f"loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  {scores}"
         # The first row of a fold that goes on stands for the epochs before it, too.
-        ahead = number if place in self._first else 1
-        self._first.discard(place)
-        self._progress.update(self._epochs, advance=ahead, note=note)
+        self._progress.advance(self._epochs, max(0, number - self._reached.get(place, 0)))
+        self._reached[place] = number
+        self._progress.update(self._under_way[place], completed=number, note=note)
         if not self._live:
-            self._say(note)
+            self._say(f"{_place(place)} epoch {number}/{self._n_epochs}  {note}")
 
     def note(self, text: str) -> None:
         self._say(text)
@@ -166,6 +171,55 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
     for sentence in content["sentences"]:
         console.print(Text(sentence), soft_wrap=True)
     console.print(Text(f"Comparison: {page}"), soft_wrap=True)
+
+
+def show_foreseen(found: Mapping[str, Any]) -> None:
+    """What --dry-run found: a row a run, then all of it in words."""
+    console = Console(highlight=False)
+    table = Table(title=f"what would be trained on {found['device']}", title_justify="left")
+    for name in ("variant", "run"):
+        table.add_column(name, overflow="fold")
+    for name in ("models", "done", "steps", "a step", "a model", "what is left"):
+        table.add_column(name, justify="right")
+    for run in found["runs"]:
+        asked = run["predicted_with"]
+        table.add_row(
+            run["name"] or "-", run["run"], str(run["folds"]),
+            f"by {asked}" if asked else str(run["done"]), str(run["steps"]),
+            f"{run['step_s']:.3f} s", _duration(run["fold_s"]), _duration(run["left_s"]),
+        )  # fmt: skip
+    console.print(table)
+    runs, jobs = found["runs"], found["jobs"]
+    counts = {"variant": len(runs), "repeat": found["repeats"]}
+    counts |= {"seed": found["seeds"], "fold": found["folds"]}
+    memory = max(run["memory_bytes"] for run in runs)
+    banks = sum({run["bank_bytes"] for run in runs if not run["has_features"]})
+    sentences = [
+        " x ".join(f"{n} {name}" + ("s" if n > 1 else "") for name, n in counts.items())
+        + f": {found['left']} fold models are to be trained.",
+        f"Time: about {_duration(found['left_s'])} one after another"
+        + (f", with --jobs {jobs} at least {_duration(found['at_least_s'])}" if jobs > 1 else "")
+        + ", from a step timed here; crops, checkpoints and the report come on top.",
+        f"Memory: about {_size(memory)} for each fold that is trained at once, and "
+        f"{_size(max(run['bank_bytes'] for run in runs))} for the features that all share.",
+        f"Disk: up to {_size(sum(run['disk_bytes'] for run in runs))} more"
+        + (f", {_size(banks)} of it features in the cache." if banks else "."),
+    ]
+    for sentence in sentences:
+        console.print(Text(sentence), soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """Such as 40 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _size(n_bytes: float) -> str:
+    """In MB, or GB from a thousand of them."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
 
 
 def show_split(

@@ -19,6 +19,8 @@ from kfold_hs.variants import Variant
 if TYPE_CHECKING:
     import torch
 
+    from kfold_hs.fleet.executors import Fleet
+
 Key = tuple[int, int, int]
 
 
@@ -50,7 +52,7 @@ class Bench:
     ground : Ground
     predictions : callable
         Name of a run -> where predictions are kept that another run's models made in its place.
-    root, device
+    root, device, fleet
         As of `experiment.run`.
     trained : dict
         Training digest -> name of the finished run that has the models.
@@ -60,6 +62,7 @@ class Bench:
     predictions: Callable[[str], Path]
     root: Path
     device: str
+    fleet: Fleet | None = None
     trained: dict[str, str] = field(default_factory=dict)
 
     def ground_of(self, variant: Variant) -> Ground:
@@ -87,7 +90,7 @@ class Bench:
         words = shlex.join(["kfold-hs", "run", *variant.overrides])
         done = run(
             variant.config, listener, root=self.root, device=self.device, command=words,
-            ground=self.ground_of(variant),
+            ground=self.ground_of(variant), fleet=self.fleet,
         )  # fmt: skip
         self.trained.setdefault(variant.config.training_digest, own.name)
         return Tried(own.name, self.stacked(variant, kept_predictions(done.paths)))

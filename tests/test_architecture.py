@@ -53,14 +53,17 @@ ALLOWED = {
     "nesting": SETTINGS
     | {"predictions", "splits", "ground", "variants", "learn", "judge", "fleet"}
     | {"experiment", "judgement", "trying", "search", "tuning"},
-    "cli_options": set(),
-    "cli_compare": {"comparing", "variants", "terminal", "cli_options"},
     "cli_tune": {"tuning", "search", "terminal", "terminal_tune", "cli_options"},
+    "foresight": SETTINGS | {"ground", "learn", "fleet", "experiment"},
+    "cli_options": {"fleet"},
+    "cli_foresight": {"foresight", "fleet", "settings", "terminal"},
+    "cli_compare": {"comparing", "fleet", "cli_foresight", "variants", "terminal", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
     "cli_score": {"judge"},
     "cli_ship": {"config", "challenge_entry", "shipping", "terminal", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
+    | {"fleet", "cli_foresight"}
     | {"cli_score", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
     "__init__": set(),

@@ -11,6 +11,7 @@ from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.again import predict_again
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.examples import FoldData
+from kfold_hs.learn.threads import threads
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
@@ -45,9 +46,10 @@ def predict_plan(
         A model cannot be read, or is of another run.
     """
     bank, parts = bank.to(device), []
-    for place in plan:
-        data = FoldData.of(cohort, split.fold_of_patients(cohort, place.repeat), place.fold)
-        file = trained.fold(place.repeat, place.seed, place.fold).last_model
-        parts.append(predict_again(config, cohort, bank, data, place, file, digests, device))
-        on_progress(len(parts), len(plan))
+    with threads(config.train.threads):
+        for place in plan:
+            data = FoldData.of(cohort, split.fold_of_patients(cohort, place.repeat), place.fold)
+            file = trained.fold(place.repeat, place.seed, place.fold).last_model
+            parts.append(predict_again(config, cohort, bank, data, place, file, digests, device))
+            on_progress(len(parts), len(plan))
     return Predictions.concat(parts)

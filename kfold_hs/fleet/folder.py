@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +13,11 @@ import pandas as pd
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import differences, load_yaml
-from kfold_hs.errors import ConfigError, KfoldHsError, SplitError, listing
+from kfold_hs.errors import ConfigError, SplitError, listing
+from kfold_hs.fleet.lock import lock
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.streams import Place
-from kfold_hs.paths import RunPaths, write_bytes, write_json, write_text
+from kfold_hs.paths import RunPaths, sweep, write_bytes, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
@@ -26,15 +26,9 @@ from kfold_hs.splits import Split
 @contextlib.contextmanager
 def locked(paths: RunPaths) -> Iterator[None]:
     """Only one process works on a run; the lock ends with the process, however it ends."""
-    paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-    with paths.lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise KfoldHsError(
-                f"another process is working on the run {paths.name}. Wait for it, or give this "
-                "run a --name of its own."
-            ) from error
+    with lock(paths.lock, f"the run {paths.name}"):
+        if paths.report_folder.exists():
+            sweep(paths.report_folder)
         yield
 
 

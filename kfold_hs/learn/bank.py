@@ -215,14 +215,8 @@ def build_from(
     check_recordings(recordings, config)
     unique = recordings.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
-    content = [
-        VERSION,
-        config.model_dump(exclude_defaults=True),
-        shas,
-        unique["sample_rate_hz"].tolist(),
-    ]
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    folder = cache_folder() / "features" / f"{digest}-{LAYOUT}"
+    digest = _digest(unique, config)
+    folder = _folder(digest)
     if not folder.is_dir():
         with writing_folder(folder) as temporary:
             _compute(temporary, unique, MelFeatures(config), channel, on_progress)
@@ -236,6 +230,26 @@ def build_from(
         level = torch.from_numpy(np.load(folder / "level.npy"))[rows]
     length = index[rows + 1] - index[rows]
     return Bank(torch.from_numpy(frames), index[rows], length, digest, level)
+
+
+def is_cached(cohort: Cohort, config: FeatureConfig) -> bool:
+    """Whether `build` would find the bank."""
+    unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
+    return _folder(_digest(unique, config.of_recordings)).is_dir()
+
+
+def _digest(unique: pd.DataFrame, config: FeatureConfig) -> str:
+    content = [
+        VERSION,
+        config.model_dump(exclude_defaults=True),
+        unique["sha256"].tolist(),
+        unique["sample_rate_hz"].tolist(),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _folder(digest: str) -> Path:
+    return cache_folder() / "features" / f"{digest}-{LAYOUT}"
 
 
 def _compute(

@@ -266,6 +266,7 @@ class TrainConfig(Settings):
     align: Literal["none", "cycle"] = "none"
     first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
     uncertain: Literal["class", "drop", "soft"] = "class"
+    threads: PositiveInt | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = ("throughput", "features", "judging", "memory", "growth", "frameworks")
+BENCHES = ("throughput", "features", "judging", "memory", "growth", "frameworks", "jobs")
 
 
 def main() -> None:

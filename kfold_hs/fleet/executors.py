@@ -1,0 +1,86 @@
+"""Where a plan is trained: in this process, in several, or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kfold_hs.errors import ConfigError
+
+if TYPE_CHECKING:  # a wrong command line is told before torch is loaded
+    import torch
+
+Train = Callable[..., None]
+"""Called as `kfold_hs.fleet.local.train` is."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What the command line says about it.
+
+    Parameters
+    ----------
+    jobs : int, optional
+        How many folds are trained at once, at least 1. By default one, and with
+        ``--device auto`` or ``cuda`` where there are several GPUs, one on each. On a cluster, as
+        many as have room.
+    executor : str
+        local or ray.
+    address, cpus, gpus
+        Of the cluster, and what a fold reserves there; see `kfold_hs.fleet.cluster.train`.
+
+    Raises
+    ------
+    ConfigError
+        A number is out of its bounds, or is about a cluster where none is asked for.
+    """
+
+    jobs: int | None = None
+    executor: str = "local"
+    address: str | None = None
+    cpus: float | None = None
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise ConfigError(f"--jobs {self.jobs}: at least 1 fold is trained at once.")
+        if (self.cpus or 0) < 0 or self.gpus < 0:
+            raise ConfigError("--cpus-per-fold and --gpus-per-fold are 0 or more.")
+        if self.executor == "local" and (self.address or self.cpus is not None or self.gpus):
+            raise ConfigError(
+                "--address, --cpus-per-fold and --gpus-per-fold are about a cluster: add "
+                "--executor ray."
+            )
+
+    @property
+    def is_default(self) -> bool:
+        """Whether no option was given."""
+        return self == Fleet()
+
+    def device(self, device: torch.device) -> str:
+        """What a report says about where models were trained."""
+        if self.executor == "ray":
+            return f"{'cuda' if self.gpus else 'cpu'}, on a Ray cluster"
+        return str(device)
+
+    def n_jobs(self, device: torch.device) -> int:
+        """How many folds are trained at once."""
+        from kfold_hs.fleet.processes import gpus
+
+        return self.jobs or len(gpus(device)) or 1
+
+    def train(self, device: torch.device) -> Train:
+        """The function that trains a plan."""
+        if self.executor == "ray":
+            from kfold_hs.fleet import cluster
+
+            return partial(
+                cluster.train,
+                address=self.address, n_jobs=self.jobs, n_cpus=self.cpus, n_gpus=self.gpus,
+            )  # fmt: skip
+        from kfold_hs.fleet import local, processes
+
+        jobs = self.n_jobs(device)
+        return local.train if jobs == 1 else partial(processes.train, n_jobs=jobs)

@@ -1,0 +1,191 @@
+"""One fold's work, wherever it is done: locked, trained, and its end told.
+
+A fold that cannot be trained does not end the others. What every fold would meet does: a full
+disk, weights that cannot be had, a configuration that cannot work.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.errors import DivergedError, KfoldHsError, TrainingError, UnfinishedError
+from kfold_hs.fleet.lock import lock
+from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn import bank as banks
+from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.checkpoint import check_digests
+from kfold_hs.learn.examples import FoldData
+from kfold_hs.learn.fit import fit_fold
+from kfold_hs.learn.streams import Place
+from kfold_hs.learn.threads import threads
+from kfold_hs.learn.track import make_trackers
+from kfold_hs.paths import FoldPaths, RunPaths, fold_name, sweep, write_json
+from kfold_hs.predictions import Predictions
+from kfold_hs.settings import Config
+from kfold_hs.splits import Split
+from kfold_hs.splits.inner import inner_persons
+
+OnFold = Callable[[Place, str, str], None]
+"""Called with a place, "found", "start", "done" or "failed", and a remark or ""."""
+OnFoldEpoch = Callable[[Place, Mapping[str, float]], None]
+"""Called with a place and a row of its history."""
+
+LOCK_WAIT_S = 120.0
+"""So long may whoever trained a fold before take to end, once nobody waits for it any more."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a fold ended: "done" or "failed", and a remark or why."""
+
+    state: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all folds of a run share, small enough to be sent to another process.
+
+    The bank is not part of it: each process maps it for itself.
+    """
+
+    config: Config
+    cohort: Cohort
+    split: Split
+    paths: RunPaths
+    digests: Mapping[str, str]
+
+    def files(self, place: Place) -> FoldPaths:
+        return self.paths.fold(place.repeat, place.seed, place.fold)
+
+    def bank(self) -> Bank:
+        """The bank of features, mapped from the cache; computed where it is not there."""
+        channel = getattr(self.config.data, "channel", None)
+        return banks.build(self.cohort, self.config.features, channel)
+
+    def to_do(self, plan: Plan, on_fold: OnFold) -> list[Place]:
+        """The places of a plan that are not done; those that are, are told.
+
+        Raises
+        ------
+        TrainingError
+            A fold that was found is of another configuration, cohort, split or features.
+        """
+        left = []
+        for place in plan:
+            files = self.files(place)
+            if not files.is_done:
+                left.append(place)
+                continue
+            check_digests(files.predictions, Predictions.digests(files.predictions), self.digests)
+            files.resume.unlink(missing_ok=True)  # of a training that ended between the two
+            on_fold(place, "found", "")
+        return left
+
+    def train(
+        self,
+        place: Place,
+        bank: Bank,
+        device: torch.device,
+        on_epoch: Callable[[Mapping[str, float]], None],
+    ) -> Outcome:
+        """Train a fold with `train.threads` threads; a failure is an outcome, and on the disk.
+
+        Raises
+        ------
+        KfoldHsError
+            What other folds would meet as well: `StorageError`, `WeightsError`, `ConfigError`.
+        """
+        files = self.files(place)
+        try:
+            what = f"the fold {fold_name(place.repeat, place.seed, place.fold)}"
+            with (
+                threads(self.config.train.threads),
+                lock(files.lock, f"{what} of the run {self.paths.name}", LOCK_WAIT_S),
+            ):
+                if files.is_done:  # by a process whose answer was lost
+                    return Outcome("done")
+                sweep(files.folder)
+                since = self._fit(place, files, bank, device, on_epoch)
+        except TrainingError as error:
+            return self.failed(place, str(error), _of_loss(error))
+        except KfoldHsError:
+            raise
+        except Exception as error:  # of one fold, as far as anybody knows
+            return self.failed(place, _words(error, device), {"trace": traceback.format_exc()})
+        files.fault.unlink(missing_ok=True)
+        return Outcome("done", "" if since is None else f"over-fitting from epoch {since + 1} on")
+
+    def failed(self, place: Place, text: str, more: Mapping[str, Any]) -> Outcome:
+        """A fold that failed; failed.json says so.
+
+        It holds repeat, seed, fold, text; epoch and step from 0, null where the loss was not the
+        cause, and the cause in words; the trace of an error that nobody foresaw.
+        """
+        record: dict[str, Any] = {"repeat": place.repeat, "seed": place.seed, "fold": place.fold}
+        record |= {"epoch": None, "step": None, "cause": text, "text": text, **more}
+        write_json(self.files(place).fault, record)
+        return Outcome("failed", text)
+
+    def _fit(
+        self,
+        place: Place,
+        files: FoldPaths,
+        bank: Bank,
+        device: torch.device,
+        on_epoch: Callable[[Mapping[str, float]], None],
+    ) -> int | None:
+        config, cohort = self.config, self.cohort
+        data = FoldData.of(cohort, self.split.fold_of_patients(cohort, place.repeat), place.fold)
+        if config.select == "inner":
+            key = (config.seed, place.repeat, place.fold)
+            aside = inner_persons(cohort, data.train, config.train.inner_share, key)
+            data = data.without(cohort, aside)
+        tracking = partial(
+            make_trackers,
+            config.track,
+            self.paths.tensorboard(place.repeat, place.seed, place.fold),
+            config.to_yaml(),
+            config.as_dict(),
+            self.paths.name,
+        )
+        return fit_fold(
+            config, cohort, bank, data, place, files, tracking, self.digests, device, on_epoch
+        )
+
+
+def check_outcomes(outcomes: Sequence[Outcome], n_folds: int) -> None:
+    """Tell what failed, when all folds have had their turn.
+
+    Raises
+    ------
+    UnfinishedError
+        Some failed.
+    """
+    faults = [outcome.text for outcome in outcomes if outcome.state == "failed"]
+    if faults:
+        raise UnfinishedError(
+            f"{len(faults)} of {n_folds} folds could not be trained; the others are kept. "
+            + " ".join(faults)
+        )
+
+
+def _of_loss(error: TrainingError) -> dict[str, Any]:
+    if isinstance(error, DivergedError):
+        return {"epoch": error.epoch, "step": error.step, "cause": error.cause}
+    return {}
+
+
+def _words(error: Exception, device: torch.device) -> str:
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
+    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if full or "can't allocate memory" in str(error):
+        return f"The memory of {device} is full ({text}). Use fewer --jobs, or a smaller batch."
+    return f"{text}. This is not an error that kfold-hs foresees: failed.json has the trace."

@@ -1,0 +1,145 @@
+"""A run on a Ray cluster: complete and the same bits, though a node is lost on the way."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY, Silent
+from test_jobs import CPU, check_same_bits, config, fit
+
+from kfold_hs import cohort as cohorts
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import compose
+from kfold_hs.errors import ConfigError, KfoldHsError
+from kfold_hs.fleet.cluster import _packed, _unpacked
+from kfold_hs.fleet.executors import Fleet
+from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn import bank as banks
+from kfold_hs.learn.threads import threads
+from kfold_hs.paths import RunPaths
+from kfold_hs.splits import stratify
+
+
+@pytest.fixture(scope="module")
+def cohort(shared_table_csv: Path) -> Cohort:
+    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two nodes on this machine; the first is only talked to."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    store = 80 * 2**20
+    nodes = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "object_store_memory": store, "include_dashboard": False},
+    )
+    nodes.add_node(num_cpus=1, object_store_memory=store)
+    yield nodes
+    import ray
+
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def fit_on(
+    address: str,
+    cohort: Cohort,
+    root: Path,
+    listener: Silent,
+    *more: str,
+) -> RunPaths:
+    settings, paths = config(*more), RunPaths("run", root)
+    train = Fleet(executor="ray", address=address, cpus=1).train(CPU)
+    train(
+        Plan(settings.seed, 1, 1, 3), settings, cohort, stratify(cohort, 3, 0),
+        banks.build(cohort, settings.features), paths, {"config": "d"}, CPU,
+        listener.fold, listener.epoch,
+    )  # fmt: skip
+    return paths
+
+
+class LosesANode(Silent):
+    """A node is killed when both of two folds have come some way."""
+
+    def __init__(self, cluster: Any) -> None:
+        super().__init__()
+        self._cluster = cluster
+
+    def fold(self, place: object, state: str, note: str = "") -> None:
+        super().fold(place, state, note)
+        if note:
+            self.notes.append(note)
+
+    def epoch(self, place: object, row: object) -> None:
+        super().epoch(place, row)
+        if self._cluster.worker_nodes and {fold for fold, epoch in self.rows if epoch} >= {0, 1}:
+            (node,) = self._cluster.worker_nodes
+            self._cluster.remove_node(node, allow_graceful=False)
+
+
+EPOCHS = "train.epochs=40"  # long enough to be killed in
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(170)
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_lost_node_costs_no_fold_and_no_bit(
+    cluster: Any,
+    cohort: Cohort,
+    tmp_path: Path,
+) -> None:
+    listener = LosesANode(cluster)
+    with threads(1):
+        run = fit_on(cluster.address, cohort, tmp_path / "ray", listener, EPOCHS)
+        once = fit(cohort, tmp_path / "once", Silent(), EPOCHS)
+    assert not cluster.worker_nodes  # it was killed
+    assert listener.states.count("done") == 3
+    assert "lost its node and goes on elsewhere" in listener.notes
+    assert [epoch for fold, epoch in listener.rows if fold == 2] == list(range(40))
+    check_same_bits(run, once)
+    # Found, as any executor finds it; and what no node can hold is refused.
+    again = Silent()
+    fit_on(cluster.address, cohort, tmp_path / "ray", again, EPOCHS)
+    assert again.states == ["found"] * 3
+    with pytest.raises(KfoldHsError, match=r"asks for 64 CPUs .* there is 1 CPUs"):
+        Fleet(executor="ray", address=cluster.address, cpus=64).train(CPU)(
+            Plan(0, 1, 1, 3), config(), cohort, stratify(cohort, 3, 0),
+            banks.build(cohort, config().features), RunPaths("other", tmp_path), {}, CPU,
+            again.fold, again.epoch,
+        )  # fmt: skip
+
+
+def test_the_bank_is_read_where_it_lies(cohort: Cohort) -> None:
+    bank = banks.build(cohort, config().features)
+    packed = _packed(bank)
+    packed[0].flags.writeable = False
+    shown = _unpacked(packed)
+    assert shown.frames.data_ptr() == bank.frames.data_ptr()
+    assert shown.digest == bank.digest
+    assert bank.level is not None
+    assert shown.level is not None
+    assert torch.equal(shown.level, bank.level)
+
+
+def test_what_is_about_a_cluster_needs_one() -> None:
+    with pytest.raises(ConfigError, match="add --executor ray"):
+        Fleet(address="somewhere:6379")
+    with pytest.raises(ConfigError, match="0 or more"):
+        Fleet(executor="ray", gpus=-1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "here"])
+def test_no_cluster_is_told_with_the_way_to_one(
+    cohort: Cohort, tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(KfoldHsError, match=rf"no Ray cluster at {address}: .*ray start --head"):
+        fit_on(address, cohort, tmp_path, Silent())

@@ -1,0 +1,260 @@
+"""Several folds at once: the same bits as one after another, and nobody falls with another."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import TINY, Silent
+from test_fit import config
+from test_run import COMMAND, heeds_ctrl_c
+
+from kfold_hs import cohort as cohorts
+from kfold_hs.cli import cli
+from kfold_hs.cohort import Cohort
+from kfold_hs.config import compose
+from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, UnfinishedError
+from kfold_hs.fleet import local, processes
+from kfold_hs.fleet.executors import Fleet
+from kfold_hs.fleet.fold import Work
+from kfold_hs.fleet.lock import lock
+from kfold_hs.fleet.plan import Plan
+from kfold_hs.learn import bank as banks
+from kfold_hs.learn.streams import Place
+from kfold_hs.learn.threads import threads
+from kfold_hs.paths import RunPaths, sweep
+from kfold_hs.predictions import Predictions
+from kfold_hs.splits import stratify
+from kfold_hs.terminal import Terminal
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def cohort(shared_table_csv: Path) -> Cohort:
+    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+
+
+def fit(
+    cohort: Cohort, root: Path, listener: Silent, *more: str, n_jobs: int = 1, n_folds: int = 3
+) -> RunPaths:
+    settings, paths = config(*more), RunPaths("run", root)
+    train = Fleet(n_jobs).train(CPU)
+    train(
+        Plan(settings.seed, 1, 1, n_folds), settings, cohort, stratify(cohort, n_folds, 0),
+        banks.build(cohort, settings.features), paths, {"config": "d"}, CPU,
+        listener.fold, listener.epoch,
+    )  # fmt: skip
+    return paths
+
+
+def weights(paths: RunPaths, fold: int) -> dict[str, torch.Tensor]:
+    content = torch.load(paths.fold(0, 0, fold).last_model, weights_only=True)
+    return dict(content["model_state_dict"])
+
+
+def check_same_bits(one: RunPaths, other: RunPaths, n_folds: int = 3) -> None:
+    for fold in range(n_folds):
+        tables = [Predictions.read(p.fold(0, 0, fold).predictions).table for p in (one, other)]
+        assert tables[0].equals(tables[1])
+        first, second = weights(one, fold), weights(other, fold)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def wait_for_the_end_of(group: int) -> None:
+    """Until no process of a group is left; what keeps books for them ends a little later."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"processes of the group {group} are left")
+
+
+class Murderer(Silent):
+    """Kills all processes that there are when the first epoch is told."""
+
+    def epoch(self, place: object, row: object) -> None:
+        if not self.rows:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)  # type: ignore[arg-type]
+        super().epoch(place, row)
+
+
+def test_two_at_once_are_the_same_bits_and_a_killed_one_takes_no_other_along(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    with threads(2):
+        listener = Murderer()
+        with pytest.raises(
+            UnfinishedError, match=r"r0-s0-f\d was killed \(SIGKILL\).*fewer --jobs"
+        ):
+            fit(cohort, tmp_path / "jobs", listener, n_jobs=2)
+        assert not multiprocessing.active_children()
+        paths = RunPaths("run", tmp_path / "jobs")
+        assert paths.fold(0, 0, 2).is_done  # by a process that took the place of one
+        faults = [paths.fold(0, 0, fold).fault for fold in range(3)]
+        records = [json.loads(fault.read_text()) for fault in faults if fault.exists()]
+        assert len(records) == listener.states.count("failed") == 3 - listener.states.count("done")
+        assert all("memory is full" in record["cause"] for record in records)
+        # The same folds, one after another, go on where the processes were.
+        listener = Silent()
+        fit(cohort, tmp_path / "jobs", listener)
+        assert listener.states.count("done") == len(records)
+        assert not any(fault.exists() for fault in faults)
+        check_same_bits(fit(cohort, tmp_path / "once", Silent()), paths)
+
+
+def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
+    shared_table_csv: Path, tmp_path: Path
+) -> None:
+    words = ["run", "--folds", "2", "--name", "a", "--jobs", "2", *TINY[:-1]]
+    words += [f"data.path={shared_table_csv}", "train.epochs=2000"]
+    process = subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heeds_ctrl_c, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    heard = set()
+    for line in process.stderr:
+        heard |= {fold for fold in (0, 1) if f"fold {fold} epoch" in line}
+        if heard == {0, 1}:
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every one of them
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "to go on, repeat" in rest
+    assert "Traceback" not in rest
+    wait_for_the_end_of(process.pid)
+    for fold in range(2):
+        files = RunPaths("a", tmp_path).fold(0, 0, fold)
+        assert not files.is_done
+        assert torch.load(files.resume, weights_only=True)["history"]
+
+
+def test_what_every_fold_would_meet_ends_the_run(cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "run").write_text("a file where a folder should be")
+    with pytest.raises(StorageError, match="TensorBoard"):
+        fit(cohort, tmp_path, Silent(), n_jobs=2)
+    assert not multiprocessing.active_children()
+
+
+def test_an_error_that_nobody_foresaw_is_of_one_fold(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, full = Work._fit, RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    def fitted(self: Work, place: Place, *rest: object) -> int | None:
+        if place.fold < 2:
+            raise full if place.fold else ZeroDivisionError("by nothing")
+        return original(self, place, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Work, "_fit", fitted)
+    listener = Silent()
+    with pytest.raises(
+        UnfinishedError, match=r"2 of 3.*ZeroDivision.*memory of cpu is full.*--job"
+    ):
+        fit(cohort, tmp_path, listener)
+    assert listener.states == ["start", "failed", "start", "failed", "start", "done"]
+    record = json.loads(RunPaths("run", tmp_path).fold(0, 0, 0).fault.read_text())
+    assert "Traceback" in record["trace"]
+
+
+def test_threads_decide_the_bits_so_they_are_a_setting(cohort: Cohort, tmp_path: Path) -> None:
+    """Why --jobs does not divide the threads among the folds."""
+    before = torch.get_num_threads()
+    with threads(2):
+        one = fit(cohort, tmp_path / "one", Silent(), "train.threads=1", "train.epochs=1")
+        assert torch.get_num_threads() == 2
+    again = fit(cohort, tmp_path / "again", Silent(), "train.threads=1", "train.epochs=1")
+    check_same_bits(one, again)
+    assert torch.get_num_threads() == before
+    assert (
+        config("train.threads=1").digest != config().digest == config("train.threads=null").digest
+    )
+
+
+def test_work_is_sent_without_the_bank(cohort: Cohort, tmp_path: Path) -> None:
+    work = Work(config(), cohort, stratify(cohort, 2, 0), RunPaths("run", tmp_path), {})
+    sent = pickle.dumps(work)
+    assert pickle.loads(sent).split == work.split
+    bank = banks.build(cohort, config().features)
+    assert torch.equal(work.bank().frames, bank.frames)
+    assert bank.frames.numpy()[:1].tobytes() not in sent
+
+
+def test_processes_take_all_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    everything, second = torch.device("cuda"), torch.device("cuda:1")
+    assert [str(d) for d in processes.spread(everything, 3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert processes.spread(second, 2) == [second, second]
+    assert processes.spread(CPU, 2) == [CPU, CPU]
+    assert Fleet().train(everything).keywords == {"n_jobs": 2}  # type: ignore[attr-defined]
+    for device in (CPU, second):
+        assert Fleet().train(device) is local.train
+    with pytest.raises(ConfigError, match="--jobs 0"):
+        Fleet(0)
+
+
+def test_a_lock_is_waited_for_and_told(tmp_path: Path) -> None:
+    path, what = tmp_path / "a" / ".lock", "the run a"
+    with (
+        lock(path, what),
+        pytest.raises(KfoldHsError, match="working on the run a"),
+        lock(path, what),
+    ):
+        pass
+    holds = ExitStack()
+    holds.enter_context(lock(path, what))
+    threading.Timer(0.3, holds.close).start()
+    with lock(path, what, wait_s=30):
+        pass
+
+
+def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
+    for name in (".resume.pt.a1b2c3d4", "resume.pt", ".lock"):
+        (tmp_path / name).write_bytes(b"")
+    sweep(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "resume.pt"]
+
+
+def test_every_fold_under_way_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    row = {"epoch": 0, "train_loss": 1.0, "val_loss": 2.0, "acc.murmur": 0.5}
+    first, second = Place(0, 0, 0, 0), Place(0, 0, 0, 1)
+    with Terminal() as terminal:
+        terminal.training(3, 2)
+        for place in (first, second):
+            terminal.fold(place, "start")
+        terminal.epoch(first, row)
+        terminal.fold(second, "start", "lost its node and goes on elsewhere")
+        terminal.epoch(second, {**row, "epoch": 1})  # goes on: it stands for two
+        terminal.epoch(second, {**row, "epoch": 1})
+        bars = {task.description: task.completed for task in terminal._progress.tasks}
+        assert bars == {"training epochs": 3, "fold 0": 1, "fold 1": 2}
+        terminal.fold(second, "done")
+        assert [task.description for task in terminal._progress.tasks] == [
+            "training epochs",
+            "fold 0",
+        ]
+
+
+def test_a_nested_search_refuses_what_it_would_not_heed() -> None:
+    for word in (["--dry-run"], ["--jobs", "2"]):
+        done = CliRunner().invoke(cli, ["run", "--nested", *word])
+        assert done.exit_code == 2
+        assert "one fold after another" in done.output
