@@ -24,7 +24,7 @@ from throughput import MODELS
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 
-EPOCHS = {"b0": 2, "lite0": 2, "tiny": 12}
+EPOCHS = {"b0": 2, "lite0": 2, "tiny": 40}
 TARGETS = {"b0": "1.00", "lite0": "1.00", "tiny": "1.25"}
 
 
