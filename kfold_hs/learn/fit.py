@@ -134,9 +134,10 @@ def fit_fold(
             if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
                 averaged.update_parameters(model)
             scored = scored_model(model, averaged)
+            fill = _may_be_asked_again(config, epoch)
             probs, val_loss = score(
                 scored, bank, cohort, data.held_out, data.patients, targets, losses, config,
-                covariates,
+                covariates, fill,
             )  # fmt: skip
             check_scored(val_loss, "the held-out people", config, place, epoch)
             kept.append(probs)
@@ -144,7 +145,7 @@ def fit_fold(
             if len(data.inner):
                 aside, inner_loss = score(
                     scored, bank, cohort, data.inner, data.inner_patients, targets, losses, config,
-                    covariates,
+                    covariates, fill,
                 )  # fmt: skip
                 check_scored(inner_loss, "those set aside", config, place, epoch)
                 values = aside.accuracies(cohort, data.inner_patients) | {"val_loss": inner_loss}
@@ -208,6 +209,11 @@ def check(config: Config, cohort: Cohort) -> None:
     )
     noise_bank(config.augment, config.features)
     sampling_weights(config.train.sampling, cohort, np.arange(cohort.n_recordings))
+
+
+def _may_be_asked_again(config: Config, epoch: int) -> bool:
+    """Whether this epoch's weights may be those that `select` names."""
+    return config.select != "last" or epoch + 1 == config.train.epochs
 
 
 def _content(

@@ -2,7 +2,8 @@
 
 The network is asked for batches of one size, the last one filled up with copies of a crop: on the
 CPU what it says of a crop then does not depend on how many others there are, and a person who is
-predicted alone gets, to the bit, what they got among the people of their fold.
+predicted alone gets, to the bit, what they got among the people of their fold. Epochs whose weights
+nobody will ask again spare themselves the filling (`fill=False`).
 """
 
 from __future__ import annotations
@@ -78,14 +79,16 @@ class Crops:
         added = torch.tensor(gains, device=device).repeat(len(flat)) if any(gains) else None
         return cls(owner, rows, flat.repeat_interleave(len(gains)), added)
 
-    def batches(self, bank: Bank, config: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(
+        self, bank: Bank, config: Config, fill: bool
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Rows of the bank and the crops themselves, `predict.batch_size` at a time.
 
-        The last batch ends with copies of the last crop, so that all are of one size.
+        With `fill` the last batch ends with copies of the last crop, so that all are of one size.
         """
-        size = config.predict.batch_size
-        filled = torch.arange(-(-len(self.rows) // size) * size, device=self.rows.device)
-        filled = filled.clamp_max(len(self.rows) - 1)
+        n_crops, size = len(self.rows), config.predict.batch_size
+        n_asked = -(-n_crops // size) * size if fill else n_crops
+        filled = torch.arange(n_asked, device=self.rows.device).clamp_max(n_crops - 1)
         batches = torch.split(self.rows[filled], size)
         starts = torch.split(self.starts[filled], size)
         gains = None if self.gains_db is None else torch.split(self.gains_db[filled], size)
@@ -104,6 +107,7 @@ def hear_recordings(
     tasks: tuple[Task, ...],
     config: Config,
     covariates: torch.Tensor | None = None,
+    fill: bool = True,
 ) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor], Crops]:
     """What a model of recordings says of them, whatever their labels.
 
@@ -112,6 +116,8 @@ def hear_recordings(
     recordings : ndarray of int64, shape (n,)
         Rows of the bank.
     covariates : Tensor, optional, (recordings of the bank, width)
+    fill : bool
+        Ask for whole batches only, so that each one's numbers are its own to the bit.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def hear_recordings(
     crops = Crops.of(bank, recordings, config)
     model.eval()
     logits: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
-    for rows, x in crops.batches(bank, config):
+    for rows, x in crops.batches(bank, config, fill):
         with autocast(config.train.precision, x.device):
             out = model(x, None if covariates is None else covariates[rows])
         for name, each in out.items():
@@ -152,6 +158,7 @@ def predict_recordings(
     losses: TaskLosses,
     config: Config,
     covariates: torch.Tensor | None = None,
+    fill: bool = True,
 ) -> tuple[dict[str, np.ndarray], float]:
     """Probabilities of recordings, and the training loss over all of their crops.
 
@@ -161,6 +168,8 @@ def predict_recordings(
         Rows of the bank.
     targets : dict of Tensor, each (n_recordings of the cohort, C)
     covariates : Tensor, optional, (n_recordings of the cohort, width)
+    fill
+        As of `hear_recordings`.
 
     Returns
     -------
@@ -169,7 +178,7 @@ def predict_recordings(
     loss : float
         The training loss (class weights, smoothing), every crop counting once.
     """
-    probs, logits, crops = hear_recordings(model, bank, recordings, tasks, config, covariates)
+    probs, logits, crops = hear_recordings(model, bank, recordings, tasks, config, covariates, fill)
     loss = losses(logits, {name: targets[name][crops.rows] for name in logits})
     return probs, float(loss)
 
@@ -182,6 +191,7 @@ def hear_patients(
     patients: np.ndarray,
     config: Config,
     covariates: torch.Tensor | None = None,
+    fill: bool = True,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, torch.Tensor]]:
     """What a model of patients says of them and of their recordings alone, whatever the labels.
 
@@ -196,7 +206,7 @@ def hear_patients(
         Rows of the bank.
     patients : ndarray of int64, shape (n,)
         Each one's patient, in [0, n_patients); each occurs.
-    covariates
+    covariates, fill
         As of `hear_recordings`.
 
     Returns
@@ -210,7 +220,7 @@ def hear_patients(
     size, precision = config.predict.batch_size, config.train.precision
     model.eval()
     features, scores = [], []
-    for _, x in crops.batches(bank, config):
+    for _, x in crops.batches(bank, config, fill):
         with autocast(precision, device):
             features.append(model.embed(x).float())
             scores.append(attention.scores(features[-1]))
@@ -226,7 +236,8 @@ def hear_patients(
             pooled = attention.of_groups(
                 whole, groups, len(rows), share.to(device), scores=of_crops
             )
-        filled = torch.arange(-(-len(rows) // size) * size).clamp_max(len(rows) - 1).to(device)
+        n_asked = -(-len(rows) // size) * size if fill else len(rows)
+        filled = torch.arange(n_asked).clamp_max(len(rows) - 1).to(device)
         at = torch.from_numpy(rows).to(device)[filled]
         found: dict[str, list[torch.Tensor]] = {}
         for chosen, batch in zip(torch.split(filled, size), torch.split(at, size), strict=True):
@@ -256,15 +267,18 @@ def predict_patients(
     losses: TaskLosses,
     config: Config,
     covariates: torch.Tensor | None = None,
+    fill: bool = True,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
     """`hear_patients`, and the training loss in place of the logits, every patient counting once.
 
     Parameters
     ----------
-    targets, covariates
+    targets, covariates, fill
         As of `predict_recordings`.
     """
-    whole, parts, logits = hear_patients(model, bank, recordings, patients, config, covariates)
+    whole, parts, logits = hear_patients(
+        model, bank, recordings, patients, config, covariates, fill
+    )
     first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
     rows = torch.from_numpy(recordings[first]).to(next(iter(logits.values())).device)
     return whole, parts, float(losses(logits, {name: targets[name][rows] for name in logits}))

@@ -24,6 +24,7 @@ def score(
     losses: TaskLosses,
     config: Config,
     covariates: torch.Tensor | None,
+    fill: bool = True,
 ) -> tuple[EpochProbs, float]:
     """Probabilities of patients and of their recordings, and the loss over them.
 
@@ -34,14 +35,16 @@ def score(
     ----------
     recordings, patients : ndarray of int64
         Rows of the cohort's tables; the recordings are those of the patients.
+    fill : bool
+        Ask the network for whole batches only (learn/predict.py says why).
     """
     if config.train.level == "recording":
         probs, loss = predict_recordings(
-            model, bank, recordings, cohort.tasks, targets, losses, config, covariates
+            model, bank, recordings, cohort.tasks, targets, losses, config, covariates, fill
         )
         return EpochProbs.pool(config, cohort, recordings, patients, probs), loss
     owner = owners(cohort, recordings, patients)
     whole, parts, loss = predict_patients(
-        model, bank, recordings, owner, targets, losses, config, covariates
+        model, bank, recordings, owner, targets, losses, config, covariates, fill
     )
     return EpochProbs(whole, parts), loss
