@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from test_judge import fake_run, summary_of
-from test_judge_summary import without
+from test_judge_summary import summary_with, twice, without
 
-from kfold_hs.judge.report import percent, place, render, signed
+from kfold_hs.judge.report import percent, place, render, signed, signed_whole
 from kfold_hs.predictions import Predictions
 
 Run = tuple[dict[str, Any], pd.DataFrame, Predictions]
@@ -55,7 +55,14 @@ def test_a_name_is_text_inside_the_charts_too(run: Run) -> None:
     # Plotly makes links and line breaks of HTML in names, ticks and hover texts.
     evil = '<a href="http://example.org">x</a><br>%{y}'
     summary, history, predictions = copy.deepcopy(run[0]), run[1], run[2]
-    summary["tasks"] = {evil: summary["tasks"]["murmur"]}
+    for by_task in (summary["tasks"], summary["curves"]["tasks"], summary["beside"]):
+        by_task[evil] = by_task.pop("murmur")
+        del by_task["outcome"]
+    of_murmur = summary["learning"]["columns"].pop("acc.murmur")
+    summary["learning"]["columns"][f"acc.{evil}"] = of_murmur
+    summary["curves"]["tasks"][evil]["cost"]["refer"] = [evil]
+    summary["beside"][evil]["official"]["entries"][0]["team"] = evil
+    summary["beside"][evil]["rules"][0]["name"] = evil
     summary["tasks"][evil]["classes"][0] = evil
     for rule in summary["optimism"].values():
         rule["accuracies"][evil] = rule["accuracies"]["murmur"]
@@ -113,7 +120,9 @@ def test_what_to_buy_next_and_the_optimism_of_choices_are_shown(run: Run) -> Non
     assert run[0]["budget"]["at_most"] == ["repeats"]
     assert f"at most {percent(run[0]['budget']['se_after']['repeats'])}" in page
     for choice in run[0]["choices"]["each"]:
-        assert signed(choice["scored_above_crossfit"]["value"]) in page
+        each = choice["scored_above_crossfit"]
+        large = max(abs(each[end]) for end in ("value", "low", "high")) >= 100
+        assert (signed_whole if large else signed)(each["value"]) in page
 
 
 def test_every_caption_of_an_optimistic_run_says_so(run: Run) -> None:
@@ -151,6 +160,78 @@ def test_the_target_is_drawn_and_the_axis_holds_everything(run: Run) -> None:
 )
 def test_place(repeat: int, seed: int, text: str) -> None:
     assert place({"repeat": repeat, "seed": seed, "fold": 3}) == text
+
+
+def test_both_ends_of_an_interval_have_one_precision(run: Run) -> None:
+    summary = copy.deepcopy(run[0])
+    optimism = summary["choices"]["each"][1]["scored_above_crossfit"]
+    optimism |= {"value": -42.1234, "low": -846.2, "high": -6.504}
+    page = " ".join(render(summary, *run[1:]).split())
+    assert "<td>-42<br> (-846 to -7)</td>" in page.replace("<br>(", "<br> (")
+    optimism |= {"value": 0.5, "low": 0.25, "high": None}
+    assert "(+0.250 to –)" in render(summary, *run[1:])
+
+
+def test_folds_that_overfit_are_named_and_kept_epochs_marked(run: Run) -> None:
+    page = " ".join(render(*run).split())
+    assert "Fold 1 from epoch 4 on." in page
+    drawn = figures(page)
+    kept = [trace for trace in drawn["loss"]["data"] if trace.get("name") == "kept epoch"]
+    assert [trace["x"] for trace in kept] == [[6] * 5]
+    assert [t["x"] for t in drawn["loss"]["data"] if "over-fitting" in t.get("name", "")] == [[4]]
+    learnt = run[0]["learning"]
+    rows = run[1][run[1]["epoch"] == 2]["val_loss"]
+    column = learnt["columns"]["val_loss"]
+    assert column["mean"][2] == pytest.approx(rows.mean())
+    assert column["high"][2] - column["mean"][2] == pytest.approx(rows.std(), abs=1e-12)
+    older = {
+        key: value for key, value in run[0].items() if key not in {"learning", "tripod", "effort"}
+    }
+    assert figures(render(older, *run[1:]))["loss"] == drawn["loss"]
+
+
+def test_repeats_and_seeds_stand_in_the_forest_plot(run: Run) -> None:
+    assert not [t for t in figures(render(*run))["forest-murmur"]["data"] if "repeat" in t["name"]]
+    predictions, history = twice(run[2], run[1])
+    again = Predictions(
+        pd.concat([predictions.table, predictions.table.assign(seed=1)], ignore_index=True),
+        predictions.classes,
+    )
+    both = pd.concat([history, history.assign(seed=1)], ignore_index=True)
+    summary = summary_with(again, both, n_repeats=2)
+    accuracy = summary["tasks"]["murmur"]["metrics"]["accuracy"]
+    for what in ("repeat", "seed"):
+        assert [each[what] for each in accuracy[f"{what}s"]] == [0, 1]
+        for each in accuracy[f"{what}s"]:
+            assert each["value"] == pytest.approx(accuracy["value"])
+    names = [t["name"] for t in figures(render(summary, both, again))["forest-murmur"]["data"]]
+    assert {"one repeat", "one seed"} <= set(names)
+
+
+def test_time_and_energy_of_a_fold_are_told_where_they_were_measured(run: Run) -> None:
+    page = " ".join(render(*run).split())
+    assert "a fold 12 s on average (12 s to 12 s;" in page
+    assert "not measured: the processor's counters could not be read" in html.unescape(page)
+    history = run[1].assign(joules=1200.0)
+    summary = summary_of(run[2], history)
+    assert [fold["joules"] for fold in summary["folds"]] == [7200.0] * 5
+    measured = " ".join(render(summary, history, run[2]).split())
+    assert "10 Wh, a fold 2 Wh on average (2 Wh to 2 Wh); of the whole" in measured
+    history.loc[0, "joules"] = np.nan
+    partly = summary_of(run[2], history)
+    assert partly["folds"][0]["joules"] is None
+    assert "measured in 4 of 5 folds." in " ".join(render(partly, history, run[2]).split())
+
+
+def test_tripod_has_27_items_and_marks_what_is_left(run: Run) -> None:
+    page = " ".join(html.unescape(render(*run)).split())
+    items = run[0]["tripod"]
+    assert [item["number"] for item in items] == list(range(1, 28))
+    assert all(item["known"] or item["left"] for item in items)
+    assert page.count("To fill in:") == sum(item["left"] is not None for item in items)
+    # What only the configuration says is the authors' where there is none.
+    assert {item["number"] for item in items if item["left"] == "all of it"} >= {12, 13}
+    assert run[0]["headline"]["sentence"] in items[22]["known"]
 
 
 def test_many_variants_on_one_split_are_told(run: Run) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import differences, load_yaml
 from kfold_hs.errors import ConfigError, SplitError, listing
+from kfold_hs.fleet.hardware import hardware
 from kfold_hs.fleet.lock import lock
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.streams import Place
@@ -100,6 +101,7 @@ def provenance(
         "digests": dict(digests),
         "versions": versions,
         "machine": f"{platform.system()} {platform.machine()}",
+        "hardware": hardware(),
         "device": device,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": time.time() - started,

@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from kfold_hs.judge.epochs import by_place
-
 Figure = dict[str, Any]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -61,12 +59,16 @@ def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None
                     "symbol": "line-ns-open",
                     "line": {"width": 2},
                 },
-                "text": [_place(fold) for fold in folds],
+                "text": [place_text(fold) for fold in folds],
                 "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
                 "name": "one fold",
                 "showlegend": row == 0,
             }
         )
+        for i, what in enumerate(("repeat", "seed")):
+            apart = [e for e in metric.get(f"{what}s", []) if e["value"] is not None]
+            if len(apart) > 1:
+                data.append(_apart(apart, what, row + 0.2 + 0.13 * i, COLOURS[2 + i], row == 0))
         if metric["value"] is None:
             continue
         data.append(
@@ -91,7 +93,7 @@ def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None
         )
     # Long labels would leave no room for the marks on a phone.
     labels = [result["metrics"][name]["label"].replace(" (", "<br>(") for name in names]
-    layout = _layout("", "", height=120 + 46 * len(names))
+    layout = empty_layout("", "", height=120 + 46 * len(names))
     layout["yaxis"] |= {
         "tickvals": list(range(len(names))),
         "ticktext": labels,
@@ -102,48 +104,54 @@ def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None
     return {"data": data, "layout": layout}
 
 
-def curves(history: pd.DataFrame, columns: Mapping[str, str], y_title: str) -> Figure:
-    """Columns of the history by epoch: every fold thin, the mean thick.
+def _apart(
+    values: Sequence[Mapping[str, Any]], what: str, y: float, colour: str, legend: bool
+) -> dict[str, Any]:
+    """A row of repeats or seeds in the forest plot."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [each["value"] for each in values],
+        "y": [y] * len(values),
+        "marker": {"color": colour, "size": 8, "symbol": "diamond-open", "line": {"width": 2}},
+        "text": [f"{what} {each[what]}" for each in values],
+        "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
+        "name": f"one {what}",
+        "showlegend": legend,
+    }
 
-    Parameters
-    ----------
-    history : DataFrame
-        repeat, seed, fold, epoch and the columns.
-    columns : mapping
-        Column -> name in the legend.
-    """
-    data: list[dict[str, Any]] = []
-    for i, (column, name) in enumerate(columns.items()):
-        colour = COLOURS[i]
-        for place, rows in by_place(history):
-            label = _place(dict(zip(("repeat", "seed", "fold"), place, strict=True)))
-            data.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "x": (rows["epoch"] + 1).tolist(),
-                    "y": _numbers(rows[column]),
-                    "line": {"color": colour, "width": 1},
-                    "opacity": 0.6,
-                    "showlegend": False,
-                    "text": [plain(f"{name}, {label}")] * len(rows),
-                    "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
-                }
-            )
-        mean = history.groupby("epoch")[column].mean()
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "x": (mean.index + 1).tolist(),
-                "y": _numbers(mean),
-                "line": {"color": colour, "width": 3},
-                "name": plain(f"{name}, mean of the folds"),
-                "text": [plain(f"{name}, mean of the folds")] * len(mean),
-                "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
-            }
-        )
-    return {"data": data, "layout": _layout("epoch", y_title, height=340)}
+
+def band(
+    x: Sequence[float],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    colour: str,
+) -> list[dict[str, Any]]:
+    """The area between two ends, where there are both; nothing where there are none."""
+    ends = [
+        (at, below, above)
+        for at, below, above in zip(x, low, high, strict=True)
+        if below is not None and above is not None
+    ]
+    if not ends:
+        return []
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    at, lows, highs = ([each[i] for each in ends] for i in range(3))
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": at + at[::-1],
+            "y": lows + highs[::-1],
+            "fill": "toself",
+            "fillcolor": f"rgba({red},{green},{blue},0.18)",
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "hovertemplate": "",
+            "showlegend": False,
+            "name": "band",
+        }
+    ]
 
 
 def confusion(result: Mapping[str, Any]) -> Figure:
@@ -172,7 +180,7 @@ def confusion(result: Mapping[str, Any]) -> Figure:
         "showscale": False,
         "hovertemplate": "%{y} called %{x}: %{text}<extra></extra>",
     }
-    layout = _layout("called by the model", "label", height=120 + 70 * len(classes))
+    layout = empty_layout("called by the model", "label", height=120 + 70 * len(classes))
     layout["yaxis"] |= {"autorange": "reversed", "type": "category", "showgrid": False}
     layout["xaxis"] |= {"type": "category", "showgrid": False}
     return {"data": [data], "layout": layout}
@@ -195,7 +203,7 @@ def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
         }
         for i, row in enumerate(shown)
     ]
-    layout = _layout("", "people", height=340)
+    layout = empty_layout("", "people", height=340)
     layout["barmode"] = "group"
     return {"data": data, "layout": layout}
 
@@ -219,7 +227,7 @@ def lr_page(table: pd.DataFrame, steepest: float, lowest: float) -> str:
     return page
 
 
-def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
+def empty_layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
     return {
         "height": height,
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
@@ -243,15 +251,10 @@ def _below(result: Mapping[str, Any], names: Sequence[str], target: float | None
     )
 
 
-def _place(place: Mapping[str, Any]) -> str:
+def place_text(place: Mapping[str, Any]) -> str:
     return f"repeat {place['repeat']}, seed {place['seed']}, fold {place['fold']}"
 
 
 def plain(text: str) -> str:
     """Plotly reads some HTML in every text that it draws; a class name is not HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _numbers(values: pd.Series) -> list[float | None]:
-    """Plotly leaves a gap for None; JSON has no NaN."""
-    return [float(value) if np.isfinite(value) else None for value in values]

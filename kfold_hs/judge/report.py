@@ -11,7 +11,13 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from kfold_hs.judge import charts
+from kfold_hs.judge.beside_charts import official
+from kfold_hs.judge.curve_charts import curve_figures
+from kfold_hs.judge.learning import effort, learning
+from kfold_hs.judge.learning_charts import curves
 from kfold_hs.judge.page import drawing, environment
+from kfold_hs.judge.tripod import SOURCE as TRIPOD_SOURCE
+from kfold_hs.judge.tripod import tripod
 from kfold_hs.predictions import Predictions
 
 # On a scale from 0 to 1, so that they can share one axis.
@@ -47,16 +53,22 @@ def render(
     """
     templates = environment(
         {
-            "number": number, "signed": signed, "percent": percent, "duration": duration,
-            "place": place,
+            "number": number, "signed": signed, "whole": whole, "signed_whole": signed_whole,
+            "percent": percent, "duration": duration, "energy": energy, "place": place,
         }
     )  # fmt: skip
+    # Earlier versions left these to the page.
+    summary = {
+        "learning": learning(history, summary["tasks"]),
+        "effort": effort(summary["folds"]),
+        "tripod": tripod(summary, config or {}),
+    } | summary
     return templates.get_template("report.html.j2").render(
         s=summary,
+        tripod_source=TRIPOD_SOURCE,
         **drawing(_figures(summary, history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         n_rows=len(predictions),
-        seconds=float(history["seconds"].sum()),
     )
 
 
@@ -70,6 +82,16 @@ def number(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """As `number`, with the sign of a difference."""
     return number(value) if value is None or value < 0 else "+" + number(value)
+
+
+def whole(value: float | None) -> str:
+    """Without decimals, a dash for what cannot be told."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def signed_whole(value: float | None) -> str:
+    """As `whole`, with the sign of a difference."""
+    return "–" if value is None else f"{value:+,.0f}"
 
 
 def percent(share: float | None) -> str:
@@ -86,6 +108,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def energy(joules: float) -> str:
+    """e.g. ``12.3 Wh``, ``1.25 kWh``."""
+    hours = joules / 3600
+    return f"{hours / 1000:.2f} kWh" if hours >= 1000 else f"{hours:.3g} Wh"
+
+
 def place(fold: dict[str, Any]) -> str:
     """The fold's number, and which repeat and seed where it is not the first."""
     first = not fold["repeat"] and not fold["seed"]
@@ -93,16 +121,20 @@ def place(fold: dict[str, Any]) -> str:
 
 
 def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, charts.Figure]:
-    figures = {}
+    figures, learnt = {}, summary["learning"]
     for task, result in summary["tasks"].items():
         names = [name for name in _FOREST if name in result["metrics"]]
         figures[f"forest-{task}"] = charts.forest(result, names, summary["target"]["value"])
         figures[f"confusion-{task}"] = charts.confusion(result)
-    figures["loss"] = charts.curves(
-        history, {"train_loss": "training", "val_loss": "validation"}, "loss"
-    )
+    for task, each in summary.get("beside", {}).items():
+        if each["official"]:
+            figures[f"official-{task}"] = official(each)
+    if "curves" in summary:
+        figures |= curve_figures(summary["curves"])
+    losses = {"train_loss": "training", "val_loss": "validation"}
+    figures["loss"] = curves(history, losses, "loss", learnt, ["val_loss"])
     accuracies = {f"acc.{task}": task for task in summary["tasks"]}
-    figures["accuracy"] = charts.curves(history, accuracies, "accuracy")
-    figures["lr"] = charts.curves(history, {"lr": "learning rate"}, "learning rate")
+    figures["accuracy"] = curves(history, accuracies, "accuracy", learnt, list(accuracies))
+    figures["lr"] = curves(history, {"lr": "learning rate"}, "learning rate", learnt)
     figures["balance"] = charts.balance(summary["split"]["balance"])
     return figures

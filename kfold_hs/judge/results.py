@@ -92,7 +92,8 @@ def task_result(
     Returns
     -------
     dict
-        classes, positive, n_patients, metrics (by name), confusion (counts, a row a label),
+        classes, positive, n_patients, metrics (by name; with folds, repeats and, where there are
+        several, seeds apart), confusion (counts, a row a label),
         confusion_folds.
     """
     y_true, y_prob, classes = kept.y_true(task), kept.y_prob(task), kept.classes[task]
@@ -103,6 +104,8 @@ def task_result(
         row[rows] = 1
     smallest = persons_of_rarest(y_true, basis.layout.person)
     of_seeds = _of_seeds(single, task, positive, basis.layout)
+    repeats = np.unique(kept.table["repeat"])
+    seeds = np.unique(single.table["seed"]) if of_seeds else np.empty(0, dtype=int)
     metrics = {}
     for metric in metrics_of(kept, task):
         statistic = partial(metric, y_true, y_prob, positive)
@@ -131,6 +134,8 @@ def task_result(
             **dataclasses.asdict(estimate),
             "these_models": dataclasses.asdict(fixed),
             "folds": folds,
+            "repeats": _numbered("repeat", repeats, found.runs),
+            "seeds": _numbered("seed", seeds, of_seeds.get(metric.name, np.empty((0, 1))).mean(1)),
             "fold_mean": float(np.mean(defined)) if defined else None,
             "pooled": pooled if np.isfinite(pooled) else None,
             "budget": budget(found, of_seeds.get(metric.name)),
@@ -154,6 +159,14 @@ def task_result(
 def persons_of_rarest(y_true: np.ndarray, person: np.ndarray) -> int:
     """Persons of the class that the fewest have: what a share of exactly 0 or 1 rests on."""
     return min(len(np.unique(person[y_true == c])) for c in np.unique(y_true))
+
+
+def _numbered(what: str, numbers: np.ndarray, values: np.ndarray) -> list[dict[str, Any]]:
+    """Values of repeats or seeds, apart."""
+    return [
+        {what: int(number), "value": float(value) if np.isfinite(value) else None}
+        for number, value in zip(numbers, values, strict=True)
+    ]
 
 
 def _of_seeds(

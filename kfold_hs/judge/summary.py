@@ -1,11 +1,10 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, budget, stacking, tasks, seeds, folds, incomplete,
-optimism, choices, subgroups, tried, cohort, split, provenance. Every estimate holds value, low,
-high, level, method and target; null stands where nothing can be told. Beside a metric's estimate,
-which is the recipe's, stand these_models, the estimate of the models as they are, and budget,
-where the uncertainty comes from.
-With select=best, every target says "optimistic".
+schema, run, select, headline, target, budget, stacking, tasks, beside, seeds, folds, incomplete,
+optimism, choices, curves, subgroups, tried, cohort, split, provenance. Every estimate holds value,
+low, high, level, method and target; null stands where nothing can be told. Beside a metric's
+estimate, which is the recipe's, stand these_models, the estimate of the models as they are, and
+budget, where the uncertainty comes from. With select=best, every target says "optimistic".
 """
 
 from __future__ import annotations
@@ -17,18 +16,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.judge.beside import beside
 from kfold_hs.judge.budget import budget
 from kfold_hs.judge.choices import decided, summary_of_choices
+from kfold_hs.judge.curves import curves
 from kfold_hs.judge.epochs import HONEST, RULES, Place, kept_epochs
 from kfold_hs.judge.intervals import Estimate
 from kfold_hs.judge.label_noise import label_noise
 from kfold_hs.judge.layout import Layout
+from kfold_hs.judge.learning import effort, learning
 from kfold_hs.judge.metrics import METRICS
 from kfold_hs.judge.optimism import mean_accuracy, optimism
 from kfold_hs.judge.recipe import RECOMMENDED_RUNS
 from kfold_hs.judge.results import Basis, metrics_of, places_of, task_result
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.judge.subgroups import subgroups
+from kfold_hs.judge.tripod import tripod
 from kfold_hs.predictions import Predictions
 
 SCHEMA = 1
@@ -78,8 +81,8 @@ def summarise(
     unstacked = predictions.at(epochs)
     single = stacking(unstacked)
     kept = stacking(unstacked.mean_over_seeds())
-    n_bca = int(config.get("judge", {}).get("bca", 0))
-    basis = Basis.of(kept, split, HONEST[config["select"]], n_bca)
+    judged = config.get("judge", {})
+    basis = Basis.of(kept, split, HONEST[config["select"]], int(judged.get("bca", 0)))
     positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     for task in stacking.sources:
@@ -89,10 +92,12 @@ def summarise(
         result["decided"] = decided(choices, task)
     of_mean = mean_accuracy(kept, basis.layout)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
+    against = beside(kept, positives, basis, tasks)
     incomplete = _missing(epochs, split, faults or {})
     noise = {task: label_noise(kept, task) for task in kept.tasks}
     target = _target(float(config["target"]), mean, tasks, noise)
-    return {
+    folds = _folds(single, history)
+    summary = {
         "schema": SCHEMA,
         "run": provenance["run"],
         "select": {
@@ -110,17 +115,24 @@ def summarise(
             "obstacles": stacking.obstacles(unstacked),
         },
         "tasks": tasks,
+        "beside": against,
         "seeds": _seeds(single, positives),
-        "folds": _folds(single, history),
+        "folds": folds,
+        "effort": effort(folds),
         "incomplete": incomplete,
+        "learning": learning(history, kept.tasks),
         "optimism": optimism(predictions, history, stacking, split),
         "choices": choices,
+        "curves": curves(
+            kept, positives, basis.layout, choices, int(judged.get("band_resamples", 0))
+        ),
         "subgroups": None if patients is None else subgroups(kept, patients, positives, basis),
         "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
         "cohort": dict(cohort),
         "split": dict(split),
         "provenance": dict(provenance),
     }
+    return summary | {"tripod": tripod(summary, config)}
 
 
 def _values(scored: Predictions, task: str, positive: int) -> dict[str, float | None]:
@@ -265,10 +277,18 @@ def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:
                 "best_epoch": int(epochs.loc[epochs["best"], "epoch"].iloc[0]),
                 "overfitting_since": int(over.min()) if len(over) else None,
                 "seconds": float(epochs["seconds"].sum()),
+                "joules": _energy(epochs),
                 "accuracies": {task: float(kept_row[f"acc.{task}"]) for task in kept.tasks},
             }
         )
     return found
+
+
+def _energy(epochs: pd.DataFrame) -> float | None:
+    """Joules of a fold, None unless every epoch's were measured."""
+    if "joules" not in epochs or epochs["joules"].isna().any():
+        return None
+    return float(epochs["joules"].sum())
 
 
 def _missing(

@@ -27,6 +27,7 @@ from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import check_covariates, encode
 from kfold_hs.learn.divergence import check_scored, check_training, loss_of_knowing_nothing
+from kfold_hs.learn.energy import counters, joules_since
 from kfold_hs.learn.epoch import train_epoch
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.heads import check_heads
@@ -123,7 +124,7 @@ def fit_fold(
 
     with checkpoint.Writer() as writer, closing(tracking(len(history))) as tracker:
         while not is_over(history, cohort, config.train.epochs, config.train.patience):
-            epoch, started = len(history), time.perf_counter()
+            epoch, started, energy = len(history), time.perf_counter(), counters(device)
             torch.manual_seed(place.torch_seed("dropout", epoch))
             batch_losses = train_epoch(
                 config, model, averaged, optimizer, pace, source, bags, train_targets,
@@ -158,6 +159,7 @@ def fit_fold(
                 **inner,
                 "lr": optimizer.param_groups[0]["lr"],
                 "seconds": time.perf_counter() - started,
+                **joules_since(energy, counters(device)),
             }
             history.append(row)
             if (now_best := best_epoch(history, cohort)) != best:

@@ -13,7 +13,7 @@ from kfold_hs.paths import FoldPaths, write_text
 
 History = list[dict[str, float]]
 """epoch, train_loss, val_loss, acc.<task>, lr, seconds; a row an epoch. With select=inner also
-inner.val_loss and inner.acc.<task>."""
+inner.val_loss and inner.acc.<task>; joules where the processor's energy can be read."""
 
 INNER = "inner."
 

@@ -7,6 +7,7 @@ import pydantic
 from kfold_hs.settings.base import NonNegative, NonNegativeInt, Settings
 
 FEWEST_RESAMPLES = 1000
+FEWEST_OF_BANDS = 200
 
 
 class Margins(Settings):
@@ -37,10 +38,12 @@ class JudgeConfig(Settings):
 
     bca : resamples of the people for the intervals of these models, in place of the closed forms;
         0 for none
+    band_resamples : resamples of the people for the bands of curves; 0 for curves without bands
     """
 
     margins: Margins = Margins()
     bca: NonNegativeInt = 0
+    band_resamples: NonNegativeInt = 1000
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> JudgeConfig:
@@ -48,5 +51,10 @@ class JudgeConfig(Settings):
             raise ValueError(
                 f"judge.bca={self.bca} resamples cannot place an end at 2.5 %: give at least "
                 f"{FEWEST_RESAMPLES}, or 0 to do without"
+            )
+        if 0 < self.band_resamples < FEWEST_OF_BANDS:
+            raise ValueError(
+                f"judge.band_resamples={self.band_resamples} resamples cannot place an end at "
+                f"2.5 %: give at least {FEWEST_OF_BANDS}, or 0 to do without"
             )
         return self
