@@ -9,6 +9,7 @@ the nearest one that exists.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -139,7 +140,7 @@ def _check_names(parsed: Iterable[Override]) -> None:
         else:
             keys.append(override)
     if not faults:
-        known = set(_flat_keys(_composed(chosen, missing_ok=True)))
+        known = _known_keys(tuple(chosen))
         for override in keys:
             if override.is_add() or override.key_or_group in known:
                 continue
@@ -148,6 +149,12 @@ def _check_names(parsed: Iterable[Override]) -> None:
             faults.append(line + (f" Did you mean {guess!r}?" if guess else ""))
     if faults:
         raise ConfigError(" ".join(faults) + " `kfold-hs config` prints all keys.")
+
+
+@functools.cache
+def _known_keys(chosen: tuple[str, ...]) -> frozenset[str]:
+    """Every key that there is with these choices of groups; composing takes a tenth of a second."""
+    return frozenset(_flat_keys(_composed(chosen, missing_ok=True)))
 
 
 def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:

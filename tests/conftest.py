@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -17,6 +22,31 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Before torch is loaded: workers share the cores, and threads beyond them wait for each other.
     threads = max(1, (os.cpu_count() or 1) // int(workers))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+LONGEST = (
+    "test_fit",
+    "test_run",
+    "test_jobs",
+    "test_cluster",
+    "test_tune",
+    "test_ship",
+    "test_compare",
+)
+"""Files that take longest, longest first."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --dist loadfile, files go to workers in our order, not by how many tests they have."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that workers end together."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 _DATA = Path(os.environ.get("KFOLD_HS_DATA", ROOT.parent / "shared"))
 
 
@@ -112,6 +142,28 @@ def edit_csv(table_csv: Path) -> Callable[[Callable[[pd.DataFrame], pd.DataFrame
         return table_csv
 
     return edit
+
+
+def kfold_hs(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line, by the door that `kfold-hs` goes through, in this process.
+
+    A process of its own loads torch for seconds; `test_run.COMMAND` is for what needs one.
+    """
+    from kfold_hs.cli import main
+
+    typed = [str(word) for word in words]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", ["kfold-hs", *typed]),
+        pytest.raises(SystemExit) as end,
+    ):
+        main(typed)
+    status = end.value.code
+    assert isinstance(status, int)
+    return subprocess.CompletedProcess(typed, status, out.getvalue(), err.getvalue())
 
 
 class Silent:

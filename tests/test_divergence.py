@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import TINY, Silent
-from test_run import kfold_hs
+from conftest import TINY, Silent, kfold_hs
 
 from kfold_hs import experiment
 from kfold_hs.cohort import Task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import torch
 from conftest import TINY, Silent
 from test_fit import Interrupts, fit
+from test_splits import people
 
 from kfold_hs import cohort as cohorts
 from kfold_hs import experiment
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.people import draw_patients
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError, SplitError
 from kfold_hs.learn.examples import FoldData
@@ -52,7 +55,18 @@ def test_who_is_set_aside(cohort: Cohort) -> None:
 
 
 def test_the_classes_are_spread_evenly() -> None:
-    cohort = cohorts.load(compose(["data=synthetic"]).data)
+    drawn = draw_patients(240, seed=0)  # the built-in cohort, without its sound
+    patients = pd.DataFrame(
+        [(p.patient_id, p.person_id, p.murmur, p.outcome, None, None) for p in drawn],
+        columns=["patient_id", "person_id", "murmur", "outcome", "age", "sex"],
+    )
+    persons = patients[["person_id"]].drop_duplicates()
+    assert len(persons) < len(patients)
+    owners = [p.patient_id for p in drawn for _ in p.recordings]
+    recordings = people(len(owners)).recordings.assign(patient_id=owners)
+    cohort = dataclasses.replace(
+        people(1), persons=persons, patients=patients, recordings=recordings
+    )
     everybody = np.arange(cohort.n_recordings)
     aside = inner_persons(cohort, everybody, 0.2, (0, 0, 0))
     inner = cohort.patients["person_id"].isin(aside)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, Silent
+from conftest import TINY, Silent, kfold_hs
 
 from kfold_hs import experiment
 from kfold_hs.config import compose
@@ -49,10 +47,7 @@ def test_on_a_training(shared_table_csv: Path) -> None:
 
 def test_the_command_writes_a_plot(tmp_path: Path, shared_table_csv: Path) -> None:
     words = ["lr-find", *TINY, f"data.path={shared_table_csv}", "--steps", "40", "-o", "lr.html"]
-    done = subprocess.run(
-        [sys.executable, "-m", "kfold_hs.cli", *words],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = kfold_hs(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Try optim.lr=" in done.stdout
     assert "Learning-rate range test" in (tmp_path / "lr.html").read_text()

@@ -11,8 +11,8 @@ import pytest
 CODE = """
 import resource, sys
 import numpy as np
-from kfold_hs.learn.memory import keep_freed_memory
 if sys.argv[1] == "kept":
+    from kfold_hs.learn.memory import keep_freed_memory
     assert keep_freed_memory()
 def step():
     arrays = [np.ones(n, dtype=np.float32) for n in (100_000, 3_000_000, 12_000_000)]

@@ -19,6 +19,7 @@ from kfold_hs.learn.attention import GatedAttention
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.pace import examples_of_a_batch
 from kfold_hs.pool import POOLS
+from kfold_hs.predictions import Predictions
 
 PATIENT = ["train.level=patient", "train.sites_per_patient=2"]
 
@@ -136,11 +137,17 @@ def test_rules_that_do_not_go_together(words: list[str], message: str) -> None:
         compose(words)
 
 
+@pytest.fixture(scope="module")
+def mean(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Predictions:
+    return fit(cohort, tmp_path_factory.mktemp("mean"), "predict.patient_pool=any_site")[1]
+
+
 @pytest.mark.parametrize("rule", ["mean_logit", "max", "any_site"])
-def test_crops_to_a_recording_by_every_rule(cohort: Cohort, tmp_path: Path, rule: str) -> None:
+def test_crops_to_a_recording_by_every_rule(
+    cohort: Cohort, mean: Predictions, tmp_path: Path, rule: str
+) -> None:
     words = [f"predict.crop_pool={rule}", "predict.patient_pool=any_site"]
     _, whole = fit(cohort, tmp_path / "whole", *words)
-    _, mean = fit(cohort, tmp_path / "mean", words[1])
     assert (whole.y_prob("murmur") != mean.y_prob("murmur")).any()
     with pytest.raises(KeyboardInterrupt):
         fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))

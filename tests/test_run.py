@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import TINY, Silent
+from conftest import TINY, Silent, kfold_hs
 
 from kfold_hs import cohort as cohorts
 from kfold_hs import experiment
@@ -26,12 +26,6 @@ from kfold_hs.predictions import Predictions
 from kfold_hs.splits import Split, stratify
 
 COMMAND = [sys.executable, "-m", "kfold_hs.cli"]
-
-
-def kfold_hs(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +132,10 @@ def heeds_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_is_resumable_and_changes_nothing(
+def test_ctrl_c_is_resumable_and_a_second_command_is_told(
     finished: Path, shared_table_csv: Path, tmp_path: Path
 ) -> None:
+    config = compose([*TINY, f"data.path={shared_table_csv}"])
     words = ["run", "--folds", "2", "--name", "one", *TINY[:-1], f"data.path={shared_table_csv}"]
     process = subprocess.Popen(
         [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -149,8 +144,14 @@ def test_ctrl_c_is_resumable_and_changes_nothing(
     assert process.stderr is not None
     for line in process.stderr:
         if "fold 0 epoch 2/3" in line:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGSTOP)  # so that it does not end meanwhile
             break
+    try:
+        with pytest.raises(KfoldHsError, match="another process is working on the run one"):
+            experiment.run(config, Silent(), root=tmp_path, name="one", device="cpu")
+        process.send_signal(signal.SIGINT)
+    finally:
+        process.send_signal(signal.SIGCONT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupted." in rest
@@ -187,7 +188,11 @@ def test_errors_are_one_paragraph_with_their_status(
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = kfold_hs("--debug", "run", "sched=cosin", cwd=tmp_path)
+    done = subprocess.run(
+        [*COMMAND, "--debug", "run", "sched=cosin"], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
     assert "Traceback" in done.stderr
 
 
@@ -214,56 +219,33 @@ def test_split_is_written_and_used(shared_table_csv: Path, tmp_path: Path) -> No
 # --- what stands in the way -------------------------------------------------------------------
 
 
-def settings(table_csv: Path, *more: str) -> list[str]:
-    return [*TINY, f"data.path={table_csv}", "train.epochs=1", *more]
+@pytest.fixture
+def again(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the folder with the finished run `one`, to change."""
+    return Path(shutil.copytree(finished, tmp_path / "again"))
 
 
-def test_a_name_is_not_used_for_two_configurations(table_csv: Path, tmp_path: Path) -> None:
-    experiment.run(compose(settings(table_csv)), Silent(), root=tmp_path, name="a", device="cpu")
+def test_a_name_is_not_used_for_two_configurations(again: Path, table_csv: Path) -> None:
+    config = compose([*TINY, f"data.path={table_csv}", "optim.lr=2e-3"])
     with pytest.raises(ConfigError, match=r"optim\.lr \(0\.003 there, 0\.002 here\)"):
-        experiment.run(
-            compose(settings(table_csv, "optim.lr=2e-3")), Silent(), root=tmp_path, name="a"
-        )
+        experiment.run(config, Silent(), root=again, name="one")
 
 
-def test_a_split_of_other_data_is_refused(table_csv: Path, tmp_path: Path) -> None:
-    experiment.run(compose(settings(table_csv)), Silent(), root=tmp_path, name="a", device="cpu")
+def test_a_split_of_other_data_is_refused(again: Path, table_csv: Path) -> None:
     table = pd.read_csv(table_csv, dtype=str, keep_default_na=False)
     table[table["patient_id"] != "p9"].to_csv(table_csv, index=False)
+    config = compose([*TINY, f"data.path={table_csv}"])
     with pytest.raises(SplitError, match=r"data, seed or number of folds changed"):
-        experiment.run(compose(settings(table_csv)), Silent(), root=tmp_path, name="a")
+        experiment.run(config, Silent(), root=again, name="one")
 
 
-def test_another_target_does_not_train_again(table_csv: Path, tmp_path: Path) -> None:
-    experiment.run(compose(settings(table_csv)), Silent(), root=tmp_path, device="cpu")
-    listener = Silent()
-    again = experiment.run(
-        compose(settings(table_csv, "target=0.1")), listener, root=tmp_path, device="cpu"
-    )
+def test_another_target_does_not_train_again(again: Path, shared_table_csv: Path) -> None:
+    listener, config = Silent(), compose([*TINY, f"data.path={shared_table_csv}", "target=0.1"])
+    summary = experiment.run(config, listener, root=again, name="one", device="cpu").summary
     assert listener.states == ["found", "found"]
-    assert again.summary["target"]["value"] == 0.1
+    assert summary["target"]["value"] == 0.1
     # One repeat of two folds: a t of one degree of freedom tells next to nothing.
-    assert again.summary["headline"]["verdict"] == "cannot tell"
-
-
-def test_two_processes_do_not_share_a_run(shared_table_csv: Path, tmp_path: Path) -> None:
-    words = ["run", "--name", "a", *TINY, f"data.path={shared_table_csv}", "train.epochs=500"]
-    first = subprocess.Popen(
-        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        preexec_fn=heeds_ctrl_c,
-    )  # fmt: skip
-    assert first.stderr is not None
-    try:
-        for line in first.stderr:
-            if "epoch 1/500" in line:
-                break
-        config = compose([*TINY, f"data.path={shared_table_csv}", "train.epochs=500"])
-        with pytest.raises(KfoldHsError, match="another process is working on the run a"):
-            experiment.run(config, Silent(), root=tmp_path, name="a", device="cpu")
-    finally:
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=60)
-    assert first.returncode == 130
+    assert summary["headline"]["verdict"] == "cannot tell"
 
 
 def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_levels_of_words_numbers_and_missing() -> None:
 
 
 def people(n: int, seed: int = 0) -> Cohort:
-    """A cohort of tables alone, with two covariates; no audio is looked at."""
+    """A cohort of tables alone, with two covariates; there is no audio."""
     rng = np.random.default_rng(seed)
     ids = [f"p{i:06d}" for i in range(n)]
     murmur = rng.choice(["Present", "Unknown", "Absent"], n, p=(0.2, 0.1, 0.7))
