@@ -14,7 +14,7 @@ setup: $(STAMP)
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip setuptools
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[weights,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[weights,ray,dev]'
 	touch $@
 
 run: setup

@@ -97,13 +97,13 @@ def run(
     from kfold_hs.terminal import Terminal, show_run
 
     command = command_line()
-    if nested and (dry_run or not fleet.is_default):
+    if nested and dry_run:
         raise click.UsageError(
-            "--nested trains one fold after another: leave out --dry-run, --jobs and --executor."
+            "--dry-run cannot foresee what a search would choose: leave it out with --nested."
         )
     if nested:
         search = asked.search(overrides, counts(folds, repeats, seeds))
-        _nested(search, inner_folds, name, root, device, command, as_json, quiet)
+        _nested(search, inner_folds, name, root, device, fleet, command, as_json, quiet)
         return
     if inner_folds is not None or not asked.is_empty:
         raise click.UsageError("the options of a search go with --nested, or with `tune`.")
@@ -127,6 +127,7 @@ def _nested(
     name: str | None,
     root: Path,
     device: str,
+    fleet: Fleet,
     command: str,
     as_json: bool,
     quiet: bool,
@@ -138,7 +139,7 @@ def _nested(
     with resumable(command), Terminal(quiet=quiet) as terminal:
         result = nested(
             search, terminal, inner_folds=INNER_FOLDS if inner_folds is None else inner_folds,
-            name=name, root=root, device=device, command=command,
+            name=name, root=root, device=device, command=command, fleet=fleet,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))

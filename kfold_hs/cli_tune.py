@@ -21,9 +21,11 @@ from kfold_hs.cli_options import (
     command_line,
     counts,
     resumable,
+    with_fleet,
 )
 
 if TYPE_CHECKING:
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.search import Search
 
 SPACE = click.option(
@@ -110,6 +112,7 @@ def with_search(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--name", metavar="NAME", help="Of the search's folder. [default: made up]")
 @ROOT
 @DEVICE
+@with_fleet
 @click.option("--json", "as_json", is_flag=True, help="Print tune.json on standard output.")
 @QUIET
 def tune(
@@ -121,6 +124,7 @@ def tune(
     name: str | None,
     root: Path,
     device: str,
+    fleet: Fleet,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -138,7 +142,9 @@ def tune(
     command = command_line()
     search = asked.search(words, counts(folds, repeats, seeds))
     with resumable(command), Terminal(quiet=quiet) as terminal:
-        found = tuning.tune(search, terminal, name=name, root=root, device=device, command=command)
+        found = tuning.tune(
+            search, terminal, name=name, root=root, device=device, command=command, fleet=fleet
+        )
     if as_json:
         click.echo(json.dumps(found.content, indent=1, allow_nan=False))
     else:

@@ -10,6 +10,7 @@ KfoldHsError                 exit 1: the message names the value, the bound, the
 |-- TrainingError            a fold could not be trained
 |   |-- DivergedError        its loss is no number, or far too large
 |   `-- UnfinishedError      some folds could not be trained; the others are kept
+|-- ClusterError             there is no such cluster, or its nodes cannot train
 `-- StorageError             nothing could be written: disk full, no permission
 """
 
@@ -68,6 +69,10 @@ class DivergedError(TrainingError):
 
 class UnfinishedError(TrainingError):
     """Folds that could not be trained, told when all have had their turn."""
+
+
+class ClusterError(KfoldHsError):
+    """A cluster that is not there, has no room, or whose nodes lack what a fold needs."""
 
 
 class StorageError(KfoldHsError):

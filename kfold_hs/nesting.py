@@ -26,6 +26,8 @@ from kfold_hs.variants import Variant
 if TYPE_CHECKING:
     import torch
 
+    from kfold_hs.fleet.executors import Fleet
+
 INNER_FOLDS = 3
 Outer = tuple[int, int]
 
@@ -39,6 +41,7 @@ def nested(
     root: Path = Path(),
     device: str = "auto",
     command: str = "",
+    fleet: Fleet | None = None,
 ) -> Run:
     """Choose by searching within the training people of every outer fold, score on the fold.
 
@@ -53,7 +56,7 @@ def nested(
     inner_folds : int
     name : str, optional
         Of the run's folders; by default made of the data and a digest.
-    root, device, command
+    root, device, command, fleet
         As of `experiment.run`.
 
     Returns
@@ -69,6 +72,7 @@ def nested(
         As of `tuning.tune`.
     """
     started = time.time()
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.folder import locked, provenance, settle
     from kfold_hs.judge.epochs import kept_epochs
     from kfold_hs.judge.nested import nested_result
@@ -80,13 +84,13 @@ def nested(
     if name is not None:
         check_name(name)
     _check_judged_alike(search)
-    config, where = search.first.config, pick_device(device)
+    config, where, fleet = search.first.config, pick_device(device), fleet or Fleet()
     ground = Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
     tasks = {task.name: task.classes for task in cohort.tasks}
     objective = Objective.of(search.objective, tasks)
     paths = RunPaths(name or _name(search, ground, inner_folds), root)
-    with locked(paths):
+    with fleet.open(), locked(paths):
         split = settle(config, cohort, split, paths)
         chosen: dict[Outer, dict[str, Any]] = {}
         for repeat in range(split.n_repeats):
@@ -97,13 +101,14 @@ def nested(
                 findings = check_leaks(config, cohort, inner, listener)
                 found = tune(
                     search, listener, name=f"{paths.name}-r{repeat}-f{fold}", root=root,
-                    device=device, command=command, ground=Ground(cohort, inner, findings),
+                    device=device, command=command, fleet=fleet,
+                    ground=Ground(cohort, inner, findings),
                 )  # fmt: skip
                 chosen[repeat, fold] = found.content
         parts = []
         for variant, places in _by_variant(search, chosen):
             listener.note(f"outer folds of {variant.name}")
-            parts.append(_outer(variant, places, ground, root, where, listener))
+            parts.append(_outer(variant, places, ground, root, where, fleet, listener))
         listener.stage("report")
         predictions = Predictions.concat([part for part, _ in parts])
         history = pd.concat([each for _, each in parts], ignore_index=True)
@@ -120,7 +125,7 @@ def nested(
             {"n_folds": split.n_folds, "train_share": split.train_share},
         )  # fmt: skip
         result |= {"inner_folds": inner_folds, "n_trials": search.n_trials}
-        origin = provenance(paths.name, command, digests, str(where), started)
+        origin = provenance(paths.name, command, digests, fleet.device(where), started)
         return Run(
             paths,
             judge_run(
@@ -164,11 +169,11 @@ def _outer(
     ground: Ground,
     root: Path,
     device: torch.device,
+    fleet: Fleet,
     listener: Listener,
 ) -> tuple[Predictions, pd.DataFrame]:
     """Train the outer folds that chose a variant; predictions and histories of all their seeds."""
     from kfold_hs.fleet.folder import finished, locked, settle
-    from kfold_hs.fleet.local import train
     from kfold_hs.fleet.plan import Plan
     from kfold_hs.learn import bank as banks
 
@@ -181,7 +186,7 @@ def _outer(
         bank = banks.build(own.cohort, config.features, channel, listener.step)
         plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds, places)
         listener.training(len(plan), config.train.epochs)
-        train(
+        fleet.train(device)(
             plan, config, own.cohort, split, bank, paths,
             digests_of(config, own.cohort, split, bank), device, listener.fold, listener.epoch,
         )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,10 +20,23 @@ if TYPE_CHECKING:
 
 
 class StoppedError(Exception):
-    """The race is lost: what is trained stays, the rest is not trained."""
+    """The race is lost: what is trained stays, the rest is not trained.
 
-    def __init__(self, look: Look, against: str, n_done: int, n_all: int) -> None:
+    Parameters
+    ----------
+    look : Look
+    against : str
+        The incumbent.
+    n_done, n_all : int
+        Fold models that the look saw, and those of a whole trial.
+    n_trained : int
+        Fold models that were trained by then: more than `n_done` where one that is later in the
+        plan was done earlier.
+    """
+
+    def __init__(self, look: Look, against: str, n_done: int, n_all: int, n_trained: int) -> None:
         self.look, self.against, self.n_done, self.n_all = look, against, n_done, n_all
+        self.n_trained = n_trained
         super().__init__(
             f"stopped after fold {n_done} of {n_all}: {look.difference:+.3f} against "
             f"{against} (p {look.p:.2g}, {look.level:.2g} stops)"
@@ -84,6 +98,9 @@ class Rivals:
 class Watch:
     """A listener that passes everything on, and looks at the race after every fold.
 
+    Folds that are trained at once end in any order. They are looked at in that of the plan, so
+    that a trial is stopped by the same look however many are trained at once.
+
     Parameters
     ----------
     listener : Listener
@@ -93,8 +110,8 @@ class Watch:
         What the trial has predicted so far -> a look.
     against : str
         The incumbent.
-    n_all : int
-        Fold models of a trial.
+    plan : iterable of (repeat, seed, fold)
+        Fold models of a trial, in the order of its plan.
 
     Raises
     ------
@@ -108,11 +125,13 @@ class Watch:
         run: RunPaths,
         look: Callable[[Predictions], Look],
         against: str,
-        n_all: int,
+        plan: Iterable[Key],
     ) -> None:
-        self._listener, self._run, self._look = listener, run, look
-        self._against, self._n_all = against, n_all
-        self._done: set[Key] = set()
+        self._listener, self._run, self._look, self._against = listener, run, look, against
+        self._left = deque(plan)
+        self._n_all = len(self._left)
+        self._is_done: dict[Key, bool] = {}
+        self._seen: list[Key] = []
 
     def stage(self, name: str) -> None:
         self._listener.stage(name)
@@ -131,13 +150,22 @@ class Watch:
 
     def fold(self, place: Any, state: str, note: str = "") -> None:
         self._listener.fold(place, state, note)
-        if state not in {"found", "done"}:
+        if state == "start":
             return
-        self._done.add((place.repeat, place.seed, place.fold))
-        if len(self._done) < self._n_all:
-            look = self._look(kept_of_folds(self._run, self._done))
-            if look.stops:
-                raise StoppedError(look, self._against, len(self._done), self._n_all)
+        self._is_done[place.repeat, place.seed, place.fold] = state != "failed"
+        while self._left and self._left[0] in self._is_done:
+            key = self._left.popleft()
+            if self._is_done[key]:
+                self._seen.append(key)
+                self._look_at_the_race()
+
+    def _look_at_the_race(self) -> None:
+        if len(self._seen) == self._n_all:
+            return
+        look = self._look(kept_of_folds(self._run, self._seen))
+        if look.stops:
+            n_trained = sum(self._is_done.values())
+            raise StoppedError(look, self._against, len(self._seen), self._n_all, n_trained)
 
 
 def _places(table: pd.DataFrame) -> pd.Series[Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, TrainingError
+from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError, StorageError, TrainingError
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import RunPaths, TunePaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
@@ -25,6 +25,7 @@ from kfold_hs.trying import Bench
 from kfold_hs.variants import Variant
 
 if TYPE_CHECKING:
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.judge.objective import Objective
     from kfold_hs.judge.racing import Look
 
@@ -48,6 +49,7 @@ def tune(
     device: str = "auto",
     command: str = "",
     ground: Ground | None = None,
+    fleet: Fleet | None = None,
 ) -> Tuned:
     """Try points until there are as many trials as asked for, and judge the best.
 
@@ -61,7 +63,7 @@ def tune(
     listener : Listener
     name : str, optional
         Of the search's folder; by default made of the data and a digest.
-    root, device, command, ground
+    root, device, command, ground, fleet
         As of `experiment.run`.
 
     Raises
@@ -72,6 +74,7 @@ def tune(
         Optuna is missing, the name is taken, or as of `experiment.run` before the first trial.
     """
     started = time.time()
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.folder import provenance
     from kfold_hs.judge.objective import Objective
     from kfold_hs.learn.fit import check
@@ -89,9 +92,10 @@ def tune(
     terms = _terms(search, ground)
     paths = TunePaths(name or _name(terms, ground), root)
     _settle(paths, terms)
-    bench = Bench(ground, paths.predictions, root, device)
+    fleet = fleet or Fleet()
+    bench = Bench(ground, paths.predictions, root, device, fleet)
     sampling = (search.sampler, objective.higher_is_better, first.seed)
-    with Study(paths, search.space, *sampling) as study:
+    with fleet.open(), Study(paths, search.space, *sampling) as study:
         rivals = Rivals(bench, objective, _positives(ground))
         while (ticket := study.next(search.n_trials)) is not None:
             with ticket.handle:
@@ -102,7 +106,7 @@ def tune(
         records, importances = study.records(), study.importances()
         n_running = study.n_running()
     listener.stage("search")
-    origin = provenance(paths.name, command, _digests(ground), str(where), started)
+    origin = provenance(paths.name, command, _digests(ground), fleet.device(where), started)
     content = _judge(search, objective, records, bench, paths, origin)
     content |= {"importances": importances, "n_running": n_running}
     write_json(paths.content, content)
@@ -156,9 +160,9 @@ def _attempt(
         outcome["value"] = _value(tried.scored, objective, bench.ground)
         outcome["state"] = COMPLETE
     except StoppedError as stopped:
-        outcome |= {"state": STOPPED, "cause": str(stopped), "n_models": stopped.n_done}
+        outcome |= {"state": STOPPED, "cause": str(stopped), "n_models": stopped.n_trained}
         listener.note(f"trial {ticket.place} {stopped}")
-    except StorageError:  # a full disk is not the trial's fault, and would fail all others, too
+    except (ClusterError, StorageError):  # not the trial's fault, and would fail all others, too
         raise
     except (KfoldHsError, RuntimeError, MemoryError) as error:
         outcome["cause"] = str(error) or type(error).__name__
@@ -178,8 +182,12 @@ def _watch(
     def look(kept: Predictions) -> Look:
         return rivals.look(race, incumbent, variant, kept)
 
-    run = RunPaths(bench.run_name(variant), bench.root)
-    return Watch(listener, run, look, incumbent, n_models(variant, bench.ground))
+    from kfold_hs.fleet.plan import Plan
+
+    split, config = bench.ground.split, variant.config
+    plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
+    places = [(p.repeat, p.seed, p.fold) for p in plan]
+    return Watch(listener, RunPaths(bench.run_name(variant), bench.root), look, incumbent, places)
 
 
 def n_models(variant: Variant, ground: Ground) -> int:

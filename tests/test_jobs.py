@@ -30,11 +30,13 @@ from kfold_hs.fleet.executors import Fleet
 from kfold_hs.fleet.fold import Work
 from kfold_hs.fleet.lock import lock
 from kfold_hs.fleet.plan import Plan
+from kfold_hs.judge.racing import Look
 from kfold_hs.learn import bank as banks
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads
 from kfold_hs.paths import RunPaths, sweep
 from kfold_hs.predictions import Predictions
+from kfold_hs.racing import StoppedError
 from kfold_hs.splits import stratify
 from kfold_hs.terminal import Terminal
 
@@ -143,6 +145,28 @@ def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
         files = RunPaths("a", tmp_path).fold(0, 0, fold)
         assert not files.is_done
         assert torch.load(files.resume, weights_only=True)["history"]
+
+
+def test_a_trial_that_is_stopped_leaves_no_process_and_no_lock(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    """As racing does, which raises in the listener."""
+
+    class Stops(Silent):
+        def epoch(self, place: object, row: object) -> None:
+            super().epoch(place, row)
+            if len({fold for fold, _ in self.rows}) == 2:
+                raise StoppedError(Look(1, -1.0, 0.0, 0.01), "best", 1, 3, 1)
+
+    with pytest.raises(StoppedError):
+        fit(cohort, tmp_path, Stops(), "train.epochs=500", n_jobs=2)
+    assert not multiprocessing.active_children()
+    for fold in range(2):
+        files = RunPaths("run", tmp_path).fold(0, 0, fold)
+        assert not files.is_done
+        assert torch.load(files.resume, weights_only=True)["history"]  # its whole epochs
+        with lock(files.lock, "the fold"):
+            pass
 
 
 def test_what_every_fold_would_meet_ends_the_run(cohort: Cohort, tmp_path: Path) -> None:
@@ -254,7 +278,6 @@ def test_every_fold_under_way_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_nested_search_refuses_what_it_would_not_heed() -> None:
-    for word in (["--dry-run"], ["--jobs", "2"]):
-        done = CliRunner().invoke(cli, ["run", "--nested", *word])
-        assert done.exit_code == 2
-        assert "one fold after another" in done.output
+    done = CliRunner().invoke(cli, ["run", "--nested", "--dry-run"])
+    assert done.exit_code == 2
+    assert "cannot foresee what a search would choose" in done.output

@@ -104,6 +104,19 @@ def test_the_same_command_trains_nothing_again(nested: Path, shared_table_csv: P
     assert {p: p.stat().st_mtime_ns for p in nested.rglob("r0-*/*.pt")} == before
 
 
+@pytest.mark.slow
+def test_folds_at_once_are_the_same_bits(
+    nested: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
+    done = command(tmp_path, shared_table_csv, "optim.lr=1e-3,1e-2", "--jobs", "2")
+    assert done.exit_code == 0, done.output
+    assert summary(tmp_path)["nested"] == summary(nested)["nested"]
+    tables = [
+        Predictions.read(RunPaths("n", root).predictions).table for root in (nested, tmp_path)
+    ]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
 def test_what_does_not_go_together(shared_table_csv: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["run", "--trials", "3"])
     assert done.exit_code == 2

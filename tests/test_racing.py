@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import TINY, write_table
+from conftest import TINY, Silent, write_table
 from scipy import stats
 
+from kfold_hs import racing
 from kfold_hs.cli import cli
 from kfold_hs.judge.influence import Influence, influence
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import METRICS
-from kfold_hs.judge.racing import Race, level, spent
+from kfold_hs.judge.racing import Look, Race, level, spent
+from kfold_hs.learn.streams import Place
+from kfold_hs.paths import RunPaths
+from kfold_hs.racing import StoppedError, Watch
 
 ACCURACY = METRICS[0]
 
@@ -106,19 +111,65 @@ def test_a_twin_of_the_incumbent_is_stopped_no_oftener_than_promised() -> None:
     assert hopeless / times > 0.7
 
 
-def test_a_real_trial_is_stopped_and_its_other_folds_are_not_trained(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    table = write_table(data, n_patients=48, n_recordings=1, seconds=1.5)
-    words = ["--folds", "3", "--name", "t", "--root", str(tmp_path), "--sampler", "grid"]
+@pytest.mark.parametrize("way", ["any order", "the plan's order"])
+def test_folds_are_looked_at_in_the_order_of_the_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    seen = []
+
+    def look(kept: tuple[int, ...]) -> Look:
+        seen.append(kept)
+        return Look(len(kept), -0.5, 0.0 if len(kept) == 2 else 1.0, 0.01)
+
+    monkeypatch.setattr(
+        racing, "kept_of_folds", lambda _, places: tuple(fold for *_, fold in places)
+    )
+    listener, plan = Silent(), [(0, 0, fold) for fold in range(5)]
+    watch = Watch(listener, RunPaths("t", tmp_path), look, "best", plan)  # type: ignore[arg-type]
+    order = [3, 2, 1, 0] if way == "any order" else [0, 1, 2, 3]
+
+    def train() -> None:
+        for fold in order:
+            watch.fold(Place(0, 0, 0, fold), "start")
+            watch.fold(Place(0, 0, 0, fold), "failed" if fold == 1 else "done")
+
+    with pytest.raises(StoppedError, match=r"stopped after fold 2 of 5: -0\.500 against best") as e:
+        train()
+    assert seen == [(0,), (0, 2)]  # fold 1 could not be trained
+    assert e.value.n_trained == (3 if way == "any order" else 2)
+    assert listener.states.count("failed") == 1
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 48 patients."""
+    folder = tmp_path_factory.mktemp("raced")
+    write_table(folder, n_patients=48, n_recordings=1, seconds=1.5)
+    return folder
+
+
+def race(data: Path, root: Path, *more: str) -> tuple[dict, str]:
+    """tune.json and what the terminal showed of a race of three rates, the third of which loses."""
+    words = ["--folds", "3", "--name", "t", "--root", str(root), "--sampler", "grid", *more]
     skip = ("split.n_folds", "train.epochs")
     words += [word for word in TINY if not word.startswith(skip)]
     # Two that learn a little in an epoch, and one that is thrown into certainty at random.
-    words += [f"data.path={table}", "track=[]", "train.epochs=1", "optim.lr=1e-4,2e-4,5"]
+    words += [
+        f"data.path={data / 'table.csv'}",
+        "track=[]",
+        "train.epochs=1",
+        "optim.lr=1e-4,2e-4,5",
+    ]
     words += ["train.grad_clip=0", "--objective", "murmur.log_loss"]
     done = CliRunner().invoke(cli, ["tune", *words, "--json"])
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout), done.stderr
+
+
+def test_a_real_trial_is_stopped_and_its_other_folds_are_not_trained(
+    raced: Path, tmp_path: Path
+) -> None:
+    found, shown = race(raced, tmp_path)
     assert [each["state"] for each in found["trials"]] == ["complete", "complete", "stopped"]
     third = found["trials"][2]
     assert third["cause"].startswith("stopped after fold ")
@@ -127,6 +178,20 @@ def test_a_real_trial_is_stopped_and_its_other_folds_are_not_trained(tmp_path: P
     assert found["racing"]["n_models"] == 6 + len(folds)
     assert found["racing"]["n_models_without"] == 9
     assert found["n_tried"] == 3
-    assert "trial 3 stopped after fold" in done.stderr
+    assert "trial 3 stopped after fold" in shown
     page = (tmp_path / "reports" / "t" / "tune.html").read_text()
     assert "Racing stopped 1 trials" in page
+
+
+@pytest.mark.slow
+def test_folds_at_once_stop_the_same_trial_by_the_same_look(raced: Path, tmp_path: Path) -> None:
+    one, _ = race(raced, tmp_path / "one")
+    two, _ = race(raced, tmp_path / "two", "--jobs", "2")
+    for first, second in zip(one["trials"], two["trials"], strict=True):
+        same = ("number", "params", "state", "value", "cause", "run", "estimate")
+        assert [first[key] for key in same] == [second[key] for key in same]
+        assert second["n_models"] >= first["n_models"]
+    assert two["trials"][2]["state"] == "stopped"
+    assert one["winner"]["corrected"] == two["winner"]["corrected"]
+    assert not multiprocessing.active_children()
+    assert not list((tmp_path / "two" / "reports" / "t" / "trials").glob(".*.lock"))

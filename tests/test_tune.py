@@ -6,16 +6,21 @@ import contextlib
 import importlib.util
 import json
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from conftest import TINY, Silent
+from test_run import COMMAND
 
 from kfold_hs import tuning
 from kfold_hs.cli import cli
-from kfold_hs.errors import ConfigError, TrainingError
+from kfold_hs.errors import ClusterError, ConfigError, TrainingError
+from kfold_hs.fleet import local, processes
 from kfold_hs.paths import RunPaths, TunePaths
+from kfold_hs.predictions import Predictions
 from kfold_hs.search import Search
 from kfold_hs.space import Space
 from kfold_hs.study import COMPLETE, FAILED, STOPPED, Study
@@ -97,6 +102,71 @@ def test_the_same_command_goes_on_and_trains_nothing_again(
     other = command(tuned, shared_table_csv, "optim.lr=1e-3,1e-1")
     assert isinstance(other.exception, ConfigError)
     assert "exists with another space" in str(other.exception)
+
+
+@pytest.mark.parametrize("command_of", ["tune", "nested"])
+def test_jobs_come_to_where_folds_are_trained(
+    shared_table_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_of: str
+) -> None:
+    asked = []
+
+    def train(*args: Any, n_jobs: int) -> None:
+        asked.append(n_jobs)
+        local.train(*args)
+
+    monkeypatch.setattr(processes, "train", train)
+    words = ["--jobs", "3", "--trials", "1", "--folds", "2", "--root", str(tmp_path), "-q"]
+    words += ["optim.lr=1e-3,1e-2", f"data.path={shared_table_csv}", *ONCE]
+    typed = {"tune": ["tune"], "nested": ["run", "--nested", "--inner-folds", "2"]}[command_of]
+    done = CliRunner().invoke(cli, [*typed, *words])
+    assert done.exit_code == 0, done.output
+    # Nested: an inner search in each of two outer folds, and the folds of what they chose.
+    assert asked == [3] if command_of == "tune" else 3 <= len(asked) <= 4 and set(asked) == {3}
+
+
+@pytest.mark.slow
+def test_folds_at_once_are_the_same_bits(
+    tuned: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
+    words = ["optim.lr=1e-3,1e-2", "predict.patient_pool=mean,max", "--sampler", "grid"]
+    done = command(tmp_path, shared_table_csv, *words, "--trials", "1", "--jobs", "2")
+    assert done.exit_code == 0, done.output
+    (mine,), theirs = content(tmp_path)["trials"], content(tuned)["trials"][0]
+    assert (mine["run"], mine["value"]) == (theirs["run"], theirs["value"])
+    tables = [
+        Predictions.read(RunPaths(mine["run"], root).predictions).table
+        for root in (tuned, tmp_path)
+    ]
+    assert tables[0].equals(tables[1])
+
+
+@pytest.mark.slow
+def test_two_commands_of_several_folds_at_once_share_the_trials(
+    tuned: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
+    words = ["optim.lr=1e-3,1e-2", "predict.patient_pool=mean,max", "--sampler", "grid"]
+    words += ["--jobs", "2", "--folds", "2", "--name", "t", "--root", str(tmp_path)]
+    words += [f"data.path={shared_table_csv}", *ONCE]
+    typed = [*COMMAND, "tune", *words]
+    both = [subprocess.Popen(typed, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=280)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    found = content(tmp_path)
+    assert [each["state"] for each in found["trials"]] == [COMPLETE] * 4
+    shared = [sum(f"trial {place} of 4" in each for each in told) for place in range(1, 5)]
+    assert shared == [1] * 4  # nobody tried what the other one did
+    whole = {each["number"]: each["value"] for each in content(tuned)["trials"]}
+    assert whole.items() <= {each["number"]: each["value"] for each in found["trials"]}.items()
+
+
+def test_a_cluster_that_is_not_there_is_no_trials_fault(
+    shared_table_csv: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    words = ["optim.lr=1e-3,1e-2", "--executor", "ray", "--address", "127.0.0.1:1"]
+    done = command(tmp_path, shared_table_csv, *words)
+    assert isinstance(done.exception, ClusterError)
+    assert not list(tmp_path.glob("reports/t/trials/*"))
 
 
 def test_a_trial_that_fails_does_not_end_the_others(shared_table_csv: Path, tmp_path: Path) -> None:

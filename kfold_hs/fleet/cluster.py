@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import ConfigError, KfoldHsError
+from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError
 from kfold_hs.fleet.fold import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
@@ -72,7 +72,7 @@ def train(
 
     Raises
     ------
-    KfoldHsError
+    ClusterError
         There is no such cluster, no node is large enough, or a node does not see the run's folder.
     UnfinishedError, TrainingError
         As `kfold_hs.fleet.local.train`.
@@ -84,7 +84,7 @@ def train(
         work.paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
         n_threads = threads_of(config.train.threads)
         asked = {"num_cpus": n_threads if n_cpus is None else n_cpus, "num_gpus": n_gpus}
-        with _connected(address) as ray:
+        with connected(address) as ray:
             _check_room(ray, asked)
             outcomes = _Tasks(ray, work, bank, asked, n_threads, on_fold, on_epoch).run(
                 left, n_jobs or len(left)
@@ -154,7 +154,7 @@ class _Tasks:
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, KfoldHsError):
                 raise error.cause from None
-            raise KfoldHsError(
+            raise ClusterError(
                 f"a node could not work on a fold: {_line(error.cause)}. All nodes need the same "
                 "kfold-hs and the same packages."
             ) from error
@@ -199,7 +199,7 @@ def _train(
     import ray
 
     if not work.paths.checkpoint_folder.is_dir():
-        raise KfoldHsError(
+        raise ClusterError(
             f"the node {platform.node()} does not see {work.paths.checkpoint_folder}: choose a "
             "folder by --root that is on a file system which all nodes of the cluster share."
         )
@@ -234,8 +234,16 @@ def _unpacked(packed: tuple[Any, ...]) -> Bank:
 
 
 @contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
-    """ray, connected to the cluster; disconnected afterwards unless it was before."""
+def connected(address: str | None) -> Iterator[Any]:
+    """ray, connected to the cluster; disconnected afterwards unless it was before.
+
+    Raises
+    ------
+    ClusterError
+        There is no such cluster.
+    ConfigError
+        Ray is not installed.
+    """
     try:
         import ray
     except ImportError:
@@ -249,7 +257,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         _call_at(address)
         ray.init(address or "auto", log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
-        raise KfoldHsError(
+        raise ClusterError(
             f"no Ray cluster at {address or 'this machine'}: {_line(error)}. Start one by "
             "`ray start --head`, join nodes by `ray start --address=HOST:6379`, and name it by "
             "--address HOST:6379."
@@ -277,7 +285,7 @@ def _check_room(ray: Any, asked: Mapping[str, float]) -> None:
     if any(all(n.get(names[k], 0) >= value for k, value in asked.items()) for n in nodes):
         return
     most = ", ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
-    raise KfoldHsError(
+    raise ClusterError(
         f"a fold asks for {asked['num_cpus']:g} CPUs and {asked['num_gpus']:g} GPUs, and no node "
         f"has them: there is {most}. Lower --cpus-per-fold or --gpus-per-fold."
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -54,11 +55,6 @@ class Fleet:
                 "--executor ray."
             )
 
-    @property
-    def is_default(self) -> bool:
-        """Whether no option was given."""
-        return self == Fleet()
-
     def device(self, device: torch.device) -> str:
         """What a report says about where models were trained."""
         if self.executor == "ray":
@@ -70,6 +66,23 @@ class Fleet:
         from kfold_hs.fleet.processes import gpus
 
         return self.jobs or len(gpus(device)) or 1
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Keep the cluster at hand for several plans; each connects by itself otherwise.
+
+        Raises
+        ------
+        ClusterError
+            There is no such cluster.
+        """
+        if self.executor == "local":
+            yield
+            return
+        from kfold_hs.fleet.cluster import connected
+
+        with connected(self.address):
+            yield
 
     def train(self, device: torch.device) -> Train:
         """The function that trains a plan."""
