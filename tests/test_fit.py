@@ -24,7 +24,7 @@ from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn import bank as banks
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
-from kfold_hs.learn.models import make_model
+from kfold_hs.learn.models import HeartSoundNet, make_model
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
@@ -120,6 +120,29 @@ def test_every_part_of_the_recipe_trains_and_resumes(
         fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
     _, parts = fit(cohort, tmp_path / "parts", *words)
     pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+
+
+@pytest.mark.parametrize(("more", "filled"), [([], [False, True]), (["select=best"], [True] * 2)])
+def test_epochs_that_may_be_kept_are_predicted_in_whole_batches(
+    cohort: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
+    filled: list[bool],
+) -> None:
+    sizes: list[int] = []
+    embed = HeartSoundNet.embed
+
+    def heard(self: HeartSoundNet, x: torch.Tensor, n_bands: int | None = None) -> torch.Tensor:
+        if not self.training:
+            sizes.append(len(x))
+        return embed(self, x, n_bands)
+
+    monkeypatch.setattr(HeartSoundNet, "embed", heard)
+    fit(cohort, tmp_path, "train.epochs=2", *more)
+    batches = len(sizes) // 4  # two folds of two epochs
+    whole = [size == config().predict.batch_size for size in sizes[batches - 1 :: batches]]
+    assert whole == filled * 2
 
 
 def test_another_seed_other_bits(cohort: Cohort, tmp_path: Path) -> None:

@@ -370,11 +370,15 @@ def test_every_crop_is_heard_at_every_gain() -> None:
     words = ["features.normalise=none", "train.crop_frames=16", "predict.gains_db=[-6,0.5]"]
     crops = Crops.of(bank, np.array([1, 0]), compose(words))
     assert crops.owner.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
-    x = torch.cat([x for _, x in crops.batches(bank, compose(words))])
-    assert len(x) == 64  # filled up to a whole batch
+    whole, bare = (
+        torch.cat([x for _, x in crops.batches(bank, compose(words), fill)])
+        for fill in (True, False)
+    )
+    assert len(whole) == 64  # filled up to a whole batch
     firsts = [25, 35, 44, 0, 9]  # 3 crops of 35 frames, 2 of 25
     expected = [first + g for first in firsts for g in (-6, 0.5)]
-    assert x[:, 0, 0, 0].tolist() == expected + expected[-1:] * 54
+    assert whole[:, 0, 0, 0].tolist() == expected + expected[-1:] * 54
+    assert bare[:, 0, 0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize(
