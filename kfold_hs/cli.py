@@ -34,6 +34,7 @@ from kfold_hs.cli_options import (
 )
 from kfold_hs.cli_plan import plan
 from kfold_hs.cli_score import score
+from kfold_hs.cli_serve import serve
 from kfold_hs.cli_ship import export, predict
 from kfold_hs.cli_tune import Asked, tune, with_search
 
@@ -314,12 +315,8 @@ def _config(
     return compose(with_counts(overrides, folds, repeats, seeds))
 
 
-cli.add_command(compare)
-cli.add_command(plan)
-cli.add_command(tune)
-cli.add_command(score)
-cli.add_command(export)
-cli.add_command(predict)
+for each in (compare, plan, tune, score, export, predict, serve):
+    cli.add_command(each)
 
 
 def main(arguments: list[str] | None = None) -> None:

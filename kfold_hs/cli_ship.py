@@ -27,9 +27,20 @@ FORMATS = ("csv", "json", "parquet", "challenge")
     metavar="DIR",
     help="Make an entry to the PhysioNet/CinC Challenge 2022 here instead.",
 )
+@click.option(
+    "--onnx",
+    is_flag=True,
+    help="Along with the bundle, ONNX files of each model and of all: samples to probabilities.",
+)
+@click.option("--pt2", is_flag=True, help="The same as torch.export files.")
 @QUIET
 def export(
-    words: tuple[str, ...], output: Path | None, challenge: Path | None, quiet: bool
+    words: tuple[str, ...],
+    output: Path | None,
+    challenge: Path | None,
+    onnx: bool,
+    pt2: bool,
+    quiet: bool,
 ) -> None:
     """Make a bundle of a finished run: its models and all that it takes to predict new people.
 
@@ -44,7 +55,10 @@ def export(
     run, overrides = split_words(words)
     if (output is None) == (challenge is None):
         raise click.UsageError("give -o DIR for a bundle, or --challenge DIR for an entry.")
+    graphs = [kind for kind, asked in (("onnx", onnx), ("pt2", pt2)) if asked]
     if challenge is not None:
+        if graphs:
+            raise click.UsageError(f"--{graphs[0]} goes with a bundle, -o DIR.")
         if run is not None and overrides:
             raise click.UsageError(f"{run} has its settings; leave out {' '.join(overrides)}.")
         from kfold_hs.challenge_entry import write_entry
@@ -62,7 +76,7 @@ def export(
 
     assert output is not None
     with Terminal(quiet=quiet) as terminal:
-        content = export_run(run, output, terminal)
+        content = export_run(run, output, terminal, graphs)
     click.echo(f"{len(content['models'])} models of {content['run']}: {output}")
 
 
@@ -96,6 +110,12 @@ def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
     metavar="P",
     help="Of the conformal sets, between 0 and 1. [default: 0.9]",
 )
+@click.option(
+    "--calibration",
+    type=click.Choice(["temperature", "vector", "isotonic"]),
+    default="temperature",
+    help="Of the calibrated probabilities. [default: temperature]",
+)
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON; needs -o.")
 @QUIET
@@ -105,6 +125,7 @@ def predict(
     output: Path | None,
     kind: str | None,
     coverage: float,
+    calibration: str,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -122,8 +143,9 @@ def predict(
         raise click.UsageError("--json prints the audit where the rows would go: give -o FILE.")
     with Terminal(quiet=quiet) as terminal:
         done = predict_inputs(
-            bundle, inputs, terminal, output=output, kind=kind, device=device, coverage=coverage
-        )
+            bundle, inputs, terminal, output=output, kind=kind, device=device, coverage=coverage,
+            calibration=calibration,
+        )  # fmt: skip
         if not as_json:
             for sentence in done.sentences:
                 terminal.note(sentence)

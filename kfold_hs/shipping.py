@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ class Predicted:
     sentences: list[str]
 
 
-def export(folder: Path, output: Path, listener: Listener) -> dict[str, Any]:
+def export(
+    folder: Path, output: Path, listener: Listener, graphs: Sequence[str] = ()
+) -> dict[str, Any]:
     """Make a bundle of a finished run.
 
     The recordings are read again: they must be those of the run, where its configuration says.
@@ -34,6 +37,8 @@ def export(folder: Path, output: Path, listener: Listener) -> dict[str, Any]:
         Of the run, under `reports/`.
     output : Path
         The bundle's folder; must not exist yet.
+    graphs : sequence of str
+        Kinds of files beside the weights that go from samples to probabilities: onnx, pt2.
 
     Returns
     -------
@@ -53,6 +58,12 @@ def export(folder: Path, output: Path, listener: Listener) -> dict[str, Any]:
     check_one_split(paths, summary)
     check_finished(summary, folder)
     config, split = load_yaml(paths.config), Split.read(paths.split)
+    if graphs:
+        from kfold_hs.ship.graph import check_graph
+        from kfold_hs.ship.portable import add_graphs, check_packages
+
+        check_packages(graphs)
+        check_graph(config, folder)
     cohort = load_cohort(config, listener)
     split.check_cohort(cohort)
     listener.stage("features")
@@ -61,6 +72,9 @@ def export(folder: Path, output: Path, listener: Listener) -> dict[str, Any]:
     listener.stage("bundle")
     with writing_folder(output) as temporary:
         content = write_bundle(temporary, paths, summary, config, cohort, split, bank)
+        if graphs:
+            listener.stage("graphs")
+            content = add_graphs(temporary, summary, graphs, listener.step)
         temporary.chmod(0o755)
     return content
 
@@ -74,8 +88,12 @@ def predict(
     kind: str | None = None,
     device: str = "auto",
     coverage: float = 0.9,
+    calibration: str = "temperature",
 ) -> Predicted:
     """Score people by a bundle, and write a row for each.
+
+    With an output, rows are kept beside it until all are there, and a prediction that was
+    interrupted goes on after the last one.
 
     Parameters
     ----------
@@ -90,6 +108,8 @@ def predict(
         "auto", "cpu", "cuda" or "cuda:N".
     coverage : float
         Of the conformal sets, in (0, 1).
+    calibration : str
+        temperature, vector or isotonic.
 
     Raises
     ------
@@ -100,22 +120,44 @@ def predict(
     from kfold_hs.learn.precision import pick_device
     from kfold_hs.ship.bundle import Bundle
     from kfold_hs.ship.inputs import find_patients
+    from kfold_hs.ship.journal import Journal, key_of
     from kfold_hs.ship.predict import Audit, predict_patients
-    from kfold_hs.ship.sinks import opened, pick_format
+    from kfold_hs.ship.sinks import challenge_tasks, opened, pick_format
 
     if not 0 < coverage < 1:
         raise ConfigError(f"--coverage {coverage:g} must lie between 0 and 1, e.g. 0.9.")
     chosen = pick_format(kind, output)
     where = pick_device(device)
     bundle = Bundle.read(bundle_folder)
+    for task in bundle.tasks:
+        bundle.calibration(task.name, calibration)
+    if chosen == "challenge":
+        challenge_tasks(bundle)
     patients = find_patients(inputs, bundle.config.data)
     audit = Audit()
-    listener.stage("patients")
-    with opened(bundle, chosen, output) as sink:
-        for rows in predict_patients(bundle, patients, where, listener.step, coverage):
-            sink.write(rows)
-            for row in rows:
-                audit.count(row)
+    journal: AbstractContextManager[Journal | None] = nullcontext(None)
+    if output is not None:
+        journal = Journal(output, key_of(bundle, patients, where.type, coverage, calibration))
+    with journal as kept:
+        before = kept.n_rows if kept else 0
+        if before:
+            listener.note(f"Going on after {before} of {len(patients)} patients.")
+
+        def progress(done: int, total: int) -> None:
+            listener.step(before + done, before + total)
+
+        listener.stage("patients")
+        predicted = predict_patients(
+            bundle, patients[before:], where, progress, coverage, calibration
+        )
+        if kept:
+            for rows in predicted:
+                kept.append(rows)
+        with opened(bundle, chosen, output) as sink:
+            for rows in kept.rows() if kept else predicted:
+                sink.write(rows)
+                for row in rows:
+                    audit.count(row)
     certificate = bundle.certificate
     return Predicted(audit.to_dict(), audit.sentences(certificate.n_repeats * certificate.n_folds))
 

@@ -36,6 +36,8 @@ ALLOWED = {
     | {"ground"},
     "ship": SETTINGS | {"pool", "cohort", "predictions", "splits", "learn", "judge"},
     "shipping": SETTINGS | {"splits", "runs", "ground", "learn", "ship"},
+    "serve": SETTINGS | {"cohort", "predictions", "learn", "ship"},
+    "serving": SETTINGS | {"learn", "ship", "serve"},
     "challenge_entry": SETTINGS | {"cohort", "ground", "learn", "ship", "experiment", "shipping"},
     "terminal": set(),
     "terminal_tune": set(),
@@ -61,10 +63,11 @@ ALLOWED = {
     "cli_plan": {"experiment", "terminal"},
     "cli_score": {"judge"},
     "cli_ship": {"config", "challenge_entry", "shipping", "terminal", "cli_options"},
+    "cli_serve": {"serving", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
     | {"fleet", "cli_foresight"}
-    | {"cli_score", "cli_ship", "cli_tune", "nesting", "search"}
+    | {"cli_score", "cli_serve", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
     "__init__": set(),
 }

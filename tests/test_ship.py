@@ -18,11 +18,14 @@ from kfold_hs import experiment, shipping
 from kfold_hs.cli import cli
 from kfold_hs.config import compose
 from kfold_hs.errors import BundleError, CohortError, ConfigError
+from kfold_hs.judge.calibrators import CALIBRATORS
 from kfold_hs.paths import write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import conformal_set, p_values
+from kfold_hs.ship.hearing import Ear, Heard
+from kfold_hs.ship.inputs import Patient
 from kfold_hs.splits.split import TEST, TRAIN
 
 WORDS = [
@@ -159,6 +162,84 @@ def test_every_patient_has_a_row_whatever_is_wrong(
     assert (predict(shared_table_csv)["quality"] == "ok").all()
 
 
+def test_an_interrupted_prediction_goes_on(
+    made: Path, shared_table_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kfold_hs.ship.hearing.CHUNK_CROPS", 4)
+    heard: list[str] = []
+    hear = Ear.hear
+
+    def watched(ear: Ear, patient: Patient) -> Heard:
+        heard.append(patient.patient_id)
+        return hear(ear, patient)
+
+    monkeypatch.setattr(Ear, "hear", watched)
+
+    class Interrupting(Silent):
+        def step(self, done: int, total: int) -> None:
+            if done >= 5:
+                raise KeyboardInterrupt
+
+    def run(listener: Silent, output: Path, **more: float) -> None:
+        shipping.predict(
+            made / "bundle", [shared_table_csv], listener, output=output, device="cpu", **more
+        )
+
+    run(Silent(), tmp_path / "whole.csv")
+    output, journal = tmp_path / "out.csv", tmp_path / ".out.csv.rows"
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupting(), output)
+    assert not output.exists()
+    done = len(journal.read_text().splitlines()) - 1
+    assert 5 <= done < 16
+    with journal.open("a") as file:
+        file.write('{"patient_id": "p1')  # cut off as it was written
+    heard.clear()
+    listener = Silent()
+    run(listener, output)
+    assert listener.notes == [f"Going on after {done} of 16 patients."]
+    assert heard == [f"p{i}" for i in range(done, 16)]
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not journal.exists()
+
+    # What was begun with other settings is begun anew.
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupting(), output)
+    listener = Silent()
+    run(listener, output, coverage=0.8)
+    assert listener.notes == []
+    assert len(pd.read_csv(output)) == 16
+
+
+@pytest.mark.parametrize("name", ["vector", "isotonic"])
+def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
+    noise(tmp_path, "a_AV", "b")
+    output = tmp_path / "out.parquet"
+    shipping.predict(
+        made / "bundle", [tmp_path], Silent(), output=output, device="cpu", calibration=name
+    )
+    found = pd.read_parquet(output)
+    fitted = json.loads((made / "bundle/bundle.json").read_text())["calibration"]["outcome"]
+    wanted = CALIBRATORS[name].apply(found[PROBS[3:]].to_numpy(), fitted["methods"][name]["fitted"])
+    columns = ["calibrated.outcome.Abnormal", "calibrated.outcome.Normal"]
+    np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
+
+
+def test_a_bundle_from_before_there_were_others(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "bundle", tmp_path / "old")
+    content = json.loads((tmp_path / "old/bundle.json").read_text())
+    for each in content["calibration"].values():
+        del each["methods"]
+    write_json(tmp_path / "old/bundle.json", content)
+    noise(tmp_path, "a")
+    words = {"output": tmp_path / "out.csv", "device": "cpu"}
+    shipping.predict(tmp_path / "old", [tmp_path / "a.wav"], Silent(), **words)
+    with pytest.raises(BundleError, match="holds no vector calibration; export the run again"):
+        shipping.predict(
+            tmp_path / "old", [tmp_path / "a.wav"], Silent(), **words, calibration="vector"
+        )
+
+
 def test_conformal_sets_cover_what_they_say() -> None:
     rng = np.random.default_rng(0)
     n, n_folds, classes = 2000, 4, np.eye(3)
@@ -241,6 +322,13 @@ def test_what_a_bundle_holds(made: Path) -> None:
     content = json.loads((folder / "bundle.json").read_text())
     assert set(content["decisions"]["murmur"]["weights"]) == {"Present", "Unknown", "Absent"}
     assert content["calibration"]["outcome"]["log_loss"]["crossfit"]["value"] > 0
+    for task in ("murmur", "outcome"):
+        methods = content["calibration"][task]["methods"]
+        assert set(methods) == {"temperature", "vector", "isotonic"}
+        # Two computations of the same: the summary's, and the bundle's own.
+        assert methods["temperature"]["log_loss"] == content["calibration"][task]["log_loss"]
+        for each in methods.values():
+            assert each["brier"]["crossfit"]["value"] > 0
     card = (folder / "README.md").read_text()
     summary = json.loads((made / "reports/one/summary.json").read_text())
     assert summary["headline"]["sentence"] in card
@@ -260,7 +348,7 @@ def test_a_bundle_that_was_changed_is_refused(made: Path, tmp_path: Path) -> Non
             shipping.predict(
                 bundle, [tmp_path / "a.wav"], Silent(), output=tmp_path / "x.csv", device="cpu"
             )
-        assert not (tmp_path / "x.csv").exists()
+        assert not list(tmp_path.glob("*x.csv*"))
 
     def flip(name: str) -> Callable[[Path], object]:
         def change(bundle: Path) -> None:
@@ -371,30 +459,3 @@ def test_where_rows_can_go(made: Path, words: list[str], message: str) -> None:
     done = CliRunner().invoke(cli, ["predict", str(made / "bundle"), str(made), *words])
     assert isinstance(done.exception, ConfigError)
     assert message in str(done.exception)
-
-
-def test_real_recordings_get_their_out_of_fold_rows_to_the_bit(
-    circor_wav: Path, tmp_path: Path
-) -> None:
-    words = ["data=circor", f"data.root={circor_wav}", "model=tiny", "train.epochs=1"]
-    config = compose([*words, "split.n_folds=2", "features.n_mels=32"])
-    experiment.run(config, Silent(), root=tmp_path, name="real", device="cpu")
-    shipping.export(tmp_path / "reports" / "real", tmp_path / "bundle", Silent())
-    scored = Predictions.read(tmp_path / "reports/real/scored.parquet").table
-    scored = scored.set_index("patient_id")
-    # All of them, and one alone: by the headers, whose labels are not looked at.
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    for path in (circor_wav / "training_data").glob("13918*"):
-        shutil.copy(path, alone)
-    for folder in (circor_wav, alone):
-        output = tmp_path / "rows.parquet"
-        done = shipping.predict(
-            tmp_path / "bundle", [folder], Silent(), output=output, device="cpu"
-        )
-        found = pd.read_parquet(output).set_index("patient_id")
-        pd.testing.assert_frame_equal(
-            found[PROBS], scored.loc[found.index, PROBS], check_exact=True
-        )
-        assert done.counts["known"] == len(found)
-        assert done.counts["new"] == done.counts["not_scored"] == 0

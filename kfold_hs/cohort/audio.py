@@ -6,6 +6,7 @@ WAV and FLAC are read with soundfile, one channel, as float32 in [-1, 1].
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +68,14 @@ def read_samples(path: Path, channel: int | None = None) -> tuple[np.ndarray, in
 def read_with_facts(path: Path, channel: int | None = None) -> tuple[np.ndarray, AudioFacts]:
     """Samples as `read_samples` gives them, and the facts of the file, in one go."""
     samples, rate, _ = _read(path, channel)
+    return in_one(samples), facts_of(samples, rate)
+
+
+def decode_with_facts(
+    content: bytes, name: str, channel: int | None = None
+) -> tuple[np.ndarray, AudioFacts]:
+    """As `read_with_facts`, of a file's bytes; errors call it `name`."""
+    samples, rate, _ = _decode(io.BytesIO(content), name, len(content), channel)
     return in_one(samples), facts_of(samples, rate)
 
 
@@ -141,8 +150,14 @@ def _missing(paths: Sequence[Path]) -> CohortError:
 def _read(path: Path, channel: int | None) -> tuple[np.ndarray, int, str]:
     if not path.is_file():
         raise _missing([path])
+    return _decode(path, str(path), path.stat().st_size, channel)
+
+
+def _decode(
+    source: Path | io.BytesIO, name: str, n_bytes: int, channel: int | None
+) -> tuple[np.ndarray, int, str]:
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(source) as file:
             rate, n_channels, n_frames = file.samplerate, file.channels, file.frames
             subtype = file.subtype
             header = file.extra_info
@@ -150,29 +165,29 @@ def _read(path: Path, channel: int | None) -> tuple[np.ndarray, int, str]:
             samples = file.read(dtype=dtype, always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = str(getattr(error, "error_string", error))
-        if path.stat().st_size == 0:
+        if n_bytes == 0:
             reason = "the file is empty"
-        raise CohortError(f"{path} cannot be read as audio: {reason}. Replace it.") from error
+        raise CohortError(f"{name} cannot be read as audio: {reason}. Replace it.") from error
     # libsndfile reads what is there of a file that was cut off, and only its log tells.
     if len(samples) < n_frames or re.search(r"^\s*data\b.*should be", header, re.MULTILINE):
         raise CohortError(
-            f"{path} is cut short: its header announces more samples than the {len(samples)} "
+            f"{name} is cut short: its header announces more samples than the {len(samples)} "
             "it holds. Copy it again from the source."
         )
     if len(samples) == 0:
-        raise CohortError(f"{path} holds no samples. Replace it or remove it from the data.")
+        raise CohortError(f"{name} holds no samples. Replace it or remove it from the data.")
     if channel is None and n_channels > 1:
         raise CohortError(
-            f"{path} has {n_channels} channels; one is expected. Convert it to mono, or name "
+            f"{name} has {n_channels} channels; one is expected. Convert it to mono, or name "
             "the channel to take with data.channel=0 (data=table)."
         )
     if (channel or 0) >= n_channels:
-        raise CohortError(f"{path} has {n_channels} channels; there is no channel {channel}.")
+        raise CohortError(f"{name} has {n_channels} channels; there is no channel {channel}.")
     mono = np.ascontiguousarray(samples[:, channel or 0])
     if mono.dtype != np.int16 and not np.isfinite(mono).all():
         bad = int(np.count_nonzero(~np.isfinite(mono)))
         raise CohortError(
-            f"{path} holds {bad} samples that are not finite numbers (NaN or infinite). "
+            f"{name} holds {bad} samples that are not finite numbers (NaN or infinite). "
             "Export it again or remove it from the data."
         )
     return mono, rate, subtype

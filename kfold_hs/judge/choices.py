@@ -75,7 +75,7 @@ def summary_of_choices(
         pooled = by_rule(predictions, epochs, kept, task, positives[task])
         if pooled:
             found.append(pooling(kept, task, pooled, basis.layout))
-    return {"obstacle": None, "each": [_scored(c, positives[c.task], basis) for c in found]}
+    return {"obstacle": None, "each": [score_choice(c, positives[c.task], basis) for c in found]}
 
 
 def decided(choices: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -176,7 +176,8 @@ def by_rule(
     return found
 
 
-def _scored(choice: Choice, positive: int, basis: Basis) -> dict[str, Any]:
+def score_choice(choice: Choice, positive: int, basis: Basis) -> dict[str, Any]:
+    """One entry of `each` of `summary_of_choices`."""
     metric, y_true = choice.metric, choice.y_true
     smallest = persons_of_rarest(y_true, basis.layout.person)
     optimistic = dataclasses.replace(basis, honest=False)

@@ -17,6 +17,9 @@ from kfold_hs.learn.cleaning import band_pass, remove_spikes
 from kfold_hs.learn.compression import COMPRESSIONS
 from kfold_hs.settings import FeatureConfig
 
+LEAST_SPREAD = 1e-3
+"""A recording whose levels vary less (in dB or PCEN) is silent."""
+
 
 class MelFeatures:
     """Samples -> features, by the rules of `config`.
@@ -37,7 +40,7 @@ class MelFeatures:
                 f"{config.n_fft} gives: some band would always be empty. Raise n_fft (a power "
                 "of two is fastest) or lower n_mels."
             )
-        self._filters = torchaudio.functional.melscale_fbanks(
+        self.filters = torchaudio.functional.melscale_fbanks(
             n_freqs=config.n_fft // 2 + 1,
             f_min=config.f_min_hz,
             f_max=config.f_max_hz,
@@ -80,20 +83,24 @@ class MelFeatures:
             mean + spread * features are the levels in dB (or PCEN) again; 0 and 1 unless
             recordings are normalised.
         """
-        wave = torch.from_numpy(samples)
-        if sample_rate_hz != self.config.sample_rate_hz:
-            wave = torchaudio.functional.resample(wave, sample_rate_hz, self.config.sample_rate_hz)
-        if self.config.band_pass_hz or self.config.remove_spikes:
-            wave = torch.from_numpy(self._clean(wave.numpy()))
-        mel = self._spectrum(wave).T @ self._filters
+        mel = self._spectrum(self.prepare(samples, sample_rate_hz)).T @ self.filters
         level = COMPRESSIONS[self.config.compression](mel, self.config)
         if self.config.normalise != "recording":
             return level.numpy(), (0.0, 1.0)
         mean, spread = level.mean(), level.std(correction=0)
         # A silent recording has no spread; it becomes all zeros, not all NaN.
-        if spread <= 1e-3:
+        if spread <= LEAST_SPREAD:
             return np.zeros_like(level.numpy()), (float(mean), 1.0)
         return ((level - mean) / spread).numpy(), (float(mean), float(spread))
+
+    def prepare(self, samples: np.ndarray, sample_rate_hz: int) -> torch.Tensor:
+        """What is done before the spectrum: resampled and cleaned samples, (n,) float32."""
+        wave = torch.from_numpy(samples)
+        if sample_rate_hz != self.config.sample_rate_hz:
+            wave = torchaudio.functional.resample(wave, sample_rate_hz, self.config.sample_rate_hz)
+        if self.config.band_pass_hz or self.config.remove_spikes:
+            wave = torch.from_numpy(self._clean(wave.numpy()))
+        return wave
 
     def _clean(self, samples: np.ndarray) -> np.ndarray:
         rate_hz = self.config.sample_rate_hz

@@ -47,6 +47,13 @@ def crop_starts(n_frames: int, crop_frames: int, overlap: float, n_shifts: int =
     return sorted(shifted)
 
 
+def n_crops_of(n_frames: int, config: Config) -> int:
+    """How many crops of a recording are predicted, each gain counting."""
+    predict = config.predict
+    starts = crop_starts(n_frames, config.train.crop_frames, predict.crop_overlap, predict.n_shifts)
+    return len(starts) * len(predict.gains_db)
+
+
 @dataclass(frozen=True)
 class Crops:
     """Every crop of some recordings.

@@ -138,6 +138,24 @@ class Bundle:
             for task, found in self.content["stacking"].items()
         }
 
+    def calibration(self, task: str, name: str) -> Any:
+        """What a calibrator of `kfold_hs.judge.calibrators` was fitted to.
+
+        Raises
+        ------
+        BundleError
+            The bundle was made before there was such a one.
+        """
+        mine = self.content["calibration"][task]
+        if name == "temperature":
+            return mine["temperature"]
+        if name not in mine.get("methods", {}):
+            raise BundleError(
+                f"{self.folder} holds no {name} calibration; export the run again, or leave "
+                "--calibration out."
+            )
+        return mine["methods"][name]["fitted"]
+
     def model(self, member: Member, device: torch.device) -> HeartSoundNet:
         """A fold model with its weights, ready to be asked.
 

@@ -2,7 +2,7 @@
 
     models         of every repeat, seed and fold, at the epoch that `select` keeps
     stacking       the regression that scored each fold, for the tasks that are stacked
-    calibration    a temperature a task, of least log loss
+    calibration    a temperature a task, of least log loss; vector scaling, isotonic functions
     decisions      class weights for the challenge's weighted accuracy, a threshold for its cost
     conformal      the scores that conformal sets are made from
     typical        what the training recordings' spectra look like
@@ -16,7 +16,7 @@ was fitted on; nothing in a cross-validation measures that mean.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from typing import Any
 import pandas as pd
 import torch
 
-from kfold_hs.cohort import Cohort
+from kfold_hs.cohort import Cohort, Task
 from kfold_hs.errors import BundleError
+from kfold_hs.judge.calibrators import CALIBRATORS, calibrations
 from kfold_hs.judge.challenge import class_costs
-from kfold_hs.judge.choices import temperature_of
+from kfold_hs.judge.choices import score_choice
+from kfold_hs.judge.crossfit import obstacle
 from kfold_hs.judge.decide import abnormal_of, class_weights, referral_score, referral_threshold
 from kfold_hs.judge.epochs import Place, kept_epochs
-from kfold_hs.judge.results import metrics_of
+from kfold_hs.judge.results import Basis, metrics_of
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.bank import Bank
@@ -104,7 +106,7 @@ def write_bundle(
             ]
             for task, rules in stacking.rules(plain).items()
         },
-        "calibration": _calibration(kept, summary),
+        "calibration": _calibration(kept, summary, cohort.tasks),
         "decisions": _decisions(kept, summary),
         "conformal": {task: calibration_scores(kept, task) for task in kept.tasks},
         "typical": typical(bank),
@@ -170,14 +172,29 @@ def _model(
     return {**key, "file": name, "sha256": sha256(raw), "covariates": found["covariates"]}
 
 
-def _calibration(kept: Predictions, summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        task: {
-            "temperature": temperature_of(kept.y_true(task), kept.y_prob(task)),
-            "log_loss": _scores(summary, "temperature", task),
+def _calibration(
+    kept: Predictions, summary: Mapping[str, Any], tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """By task: the temperature, and every calibrator as it is fitted on all rows, with its
+    cross-fitted scores.
+    """
+    basis = Basis.of(kept, summary["split"], summary["select"]["honest"])
+    found: dict[str, Any] = {}
+    for task in tasks:
+        y_true, y_prob = kept.y_true(task.name), kept.y_prob(task.name)
+        methods: dict[str, Any] = {
+            name: {"fitted": each.fit(y_true, y_prob)} for name, each in CALIBRATORS.items()
         }
-        for task in kept.tasks
-    }
+        if obstacle(basis.layout) is None:
+            for choice in calibrations(kept, task.name, basis.layout):
+                scored = score_choice(choice, task.positive_index, basis)
+                methods[choice.name][choice.metric.name] = _without_details(scored)
+        found[task.name] = {
+            "temperature": methods["temperature"]["fitted"],
+            "log_loss": _scores(summary, "temperature", task.name),
+            "methods": methods,
+        }
+    return found
 
 
 def _decisions(kept: Predictions, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +220,11 @@ def _scores(summary: Mapping[str, Any], name: str, task: str) -> dict[str, Any] 
     """Of a choice, without it and cross-fitted; None where the run has no two folds."""
     for each in summary["choices"]["each"]:
         if each["name"] == name and each["task"] == task:
-            keys = ("value", "low", "high", "method", "target")
-            return {kind: {key: each[kind][key] for key in keys} for kind in ("plain", "crossfit")}
+            return _without_details(each)
     return None
+
+
+def _without_details(scored: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a scored choice, what a bundle keeps."""
+    keys = ("value", "low", "high", "method", "target")
+    return {kind: {key: scored[kind][key] for key in keys} for kind in ("plain", "crossfit")}

@@ -15,10 +15,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from kfold_hs.cohort.audio import AudioFacts, facts_of, in_one, read_with_facts
+from kfold_hs.cohort.audio import (
+    AudioFacts,
+    decode_with_facts,
+    facts_of,
+    in_one,
+    read_with_facts,
+)
 from kfold_hs.errors import CohortError
 from kfold_hs.learn.bank import Bank, check_recordings
 from kfold_hs.learn.features import MelFeatures
+from kfold_hs.learn.predict import n_crops_of
 from kfold_hs.settings import Config
 from kfold_hs.ship.inputs import Patient, Sound
 from kfold_hs.ship.typical import flags
@@ -26,8 +33,9 @@ from kfold_hs.ship.typical import flags
 N_THREADS = 2
 READ_AHEAD = 8
 """Patients whose recordings are read while others are heard."""
-CHUNK_CROPS = 512
-"""Crops after which a chunk is full."""
+CHUNK_CROPS = 1024
+"""Crops after which a chunk is full when its last batch nearly is; at twice as many it is, too."""
+_MOST_FILLING = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +103,20 @@ class Ear:
                 heard.problems.append(str(error))
         return heard
 
+    def hear_files(self, patient: Patient, contents: Sequence[bytes]) -> Heard:
+        """As `hear`, of files in memory, in the order of `sounds`."""
+        heard = Heard(patient)
+        for sound, content in zip(patient.sounds, contents, strict=True):
+            try:
+                self._add(heard, sound, *decode_with_facts(content, str(sound.path), self.channel))
+            except CohortError as error:
+                heard.problems.append(str(error))
+        return heard
+
     def _add(self, heard: Heard, sound: Sound, samples: np.ndarray, facts: AudioFacts) -> None:
-        check_recordings(_as_row(sound, facts), self.transform.config)
+        config = self.transform.config
+        if facts.duration_s < config.window_s or facts.sample_rate_hz < 2 * config.f_max_hz:
+            check_recordings(_as_row(sound, facts), config)  # a table, for the words alone
         frames, level = self.transform.measure(samples, facts.sample_rate_hz)
         kept = frames.astype(np.float16)
         heard.features.append(kept)
@@ -108,14 +128,13 @@ class Ear:
     def chunks(self, patients: Iterable[Patient]) -> Iterator[list[Heard]]:
         """Patients in their order, so many at a time that the models have whole batches."""
         chunk: list[Heard] = []
-        n_crops = 0.0
+        n_crops = 0
         for heard in self._ahead(patients):
             chunk.append(heard)
-            crop = self.config.train.crop_frames
-            n_crops += sum(max(1, len(each) / crop) for each in heard.features)
-            if n_crops >= CHUNK_CROPS:
+            n_crops += sum(n_crops_of(len(each), self.config) for each in heard.features)
+            if _is_full(n_crops, self.config.predict.batch_size):
                 yield chunk
-                chunk, n_crops = [], 0.0
+                chunk, n_crops = [], 0
         if chunk:
             yield chunk
 
@@ -140,6 +159,14 @@ def bank_of(heard: Sequence[Heard], normalised: bool, device: torch.device) -> B
         level = torch.tensor([each for one in heard for each in one.levels], dtype=torch.float32)
     frames = torch.from_numpy(np.concatenate(features))
     return Bank(frames, first, length, "", level).to(device)
+
+
+def _is_full(n_crops: int, batch_size: int) -> bool:
+    """Batches are filled up: a chunk that ends soon after one has begun would waste most of it."""
+    filling = -n_crops % batch_size
+    return n_crops >= CHUNK_CROPS and (
+        filling <= _MOST_FILLING * batch_size or n_crops >= 2 * CHUNK_CROPS
+    )
 
 
 def _as_row(sound: Sound, facts: AudioFacts) -> pd.DataFrame:

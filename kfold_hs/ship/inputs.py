@@ -136,12 +136,17 @@ def patient_of(
     return Patient(patient_id, sounds, ids, covariates_of(fields))
 
 
+def named(path: Path) -> tuple[str, str]:
+    """Patient and site, as a file by itself is named."""
+    match = _NAME.fullmatch(path.stem)
+    return (match["patient"], match["site"]) if match else (path.stem, _UNKNOWN)
+
+
 def _of_files(files: Sequence[Path], root: Path) -> list[Patient]:
     """By the files' names; patients of one name in two folders are two."""
     sounds: dict[tuple[Path, str], list[Sound]] = {}
     for path in files:
-        match = _NAME.fullmatch(path.stem)
-        patient, site = (match["patient"], match["site"]) if match else (path.stem, _UNKNOWN)
+        patient, site = named(path)
         sounds.setdefault((path.parent, patient), []).append(Sound(path.stem, path, site))
     again = set(_twice([patient for _, patient in sounds]))
     found = []

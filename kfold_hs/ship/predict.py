@@ -18,6 +18,7 @@ from kfold_hs.ship.rows import Row, rows_of, unscored
 
 COVERAGE = 0.9
 """Of conformal sets, unless told otherwise."""
+CALIBRATION = "temperature"
 
 
 @dataclass
@@ -72,6 +73,7 @@ def predict_patients(
     device: torch.device,
     on_progress: Callable[[int, int], None],
     coverage: float = COVERAGE,
+    calibration: str = CALIBRATION,
 ) -> Iterator[list[Row]]:
     """Rows of the patients, in their order, some at a time.
 
@@ -81,18 +83,23 @@ def predict_patients(
         Called with (patients done, patients in all).
     coverage : float
         Of the conformal sets, in (0, 1).
+    calibration : str
+        A key of `judge.calibrators.CALIBRATORS`.
     """
     ensemble = Ensemble(bundle, device)
     ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
     done = 0
     for heard in ear.chunks(patients):
-        yield predict_chunk(ensemble, heard, coverage)
+        yield predict_chunk(ensemble, heard, coverage, calibration)
         done += len(heard)
         on_progress(done, len(patients))
 
 
 def predict_chunk(
-    ensemble: Ensemble, heard: Sequence[Heard], coverage: float = COVERAGE
+    ensemble: Ensemble,
+    heard: Sequence[Heard],
+    coverage: float = COVERAGE,
+    calibration: str = CALIBRATION,
 ) -> list[Row]:
     """Rows of some patients, in their order."""
     bundle = ensemble.bundle
@@ -110,7 +117,7 @@ def predict_chunk(
     rows = iter(
         rows_of(
             bundle, audible, [bundle.certificate.names(each) for each in people], chunk.allowed,
-            answer.patients, answer.recordings, coverage,
+            answer.patients, answer.recordings, coverage, calibration,
         )
     )  # fmt: skip
     return [next(rows) if one.sounds else unscored(bundle, one) for one in heard]

@@ -9,7 +9,7 @@ problem              what could not be used and why, or empty
 label.<task>         the most probable class
 p.<task>.<class>     mean of the models that were asked
 spread.<task>        standard deviation between them of the positive class's probability
-calibrated.<task>.<class>    p^(1/T), normalised, with the bundle's temperature
+calibrated.<task>.<class>    by the bundle's temperature, p^(1/T), or another of its calibrators
 decided.<task>       class that the bundle's class weights call, for weighted accuracy
 refer.<task>         whether the patient reaches the bundle's threshold of referral
 set.<task>           classes of the conformal set, joined by "+" (see `conformal`)
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.cohort import Task
-from kfold_hs.judge.choices import tempered
+from kfold_hs.judge.calibrators import CALIBRATORS
 from kfold_hs.judge.decide import called, referral_score
 from kfold_hs.predictions import prob_column
 from kfold_hs.ship.bundle import Bundle
@@ -72,6 +72,7 @@ def rows_of(
     patients: Mapping[str, np.ndarray],
     recordings: Mapping[str, np.ndarray],
     coverage: float,
+    calibration: str,
 ) -> list[Row]:
     """One row a patient.
 
@@ -86,6 +87,8 @@ def rows_of(
         Of an `Answer`.
     coverage : float
         Of the conformal sets, in (0, 1).
+    calibration : str
+        A key of `judge.calibrators.CALIBRATORS`.
     """
     found = [unscored(bundle, one) for one in heard]
     owner = np.repeat(np.arange(len(heard)), [len(one.sounds) for one in heard])
@@ -100,7 +103,7 @@ def rows_of(
             row["problem"] = "; ".join([reason, *one.problems])
     scored = np.flatnonzero(allowed.any(axis=(1, 2)))
     for task in bundle.tasks:
-        _say(bundle, task, found, scored, patients[task.name])
+        _say(bundle, task, found, scored, patients[task.name], calibration)
         for number in scored.tolist():
             probs, row = patients[task.name][number], found[number]
             values = p_values(probs, bundle.content["conformal"][task.name], known[number])
@@ -130,14 +133,19 @@ def unscored(bundle: Bundle, one: Heard) -> Row:
 
 
 def _say(
-    bundle: Bundle, task: Task, rows: Sequence[Row], scored: np.ndarray, probs: np.ndarray
+    bundle: Bundle,
+    task: Task,
+    rows: Sequence[Row],
+    scored: np.ndarray,
+    probs: np.ndarray,
+    calibration: str,
 ) -> None:
     mean, spread = mean_over_models(probs), spread_over_models(probs)[:, task.positive_index]
     names = task.classes
-    temperature = bundle.content["calibration"][task.name]["temperature"]
     decisions = bundle.content["decisions"].get(task.name, {})
-    with np.errstate(invalid="ignore"):
-        calibrated = tempered(mean, temperature)
+    calibrated = np.full_like(mean, np.nan)
+    fitted = bundle.calibration(task.name, calibration)
+    calibrated[scored] = CALIBRATORS[calibration].apply(mean[scored], fitted)
     for number in scored.tolist():
         row = rows[number]
         row[f"label.{task.name}"] = names[int(mean[number].argmax())]

@@ -61,14 +61,14 @@ def machine() -> str:
     )
 
 
-def publish(name: str, lines: Sequence[str], write: bool) -> None:
-    """Print a section and, if asked to, put it on the page between the markers of its name."""
+def publish(name: str, lines: Sequence[str], write: bool, page: Path = PAGE) -> None:
+    """Print a section and, if asked to, put it on a page between the markers of its name."""
     text = "\n".join([machine(), "", *lines])
     print(text)
     if write:
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, rest = PAGE.read_text().split(begin)
-        PAGE.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
+        before, rest = page.read_text().split(begin)
+        page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def fresh(script: str, *words: str, environment: Mapping[str, str] | None = None) -> str:

@@ -13,7 +13,16 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = ("throughput", "features", "judging", "memory", "growth", "frameworks", "jobs")
+BENCHES = (
+    "throughput",
+    "features",
+    "judging",
+    "memory",
+    "growth",
+    "frameworks",
+    "jobs",
+    "predict_throughput",
+)
 
 
 def main() -> None:

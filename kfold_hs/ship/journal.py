@@ -1,0 +1,124 @@
+"""Rows on their way to a file, kept beside it so that an interrupted prediction goes on.
+
+    .<output>.rows    a line of JSON that says what is predicted, then one a patient
+
+Rows come in the patients' order, so that how many there are says where to go on. What is predicted
+is the bundle, the patients with their files' sizes and times, the kind of device and the coverage:
+a journal of anything else is begun anew. A last line that was cut off is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from kfold_hs.paths import storage_error
+from kfold_hs.ship.bundle import CONTENT, Bundle
+from kfold_hs.ship.inputs import Patient
+from kfold_hs.ship.rows import Row
+
+_AT_ONCE = 1000
+
+
+class Journal:
+    """Rows of one prediction.
+
+    Parameters
+    ----------
+    output : Path
+        Where they will go; the journal lies beside it.
+    key : str
+        What is predicted; see `key_of`.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written.
+    """
+
+    def __init__(self, output: Path, key: str) -> None:
+        self.path = output.with_name(f".{output.name}.rows")
+        self.n_rows = 0
+        head = json.dumps({"predicts": key}).encode() + b"\n"
+        try:
+            if not self.path.exists() or not self._go_on(head):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.write_bytes(head)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def _go_on(self, head: bytes) -> bool:
+        """Count whole lines and cut off the rest; False: it is about something else."""
+        with self.path.open("rb+") as file:
+            if file.readline() != head:
+                return False
+            end = file.tell()
+            for line in file:
+                if line.endswith(b"\n"):
+                    end += len(line)
+                    self.n_rows += 1
+            file.truncate(end)
+        return True
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Keep some more rows.
+
+        Raises
+        ------
+        StorageError
+            No room.
+        """
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        try:
+            with self.path.open("a") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        self.n_rows += len(rows)
+
+    def rows(self) -> Iterator[list[Row]]:
+        """All rows, some at a time."""
+        with self.path.open() as file:
+            lines = itertools.islice(file, 1, None)
+            while some := [json.loads(line) for line in itertools.islice(lines, _AT_ONCE)]:
+                yield some
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove it when the rows are where they should go, or when there are none."""
+        if kind is None or not self.n_rows:
+            self.path.unlink()
+
+
+def key_of(bundle: Bundle, patients: Sequence[Patient], *settings: object) -> str:
+    """What is predicted, as SHA-256 (hex)."""
+    whole = hashlib.sha256((bundle.folder / CONTENT).read_bytes())
+    for patient in patients:
+        files = [_state(sound.path) for sound in patient.sounds]
+        known = [patient.patient_id, patient.ids, dict(patient.covariates), patient.problem, files]
+        whole.update(json.dumps(known, default=str).encode())
+    whole.update(json.dumps([str(each) for each in settings]).encode())
+    return whole.hexdigest()
+
+
+def _state(path: Path) -> list[Any]:
+    try:
+        found = path.stat()
+    except OSError:
+        return [str(path)]
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
