@@ -56,6 +56,12 @@ def fit(
     return paths, Predictions.concat(parts)
 
 
+@pytest.fixture(scope="module")
+def plain(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunPaths, Predictions]:
+    """What `TINY` trains and predicts; do not change its files."""
+    return fit(cohort, tmp_path_factory.mktemp("plain"))
+
+
 class Interrupts(Silent):
     """Presses Ctrl-C after so many epochs."""
 
@@ -75,9 +81,9 @@ EVERYTHING = ["train.ema_decay=0.8", "train.sampling=joint", "select=best", "los
 
 @pytest.mark.parametrize("more", [[], EVERYTHING], ids=["plain", "everything"])
 def test_same_seed_same_bits_in_one_go_or_interrupted(
-    cohort: Cohort, tmp_path: Path, more: list[str]
+    cohort: Cohort, plain: tuple[RunPaths, Predictions], tmp_path: Path, more: list[str]
 ) -> None:
-    _, once = fit(cohort, tmp_path / "once", *more)
+    once = fit(cohort, tmp_path / "once", *more)[1] if more else plain[1]
     _, twice = fit(cohort, tmp_path / "twice", *more)
     assert twice.table.equals(once.table)
     for after in (1, 3, 4, 6):
@@ -110,12 +116,11 @@ RECIPES = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_part_of_the_recipe_trains_and_resumes(
-    cohort: Cohort, tmp_path: Path, name: str
+    cohort: Cohort, plain: tuple[RunPaths, Predictions], tmp_path: Path, name: str
 ) -> None:
     words = RECIPES[name]
     _, whole = fit(cohort, tmp_path / "whole", *words)
-    _, default = fit(cohort, tmp_path / "default")
-    assert not whole.table.equals(default.table)
+    assert not whole.table.equals(plain[1].table)
     with pytest.raises(KeyboardInterrupt):
         fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
     _, parts = fit(cohort, tmp_path / "parts", *words)
@@ -145,9 +150,10 @@ def test_epochs_that_may_be_kept_are_predicted_in_whole_batches(
     assert whole == filled * 2
 
 
-def test_another_seed_other_bits(cohort: Cohort, tmp_path: Path) -> None:
-    _, one = fit(cohort, tmp_path / "one")
-    _, two = fit(cohort, tmp_path / "two", "seed=1")
+def test_another_seed_other_bits(
+    cohort: Cohort, plain: tuple[RunPaths, Predictions], tmp_path: Path
+) -> None:
+    one, (_, two) = plain[1], fit(cohort, tmp_path, "seed=1")
     assert not np.allclose(one.y_prob("murmur"), two.y_prob("murmur"))
 
 
@@ -173,8 +179,8 @@ def test_resuming_another_configuration_is_refused(cohort: Cohort, tmp_path: Pat
         fit(cohort, tmp_path, digest="two")
 
 
-def test_files_of_a_fold(cohort: Cohort, tmp_path: Path) -> None:
-    paths, predictions = fit(cohort, tmp_path)
+def test_files_of_a_fold(cohort: Cohort, plain: tuple[RunPaths, Predictions]) -> None:
+    paths, predictions = plain
     files = paths.fold(0, 0, 1)
     assert sorted(p.name for p in files.folder.iterdir()) == [
         "best_model.pt",
@@ -233,8 +239,8 @@ def test_it_learns_what_can_be_heard(cohort: Cohort, tmp_path: Path) -> None:
     assert score[heard].mean() > score[~heard].mean() + 0.2
 
 
-def test_tensorboard_tags(cohort: Cohort, tmp_path: Path) -> None:
-    paths, _ = fit(cohort, tmp_path)
+def test_tensorboard_tags(plain: tuple[RunPaths, Predictions]) -> None:
+    paths, _ = plain
     events = EventAccumulator(str(paths.tensorboard(0, 0, 0)))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {
@@ -255,8 +261,10 @@ def test_tensorboard_tags(cohort: Cohort, tmp_path: Path) -> None:
     assert (image.step, image.width, image.height) == (3, 120 + 3 * 96, 64 + 3 * 96)
 
 
-def test_tensorboard_sessions_of_a_variant_share_a_group(cohort: Cohort, tmp_path: Path) -> None:
-    paths, _ = fit(cohort, tmp_path)
+def test_tensorboard_sessions_of_a_variant_share_a_group(
+    plain: tuple[RunPaths, Predictions],
+) -> None:
+    paths, _ = plain
     starts = []
     for fold in range(2):
         events = EventAccumulator(str(paths.tensorboard(0, 0, fold)))
@@ -281,9 +289,12 @@ def test_tensorboard_after_an_interruption_has_every_epoch_once(
 
 
 def test_a_full_disk_under_tensorboard_is_told_and_resumed(
-    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    cohort: Cohort,
+    plain: tuple[RunPaths, Predictions],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
-    _, whole = fit(cohort, tmp_path / "whole")
     written: list[bytes] = []
 
     def write(self: RecordWriter, data: bytes) -> None:
@@ -299,7 +310,7 @@ def test_a_full_disk_under_tensorboard_is_told_and_resumed(
     listener = Silent()
     _, parts = fit(cohort, tmp_path / "full", listener=listener)
     assert listener.rows[0] == (0, 2)  # two epochs of fold 0 were saved before they were written
-    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+    pd.testing.assert_frame_equal(parts.table, plain[1].table, check_exact=True)
 
 
 def test_a_diverging_fold_is_named_and_the_others_go_on(cohort: Cohort, tmp_path: Path) -> None:
@@ -342,11 +353,12 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "resume.pt")
 
 
-def test_wandb_writes_offline_runs_of_one_group(cohort: Cohort, tmp_path: Path) -> None:
+def test_wandb_writes_offline_runs_of_one_group(
+    cohort: Cohort, plain: tuple[RunPaths, Predictions], tmp_path: Path
+) -> None:
     """Nothing leaves the machine: the runs lie on the disk, and hold every epoch."""
-    paths, plain = fit(cohort, tmp_path / "plain")
     paths, tracked = fit(cohort, tmp_path, "track=[tensorboard,wandb]")
-    pd.testing.assert_frame_equal(tracked.table, plain.table)  # tracking changes nothing
+    pd.testing.assert_frame_equal(tracked.table, plain[1].table)  # tracking changes nothing
     files = sorted((paths.report_folder / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 2
     names = set()
