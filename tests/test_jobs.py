@@ -87,12 +87,12 @@ def wait_for_the_end_of(group: int) -> None:
 
 
 class Murderer(Silent):
-    """Kills all processes that there are when the first epoch is told."""
+    """Kills one of the processes when the first epoch is told."""
 
     def epoch(self, place: object, row: object) -> None:
         if not self.rows:
-            for child in multiprocessing.active_children():
-                os.kill(child.pid, signal.SIGKILL)  # type: ignore[arg-type]
+            child, *_ = multiprocessing.active_children()
+            os.kill(child.pid, signal.SIGKILL)  # type: ignore[arg-type]
         super().epoch(place, row)
 
 
@@ -110,7 +110,8 @@ def test_two_at_once_are_the_same_bits_and_a_killed_one_takes_no_other_along(
         assert paths.fold(0, 0, 2).is_done  # by a process that took the place of one
         faults = [paths.fold(0, 0, fold).fault for fold in range(3)]
         records = [json.loads(fault.read_text()) for fault in faults if fault.exists()]
-        assert len(records) == listener.states.count("failed") == 3 - listener.states.count("done")
+        assert len(records) == listener.states.count("failed") == 1
+        assert listener.states.count("done") == 2
         assert all("memory is full" in record["cause"] for record in records)
         # The same folds, one after another, go on where the processes were.
         listener = Silent()

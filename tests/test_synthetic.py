@@ -109,7 +109,7 @@ def systole_over_diastole(pcg: Phonocardiogram) -> float:
 
 
 def test_energy_alone_does_not_tell_but_timing_does() -> None:
-    patients = draw_patients(120, seed=0)
+    patients = draw_patients(80, seed=0)
     sounds = [[render(recording) for recording in patient.recordings] for patient in patients]
     present = np.array([patient.murmur == "Present" for patient in patients])
     persons = [patient.person_id for patient in patients]

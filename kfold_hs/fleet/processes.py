@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -174,6 +175,8 @@ def _start(work: Work, device: torch.device, n_threads: int, started: list[_Work
         target=_serve, args=(theirs, work, str(device), n_threads), daemon=True,
         name=f"kfold-hs {work.paths.name}",
     )  # fmt: skip
+    # The first process would start it, which lets the signals through again that are held off here.
+    resource_tracker.ensure_running()
     with _deaf_to_ctrl_c(), _patient_threads():
         process.start()
         worker = _Worker(work, device, process, ours)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
 
 FILTER_ORDER = 2
 SPIKE_WINDOW_S = 0.5
@@ -29,6 +28,8 @@ def band_pass(samples: np.ndarray, rate_hz: int, low_hz: float, high_hz: float) 
     -------
     ndarray, shape (n_samples,), float64
     """
+    from scipy import signal  # processes that only train do without
+
     sections = signal.butter(FILTER_ORDER, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos")
     # A period of the lowest frequency is mirrored at either end, for the filter to settle in.
     padding = min(len(samples) - 1, round(rate_hz / low_hz))

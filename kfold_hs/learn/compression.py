@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import signal
 
 from kfold_hs.settings import FeatureConfig
 
@@ -40,6 +39,8 @@ def pcen(power: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
     ----------
     power : Tensor, shape (n_frames, n_mels)
     """
+    from scipy import signal  # processes that only train do without
+
     share = 1 - math.exp(-config.hop_s / config.pcen_time_constant_s)
     energy = power.double().numpy()
     # The filter's state before frame 0 is such that M(0) = E(0).

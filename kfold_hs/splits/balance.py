@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.splits.split import Split
@@ -60,6 +59,8 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
         ``name``, and for label, covariate and size the worst ``deviation`` and what is
         ``above_limit``; the first is this split, the last is the limit itself.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     table = _strata_of(cohort, split)
     rows = _rows(table, _folds(split, table, repeat), split.n_folds)
     found = [_summary("this split", rows)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError
@@ -84,6 +83,8 @@ def stratify(
 
 def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ...]) -> np.ndarray:
     """Fold of every person in `rows`: start, even sizes, exchanges."""
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
     labels = whole.table.to_numpy()[rows]
     used = labels.any(axis=0)
     state = int(np.random.SeedSequence(key).generate_state(1)[0])
