@@ -19,7 +19,7 @@ from kfold_hs.judge.crossfit import choose
 from kfold_hs.judge.curve_charts import curve_figures
 from kfold_hs.judge.curves import cost_at, curves
 from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.rates import PROBABILITIES, net_benefit, precision_at, tpr_at
+from kfold_hs.judge.rates import PROBABILITIES, net_benefit, net_benefit_of_all, rates
 from kfold_hs.judge.report import number, render
 
 FINE = np.linspace(0, 1, 20_001)
@@ -29,8 +29,7 @@ FINE = np.linspace(0, 1, 20_001)
 def test_rates_are_scikit_learns(ties: bool) -> None:
     for seed in range(3):
         y, p, w = problem(seed, n_classes=2, ties=ties)
-        tpr = tpr_at(y == 0, p[:, 0], w, FINE)
-        precision = precision_at(y == 0, p[:, 0], w, FINE)
+        tpr, precision = rates(y == 0, p[:, 0], w, len(FINE))
         for row, mine, precise in zip(w, tpr, precision, strict=True):
             fpr, reference, _ = sk.roc_curve(
                 y == 0, p[:, 0], sample_weight=row, drop_intermediate=False
@@ -47,12 +46,14 @@ def test_rates_are_scikit_learns(ties: bool) -> None:
 def test_rates_by_hand() -> None:
     y, score = np.array([1, 0, 1, 0], dtype=bool), np.array([0.9, 0.8, 0.6, 0.1])
     once = np.ones((1, 4))
-    grid = np.array([0, 0.25, 0.5, 0.75, 1])
-    assert tpr_at(y, score, once, grid).tolist() == [[0.5, 0.5, 1, 1, 1]]
-    assert precision_at(y, score, once, grid).tolist() == [[1, 1, 1, 2 / 3, 2 / 3]]
+    tpr, precision = rates(y, score, once, 5)
+    assert tpr.tolist() == [[0.5, 0.5, 1, 1, 1]]
+    assert precision.tolist() == [[1, 1, 1, 2 / 3, 2 / 3]]
     nobody = np.array([[0.0, 1, 0, 1]])  # no positive is drawn
-    assert np.isnan(tpr_at(y, score, nobody, grid)).all()
-    assert np.isnan(precision_at(y, score, nobody, grid)).all()
+    assert all(np.isnan(each).all() for each in rates(y, score, nobody, 5))
+    only = np.array([[1.0, 0, 1, 0]])  # no negative: all that is called is right
+    assert np.isnan(rates(y, score, only, 5)[0]).all()
+    assert rates(y, score, only, 5)[1].tolist() == [[1] * 5]
 
 
 def test_net_benefit_by_hand() -> None:
@@ -62,6 +63,8 @@ def test_net_benefit_by_hand() -> None:
     np.testing.assert_allclose(found[0], expected)
     everybody = net_benefit(y, np.ones(5), np.ones((1, 5)), np.array([0.5]))
     np.testing.assert_allclose(everybody, [[2 / 5 - 3 / 5]])
+    alike = net_benefit(y, np.ones(5), np.ones((1, 5)))
+    np.testing.assert_allclose(net_benefit_of_all(np.array([2 / 5])), alike)
 
 
 def test_cost_at_a_threshold_is_the_challenges() -> None:

@@ -86,7 +86,8 @@ def test_an_optimistic_choice_is_named(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (0.12345, "0.123"), (12345.6, "12,346"), (-0.5, "-0.500")]
+    ("value", "text"),
+    [(None, "–"), (0.12345, "0.123"), (12345.6, "12,346"), (-0.5, "-0.500"), (-0.0004, "0.000")],
 )
 def test_numbers(value: float | None, text: str) -> None:
     assert number(value) == text

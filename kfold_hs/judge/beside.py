@@ -26,7 +26,7 @@ from kfold_hs.judge.official import beside_entries
 from kfold_hs.judge.results import Basis, metrics_of, persons_of_rarest
 from kfold_hs.predictions import Predictions
 
-OF_CALLS = ("accuracy", "balanced_accuracy", "weighted_accuracy", "cost")
+OF_CALLS = ("accuracy", "weighted_accuracy", "cost")
 OF_PROBABILITIES = ("brier", "log_loss")
 _SHARES = np.linspace(0, 1, 100_001)
 

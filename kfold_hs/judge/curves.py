@@ -27,8 +27,16 @@ from kfold_hs.judge.crossfit import choose, obstacle
 from kfold_hs.judge.decide import abnormal_of, referral_classes, referral_score
 from kfold_hs.judge.intervals import LEVEL, TARGET
 from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.rates import GRID, PROBABILITIES, net_benefit, precision_at, tpr_at
+from kfold_hs.judge.rates import (
+    GRID,
+    N_PLACES,
+    PROBABILITIES,
+    net_benefit,
+    net_benefit_of_all,
+    rates,
+)  # fmt: skip
 from kfold_hs.judge.results import metrics_of, places_of
+from kfold_hs.judge.tally import ratio
 from kfold_hs.predictions import Predictions
 
 _SHORTEST = 5  # places, a hundredth apart
@@ -101,13 +109,10 @@ def _of_task(
     y, score = kept.y_true(task) == positive, kept.y_prob(task)[:, positive]
     versions, why = _versions(kept, task, positive, layout)
     statistics: dict[str, Statistic] = {
-        "roc": by_model(lambda rows, w: tpr_at(y[rows], score[rows], w), layout),
-        "pr": by_model(lambda rows, w: precision_at(y[rows], score[rows], w), layout),
+        "rates": by_model(lambda rows, w: np.hstack(rates(y[rows], score[rows], w)), layout)
     }
-    treat_all = np.ones(len(y))
     for name, probability in versions.items():
-        statistics[f"decision {name}"] = by_run(partial(_benefit, y, probability), layout)
-        statistics[f"gain {name}"] = by_run(partial(_gain, y, probability), layout)
+        statistics[f"decision {name}"] = by_run(partial(_benefits, y, probability), layout)
     costly = "cost" in {metric.name for metric in metrics_of(kept, task)}
     if costly:
         classes, abnormal = kept.classes[task], abnormal_of(kept, task)
@@ -122,14 +127,13 @@ def _of_task(
             for place, rows in places
         ]
 
-    every = by_run(partial(_benefit, y, treat_all), layout)
     result: dict[str, Any] = {
         "positive": kept.classes[task][positive],
-        "roc": _curve(GRID, found["roc"])
-        | {"folds": folds(lambda rows, w: tpr_at(y[rows], score[rows], w))},
-        "pr": _curve(GRID, found["pr"])
+        "roc": _curve(GRID, found["rates"].part(0, N_PLACES))
+        | {"folds": folds(lambda rows, w: rates(y[rows], score[rows], w)[0])},
+        "pr": _curve(GRID, found["rates"].part(N_PLACES, None))
         | {
-            "folds": folds(lambda rows, w: precision_at(y[rows], score[rows], w)),
+            "folds": folds(lambda rows, w: rates(y[rows], score[rows], w)[1]),
             "share": float(y.mean()),
         },
         "calibration": {
@@ -138,12 +142,8 @@ def _of_task(
         },
         "decision": {
             "x": _numbers(PROBABILITIES),
-            "all": _numbers(every(np.ones((1, layout.n_persons)))[0]),
-            "versions": {
-                name: _curve(None, found[f"decision {name}"])
-                | {"above_both": _stretches(found[f"gain {name}"].low > 0)}
-                for name in versions
-            },
+            "all": _numbers(net_benefit_of_all(np.array([y.mean()]))[0]),
+            "versions": {name: _decision(found[f"decision {name}"]) for name in versions},
         },
         "cost": None,
     }
@@ -174,18 +174,20 @@ def _versions(
     return found | {PLATT: scaled[:, 0]}, None
 
 
-def _benefit(
+def _benefits(
     y: np.ndarray, probability: np.ndarray, rows: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    return net_benefit(y[rows], probability[rows], weights)
+    """Net benefit, and how far it lies above the better of treating all and none, (B, 2 G)."""
+    found = net_benefit(y[rows], probability[rows], weights)
+    every = net_benefit_of_all(ratio(weights @ y[rows], weights.sum(axis=1)))
+    return np.hstack([found, found - np.maximum(every, 0)])
 
 
-def _gain(
-    y: np.ndarray, probability: np.ndarray, rows: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Net benefit above the better of treating all and none."""
-    every = net_benefit(y[rows], np.ones(len(rows)), weights)
-    return np.asarray(net_benefit(y[rows], probability[rows], weights) - np.maximum(every, 0))
+def _decision(both: Band) -> dict[str, Any]:
+    """Of `_benefits`."""
+    half = len(PROBABILITIES)
+    above = both.part(half, None)
+    return _curve(None, both.part(0, half)) | {"above_both": _stretches(above.low > 0)}
 
 
 def _chosen(choices: Mapping[str, Any], task: str, places: list[dict[str, int]]) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def number(value: float | None) -> str:
     """Three decimals, thousands without, a dash for what cannot be told."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
+    # Adding 0 takes the sign off what is rounded to it.
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{round(value, 3) + 0:.3f}"
 
 
 def signed(value: float | None) -> str:

@@ -111,9 +111,10 @@ def _known(s: Mapping[str, Any], config: Mapping[str, Any]) -> dict[int, str]:
         10: f"{people}; what more people or repeats would bring stands under the metrics",
         16: "evaluated on people held out of each fold's training, from the same cohort; no "
         "external data",
-        18: f"code: kfold-hs {s['provenance']['versions'].get('kfold-hs', '')}; command and "
-        "digests below".replace("  ", " "),
-        20: f"{people}; {counts}; {split['n_test_persons']} people held out of everything",
+        18: f"code: kfold-hs {s['provenance']['versions'].get('kfold-hs', 'of no known version')}; "
+        "command and digests: above",
+        20: f"{people}; {counts}"
+        + (f"; {split['n_test_persons']} more held out" if split["n_test_persons"] else ""),
         21: f"{len(s['folds'])} models, each of {100 * split['train_share']:.0f} % of the people; "
         f"{counts}",
         23: f"{s['headline']['sentence']} Metrics, groups and every fold: above",
@@ -153,7 +154,7 @@ def _of_config(config: Mapping[str, Any], folds: str, s: Mapping[str, Any]) -> d
         f"{s['target']['mean']['method']}",
         13: f"class weights of the loss: {loss['class_weights']}; sampling: {train['sampling']}; "
         "calibration before and after scaling: above",
-        22: f"{model['backbone']}; the configuration below; weights in the run's checkpoints",
+        22: f"{model['backbone']}; configuration: above; weights in the run's checkpoints",
     }  # fmt: skip
 
 
