@@ -44,6 +44,12 @@ def test_a_difference_is_of_the_same_people(summary: dict) -> None:  # type: ign
                 ours = summary["tasks"][task]["metrics"][name]["value"]
                 assert above["value"] == pytest.approx(ours - rule["values"][name])
                 assert above["low"] <= above["value"] <= above["high"]
+            for name, above in rule["decided_above"].items():
+                ours = summary["tasks"][task]["decided"][name]["value"]
+                assert above["value"] == pytest.approx(ours - rule["values"][name])
+            assert set(rule["decided_above"]) == {"weighted_accuracy", "cost"} & set(
+                rule["run_above"]
+            )
 
 
 def test_the_best_random_referral_is_the_cheapest() -> None:

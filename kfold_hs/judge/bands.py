@@ -41,8 +41,8 @@ class Band:
 
     def part(self, start: int, stop: int | None) -> Band:
         """Some of the places, where a statistic gives several curves."""
-        ends = (each[start:stop] for each in (self.value, self.low, self.high))
-        return Band(*ends, self.n_undefined)
+        value, low, high = (each[start:stop] for each in (self.value, self.low, self.high))
+        return Band(value, low, high, self.n_undefined)
 
 
 def by_model(function: OfRows, layout: Layout) -> Statistic:

@@ -13,12 +13,14 @@ difference to one is of the same people, with the interval of a difference of tw
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kfold_hs.judge.challenge import cost_of_shares
+from kfold_hs.judge.choices import DECISIONS
+from kfold_hs.judge.crossfit import Choice
 from kfold_hs.judge.decide import abnormal_of
 from kfold_hs.judge.influence import Influence, influence
 from kfold_hs.judge.metrics import Metric
@@ -36,6 +38,7 @@ def beside(
     positives: Mapping[str, int],
     basis: Basis,
     tasks: Mapping[str, Mapping[str, Any]],
+    choices: Sequence[Choice],
 ) -> dict[str, Any]:
     """What a run's values are to be held against.
 
@@ -49,15 +52,24 @@ def beside(
         Of `kept`, row for row.
     tasks : mapping
         The summary's, with `decided`.
+    choices : sequence of Choice
+        See `choices.choices_of`.
 
     Returns
     -------
     dict
         Of each task: metrics (the names that are compared), rules (name, text, values by metric,
-        None where a rule has none, and run_above: the run's value minus the rule's, by metric) and
+        None where a rule has none; run_above: the value of the run's most probable class minus the
+        rule's, by metric; decided_above: the same of what was decided on the other folds) and
         official (see `official.beside_entries`).
     """
-    return {task: _of_task(kept, task, positives[task], basis, tasks[task]) for task in kept.tasks}
+    return {
+        task: _of_task(
+            kept, task, positives[task], basis, tasks[task],
+            [each for each in choices if each.task == task and each.name in DECISIONS],
+        )
+        for task in kept.tasks
+    }  # fmt: skip
 
 
 def best_referral(prevalence: float) -> tuple[float, float]:
@@ -74,7 +86,12 @@ def best_referral(prevalence: float) -> tuple[float, float]:
 
 
 def _of_task(
-    kept: Predictions, task: str, positive: int, basis: Basis, result: Mapping[str, Any]
+    kept: Predictions,
+    task: str,
+    positive: int,
+    basis: Basis,
+    result: Mapping[str, Any],
+    decisions: Sequence[Choice],
 ) -> dict[str, Any]:
     classes, y_true, y_prob = kept.classes[task], kept.y_true(task), kept.y_prob(task)
     metrics = {m.name: m for m in metrics_of(kept, task)}
@@ -87,19 +104,27 @@ def _of_task(
         return influence(metric, y_true, probs, positive, basis.layout)
 
     run = {name: influence_of(metrics[name], y_prob) for name in names}
+    decided = {each.metric.name: influence_of(each.metric, each.crossfit) for each in decisions}
 
-    def rule(name: str, text: str, probs: np.ndarray, has: list[str]) -> dict[str, Any]:
-        each = np.tile(probs, (len(y_true), 1))
-        found = {n: influence_of(metrics[n], each) for n in has}
+    def above(ours: Mapping[str, Influence], theirs: Mapping[str, Influence]) -> dict[str, Any]:
+        return {
+            name: dataclasses.asdict(basis.estimates(ours[name].minus(found), smallest)[0])
+            for name, found in theirs.items()
+            if name in ours
+        }
+
+    def compared(name: str, text: str, found: Mapping[str, Influence]) -> dict[str, Any]:
         return {
             "name": name,
             "text": text,
             "values": {n: found[n].value if n in found else None for n in names},
-            "run_above": {
-                n: dataclasses.asdict(basis.estimates(run[n].minus(found[n]), smallest)[0])
-                for n in has
-            },
+            "run_above": above(run, found),
+            "decided_above": above(decided, found),
         }
+
+    def rule(name: str, text: str, probs: np.ndarray, has: list[str]) -> dict[str, Any]:
+        each = np.tile(probs, (len(y_true), 1))
+        return compared(name, text, {n: influence_of(metrics[n], each) for n in has})
 
     one_hot, most = np.eye(len(classes)), int(counts.argmax())
     rules = [
@@ -120,17 +145,9 @@ def _of_task(
     if "cost" in metrics:
         abnormal = abnormal_of(kept, task)
         share, _ = best_referral(float(abnormal.mean()))
-        found = influence_of(_random_referral(abnormal, share), y_prob)
-        above = basis.estimates(run["cost"].minus(found), smallest)[0]
-        rules.append(
-            {
-                "name": "random referral",
-                "text": "refers by lot the share of patients of least expected cost",
-                "share": share,
-                "values": {n: found.value if n == "cost" else None for n in names},
-                "run_above": {"cost": dataclasses.asdict(above)},
-            }
-        )
+        found = {"cost": influence_of(_random_referral(abnormal, share), y_prob)}
+        text = "refers by lot the share of patients of least expected cost"
+        rules.append(compared("random referral", text, found) | {"share": share})
     estimates = {
         "most probable class": result["metrics"],
         "decided on the other folds": result.get("decided", {}),

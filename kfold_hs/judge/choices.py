@@ -12,7 +12,7 @@ fold itself (see `crossfit`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,16 +33,18 @@ from kfold_hs.predictions import Predictions, prob_column
 _MOST = np.log(20)  # of |log T|
 _BY_NAME = {metric.name: metric for metric in METRICS}
 CONFIGURED = "as configured"
+# Choices of who is called what; the others change probabilities.
+DECISIONS = ("class weights", "referral threshold")
 
 
-def summary_of_choices(
+def choices_of(
     predictions: Predictions,
     epochs: Mapping[Place, int],
     kept: Predictions,
     positives: Mapping[str, int],
     basis: Basis,
-) -> dict[str, Any]:
-    """Every choice of every task, scored three ways.
+) -> list[Choice]:
+    """Every choice of every task; none where nothing can be chosen on other folds.
 
     Parameters
     ----------
@@ -56,6 +58,28 @@ def summary_of_choices(
         Task -> index of its positive class.
     basis : Basis
         Of `kept`, row for row.
+    """
+    if obstacle(basis.layout) is not None:
+        return []
+    found = []
+    for task in kept.tasks:
+        found += decisions(kept, task, basis.layout)
+        found.append(temperature(kept, task, basis.layout))
+        pooled = by_rule(predictions, epochs, kept, task, positives[task])
+        if pooled:
+            found.append(pooling(kept, task, pooled, basis.layout))
+    return found
+
+
+def summary_of_choices(
+    choices: Sequence[Choice], positives: Mapping[str, int], basis: Basis
+) -> dict[str, Any]:
+    """Choices, scored three ways.
+
+    Parameters
+    ----------
+    choices, positives, basis
+        See `choices_of`.
 
     Returns
     -------
@@ -66,16 +90,10 @@ def summary_of_choices(
         (estimates of the difference; the last is the optimism), chosen (repeat, model, value: what
         the other folds chose)
     """
-    if (why := obstacle(basis.layout)) is not None:
-        return {"obstacle": why, "each": []}
-    found = []
-    for task in kept.tasks:
-        found += decisions(kept, task, basis.layout)
-        found.append(temperature(kept, task, basis.layout))
-        pooled = by_rule(predictions, epochs, kept, task, positives[task])
-        if pooled:
-            found.append(pooling(kept, task, pooled, basis.layout))
-    return {"obstacle": None, "each": [score_choice(c, positives[c.task], basis) for c in found]}
+    return {
+        "obstacle": obstacle(basis.layout),
+        "each": [score_choice(choice, positives[choice.task], basis) for choice in choices],
+    }
 
 
 def decided(choices: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -89,7 +107,7 @@ def decided(choices: Mapping[str, Any], task: str) -> dict[str, Any]:
             "chosen": each["chosen"],
         }
         for each in choices["each"]
-        if each["task"] == task and each["name"] in {"class weights", "referral threshold"}
+        if each["task"] == task and each["name"] in DECISIONS
     }
 
 

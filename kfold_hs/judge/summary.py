@@ -18,7 +18,7 @@ import pandas as pd
 
 from kfold_hs.judge.beside import beside
 from kfold_hs.judge.budget import budget
-from kfold_hs.judge.choices import decided, summary_of_choices
+from kfold_hs.judge.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.curves import curves
 from kfold_hs.judge.epochs import HONEST, RULES, Place, kept_epochs
 from kfold_hs.judge.intervals import Estimate
@@ -87,12 +87,13 @@ def summarise(
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     for task in stacking.sources:
         tasks[task]["unstacked"] = _values(unstacked.mean_over_seeds(), task, positives[task])
-    choices = summary_of_choices(predictions, epochs, kept, positives, basis)
+    made = choices_of(predictions, epochs, kept, positives, basis)
+    choices = summary_of_choices(made, positives, basis)
     for task, result in tasks.items():
         result["decided"] = decided(choices, task)
     of_mean = mean_accuracy(kept, basis.layout)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
-    against = beside(kept, positives, basis, tasks)
+    against = beside(kept, positives, basis, tasks, made)
     incomplete = _missing(epochs, split, faults or {})
     noise = {task: label_noise(kept, task) for task in kept.tasks}
     target = _target(float(config["target"]), mean, tasks, noise)
