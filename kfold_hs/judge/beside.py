@@ -82,7 +82,7 @@ def best_referral(prevalence: float) -> tuple[float, float]:
     """
     costs = cost_of_shares(_SHARES, prevalence * _SHARES, prevalence * (1 - _SHARES))
     least = int(np.argmin(costs))
-    return float(_SHARES[least]), float(costs[least])
+    return round(float(_SHARES[least]), 5), float(costs[least])
 
 
 def _of_task(
