@@ -33,6 +33,14 @@ FORMATS = ("csv", "json", "parquet", "challenge")
     help="Along with the bundle, ONNX files of each model and of all: samples to probabilities.",
 )
 @click.option("--pt2", is_flag=True, help="The same as torch.export files.")
+@click.option(
+    "--compare-refit",
+    "refit",
+    is_flag=True,
+    help="Train one model on everybody and one distilled from the folds, and hold all against "
+    "each other on the test persons of the split.",
+)
+@DEVICE
 @QUIET
 def export(
     words: tuple[str, ...],
@@ -40,6 +48,8 @@ def export(
     challenge: Path | None,
     onnx: bool,
     pt2: bool,
+    refit: bool,
+    device: str,
     quiet: bool,
 ) -> None:
     """Make a bundle of a finished run: its models and all that it takes to predict new people.
@@ -59,6 +69,8 @@ def export(
     if challenge is not None:
         if graphs:
             raise click.UsageError(f"--{graphs[0]} goes with a bundle, -o DIR.")
+        if refit:
+            raise click.UsageError("--compare-refit goes with a bundle, -o DIR.")
         if run is not None and overrides:
             raise click.UsageError(f"{run} has its settings; leave out {' '.join(overrides)}.")
         from kfold_hs.challenge_entry import write_entry
@@ -76,8 +88,20 @@ def export(
 
     assert output is not None
     with Terminal(quiet=quiet) as terminal:
+        if refit:
+            from kfold_hs.refit import train_both
+
+            train_both(run, terminal, device)  # before the folder is made: it can be gone on with
         content = export_run(run, output, terminal, graphs)
+        if refit:
+            from kfold_hs.refit import compare_refit
+
+            found = compare_refit(run, output, terminal, device)
     click.echo(f"{len(content['models'])} models of {content['run']}: {output}")
+    if refit:
+        from kfold_hs.terminal_refit import show_refit
+
+        show_refit(found)
 
 
 def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:

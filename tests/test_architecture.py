@@ -37,10 +37,13 @@ ALLOWED = {
     "ship": SETTINGS | {"pool", "cohort", "predictions", "splits", "learn", "judge"},
     "shipping": SETTINGS | {"splits", "runs", "ground", "learn", "ship"},
     "serve": SETTINGS | {"cohort", "predictions", "learn", "ship"},
+    "refit": SETTINGS
+    | {"cohort", "predictions", "splits", "runs", "ground", "learn", "judge", "fleet", "ship"},
     "serving": SETTINGS | {"learn", "ship", "serve"},
     "challenge_entry": SETTINGS | {"cohort", "ground", "learn", "ship", "experiment", "shipping"},
     "terminal": set(),
     "terminal_tune": set(),
+    "terminal_refit": set(),
     "trying": SETTINGS
     | {"predictions", "ground", "variants", "learn", "judge", "fleet", "experiment"},
     "comparing": SETTINGS
@@ -62,7 +65,8 @@ ALLOWED = {
     "cli_compare": {"comparing", "fleet", "cli_foresight", "variants", "terminal", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
     "cli_score": {"judge"},
-    "cli_ship": {"config", "challenge_entry", "shipping", "terminal", "cli_options"},
+    "cli_ship": {"config", "challenge_entry", "shipping", "refit", "terminal", "cli_options"}
+    | {"terminal_refit"},
     "cli_serve": {"serving", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}

@@ -61,10 +61,12 @@ def fit_fold(
     digests: Mapping[str, str],
     device: torch.device,
     on_epoch: OnEpoch,
+    soft: Mapping[str, np.ndarray] | None = None,
 ) -> int | None:
     """Train one fold and leave its files; predictions are written last.
 
-    Goes on after the last whole epoch when an interrupted training left `resume.pt`.
+    Goes on after the last whole epoch when an interrupted training left `resume.pt`. With `soft`,
+    probabilities of every recording by task, (n_recordings, C), half of the targets are these.
 
     Returns
     -------
@@ -84,6 +86,9 @@ def fit_fold(
     targets = make_targets(cohort, config.train, device)
     rows = torch.from_numpy(bags.first).to(device)
     train_targets = {name: q[rows] for name, q in targets.items()}
+    if soft is not None:
+        told = {name: torch.from_numpy(p[bags.first]).to(device) for name, p in soft.items()}
+        train_targets = {name: (q + told[name]) / 2 for name, q in train_targets.items()}
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
     knowing_nothing = loss_of_knowing_nothing(losses, train_targets)

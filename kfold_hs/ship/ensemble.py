@@ -74,7 +74,8 @@ class Ensemble:
         self.bundle, self.device = bundle, device
         self.tasks = bundle.tasks
         self._rules = bundle.rules
-        self._models = [(each, bundle.model(each, device)) for each in bundle.members]
+        models = {each.file: bundle.model(each, device) for each in bundle.members}
+        self._models = [(each, models[each.file]) for each in bundle.members]
         self._n_seeds = 1 + max(each.seed for each in bundle.members)
 
     def __call__(self, chunk: Chunk) -> Answer:
@@ -82,11 +83,16 @@ class Ensemble:
         of_patients = {task.name: self._empty(chunk.allowed.shape, task) for task in self.tasks}
         sums = {t.name: np.zeros((len(chunk.owner), t.n_classes)) for t in self.tasks}
         counts = np.zeros((len(chunk.owner), 1))
+        # One model can stand in several places, and is asked once.
+        said: dict[tuple[str, bytes], Any] = {}
         for member, model in self._models:
             patients = np.flatnonzero(chunk.allowed[:, member.repeat, member.fold])
             if not len(patients):
                 continue
-            whole, parts, rows = self._ask(member, model, chunk, patients)
+            question = (member.file, patients.tobytes())
+            if question not in said:
+                said[question] = self._ask(member, model, chunk, patients)
+            whole, parts, rows = said[question]
             for task in self.tasks:
                 place = (patients, member.repeat, member.seed, member.fold)
                 of_patients[task.name][place] = whole[task.name]

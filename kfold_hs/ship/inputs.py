@@ -14,13 +14,14 @@ after it, as CirCor's are; any other name is a patient of one recording.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.circor import covariates_of, read_patient
 from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
@@ -92,6 +93,21 @@ def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
             f"patient {listing(twice)} stands in the inputs more than once. Give each once, or a "
             "CSV that says which recordings are whose."
         )
+    return found
+
+
+def of_cohort(cohort: Cohort, patient_ids: Collection[str]) -> list[Patient]:
+    """Patients of a cohort, as they would be found on the disk."""
+    found = []
+    recordings = dict(iter(cohort.recordings.groupby("patient_id")))
+    for row in cohort.patients.to_dict("records"):
+        if row["patient_id"] in patient_ids:
+            sounds = tuple(
+                Sound(each["recording_id"], Path(each["path"]), each["site"])
+                for each in recordings[row["patient_id"]].to_dict("records")
+            )
+            beside = {name: row[name] for name in cohort.covariates}
+            found.append(Patient(row["patient_id"], sounds, (row["patient_id"],), beside))
     return found
 
 

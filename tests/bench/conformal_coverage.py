@@ -25,7 +25,7 @@ from kfold_hs.config import compose, load_yaml
 from kfold_hs.ground import load_cohort
 from kfold_hs.judge.intervals import wilson
 from kfold_hs.ship.bundle import Bundle
-from kfold_hs.ship.inputs import Patient, Sound
+from kfold_hs.ship.inputs import Patient, of_cohort
 from kfold_hs.ship.predict import predict_patients
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.terminal import Terminal
@@ -50,17 +50,7 @@ def test_patients(cohort: Cohort, split: Split) -> list[Patient]:
     }
     if not held_out:
         raise SystemExit("the split has no test persons: run with split.test=0.2, say.")
-    found = []
-    for row in cohort.patients.to_dict("records"):
-        if row["patient_id"] in held_out:
-            mine = cohort.recordings[cohort.recordings["patient_id"] == row["patient_id"]]
-            sounds = tuple(
-                Sound(str(each.recording_id), Path(str(each.path)), str(each.site))
-                for each in mine.itertuples()
-            )
-            beside = {name: row[name] for name in cohort.covariates}
-            found.append(Patient(row["patient_id"], sounds, (row["patient_id"],), beside))
-    return found
+    return of_cohort(cohort, held_out)
 
 
 def _unit(split: Split, person: dict[str, str], patient: dict[str, str]) -> str:
