@@ -1,12 +1,13 @@
 # make run     sets up .venv, cross-validates the built-in cohort, prints where the report is
 # make test    sets up .venv, checks style and types, runs the test suite
+# make browser tries to install a browser for the tests of the pages, where there is none
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: run test test-slow lint setup clean
+.PHONY: run test test-slow lint setup browser clean
 
 setup: $(STAMP)
 
@@ -24,6 +25,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Where this fails, the tests of the pages are skipped and say so.
+browser: setup
+	$(BIN)/python tests/browser.py
 
 # A test file stays with one worker, so that what it shares is made once.
 test: lint

@@ -33,6 +33,7 @@ from kfold_hs.cli_options import (
     with_fleet,
 )
 from kfold_hs.cli_plan import plan
+from kfold_hs.cli_report import report
 from kfold_hs.cli_score import score
 from kfold_hs.cli_serve import serve
 from kfold_hs.cli_ship import export, predict
@@ -296,17 +297,6 @@ def lr_find(
     )
 
 
-@cli.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
-def report(folder: Path) -> None:
-    """Draw report.html again from a run's folder under reports/; trains nothing."""
-    from kfold_hs import experiment
-    from kfold_hs.terminal import show_run
-
-    result = experiment.report(folder)
-    show_run(result.summary, result.paths.report)
-
-
 def _config(
     overrides: tuple[str, ...], folds: int | None, repeats: int | None, seeds: int | None = None
 ) -> Config:
@@ -315,7 +305,7 @@ def _config(
     return compose(with_counts(overrides, folds, repeats, seeds))
 
 
-for each in (compare, plan, tune, score, export, predict, serve):
+for each in (compare, plan, report, tune, score, export, predict, serve):
     cli.add_command(each)
 
 

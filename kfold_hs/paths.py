@@ -10,6 +10,7 @@
                                   another one's models predicted)
     reports/<tune>/               tune.json  tune.html  study.db  space.json  trials/<number>.json
                                   <run>.parquet
+    reports/index.html            all of them (`kfold-hs report`)
 
 A file is written under a temporary name beside its target, flushed to the disk
 and renamed, so that no reader and no later run ever sees half of one.

@@ -34,6 +34,7 @@ ALLOWED = {
     "experiment": SETTINGS
     | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"}
     | {"ground"},
+    "reporting": SETTINGS | {"judge", "experiment"},
     "ship": SETTINGS | {"pool", "cohort", "predictions", "splits", "learn", "judge"},
     "shipping": SETTINGS | {"splits", "runs", "ground", "learn", "ship"},
     "serve": SETTINGS | {"cohort", "predictions", "learn", "ship"},
@@ -64,13 +65,14 @@ ALLOWED = {
     "cli_foresight": {"foresight", "fleet", "settings", "terminal"},
     "cli_compare": {"comparing", "fleet", "cli_foresight", "variants", "terminal", "cli_options"},
     "cli_plan": {"experiment", "terminal"},
+    "cli_report": {"reporting", "terminal", "terminal_tune", "cli_options"},
     "cli_score": {"judge"},
     "cli_ship": {"config", "challenge_entry", "shipping", "refit", "terminal", "cli_options"}
     | {"terminal_refit"},
     "cli_serve": {"serving", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
-    | {"fleet", "cli_foresight"}
+    | {"fleet", "cli_foresight", "cli_report"}
     | {"cli_score", "cli_serve", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
     "__init__": set(),

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from conftest import TINY, Silent
+from test_traced import check
 
 from kfold_hs.cli import cli
 from kfold_hs.comparing import compare
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.experiment import run
+from kfold_hs.judge.comparison_page import FILTERS
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.runs import variants_tried
@@ -88,8 +90,13 @@ def test_the_page_opens_offline_and_says_the_same(compared: Path) -> None:
         for metrics in content(compared)["tasks"].values()
         for m in metrics.values()
     )
-    assert "<script" not in page
+    assert page.count("<script") == 1  # of the page itself: sorting
     assert not re.search(r"(src|href)=\"(?!data:)", page)
+
+
+def test_every_number_of_the_tables_says_where_it_stands(compared: Path) -> None:
+    page = (compared / "reports" / "c" / "comparison.html").read_text()
+    assert check(page, content(compared), FILTERS) > 100
 
 
 def test_the_same_command_trains_nothing_again(compared: Path, shared_table_csv: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from test_judge import fake_run, problem, summary_of
+from test_report import unmarked
 
 from kfold_hs.judge.bands import bands, by_model, by_run
 from kfold_hs.judge.calibration import bins_of, calibration, platt, platt_of
@@ -148,7 +149,7 @@ def test_curves_of_a_run_reach_the_page() -> None:
     positives = {"murmur": 0, "outcome": 0}
     summary["curves"] = curves(kept, positives, layout, summary["choices"], 200)
     json.dumps(summary["curves"], allow_nan=False)
-    page = html.unescape(render(summary, history, predictions))
+    page = unmarked(html.unescape(render(summary, history, predictions)))
     for task, each in summary["curves"]["tasks"].items():
         metrics = summary["tasks"][task]["metrics"]
         value = np.array(each["roc"]["value"])

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from test_judge import fake_run, summary_of
 from test_judge_summary import summary_with, twice, without
+from test_report import unmarked
 
 from kfold_hs.judge.report import percent, place, render, signed, signed_whole
 from kfold_hs.predictions import Predictions
@@ -115,7 +116,7 @@ def test_a_summary_of_an_earlier_version_is_drawn(run: Run) -> None:
 
 
 def test_what_to_buy_next_and_the_optimism_of_choices_are_shown(run: Run) -> None:
-    page = " ".join(html.unescape(render(*run)).split())
+    page = " ".join(html.unescape(unmarked(render(*run))).split())
     assert run[0]["budget"]["text"] in page
     assert run[0]["budget"]["at_most"] == ["repeats"]
     assert f"at most {percent(run[0]['budget']['se_after']['repeats'])}" in page
@@ -166,10 +167,10 @@ def test_both_ends_of_an_interval_have_one_precision(run: Run) -> None:
     summary = copy.deepcopy(run[0])
     optimism = summary["choices"]["each"][1]["scored_above_crossfit"]
     optimism |= {"value": -42.1234, "low": -846.2, "high": -6.504}
-    page = " ".join(render(summary, *run[1:]).split())
+    page = " ".join(unmarked(render(summary, *run[1:])).split())
     assert "<td>-42<br> (-846 to -7)</td>" in page.replace("<br>(", "<br> (")
     optimism |= {"value": 0.5, "low": 0.25, "high": None}
-    assert "(+0.250 to –)" in render(summary, *run[1:])
+    assert "(+0.250 to –)" in unmarked(render(summary, *run[1:]))
 
 
 def test_folds_that_overfit_are_named_and_kept_epochs_marked(run: Run) -> None:
@@ -209,18 +210,20 @@ def test_repeats_and_seeds_stand_in_the_forest_plot(run: Run) -> None:
 
 
 def test_time_and_energy_of_a_fold_are_told_where_they_were_measured(run: Run) -> None:
-    page = " ".join(render(*run).split())
+    page = " ".join(unmarked(render(*run)).split())
     assert "a fold 12 s on average (12 s to 12 s;" in page
     assert "not measured: the processor's counters could not be read" in html.unescape(page)
     history = run[1].assign(joules=1200.0)
     summary = summary_of(run[2], history)
     assert [fold["joules"] for fold in summary["folds"]] == [7200.0] * 5
-    measured = " ".join(render(summary, history, run[2]).split())
+    measured = " ".join(unmarked(render(summary, history, run[2])).split())
     assert "10 Wh, a fold 2 Wh on average (2 Wh to 2 Wh); of the whole" in measured
     history.loc[0, "joules"] = np.nan
     partly = summary_of(run[2], history)
     assert partly["folds"][0]["joules"] is None
-    assert "measured in 4 of 5 folds." in " ".join(render(partly, history, run[2]).split())
+    assert "measured in 4 of 5 folds." in " ".join(
+        unmarked(render(partly, history, run[2])).split()
+    )
 
 
 def test_tripod_has_27_items_and_marks_what_is_left(run: Run) -> None:

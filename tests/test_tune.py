@@ -14,11 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import TINY, Silent
 from test_run import COMMAND
+from test_traced import check
 
 from kfold_hs import tuning
 from kfold_hs.cli import cli
 from kfold_hs.errors import ClusterError, ConfigError, TrainingError
 from kfold_hs.fleet import local, processes
+from kfold_hs.judge.tune_page import FILTERS
 from kfold_hs.paths import RunPaths, TunePaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.search import Search
@@ -80,11 +82,19 @@ def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:
     without_plotly = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)=\"(?!data:)", without_plotly)
     figures = json.loads(re.search(r'id="figures">(.*?)</script>', page)[1])  # type: ignore[index]
-    (lines,) = figures["parallel"]["data"]
-    assert [each["label"] for each in lines["dimensions"]] == [
-        "optim.lr", "predict.patient_pool", "accuracy, mean of murmur and outcome",
+    lines = [each for each in figures["parallel"]["data"] if each["mode"] == "lines+markers"]
+    assert figures["parallel"]["layout"]["xaxis"]["ticktext"] == [
+        "optim.<br>lr", "predict.<br>patient_<br>pool", "accuracy,<br>mean of murmur and outcome",
     ]  # fmt: skip
-    assert all(len(each["values"]) == 3 for each in lines["dimensions"])
+    assert all(each["x"] == [0, 1, 2] for each in lines)
+    best = max(content(tuned)["trials"], key=lambda each: (each["value"], -each["number"]))
+    assert lines[-1]["name"] == f"trial {best['number']}"
+    assert {each["name"] for each in lines} == {"trial 0", "trial 1", "trial 2"}
+
+
+def test_every_number_of_the_tables_says_where_it_stands(tuned: Path) -> None:
+    page = (tuned / "reports" / "t" / "tune.html").read_text()
+    assert check(page, content(tuned), FILTERS) >= 20
 
 
 def test_the_same_command_goes_on_and_trains_nothing_again(

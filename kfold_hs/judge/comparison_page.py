@@ -5,15 +5,22 @@ Everything on the page is in comparison.json; intervals are drawn as SVG beside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from markupsafe import Markup
 
-from kfold_hs.judge.page import environment
+from kfold_hs.judge.page import rendered
+from kfold_hs.judge.traced import traced
 from kfold_hs.judge.words import beside, number, to_decide, verdict
 
 MOST_PATIENTS = 25
+FILTERS: dict[str, Callable[..., str]] = {
+    "number": number,
+    "signed": functools.partial(number, signed=True),
+}
+"""How a template says what it shows."""
 _WIDTH, _HEIGHT = 220, 18
 
 
@@ -30,16 +37,19 @@ def render_comparison(content: Mapping[str, Any]) -> str:
     str
         HTML.
     """
-    templates = environment({"number": number, "signed": lambda value: number(value, signed=True)})
-    templates.globals |= {
-        "verdict": verdict, "to_decide": to_decide, "beside": beside, "bar": bar, "reach": reach,
-    }  # fmt: skip
-    headline = _pairs(content, {"headline": content["headline"]})
-    return templates.get_template("comparison.html.j2").render(
+    content = traced(content)
+    return rendered(
+        "comparison.html.j2",
+        FILTERS,
         c=content,
-        **headline,
+        **_pairs(content, {"headline": content["headline"]}),
         tables={task: _pairs(content, metrics) for task, metrics in content["tasks"].items()},
         most=MOST_PATIENTS,
+        verdict=verdict,
+        to_decide=to_decide,
+        beside=beside,
+        bar=bar,
+        reach=reach,
     )
 
 

@@ -13,18 +13,33 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from kfold_hs.judge.traced import marked, plainly, showing
 
-def environment(filters: Mapping[str, Callable[..., Any]]) -> jinja2.Environment:
-    """The templates, with these filters; a name that a template misspells is an error."""
-    found = jinja2.Environment(
+
+def rendered(name: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
+    """The page that a template makes of these values.
+
+    Numbers of `traced` values are marked in tables with where they stand.
+
+    Parameters
+    ----------
+    name : str
+        Of the template, beside this module.
+    filters : mapping
+        How the template says what it shows.
+    **values
+        What the template shows. A name that it misspells is an error.
+    """
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("kfold_hs.judge", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=plainly,
     )
-    found.filters |= dict(filters)
-    return found
+    templates.filters |= {each: showing(each, text_of) for each, text_of in filters.items()}
+    return marked(templates.get_template(name).render(values))
 
 
 def drawing(figures: Mapping[str, Any]) -> dict[str, Markup]:

@@ -5,6 +5,7 @@ Everything on the page comes from summary.json, history.csv and the predictions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,8 @@ from kfold_hs.judge.beside_charts import official
 from kfold_hs.judge.curve_charts import curve_figures
 from kfold_hs.judge.learning import effort, learning
 from kfold_hs.judge.learning_charts import curves
-from kfold_hs.judge.page import drawing, environment
+from kfold_hs.judge.page import drawing, rendered
+from kfold_hs.judge.traced import traced
 from kfold_hs.judge.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.judge.tripod import tripod
 from kfold_hs.predictions import Predictions
@@ -51,22 +53,18 @@ def render(
     str
         HTML.
     """
-    templates = environment(
-        {
-            "number": number, "signed": signed, "whole": whole, "signed_whole": signed_whole,
-            "percent": percent, "duration": duration, "energy": energy, "place": place,
-        }
-    )  # fmt: skip
-    # Earlier versions left these to the page.
-    summary = {
+    # Earlier versions left these to the page, which says of none of them where it stands.
+    left = {
         "learning": learning(history, summary["tasks"]),
         "effort": effort(summary["folds"]),
         "tripod": tripod(summary, config or {}),
-    } | summary
-    return templates.get_template("report.html.j2").render(
-        s=summary,
+    }
+    return rendered(
+        "report.html.j2",
+        FILTERS,
+        s=left | traced(summary),
         tripod_source=TRIPOD_SOURCE,
-        **drawing(_figures(summary, history)),
+        **drawing(_figures(left | summary, history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         n_rows=len(predictions),
     )
@@ -100,6 +98,26 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
+def tenths(value: float) -> str:
+    """One decimal."""
+    return f"{value:,.1f}"
+
+
+def percent_tenths(share: float | None) -> str:
+    """Percent with one decimal, a dash for what cannot be told."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def percent_above(share: float) -> str:
+    """As `percent_tenths`, of what is above 0, with a sign."""
+    return f"+{100 * max(share, 0.0):.1f} %"
+
+
+def from_one(place: int | None) -> str:
+    """What counts from 0, counted from 1; a dash for none."""
+    return "–" if place is None else str(place + 1)
+
+
 def duration(seconds: float) -> str:
     """e.g. ``41 min 07 s``."""
     minutes, rest = divmod(round(seconds), 60)
@@ -119,6 +137,14 @@ def place(fold: dict[str, Any]) -> str:
     """The fold's number, and which repeat and seed where it is not the first."""
     first = not fold["repeat"] and not fold["seed"]
     return f"{fold['fold']}" + ("" if first else f" (r{fold['repeat']} s{fold['seed']})")
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "number": number, "signed": signed, "whole": whole, "signed_whole": signed_whole,
+    "percent": percent, "percent_tenths": percent_tenths, "percent_above": percent_above,
+    "tenths": tenths, "duration": duration, "energy": energy, "place": place, "from_one": from_one,
+}  # fmt: skip
+"""How a template says what it shows."""
 
 
 def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, charts.Figure]:

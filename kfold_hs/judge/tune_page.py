@@ -6,11 +6,19 @@ Everything on the page is in tune.json.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kfold_hs.judge.charts import COLOURS, Figure, plain
-from kfold_hs.judge.page import drawing, environment
+from kfold_hs.judge.page import drawing, rendered
+from kfold_hs.judge.traced import traced
 from kfold_hs.judge.words import number
+
+FILTERS = {"number": number}
+"""How a template says what it shows."""
+_BEST, _WORST = COLOURS[0], COLOURS[1]
+# Trials of one choice take this share of the way to the next one.
+_SPREAD = 0.35
 
 
 def render_tune(content: Mapping[str, Any]) -> str:
@@ -29,8 +37,8 @@ def render_tune(content: Mapping[str, Any]) -> str:
     figures = {"parallel": parallel(content)}
     if content["importances"]:
         figures["importances"] = importances(content["importances"])
-    template = environment({"number": number}).get_template("tune.html.j2")
-    return template.render(c=content, trials=ranked(content), **drawing(figures))
+    shown = traced(content)
+    return rendered("tune.html.j2", FILTERS, c=shown, trials=ranked(shown), **drawing(figures))
 
 
 def ranked(content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -42,30 +50,63 @@ def ranked(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def parallel(content: Mapping[str, Any]) -> Figure:
-    """Parallel coordinates of all trials with a value: a line a trial, coloured by it."""
-    shown = [each for each in content["trials"] if each["value"] is not None]
-    values = [each["value"] for each in shown]
-    label, up = content["objective"]["label"], content["objective"]["higher_is_better"]
-    dimensions = [
-        _dimension(key, choices, [each["params"][key] for each in shown])
+    """A line a trial across upright axes, one a key and the last for the value, coloured by it.
+
+    Plain lines, since Plotly's own parallel coordinates need WebGL. Choices stand at even
+    distances, numbers in their order; trials that share one are spread around it, so that
+    each can be pointed at.
+    """
+    shown = [each for each in ranked(content) if each["value"] is not None]
+    axes = [
+        _choices_axis(key, choices, [each["params"][key] for each in shown])
         for key, choices in content["space"]["space"].items()
         if len(choices) > 1
     ]
-    dimensions.append({"label": plain(label), "values": values})
-    line = {
-        "color": values,
-        "colorscale": [[0, COLOURS[1]], [1, COLOURS[0]]],
-        "reversescale": not up,
-        "showscale": True,
-    }
-    return {
-        "data": [{"type": "parcoords", "dimensions": dimensions, "line": line}],
-        "layout": {
-            "height": 420,
-            "margin": {"l": 80, "r": 60, "t": 60, "b": 30},
-            "paper_bgcolor": "rgba(0,0,0,0)",
+    axes.append(_value_axis(content["objective"]["label"], [each["value"] for each in shown]))
+    places = list(range(len(axes)))
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "x": places,
+            "y": [axis.heights[rank] for axis in axes],
+            "line": {"color": colour, "width": 1.5 if rank else 4},
+            "marker": {"color": colour, "size": 7},
+            "name": f"trial {trial['number']}",
+            "showlegend": False,
+            "text": [_told(trial, content["objective"]["label"])] * len(axes),
+            "hovertemplate": "%{text}<extra></extra>",
+        }
+        for rank, (trial, colour) in enumerate(zip(shown, _shades(len(shown)), strict=True))
+    ][::-1]  # the best is drawn last, on top
+    data += [
+        {
+            "type": "scatter",
+            "mode": "text",
+            "x": [place] * len(axis.ticks),
+            "y": [height for height, _ in axis.ticks],
+            "text": [f" {text}" for _, text in axis.ticks],
+            "textposition": "middle right",
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+        for place, axis in zip(places, axes, strict=True)
+    ]
+    layout = {
+        "height": 420,
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "closest",
+        # Room on the right for the ticks of the last axis.
+        "xaxis": {
+            "tickvals": places, "ticktext": [axis.label for axis in axes], "side": "top",
+            "range": [-0.15, len(axes) - 0.4], "zeroline": False, "automargin": True,
+            "fixedrange": True, "tickangle": 0,
         },
-    }
+        "yaxis": {"visible": False, "range": [-0.12, 1.12], "fixedrange": True},
+    }  # fmt: skip
+    return {"data": data, "layout": layout}
 
 
 def importances(shares: Mapping[str, float]) -> Figure:
@@ -92,15 +133,59 @@ def importances(shares: Mapping[str, float]) -> Figure:
     return {"data": [bar], "layout": layout}
 
 
-def _dimension(key: str, choices: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
-    """An axis: the key's choices at even distances, numbers in their order."""
+@dataclass(frozen=True)
+class _Axis:
+    """Heights from 0 to 1: of every trial, and of the ticks with their texts."""
+
+    label: str
+    heights: list[float]
+    ticks: list[tuple[float, str]]
+
+
+def _choices_axis(key: str, choices: Sequence[Any], values: Sequence[Any]) -> _Axis:
+    """The key's choices at even distances; a trial around its own, the best on top."""
     if all(isinstance(each, int | float) for each in choices):
         choices = sorted(choices)
-    codes = {each: code for code, each in enumerate(choices)}
-    return {
-        "label": plain(key),
-        "values": [codes[value] for value in values],
-        "range": [0, len(choices) - 1],
-        "tickvals": list(range(len(choices))),
-        "ticktext": [plain(str(each)) for each in choices],
-    }
+    step = 1 / (len(choices) - 1)
+    at = {each: code * step for code, each in enumerate(choices)}
+    sharing = [[rank for rank, value in enumerate(values) if value == each] for each in choices]
+    heights = [at[value] for value in values]
+    for ranks in sharing:
+        for order, rank in enumerate(ranks):
+            heights[rank] += _SPREAD * step * (0.5 - (order + 0.5) / len(ranks))
+    return _Axis(_broken(key), heights, [(at[each], plain(str(each))) for each in choices])
+
+
+def _value_axis(label: str, values: Sequence[float]) -> _Axis:
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    span = high - low or 1.0
+    heights = [(value - low) / span for value in values]
+    levels = [low + part * span for part in (0, 0.25, 0.5, 0.75, 1)] if high > low else [low]
+    return _Axis(plain(label).replace(", ", ",<br>"), heights, [
+        ((level - low) / span, number(level)) for level in levels
+    ])  # fmt: skip
+
+
+def _broken(key: str) -> str:
+    """A key in lines that fit between two axes."""
+    return plain(key).replace(".", ".<br>").replace("_", "_<br>")
+
+
+def _told(trial: Mapping[str, Any], label: str) -> str:
+    """What the hover says of a trial."""
+    lines = [f"trial {trial['number']}", f"{label}: {number(trial['value'])}"]
+    lines += [f"{key}: {value}" for key, value in trial["params"].items()]
+    return "<br>".join(plain(line) for line in lines)
+
+
+def _shades(n: int) -> list[str]:
+    """From the best trial's colour to the worst's."""
+    if n == 0:
+        return []
+    ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (_BEST, _WORST)]
+    return [
+        "#" + "".join(
+            f"{round(a + (b - a) * rank / max(n - 1, 1)):02x}" for a, b in zip(*ends, strict=True)
+        )
+        for rank in range(n)
+    ]  # fmt: skip

@@ -57,10 +57,11 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
     settle = found["settle"]
     if settle is None:
         return seen
+    at_most = settle.get("at_most", False)  # comparisons of an earlier version lack it
     if settle["repeats"]:
-        most = "at most " if settle["at_most"] else ""
+        most = "at most " if at_most else ""
         repeats = f"{most}{settle['repeats']} repeats of these people would see it"
-    elif settle["at_most"]:
+    elif at_most:
         repeats = "whether repeats of these people would see it is not known from one"
     else:
         repeats = "no number of repeats of these people would see it"
