@@ -63,6 +63,12 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     ConfigError
         With every fault found: the key, the value, what is allowed, the nearest name.
     """
+    return _compose(tuple(overrides))
+
+
+@functools.lru_cache(maxsize=1024)
+def _compose(overrides: tuple[str, ...]) -> Config:
+    """A search asks for the variant of each of its points again and again; Hydra is slow."""
     parsed = _parse(overrides)
     if sweeps := [o.input_line or "" for o in parsed if o.is_sweep_override()]:
         raise ConfigError(

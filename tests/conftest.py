@@ -24,12 +24,16 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 LONGEST = (
-    "test_fit",
-    "test_run",
     "test_jobs",
     "test_cluster",
+    "test_fit",
+    "test_run",
+    "test_ship_real",
     "test_tune",
+    "test_audit",
+    "test_resume",
     "test_ship",
+    "test_nested",
     "test_compare",
 )
 """Files that take longest, longest first."""
