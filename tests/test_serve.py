@@ -120,7 +120,7 @@ def test_covariates_and_ids_count_as_in_a_table(
     [
         ([("a_AV.wav", wav()), ("b_AV.wav", wav())], 422, "several patients: a, b"),
         ([("a.wav", wav(11))], 413, "a.wav is longer than 10 s"),
-        ([("a_AV.wav", wav())] * 4, 413, "more than 3 recordings"),
+        ([("a_AV.wav", wav())] * 4, 422, "files: List should have at most 3 items"),
         ([("a.wav", b"\0" * 500_000)], 413, r"more than 0.38147 MiB"),
         ([("a.wav", wav(1, rate=3999))], 422, "rate of 3999 Hz; resample it to 4000 Hz"),
         ([], 422, "files: Field required"),

@@ -89,18 +89,16 @@ def make_app(answers: Answers, hosts: Sequence[str]) -> FastAPI:
         """
         uploads: list[UploadFile] = given.pop("files")
         patient_id = given.pop("patient_id")
-        if len(uploads) > limits.max_files:
-            raise HTTPException(413, f"more than {limits.max_files} recordings.")
         files = [(each.filename or "recording", await each.read()) for each in uploads]
         return JSONResponse(await queue.answer(partial(answers, files, patient_id, given)))
 
-    predict.__signature__ = _signature(answers.bundle.covariates)  # type: ignore[attr-defined]
+    predict.__signature__ = _signature(answers.bundle.covariates, limits)  # type: ignore[attr-defined]
     problems: dict[int | str, dict[str, Any]] = {
         status: {"model": Problem, "description": text}
         for status, text in (
             (400, "The body cannot be read"),
-            (413, "Too large, too many or too long"),
-            (422, "Something is missing or does not fit"),
+            (413, "Too large or too long"),
+            (422, "Something is missing, too many or does not fit"),
             (503, "Too many requests, or an answer took too long"),
         )
     }
@@ -148,11 +146,12 @@ class Queue:
             self._n_waiting -= 1
 
 
-def _signature(covariates: Sequence[str]) -> inspect.Signature:
+def _signature(covariates: Sequence[str], limits: Limits) -> inspect.Signature:
     """Of `predict`: the files, whose they are, and a field for each covariate of the bundle."""
     keyword = inspect.Parameter.KEYWORD_ONLY
+    some = File(min_length=1, max_length=limits.max_files)
     fields: dict[str, tuple[Any, Any]] = {
-        "files": (Annotated[list[UploadFile], File(min_length=1)], inspect.Parameter.empty),
+        "files": (Annotated[list[UploadFile], some], inspect.Parameter.empty),
         "patient_id": (_TEXT, None),
         **dict.fromkeys(covariates, (_TEXT, None)),
     }
