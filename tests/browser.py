@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE_S = 240
+PATIENCE_S = 120
 
 
 def find_browser() -> str | None:

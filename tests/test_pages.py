@@ -195,13 +195,15 @@ def test_the_keyboard_reaches_everything(opened: dict[str, Opened], name: str) -
         .filter((each) => each.checkVisibility() && each.tabIndex >= 0)"""
     n_controls = page.evaluate(f"{controls}.length")
     assert n_controls > 0
+    # A player is one control with several stops in it.
+    n_stops = n_controls + 6 * page.locator("audio").count()
     # One call a press would be slow: presses are real, where they led is asked at the end.
     page.evaluate(
         """() => { document.activeElement.blur(); window.visited = new Set();
         document.addEventListener("focusin", (event) => visited.add(event.target)); }"""
     )
     page.locator("h1").click()
-    for _ in range(n_controls):
+    for _ in range(n_stops):
         page.keyboard.press("Tab")
     missed = page.evaluate(f"{controls}.filter((each) => !visited.has(each)).length")
     assert missed == 0
@@ -222,6 +224,21 @@ def test_axe_finds_no_serious_fault(opened: dict[str, Opened], name: str, scheme
         for node in fault["nodes"]
     ]
     assert faults == []
+
+
+def test_every_sound_can_be_played(opened: dict[str, Opened]) -> None:
+    page = opened["report"].page
+    if not page.locator("audio").count():
+        pytest.skip("this page holds no sound")
+    lengths_s = page.evaluate(
+        """Promise.all([...document.querySelectorAll("audio")].map((player) =>
+            new Promise((done) => {
+                player.addEventListener("loadedmetadata", () => done(player.duration));
+                player.addEventListener("error", () => done(-1));
+                player.load();
+            })))"""
+    )
+    assert all(0.1 < length <= 2.1 for length in lengths_s)  # the recordings have 2 s
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -322,9 +339,13 @@ def test_figures_need_kaleido(
 
 
 @pytest.mark.slow
-def test_figures_and_tables_are_written(files: dict[str, Path], tmp_path: Path) -> None:
-    if find_browser() is None:
+def test_figures_and_tables_are_written(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = find_browser()
+    if path is None:
         pytest.skip("no browser is here: `make browser`, or `apt install chromium`")
+    monkeypatch.setenv("BROWSER_PATH", path)
     names = figures_of(files["report"].read_text())
     where = ["--figures", tmp_path / "f", "--tables", tmp_path / "t"]
     said = invoke("report", files["report"].parent, *where)

@@ -17,13 +17,13 @@ PAGE = """<h2 id="one">One</h2>
 <table><caption>Of a
  &amp; b</caption><thead><tr><th scope="col">fold</th><th scope="col"><button>value</button></th>
 <th scope="col">95 % interval</th><th>left</th><th class="text">why</th></tr></thead><tbody>
-<tr><th scope="row"><data value="0" data-key="/f/0/fold" data-as="plain">0</data></th>
+<tr><th scope="row"><data value="0" data-key="/f/0/fold" data-as="str">0</data></th>
 <td><data value="0.123456" data-key="/f/0/value" data-as="number">0.123</data></td>
 <td><data value="0.1" data-key="/f/0/low" data-as="number">0.100</data> to
 <data value="0.2" data-key="/f/0/high" data-as="number">0.200</data></td>
 <td>at most <data value="0.5" data-key="/f/0/left" data-as="percent">50 %</data></td>
 <td class="text">50 % of x_1<details><summary>more</summary>, "so"</details></td></tr>
-<tr><th scope="row"><data value="1" data-key="/f/1/fold" data-as="plain">1</data></th>
+<tr><th scope="row"><data value="1" data-key="/f/1/fold" data-as="str">1</data></th>
 <td>–</td><td>– to <data value="0.3" data-key="/f/1/high" data-as="number">0.300</data></td>
 <td>–</td><td class="text"></td></tr>
 </tbody></table><script>"<table>"</script>

@@ -60,7 +60,7 @@ def check(page: str, content: Any, filters: Filters) -> int:
     assert cells.others == []
     for attributes, text in cells.keyed:
         value = at(content, attributes["data-key"])
-        assert text == {"plain": str, **filters}[attributes["data-as"]](value)
+        assert text == {"str": str, **filters}[attributes["data-as"]](value)
         assert float(attributes["value"]) == value
     return len(cells.keyed)
 
@@ -97,7 +97,7 @@ def test_marks_are_made_in_cells_only() -> None:
 
 def test_arithmetic_loses_the_key() -> None:
     number = traced({"x": 0.125})["x"]
-    assert showing("plain", str)(2 * number) == "0.25"
+    assert showing("str", str)(2 * number) == "0.25"
 
 
 def test_a_name_that_a_template_misspells_is_an_error() -> None:

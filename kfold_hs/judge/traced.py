@@ -77,7 +77,7 @@ def showing(name: str, text_of: Callable[..., Any]) -> Callable[..., Any]:
 
 def plainly(value: Any) -> Any:
     """What stands in a template without a filter: numbers are marked, too."""
-    return _mark(value, str(value), "plain") if isinstance(value, Number | Count) else value
+    return _mark(value, str(value), "str") if isinstance(value, Number | Count) else value
 
 
 def marked(page: str) -> str:

@@ -43,7 +43,7 @@ def predict(cohort: Cohort, split: Split, n_seeds: int) -> tuple[Predictions, pd
         for epoch in range(N_EPOCHS):
             columns = {
                 "level": "patient", "repeat": 0, "seed": seed, "epoch": epoch,
-                "fold": patients["patient_id"].map(fold).to_numpy(),
+                "fold": fold,
                 "person_id": patients["person_id"], "patient_id": patients["patient_id"],
                 "recording_id": "",
             }  # fmt: skip
