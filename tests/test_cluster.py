@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import TINY, Silent
 from test_jobs import CPU, check_same_bits, config, fit
+from test_racing import race, raced  # noqa: F401
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
@@ -18,6 +19,7 @@ from kfold_hs.config import compose
 from kfold_hs.errors import ClusterError, ConfigError
 from kfold_hs.fleet.cluster import _packed, _unpacked
 from kfold_hs.fleet.executors import Fleet
+from kfold_hs.fleet.lock import lock
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn import bank as banks
 from kfold_hs.learn.threads import threads
@@ -122,6 +124,27 @@ def _refuse_what_no_node_can_hold(cluster: Any, cohort: Cohort, root: Path) -> N
             banks.build(cohort, config().features), RunPaths("other", root), {}, CPU,
             listener.fold, listener.epoch,
         )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_search_on_a_cluster_stops_the_same_trial(
+    cluster: Any,
+    raced: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    one, _ = race(raced, tmp_path / "one")
+    words = ["--executor", "ray", "--address", cluster.address, "--cpus-per-fold", "1"]
+    two, _ = race(raced, tmp_path / "two", *words)
+    for first, second in zip(one["trials"], two["trials"], strict=True):
+        same = ("params", "state", "value", "cause", "run", "estimate")
+        assert [first[key] for key in same] == [second[key] for key in same]
+    assert two["trials"][2]["state"] == "stopped"
+    assert two["provenance"]["device"] == "cpu, on a Ray cluster"
+    run = RunPaths(two["trials"][2]["run"], tmp_path / "two")
+    for fold in range(3):  # tasks that were under way have let them go
+        with lock(run.fold(0, 0, fold).lock, "the fold"):
+            pass
 
 
 def test_the_bank_is_read_where_it_lies(cohort: Cohort) -> None:
