@@ -194,6 +194,30 @@ def test_balance_counts_everything(cohort: Cohort) -> None:
     assert totals[("murmur+outcome", "Present + Abnormal")] == 4
 
 
+def test_joint_classes_that_are_all_rarer_than_folds(cohort: Cohort) -> None:
+    # 12 patients, 4 of each murmur and 6 of each outcome, but 2 of each of both.
+    patients = cohort.patients.iloc[:12].assign(
+        person_id=[f"x{i}" for i in range(12)],
+        murmur=["Present", "Absent", "Unknown"] * 4,
+        outcome=(["Abnormal"] * 3 + ["Normal"] * 3) * 2,
+    )
+    few = dataclasses.replace(
+        cohort,
+        persons=pd.DataFrame({"person_id": patients["person_id"]}),
+        patients=patients,
+        recordings=cohort.recordings[
+            cohort.recordings["patient_id"].isin(patients["patient_id"])
+        ].reset_index(drop=True),
+    )
+    names = [row["name"] for row in compare(few, stratify(few, 4, 0))]
+    assert names == [
+        "this split",
+        "StratifiedGroupKFold on murmur",
+        "StratifiedGroupKFold on outcome",
+        "integer limit",
+    ]
+
+
 def test_limits_by_hand() -> None:
     # 14 in 5 folds: 3 3 3 3 2, mean 2.8, worst (2.8 - 2) / 2.8; 20: none; 3: one fold has 1 of 0.6
     found = limits(np.array([14, 20, 3, 0]), 5)

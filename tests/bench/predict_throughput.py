@@ -37,14 +37,23 @@ from kfold_hs.ship.inputs import find_patients
 from kfold_hs.terminal import Terminal
 
 DATA = Path(os.environ.get("KFOLD_HS_DATA", PACKAGE.parent / "shared")) / "circor-wav-sample"
-N_FOLDS = 4  # the sample has 4 persons of some classes
+N_FOLDS, N_SEEDS = 2, 2  # the sample has few persons of some classes
+N_MODELS = N_FOLDS * N_SEEDS
 CPU = torch.device("cpu")
 
 
 def bundles(folder: Path) -> tuple[Path, Path]:
-    """A bundle of N_FOLDS models that were hardly trained, and the same with the first alone."""
-    words = ["recipe=lite", "model.weights=none", "train.epochs=1", f"split.n_folds={N_FOLDS}"]
-    config = compose([*words, "predict.stack=none", "data=circor", f"data.root={DATA}"])
+    """A bundle of N_MODELS models that were hardly trained, and the same with the first alone."""
+    words = ["recipe=lite", "model.weights=none", "train.epochs=1", f"n_seeds={N_SEEDS}"]
+    config = compose(
+        [
+            *words,
+            f"split.n_folds={N_FOLDS}",
+            "predict.stack=none",
+            "data=circor",
+            f"data.root={DATA}",
+        ]
+    )
     whole, one = folder / "whole", folder / "one"
     with Terminal(quiet=True) as terminal:
         experiment.run(config, terminal, root=folder, name="run", device="cpu")
@@ -119,15 +128,15 @@ def main() -> None:
         jobs: dict[str, Callable[[], object]] = {
             "the network alone": ceiling,
             "predict, 1 model": partial(predicted, one, people, output),
-            f"predict, {N_FOLDS} models": partial(predicted, whole, people, output),
+            f"predict, {N_MODELS} models": partial(predicted, whole, people, output),
             "ONNX, 1 model": partial(by_onnx, one, "r0-s0-f0", people),
-            f"ONNX, {N_FOLDS} models": partial(by_onnx, whole, "ensemble", people),
+            f"ONNX, {N_MODELS} models": partial(by_onnx, whole, "ensemble", people),
         }
         ceiling()  # warm
         found = in_turns({name: partial(timed, job) for name, job in jobs.items()}, given.rounds)
     bare, rows = found["the network alone"], []
     for name, seconds in found.items():
-        n_models = N_FOLDS if str(N_FOLDS) in name else 1
+        n_models = N_MODELS if name.endswith("models") else 1
         alone = [each * n_models for each in bare]
         rows.append(
             {
