@@ -17,6 +17,7 @@ import click
 from kfold_hs import __version__
 from kfold_hs.cli_compare import compare
 from kfold_hs.cli_foresight import print_foreseen
+from kfold_hs.cli_gallery import gallery
 from kfold_hs.cli_options import (
     DEVICE,
     DRY_RUN,
@@ -115,8 +116,9 @@ def run(
         return
     with resumable(command), Terminal(quiet=quiet) as terminal:
         result = experiment.run(
-            settings, terminal, name=name, root=root, device=device, command=command, fleet=fleet
-        )
+            settings, terminal, name=name, root=root, device=device, command=command, fleet=fleet,
+            gallery=True,
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
     else:
@@ -305,7 +307,7 @@ def _config(
     return compose(with_counts(overrides, folds, repeats, seeds))
 
 
-for each in (compare, plan, report, tune, score, export, predict, serve):
+for each in (compare, gallery, plan, report, tune, score, export, predict, serve):
     cli.add_command(each)
 
 

@@ -49,6 +49,7 @@ def run(
     command: str = "",
     ground: Ground | None = None,
     fleet: Fleet | None = None,
+    gallery: bool = False,
 ) -> Run:
     """Cross-validate one configuration, from recordings to the report.
 
@@ -71,6 +72,8 @@ def run(
         What the run stands on, where it is known already.
     fleet : Fleet, optional
         Where folds are trained, and how many at once; by default here, one after another.
+    gallery : bool
+        Show the patients who are told worst, as judge.gallery says, once all folds are there.
 
     Raises
     ------
@@ -87,6 +90,7 @@ def run(
     from kfold_hs.judgement import judge_run
     from kfold_hs.learn import bank as banks
     from kfold_hs.learn.precision import check_device, pick_device
+    from kfold_hs.showing import show_worst
 
     if name is not None:
         check_name(name)
@@ -123,6 +127,9 @@ def run(
         missing = [(p.repeat, p.seed, p.fold) for p in plan if p not in done]
         judged = judge_run(paths, config, cohort, split, stacking, ground.findings, origin, missing)
         result = Run(paths, judged)
+        wanted = gallery and not missing
+        if wanted and show_worst(paths, config, cohort, split, bank, where, listener):
+            report(paths.report_folder)
         if fault:
             raise UnfinishedError(
                 f"{fault} The report of the others says what is missing: {paths.report}. The same "
@@ -139,13 +146,15 @@ def report(folder: Path) -> Run:
     KfoldHsError
         The folder is not that of a finished run, or its files stand on different splits.
     """
+    from kfold_hs.judge.gallery import read_gallery
     from kfold_hs.judge.report import render
 
     paths, summary = finished_run(folder)
     check_one_split(paths, summary)
     predictions = Predictions.read(paths.predictions)
     config = load_yaml(paths.config).as_dict()
-    page = render(summary, pd.read_csv(paths.history), predictions, config)
+    gallery = read_gallery(paths.gallery, summary["provenance"]["digests"])
+    page = render(summary, pd.read_csv(paths.history), predictions, config, gallery)
     write_text(paths.report, page)
     return Run(paths, summary)
 

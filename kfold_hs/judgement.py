@@ -10,6 +10,7 @@ import pandas as pd
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.judge.epochs import Place, kept_epochs
+from kfold_hs.judge.gallery import read_gallery
 from kfold_hs.judge.report import render
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.judge.summary import summarise
@@ -85,5 +86,7 @@ def judge_run(
     scored = stacking(predictions.at(epochs).mean_over_seeds())
     scored.write(paths.scored, Predictions.digests(paths.predictions))
     write_json(paths.summary, summary)
-    write_text(paths.report, render(summary, history, predictions, config.as_dict()))
+    gallery = read_gallery(paths.gallery, provenance["digests"])
+    page = render(summary, history, predictions, config.as_dict(), gallery)
+    write_text(paths.report, page)
     return summary

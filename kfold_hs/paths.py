@@ -1,7 +1,7 @@
 """The name of every file a run leaves, and the one way files are written.
 
-    reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet
-                      scored.parquet  history.csv  summary.json  report.html  tensorboard/
+    reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet  scored.parquet
+                      history.csv  summary.json  gallery.json  report.html  tensorboard/
     checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  inner.pt  resume.pt
                                   history.csv  predictions.parquet   (last: the fold is done)
                                   failed.json   (why the last attempt at it failed)
@@ -53,6 +53,10 @@ class FoldPaths:
     def inner_model(self) -> Path:
         """With select=inner: the epoch that the inner people chose."""
         return self.folder / "inner.pt"
+
+    def kept_model(self, select: str) -> Path:
+        """The model of the epoch that `select` keeps."""
+        return {"last": self.last_model, "best": self.best_model, "inner": self.inner_model}[select]
 
     @property
     def resume(self) -> Path:
@@ -128,6 +132,10 @@ class RunPaths:
     @property
     def summary(self) -> Path:
         return self.report_folder / "summary.json"
+
+    @property
+    def gallery(self) -> Path:
+        return self.report_folder / "gallery.json"
 
     @property
     def report(self) -> Path:

@@ -33,8 +33,12 @@ ALLOWED = {
     "ground": SETTINGS | {"cohort", "splits", "learn"},
     "experiment": SETTINGS
     | {"space", "cohort", "predictions", "splits", "runs", "learn", "judge", "judgement", "fleet"}
-    | {"ground"},
+    | {"ground", "showing"},
     "reporting": SETTINGS | {"judge", "experiment"},
+    "gallery": SETTINGS | {"cohort", "predictions", "splits", "learn", "judge", "fleet"},
+    "showing": SETTINGS
+    | {"cohort", "predictions", "splits", "runs", "ground", "learn", "judge", "gallery"},
+    "cli_gallery": {"experiment", "showing", "terminal", "cli_options"},
     "ship": SETTINGS | {"pool", "cohort", "predictions", "splits", "learn", "judge"},
     "shipping": SETTINGS | {"splits", "runs", "ground", "learn", "ship"},
     "serve": SETTINGS | {"cohort", "predictions", "learn", "ship"},
@@ -72,7 +76,7 @@ ALLOWED = {
     "cli_serve": {"serving", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
-    | {"fleet", "cli_foresight", "cli_report"}
+    | {"fleet", "cli_foresight", "cli_gallery", "cli_report"}
     | {"cli_score", "cli_serve", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
     "__init__": set(),

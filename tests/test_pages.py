@@ -209,6 +209,21 @@ def test_the_keyboard_reaches_everything(opened: dict[str, Opened], name: str) -
     assert missed == 0
 
 
+def test_sound_can_be_played_and_what_was_looked_at_hidden(opened: dict[str, Opened]) -> None:
+    page = opened["report"].page
+    sounds = page.locator("audio")
+    assert sounds.count() > 10
+    # Seconds of each; NaN until the browser has read it.
+    page.wait_for_function("[...document.querySelectorAll('audio')].every((a) => a.duration > 0)")
+    durations = page.evaluate("[...document.querySelectorAll('audio')].map((a) => a.duration)")
+    assert all(1.9 < each < 2.1 for each in durations)  # the recordings are of 2 s
+    looked = page.locator(".gallery .look").first
+    assert looked.is_visible()
+    page.get_by_label("Show what the model looked at").uncheck()
+    assert not looked.is_visible()
+    page.get_by_label("Show what the model looked at").check()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_serious_fault(opened: dict[str, Opened], name: str, scheme: str) -> None:

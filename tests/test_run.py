@@ -48,6 +48,7 @@ def test_files_of_a_run(finished: Path) -> None:
     assert sorted(p.name for p in report.iterdir()) == [
         "cohort.json",
         "config.yaml",
+        "gallery.json",
         "history.csv",
         "predictions.parquet",
         "report.html",

@@ -143,11 +143,7 @@ class Work:
         on_epoch: Callable[[Mapping[str, float]], None],
     ) -> int | None:
         config, cohort = self.config, self.cohort
-        data = FoldData.of(cohort, self.split.fold_of_patients(cohort, place.repeat), place.fold)
-        if config.select == "inner":
-            key = (config.seed, place.repeat, place.fold)
-            aside = inner_persons(cohort, data.train, config.train.inner_share, key)
-            data = data.without(cohort, aside)
+        data = fold_data(config, cohort, self.split, place.repeat, place.fold)
         tracking = partial(
             make_trackers,
             config.track,
@@ -159,6 +155,15 @@ class Work:
         return fit_fold(
             config, cohort, bank, data, place, files, tracking, self.digests, device, on_epoch
         )
+
+
+def fold_data(config: Config, cohort: Cohort, split: Split, repeat: int, fold: int) -> FoldData:
+    """Who a fold trains on, who is set aside to choose its epoch, and who is held out."""
+    data = FoldData.of(cohort, split.fold_of_patients(cohort, repeat), fold)
+    if config.select != "inner":
+        return data
+    key = (config.seed, repeat, fold)
+    return data.without(cohort, inner_persons(cohort, data.train, config.train.inner_share, key))
 
 
 def check_outcomes(outcomes: Sequence[Outcome], n_folds: int) -> None:

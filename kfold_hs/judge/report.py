@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from kfold_hs.judge import charts
 from kfold_hs.judge.beside_charts import official
 from kfold_hs.judge.curve_charts import curve_figures
+from kfold_hs.judge.gallery import name, view
 from kfold_hs.judge.learning import effort, learning
 from kfold_hs.judge.learning_charts import curves
 from kfold_hs.judge.page import drawing, rendered
@@ -34,6 +35,7 @@ def render(
     history: pd.DataFrame,
     predictions: Predictions,
     config: dict[str, Any] | None = None,
+    gallery: dict[str, Any] | None = None,
 ) -> str:
     """The page of a run.
 
@@ -47,6 +49,8 @@ def render(
         Out-of-fold predictions; their number of rows is shown.
     config : dict, optional
         The run's configuration, shown as YAML.
+    gallery : dict, optional
+        Content of gallery.json (`judge.gallery.read_gallery`).
 
     Returns
     -------
@@ -66,6 +70,7 @@ def render(
         tripod_source=TRIPOD_SOURCE,
         **drawing(_figures(left | summary, history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
+        g=view(gallery, summary, config),
         n_rows=len(predictions),
     )
 
@@ -143,6 +148,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "number": number, "signed": signed, "whole": whole, "signed_whole": signed_whole,
     "percent": percent, "percent_tenths": percent_tenths, "percent_above": percent_above,
     "tenths": tenths, "duration": duration, "energy": energy, "place": place, "from_one": from_one,
+    "name": name,
 }  # fmt: skip
 """How a template says what it shows."""
 

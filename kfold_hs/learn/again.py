@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.covariates import encode
 from kfold_hs.learn.examples import FoldData, make_targets
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models import make_model
+from kfold_hs.learn.models import HeartSoundNet, make_model
 from kfold_hs.learn.outcome import fold_predictions
 from kfold_hs.learn.score import score
 from kfold_hs.learn.streams import Place
@@ -54,6 +55,30 @@ def predict_again(
     TrainingError
         The file cannot be read, or is of another run.
     """
+    model, covariates, content = load_again(config, cohort, data, model_file, digests, device)
+    targets = make_targets(cohort, config.train, device)
+    losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in targets.items()})
+    probs, _ = score(
+        model, bank, cohort, data.held_out, data.patients, targets, losses.to(device), config,
+        covariates,
+    )  # fmt: skip
+    found = fold_predictions(cohort, data.held_out, data.patients, place, [probs], 0)
+    table = found.table.assign(epoch=np.int64(content["epoch"]))
+    return Predictions(table, found.classes)
+
+
+def load_again(
+    config: Config,
+    cohort: Cohort,
+    data: FoldData,
+    model_file: Path,
+    digests: Mapping[str, str],
+    device: torch.device,
+) -> tuple[HeartSoundNet, torch.Tensor | None, dict[str, Any]]:
+    """A fold's model, the covariates of all recordings as it is given them, and its checkpoint.
+
+    Parameters and errors as of `predict_again`; the file may be of any epoch.
+    """
     content = checkpoint.load(model_file, device)
     checkpoint.check_digests(model_file, content["digests"], digests)
     encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
@@ -64,12 +89,4 @@ def predict_again(
     )  # fmt: skip
     model.load_state_dict(content["model_state_dict"])
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    targets = make_targets(cohort, config.train, device)
-    losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in targets.items()})
-    probs, _ = score(
-        model, bank, cohort, data.held_out, data.patients, targets, losses.to(device), config,
-        covariates,
-    )  # fmt: skip
-    found = fold_predictions(cohort, data.held_out, data.patients, place, [probs], 0)
-    table = found.table.assign(epoch=np.int64(content["epoch"]))
-    return Predictions(table, found.classes)
+    return model, covariates, content

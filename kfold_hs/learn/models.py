@@ -92,6 +92,17 @@ class HeartSoundNet(nn.Module):
             features = self.pool(self.backbone.forward_features(x))  # type: ignore[operator]
         return features
 
+    def feature_map(self, x: torch.Tensor) -> torch.Tensor:
+        """What the backbone's last convolution gives of crops, (n, C, bands, frames)."""
+        found: torch.Tensor = self.backbone.forward_features(self.front(x))  # type: ignore[operator]
+        return found
+
+    def of_map(self, x: torch.Tensor) -> torch.Tensor:
+        """Features of a feature map: `embed` is the one after the other."""
+        pool = self.backbone.forward_head if self.pool is None else self.pool
+        features: torch.Tensor = pool(x)  # type: ignore[operator]
+        return features
+
     def classify(
         self, features: torch.Tensor, covariates: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:

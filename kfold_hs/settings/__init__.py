@@ -24,7 +24,7 @@ from kfold_hs.settings.data import (
     TableData,
     TaskConfig,
 )
-from kfold_hs.settings.judge import JudgeConfig, Margins
+from kfold_hs.settings.judge import GalleryConfig, JudgeConfig, Margins
 from kfold_hs.settings.recipe import (
     AugmentConfig,
     ConstantConfig,
@@ -56,6 +56,7 @@ __all__ = [
     "DataConfig",
     "FeatureConfig",
     "FocalConfig",
+    "GalleryConfig",
     "JudgeConfig",
     "LinearConfig",
     "LossConfig",

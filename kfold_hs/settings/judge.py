@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pydantic
+from pydantic import Field
 
 from kfold_hs.settings.base import NonNegative, NonNegativeInt, Settings
 
 FEWEST_RESAMPLES = 1000
 FEWEST_OF_BANDS = 200
+MOST_SHOWN = 20
 
 
 class Margins(Settings):
@@ -33,6 +37,19 @@ class Margins(Settings):
     cost: NonNegative = 200.0
 
 
+class GalleryConfig(Settings):
+    """The patients who are told worst, shown with their recordings in the report.
+
+    patients : how many at most, of all tasks together; 0 for none
+    audio : whether their sound is put into the run's folder and into the page
+    seconds : the longest excerpt of a recording
+    """
+
+    patients: Annotated[int, Field(ge=0, le=MOST_SHOWN)] = 12
+    audio: bool = True
+    seconds: Annotated[float, Field(ge=1, le=10)] = 8.0
+
+
 class JudgeConfig(Settings):
     """How results are judged.
 
@@ -44,6 +61,7 @@ class JudgeConfig(Settings):
     margins: Margins = Margins()
     bca: NonNegativeInt = 0
     band_resamples: NonNegativeInt = 1000
+    gallery: GalleryConfig = GalleryConfig()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> JudgeConfig:

@@ -46,7 +46,6 @@ from kfold_hs.ship.conformal import calibration_scores
 from kfold_hs.ship.typical import typical
 from kfold_hs.splits import Split
 
-_FILES = {"last": "last_model", "best": "best_model", "inner": "inner_model"}
 _PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "safetensors")
 
 
@@ -155,7 +154,7 @@ def _model(
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
     """Write one fold model's weights; its entry in bundle.json."""
-    path: Path = getattr(files, _FILES[config.select])
+    path = files.kept_model(config.select)
     found = checkpoint.load(path)
     checkpoint.check_digests(path, found["digests"], digests)
     if found["epoch"] != epoch:
