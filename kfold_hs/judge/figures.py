@@ -19,6 +19,7 @@ from kfold_hs.paths import write_bytes
 WIDTH_PX = 700
 """Of a figure; at the PNG's scale these are 7 inches at 300 dots per inch."""
 SCALE = 3
+FONT_PX = 13
 
 
 def figures_of(page: str) -> dict[str, dict[str, Any]]:
@@ -88,12 +89,14 @@ def _on_paper(figure: dict[str, Any]) -> dict[str, Any]:
     """As the page prints it; the page adds colours and font for the screen."""
     layout = figure["layout"] | {
         "width": WIDTH_PX,
-        "font": {"color": "#000", "family": "sans-serif", "size": 13},
+        "font": {"color": "#000", "family": "sans-serif", "size": FONT_PX},
         "paper_bgcolor": "#fff",
         "plot_bgcolor": "#fff",
     }
     lines = {"gridcolor": "#d0d7de", "zerolinecolor": "#d0d7de", "linecolor": "#d0d7de"}
     for axis in ("xaxis", "yaxis"):
         if axis in layout:
-            layout[axis] = layout[axis] | lines
+            # Plotly leaves less room for larger titles than their letters need.
+            title = layout[axis].get("title", {}) | {"font": {"size": FONT_PX}}
+            layout[axis] = layout[axis] | lines | {"title": title}
     return {"data": figure["data"], "layout": layout}
