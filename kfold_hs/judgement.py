@@ -79,7 +79,7 @@ def judge_run(
     summary = summarise(
         predictions, history, cohort.describe(), described, config.as_dict(), provenance,
         faults=faults, stacking=stacking, tried=variants_tried(paths.report_folder.parent, split),
-        patients=cohort.patients[["patient_id", *cohort.covariates]],
+        patients=_groups(cohort), described=cohort.annotations,
     )  # fmt: skip
     if nested is not None:
         summary["nested"] = dict(nested)
@@ -90,3 +90,12 @@ def judge_run(
     page = render(summary, history, predictions, config.as_dict(), gallery)
     write_text(paths.report, page)
     return summary
+
+
+def _groups(cohort: Cohort) -> pd.DataFrame:
+    """A row a patient: what groups are told apart by."""
+    table = cohort.patients[["patient_id", *cohort.covariates, *cohort.annotations]]
+    n_sites = cohort.recordings.groupby("patient_id")["site"].nunique()
+    if n_sites.nunique() < 2 or "n_sites" in table:
+        return table
+    return table.assign(n_sites=table["patient_id"].map(n_sites))

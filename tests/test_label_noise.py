@@ -90,6 +90,12 @@ def test_the_summary_and_the_page_say_it() -> None:
         found = summary["target"]["tasks"][task]["label_noise"]
         assert found["n_persons"] == 5  # q0 to q4 have two patients each
         assert found["at_least"] <= found["ceiling"]["value"] <= 1
+        assert len(found["visits"]) == found["n_disagree"]  # two patients a person: one pair
+        for visit in found["visits"]:
+            first, second = visit["patients"]
+            assert first["label"] != second["label"]
     page = render(summary, history, predictions)
     assert page.count("Ceiling of") == 2
+    some = [t for t in TASKS if summary["target"]["tasks"][t]["label_noise"]["visits"]]
+    assert page.count("labels of one person that disagree") == len(some) > 0
     assert "nobody can be expected to be right more often than" in " ".join(page.split())

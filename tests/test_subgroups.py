@@ -134,3 +134,17 @@ def test_the_page_shows_the_groups() -> None:
     assert "Left out, campaign: first (4 people)" in " ".join(page.split())
     without = render(summary_of(predictions, history), history, predictions)
     assert "Groups of people" not in without
+
+
+def test_a_murmurs_grade_is_compared_among_murmurs() -> None:
+    kept, patients = run(), people()
+    grade = np.where(np.arange(N) % 4 < 2, np.where(np.arange(N) % 2, "I/VI", "III/VI"), None)
+    patients = patients[["patient_id"]].assign(grade=grade)
+    basis = Basis.of(kept, SPLIT, honest=True)
+    found = subgroups(kept, patients, POSITIVES, basis, ["grade"])["covariates"]["grade"]
+    assert found["among_known"]
+    assert [g["name"] for g in found["groups"]] == ["I/VI", "III/VI"]
+    one, two = (g["tasks"]["outcome"]["accuracy"] for g in found["groups"])
+    # The two are all there is of those known, so that each is set beside the other.
+    assert one["above_rest"]["value"] == pytest.approx(one["value"] - two["value"])
+    assert one["above_rest"]["p_holm"] == two["above_rest"]["p_holm"]

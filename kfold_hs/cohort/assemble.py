@@ -38,6 +38,7 @@ def assemble(
     *,
     announced: Mapping[str, tuple[int, int]] | None = None,
     notes: Sequence[Note] = (),
+    annotations: Sequence[str] = (),
     channel: int | None = None,
     on_progress: Progress | None = None,
 ) -> Cohort:
@@ -80,6 +81,7 @@ def assemble(
         recordings=table,
         covariates=tuple(covariates),
         notes=(*notes, *_audio_notes(table)),
+        annotations=tuple(annotations),
     )
 
 

@@ -104,6 +104,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
         list(_COVARIATES.values()),
         announced=announced,
         notes=_notes(person_of),
+        annotations=[f"systolic_murmur_{part}" for part in ("grading", "timing", "pitch")],
         on_progress=on_progress,
     )
 

@@ -138,6 +138,9 @@ class Cohort:
     recordings: pd.DataFrame
     covariates: tuple[str, ...] = ()
     notes: tuple[Note, ...] = field(default=())
+    # Columns of `patients` that belong to the label: groups are told apart by them, and nothing
+    # else may read them, since a model that did would be told what it is to find out.
+    annotations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_columns(self)
@@ -220,7 +223,12 @@ def _rows(table: pd.DataFrame) -> list[list[str | None]]:
 def _check_columns(cohort: Cohort) -> None:
     wanted = {
         "persons": ("person_id",),
-        "patients": (*PATIENT_COLUMNS, *(t.name for t in cohort.tasks), *cohort.covariates),
+        "patients": (
+            *PATIENT_COLUMNS,
+            *(t.name for t in cohort.tasks),
+            *cohort.covariates,
+            *cohort.annotations,
+        ),
         "recordings": RECORDING_COLUMNS,
     }
     for table, columns in wanted.items():

@@ -26,6 +26,7 @@ import numpy as np
 from kfold_hs.judge.intervals import wilson
 from kfold_hs.predictions import Predictions
 
+MOST_LISTED = 200
 ASSUMPTION = (
     "two labels of a person are independent draws of what is true of them, and people labelled "
     "twice are like the others"
@@ -58,9 +59,10 @@ def label_noise(kept: Predictions, task: str) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        n_persons (with several patient ids), n_pairs, n_disagree; disagreement and ceiling (value,
-        low, high; a person's pairs count as one), at_least (1 - disagreement), assumption. None
-        where nobody was labelled twice.
+        n_persons (with several patient ids), n_pairs, n_disagree; visits, the first 200 persons
+        whose labels disagree (person_id, patients: patient_id and label); disagreement and ceiling
+        (value, low, high; a person's pairs count as one), at_least (1 - disagreement), assumption.
+        None where nobody was labelled twice.
     """
     n_classes = len(kept.classes[task])
     first = ~kept.table["patient_id"].duplicated().to_numpy()
@@ -79,6 +81,7 @@ def label_noise(kept: Predictions, task: str) -> dict[str, Any] | None:
         "n_persons": len(each),
         "n_pairs": int(pairs.sum()),
         "n_disagree": int((pairs - alike).sum()),
+        "visits": _visits(kept, task, first),
         "disagreement": {"value": share, "low": low, "high": high},
         "ceiling": {
             "value": ceiling(share, n_classes),
@@ -88,3 +91,20 @@ def label_noise(kept: Predictions, task: str) -> dict[str, Any] | None:
         "at_least": 1 - share,
         "assumption": ASSUMPTION,
     }
+
+
+def _visits(kept: Predictions, task: str, first: np.ndarray) -> list[dict[str, Any]]:
+    """Persons whose labels disagree, by id, and their patient ids with the labels."""
+    table = kept.table[first][["person_id", "patient_id"]]
+    table = table.assign(label=np.asarray(kept.classes[task])[kept.y_true(task)[first]])
+    table = table[table.groupby("person_id")["label"].transform("nunique") > 1]
+    return [
+        {
+            "person_id": str(person_id),
+            "patients": [
+                {"patient_id": str(row.patient_id), "label": str(row.label)}
+                for row in mine.sort_values("patient_id").itertuples()
+            ],
+        }
+        for person_id, mine in list(table.groupby("person_id"))[:MOST_LISTED]
+    ]

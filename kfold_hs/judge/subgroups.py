@@ -6,6 +6,9 @@ group has the interval of the recipe, and so has its difference to all other peo
 adjusted by Holm over all groups of all covariates, for each task and metric. Where two groups are
 all there is, their differences are one test.
 
+What was written down of a murmur, its grade say, is known of those who have one: such groups are
+set beside the others of whom it is known, and not beside everybody, which would compare labels.
+
 A group, or its rest, of fewer than `FEWEST` persons is named and left out. AUROC is taken in each
 fold, as everywhere, and undefined where a group lacks a class in some fold.
 """
@@ -13,6 +16,7 @@ fold, as everywhere, and undefined where a group lacks a class in some fold.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +37,11 @@ _TERCILES_FROM = 3
 
 
 def subgroups(
-    kept: Predictions, patients: pd.DataFrame, positives: dict[str, int], basis: Basis
+    kept: Predictions,
+    patients: pd.DataFrame,
+    positives: dict[str, int],
+    basis: Basis,
+    described: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Metrics of every group of every covariate.
 
@@ -47,11 +55,14 @@ def subgroups(
         Task -> index of its positive class.
     basis : Basis
         Of `kept`, row for row.
+    described : sequence of str
+        Columns whose groups are set beside the others of whom they are known.
 
     Returns
     -------
     dict
-        fewest_persons; covariates: name -> kind ("words" or "terciles"), left_out (name, n_persons)
+        fewest_persons; covariates: name -> kind ("words" or "terciles"),
+        among_known (whether it is `described`), left_out (name, n_persons)
         and groups: name, n_persons, n_patients, tasks -> metric -> an estimate, and `above_rest`
         (an estimate of the difference, with p and p_holm).
     """
@@ -60,9 +71,12 @@ def subgroups(
     for name in whose.columns.astype(str):
         groups_of, kind = levels(whose[name])
         groups, left_out = [], []
+        among_known = name in described
+        told = np.asarray(groups_of != NOT_KNOWN) if among_known else np.ones(len(whose), bool)
         for level in groups_of.categories:
-            rows = np.asarray(groups_of == level)
-            n_persons, n_others = (len(np.unique(basis.layout.person[r])) for r in (rows, ~rows))
+            rows = np.asarray(groups_of == level) & told
+            rest = told & ~rows
+            n_persons, n_others = (len(np.unique(basis.layout.person[r])) for r in (rows, rest))
             if n_persons and min(n_persons, n_others) < FEWEST:
                 left_out.append({"name": str(level), "n_persons": n_persons})
             if min(n_persons, n_others) < FEWEST:
@@ -73,12 +87,17 @@ def subgroups(
                     "n_persons": n_persons,
                     "n_patients": int(kept.table["patient_id"][rows].nunique()),
                     "tasks": {
-                        task: _of_group(kept, task, positives[task], rows, basis)
+                        task: _of_group(kept, task, positives[task], rows, rest, basis)
                         for task in kept.tasks
                     },
                 }
             )
-        found[name] = {"kind": kind, "left_out": left_out, "groups": groups}
+        found[name] = {
+            "kind": kind,
+            "among_known": among_known,
+            "left_out": left_out,
+            "groups": groups,
+        }
     for task in kept.tasks:
         for metric in METRICS:
             _adjust(found, task, metric)
@@ -104,22 +123,27 @@ def levels(values: pd.Series) -> tuple[pd.Categorical, str]:
 
 
 def _of_group(
-    kept: Predictions, task: str, positive: int, rows: np.ndarray, basis: Basis
+    kept: Predictions,
+    task: str,
+    positive: int,
+    rows: np.ndarray,
+    rest: np.ndarray,
+    basis: Basis,
 ) -> dict[str, Any]:
     found = {}
     y_true, y_prob = kept.y_true(task), kept.y_prob(task)
     smallest = persons_of_rarest(y_true[rows], basis.layout.person[rows])
     n_persons = len(np.unique(basis.layout.person[rows]))
-    parts = [_part(basis.layout, some) for some in (rows, ~rows)]
+    parts = [_part(basis.layout, some) for some in (rows, rest)]
     for metric in metrics_of(kept, task):
         if metric.name not in METRICS:
             continue
-        mine, rest = (
+        mine, others = (
             _among(metric, y_true, y_prob, positive, basis.layout, some, part)
-            for some, part in zip((rows, ~rows), parts, strict=True)
+            for some, part in zip((rows, rest), parts, strict=True)
         )
         n_smallest = n_persons if metric.name == "accuracy" else smallest
-        apart = mine.minus(rest)
+        apart = mine.minus(others)
         difference = spread(apart) if np.isfinite(apart.value) else None
         found[metric.name] = {
             "label": metric.label,

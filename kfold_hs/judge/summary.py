@@ -48,6 +48,7 @@ def summarise(
     stacking: Stacking | None = None,
     tried: Mapping[str, Sequence[str]] | None = None,
     patients: pd.DataFrame | None = None,
+    described: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -75,6 +76,8 @@ def summarise(
         Variants ever tried on this split: digest of the configuration -> names of runs.
     patients : DataFrame, optional
         patient_id, and a column for each covariate by which groups are told apart.
+    described : sequence of str
+        Columns of `patients` that are compared among those of whom they are known.
     """
     epochs = kept_epochs(history)
     stacking = stacking or Stacking()
@@ -127,7 +130,9 @@ def summarise(
         "curves": curves(
             kept, positives, basis.layout, choices, int(judged.get("band_resamples", 0))
         ),
-        "subgroups": None if patients is None else subgroups(kept, patients, positives, basis),
+        "subgroups": None
+        if patients is None
+        else subgroups(kept, patients, positives, basis, described),
         "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
         "cohort": dict(cohort),
         "split": dict(split),
