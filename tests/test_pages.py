@@ -64,20 +64,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, hostile_csv: Path) -> dict[s
     root = tmp_path_factory.mktemp("pages")
     words = [*ONCE, f"data.path={hostile_csv}", "--root", str(root)]
     for command in (
-        ["run"],
+        ["run", "--name", "report"],
         ["compare", *POOLS, "--name", "comparison"],
         ["tune", f"{POOLS[0]},max", "--name", "tune"],
     ):
         invoke(*command, *words)
     invoke("report", "--root", root)
-    reports = root / "reports"
-    compared = json.loads((reports / "comparison" / "comparison.json").read_text())
-    return {
-        "report": reports / compared["variants"][0]["run"] / "report.html",
-        "comparison": reports / "comparison" / "comparison.html",
-        "tune": reports / "tune" / "tune.html",
-        "index": reports / "index.html",
-    }
+    found = {name: root / "reports" / name / f"{name}.html" for name in PAGES[:3]}
+    return {**found, "index": root / "reports" / "index.html"}
 
 
 def invoke(*words: object) -> str:
@@ -248,21 +242,6 @@ def test_axe_finds_no_serious_fault(opened: dict[str, Opened], name: str, scheme
         for node in fault["nodes"]
     ]
     assert faults == []
-
-
-def test_every_sound_can_be_played(opened: dict[str, Opened]) -> None:
-    page = opened["report"].page
-    if not page.locator("audio").count():
-        pytest.skip("this page holds no sound")
-    lengths_s = page.evaluate(
-        """Promise.all([...document.querySelectorAll("audio")].map((player) =>
-            new Promise((done) => {
-                player.addEventListener("loadedmetadata", () => done(player.duration));
-                player.addEventListener("error", () => done(-1));
-                player.load();
-            })))"""
-    )
-    assert all(0.1 < length <= 2.1 for length in lengths_s)  # the recordings have 2 s
 
 
 @pytest.mark.parametrize("name", PAGES)
