@@ -13,6 +13,8 @@ _GREYS = 16
 _SHADES = 16
 _OVERLAY_COLUMNS, _OVERLAY_ROWS = 75, 16
 _ORANGE = (230, 80, 0)
+_APART = 0.12
+"""Share of the picture's height below which two numbers beside it would touch."""
 _STRONGEST = 0.75
 """Opacity of the place that was looked at most."""
 
@@ -69,10 +71,11 @@ def hz_ticks(n_mels: int, f_min_hz: float, f_max_hz: float) -> list[dict[str, fl
     The filters' middles are even on the mel scale (HTK), the first one a step above `f_min_hz`.
     """
     low, high = _mel(f_min_hz), _mel(f_max_hz)
-    found = []
+    found: list[dict[str, float]] = []
     for hz in (25, 50, 100, 200, 400, 800, 1600, 3200, 6400):
         place = ((_mel(hz) - low) / (high - low) * (n_mels + 1) - 0.5) / n_mels
-        if 0.02 <= place <= 0.98:
+        lowest = found[-1]["at"] + _APART if found else 0.02
+        if lowest <= place <= 0.98:
             found.append({"hz": float(hz), "at": float(place)})
     return found
 

@@ -98,7 +98,8 @@ def _with_ticks(recording: Mapping[str, Any]) -> dict[str, Any]:
     start, end = recording["start_s"], recording["end_s"]
     seconds = range(math.ceil(start), math.floor(end) + 1)
     ticks = [{"s": s, "at": (s - start) / max(end - start, 1e-9)} for s in seconds]
-    return {**recording, "ticks": ticks}
+    # Those at the ends would touch what stands beside the axis.
+    return {**recording, "ticks": [tick for tick in ticks if 0.03 <= tick["at"] <= 0.97]}
 
 
 def name(text: object, most: int = _MOST_CHARACTERS) -> str:
