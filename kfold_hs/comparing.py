@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.experiment import run_name
 from kfold_hs.ground import Ground, Listener
-from kfold_hs.paths import ComparisonPaths, check_name, write_json, write_text
+from kfold_hs.paths import ComparisonPaths, RunPaths, check_name, write_json, write_text
 from kfold_hs.runs import variants_tried
 from kfold_hs.trying import Bench, Tried
 from kfold_hs.variants import Design
@@ -120,13 +120,17 @@ def _judge(
 
     schema, name, factors, variants (name, levels, run, digest of the configuration, honest,
     predicted_with: the run whose models were asked, or null), decided, sentences (one for each but
-    the baseline), split, cohort, flips (by task and pair), provenance, and all that
+    the baseline), split, cohort, flips (by task and pair), learning (`judge.learning.learning` of
+    every variant that was trained), provenance, and all that
     `judge.comparison.compare_variants` finds out.
     """
+    import pandas as pd
+
     from kfold_hs.judge.comparison import compare_variants
     from kfold_hs.judge.effects import Crossing
     from kfold_hs.judge.epochs import HONEST
     from kfold_hs.judge.flips import flips
+    from kfold_hs.judge.learning import learning
     from kfold_hs.judge.paired import CANNOT_TELL
     from kfold_hs.judge.words import to_decide, verdict
 
@@ -172,6 +176,11 @@ def _judge(
                 for a, b in pairs
             ]
             for task in ground.cohort.tasks
+        },
+        "learning": {
+            name: learning(pd.read_csv(RunPaths(each.run, root).history), found["tasks"])
+            for name, each in tried.items()
+            if each.predicted_with is None
         },
         "split": {
             "n_folds": split.n_folds,

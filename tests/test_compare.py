@@ -80,17 +80,29 @@ def test_verdicts_and_flips_of_the_pair(compared: Path) -> None:
     assert len(found["sentences"]) == 1
 
 
+def test_learning_curves_of_both_are_means_of_their_folds(compared: Path) -> None:
+    found = content(compared)
+    for each in found["variants"]:
+        history = pd.read_csv(RunPaths(each["run"], compared).history)
+        learnt = found["learning"][each["name"]]
+        mean = history.groupby("epoch")["train_loss"].mean()
+        assert learnt["epochs"] == [epoch + 1 for epoch in mean.index]
+        assert learnt["columns"]["train_loss"]["mean"] == pytest.approx(mean.tolist())
+
+
 def test_the_page_opens_offline_and_says_the_same(compared: Path) -> None:
     page = (compared / "reports" / "c" / "comparison.html").read_text()
     for sentence in content(compared)["sentences"]:
         assert sentence.split(" (")[0] in page
     assert "Bayesian correlated t-test, margin 0.010" in page
+    page, figures = page.split('<script type="application/json" id="figures">')  # then Plotly
     assert page.count("<svg") == sum(
         m["pairs"][0]["difference"]["low"] is not None
         for metrics in content(compared)["tasks"].values()
         for m in metrics.values()
     )
-    assert page.count("<script") == 1  # of the page itself: sorting
+    assert "<script" not in page
+    assert '"name": "sched=cosine"' in figures
     assert not re.search(r"(src|href)=\"(?!data:)", page)
 
 
@@ -117,6 +129,7 @@ def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_p
     found = compare(design([*words, *choices]), Silent(), root=tmp_path, device="cpu")
     first, second = found.content["variants"]
     assert (first["predicted_with"], second["predicted_with"]) == (None, first["run"])
+    assert list(found.content["learning"]) == [first["name"]]  # the other one learnt nothing
     assert [p.parent.name for p in tmp_path.glob("reports/*/summary.json")] == [first["run"]]
     table = Predictions.read(found.paths.predictions(second["run"])).table
     # To the bit what a training of its own gives.

@@ -121,7 +121,7 @@ SECTIONS = {
         "answer", "metrics", "beside", "folds", "curves", "learning", "confusions", "split",
         "again", "tripod",
     ],
-    "comparison": ["answer", "variants", "metrics", "flips", "again"],
+    "comparison": ["answer", "variants", "metrics", "flips", "learning", "again"],
     "tune": ["answer", "parallel", "importances", "trials", "again"],
     "index": ["results"],
 }  # fmt: skip
@@ -338,7 +338,7 @@ def test_figures_need_kaleido(
     monkeypatch.setitem(sys.modules, "kaleido", None)
     with pytest.raises(KfoldHsError, match=r"pip install 'kfold-hs\[figures\]'"):
         write_figures(files["tune"].read_text(), tmp_path)
-    assert write_figures(files["comparison"].read_text(), tmp_path) == []
+    assert write_figures(files["index"].read_text(), tmp_path) == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kfold_hs.judge.page import rendered
+from kfold_hs.judge.learning_charts import overlaid
+from kfold_hs.judge.page import drawing, rendered
 from kfold_hs.judge.traced import traced
 from kfold_hs.judge.words import beside, number, to_decide, verdict
 
@@ -37,11 +38,13 @@ def render_comparison(content: Mapping[str, Any]) -> str:
     str
         HTML.
     """
+    figures = drawing(learning_figures(content))
     content = traced(content)
     return rendered(
         "comparison.html.j2",
         FILTERS,
         c=content,
+        **figures,
         **_pairs(content, {"headline": content["headline"]}),
         tables={task: _pairs(content, metrics) for task, metrics in content["tasks"].items()},
         most=MOST_PATIENTS,
@@ -51,6 +54,21 @@ def render_comparison(content: Mapping[str, Any]) -> str:
         bar=bar,
         reach=reach,
     )
+
+
+def learning_figures(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Learning curves of all trained variants, laid over each other, as Plotly figures."""
+    learnt = content.get("learning", {})
+    if not learnt:
+        return {}
+    return {
+        "train_loss": overlaid(learnt, "train_loss", "loss"),
+        "val_loss": overlaid(learnt, "val_loss", "loss"),
+        **{
+            f"accuracy-{task}": overlaid(learnt, f"acc.{task}", "accuracy")
+            for task in content["tasks"]
+        },
+    }
 
 
 def _pairs(

@@ -11,6 +11,8 @@ import pandas as pd
 from kfold_hs.judge.charts import COLOURS, Figure, band, empty_layout, place_text, plain
 from kfold_hs.judge.epochs import by_place
 
+DASHES = ("solid", "dash", "dot", "dashdot")
+
 
 def curves(
     history: pd.DataFrame,
@@ -71,6 +73,36 @@ def curves(
         first = over.loc[over.groupby(["repeat", "seed", "fold"])["epoch"].idxmin()]
         if len(first) and column == "val_loss":
             data.append(_marks(first, column, "over-fitting from here", "x", True))
+    return {"data": data, "layout": empty_layout("epoch", y_title, height=360)}
+
+
+def overlaid(learnt: Mapping[str, Mapping[str, Any]], column: str, y_title: str) -> Figure:
+    """A column of several variants by epoch: the mean of each one's folds, with its band.
+
+    Parameters
+    ----------
+    learnt : mapping
+        Name of a variant -> see `learning.learning`.
+    column : str
+        Of the history.
+    """
+    data: list[dict[str, Any]] = []
+    for i, (name, found) in enumerate(learnt.items()):
+        colour, mean = COLOURS[i % len(COLOURS)], found["columns"][column]
+        data += band(found["epochs"], mean["low"], mean["high"], colour)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": found["epochs"],
+                "y": mean["mean"],
+                # Colours come round again when there are more variants than colours.
+                "line": {"color": colour, "width": 3, "dash": DASHES[i // len(COLOURS) % 4]},
+                "name": plain(name),
+                "text": [plain(name)] * len(mean["mean"]),
+                "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
+            }
+        )
     return {"data": data, "layout": empty_layout("epoch", y_title, height=360)}
 
 
