@@ -1,6 +1,6 @@
 # make run     sets up .venv, cross-validates the built-in cohort, prints where the report is
 # make test    sets up .venv, checks style and types, runs the test suite
-# make browser tries to install a browser for the tests of the pages, where there is none
+# make browser tries to install a browser for the tests of the pages, where there is none; test does, too
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -31,7 +31,7 @@ browser: setup
 	$(BIN)/python tests/browser.py
 
 # A test file stays with one worker, so that what it shares is made once.
-test: lint
+test: lint browser
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: setup
