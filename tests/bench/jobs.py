@@ -1,15 +1,15 @@
 """Several folds at once against one after another. Run by name, decides no test.
 
-    python tests/bench/jobs.py [tiny b0 ...] [--jobs N] [--rounds N] [--quick] [--write]
+    python tests/bench/jobs.py [small tiny b0 ...] [--jobs N] [--rounds N] [--quick] [--write]
 
 Runs of the command line on the built-in cohort, with features in the cache. What is measured is
 training: seconds from the epoch that the last of the first N folds ends first to the end of the
 last fold, over the epochs that end in between. Loading torch, in the command and in each of its
 processes, and judging come on top once a run, however long it trains; the whole run stands beside.
 
-Three ways take turns: one fold after another and N at once with as many threads as there are cores
-each, and N at once with one thread each. The predictions must be the same to the bit as those of
-one after another with equally many threads, or the bench stops.
+Four ways take turns: one fold after another and N at once, with as many threads as there are cores
+each, and with one thread each. With equally many threads the predictions must be the same to the
+bit, or the bench stops.
 """
 
 from __future__ import annotations
@@ -32,9 +32,15 @@ from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 
 N_FOLDS = 4
-EPOCHS = {"b0": 2, "lite0": 2, "tiny": 8}
+# Steps of a few milliseconds, of which Python and the starting of threads take their share.
+SMALL = ["model=timm", "model.backbone=test_byobnet", "model.weights=none", "train.batch_size=8"]
+NETWORKS = {
+    "small": [*SMALL, "train.crop_frames=128"],
+    **{name: [*words, "train.crop_frames=256"] for name, words in MODELS.items()},
+}
+EPOCHS = {"b0": 2, "lite0": 2, "tiny": 8, "small": 12}
 N_PATIENTS = 100
-TARGETS = {"b0": "1.00", "lite0": "1.00", "tiny": "1.25"}
+TARGETS = {"b0": "1.00", "lite0": "1.00", "tiny": "1.25", "small": "1.25"}
 
 
 def run(words: list[str], root: Path, jobs: int) -> tuple[float, float]:
@@ -72,11 +78,13 @@ def check_same_bits(one: Path, other: Path) -> None:
 def row(model: str, jobs: int, rounds: int, quick: bool, root: Path) -> dict[str, str]:
     """A row of the table."""
     epochs, patients = (2, 60) if quick else (EPOCHS[model], N_PATIENTS)
-    words = [*MODELS[model], f"train.epochs={epochs}", f"data.n_patients={patients}"]
-    words += ["train.crop_frames=256", f"split.n_folds={N_FOLDS}", "track=[]"]
-    one, several, divided = "one after another", f"{jobs} at once", f"{jobs} at once, 1 thread each"
-    alone = ["train.threads=1"]
-    ways = {one: (1, []), several: (jobs, []), divided: (jobs, alone)}
+    words = [*NETWORKS[model], f"train.epochs={epochs}", f"data.n_patients={patients}"]
+    words += [f"split.n_folds={N_FOLDS}", "track=[]"]
+    ways = {
+        f"{n} at once, {text}" if n > 1 else f"one after another, {text}": (n, more)
+        for text, more in (("all threads", []), ("1 thread", ["train.threads=1"]))
+        for n in (1, jobs)
+    }
     roots = {name: root / model / str(number) for number, name in enumerate(ways)}
     runs: dict[str, list[float]] = defaultdict(list)
 
@@ -86,16 +94,18 @@ def row(model: str, jobs: int, rounds: int, quick: bool, root: Path) -> dict[str
         runs[name].append(seconds)
         return each
 
-    run([*words, *alone], root / "alone", 1)  # computes the features, too
+    run([*words, "train.epochs=1"], root / "warm", 1)  # computes the features
     found = in_turns({name: partial(epoch_of, name) for name in ways}, rounds)
-    check_same_bits(roots[one], roots[several])
-    check_same_bits(root / "alone", roots[divided])
+    serial, several, alone, divided = found
+    check_same_bits(roots[serial], roots[several])
+    check_same_bits(roots[alone], roots[divided])
     return {
         "network": model,
         "epochs": f"{N_FOLDS} x {epochs}",
         **{f"{name}, s an epoch": f"{median(found[name]):.2f}" for name in ways},
-        "equal threads": ratio(found[one], found[several]),
-        "1 thread each": ratio(found[one], found[divided]),
+        "all threads": ratio(found[serial], found[several]),
+        "1 thread": ratio(found[alone], found[divided]),
+        "all, then 1": ratio(found[serial], found[divided]),
         "wanted": TARGETS[model],
         "whole runs, s": ", ".join(f"{median(runs[name]):.0f}" for name in ways),
     }
@@ -103,7 +113,7 @@ def row(model: str, jobs: int, rounds: int, quick: bool, root: Path) -> dict[str
 
 def main() -> None:
     parser = options(__doc__, rounds=3)
-    parser.add_argument("models", nargs="*", default=["tiny", "b0"])
+    parser.add_argument("models", nargs="*", default=["small", "tiny", "b0"])
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -111,11 +121,12 @@ def main() -> None:
             row(model, given.jobs, given.rounds, given.quick, Path(name)) for model in given.models
         ]
     explained = (
-        "Training alone, in seconds an epoch of a fold: one fold after another with all threads, "
-        "over several at once. *equal threads*: each with all threads, too; the same bits. *1 "
-        "thread each*: with `train.threads=1`; the bits of one after another with "
-        "`train.threads=1`. *whole runs*: the same three from the command to its end, with what a "
-        "run takes once: loading torch, again in every process, and judging."
+        "Training alone, in seconds an epoch of a fold: one fold after another over several at "
+        "once. *all threads*: each with all; *1 thread*: each with `train.threads=1`, which "
+        "are other bits; in both the same bits one after another and at once. *all, then 1*: one "
+        "after another with all threads over several at once with one. *whole runs*: the four ways "
+        "from the command to its end, with what a run takes once: loading torch, again in every "
+        "process, and judging."
     )
     publish("jobs", [explained, "", *table(rows)], given.write)
 
