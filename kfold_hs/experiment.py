@@ -98,6 +98,8 @@ def run(
     check_device(config.train, where)
     fleet = fleet or Fleet()
     train = fleet.train(where)
+    if told := fleet.crowding(where, config.train.threads):
+        listener.note(told)
     ground = ground or Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
     stacking = Stacking.of(config, cohort)

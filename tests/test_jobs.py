@@ -25,7 +25,7 @@ from kfold_hs.cli import cli
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, UnfinishedError
-from kfold_hs.fleet import local, processes
+from kfold_hs.fleet import hardware, local, processes
 from kfold_hs.fleet.executors import Fleet
 from kfold_hs.fleet.fold import Work
 from kfold_hs.fleet.lock import lock
@@ -233,6 +233,18 @@ def test_processes_take_all_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
         assert Fleet().train(device) is local.train
     with pytest.raises(ConfigError, match="--jobs 0"):
         Fleet(0)
+
+
+def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "n_cores", lambda: 4)
+    told = Fleet(2).crowding(CPU, 3)
+    assert told is not None
+    assert told.startswith("2 folds at once with 3 threads each on 4 cores: ")
+    for fleet, device, n_threads in [
+        (Fleet(2), CPU, 2), (Fleet(8), CPU, 1), (Fleet(), CPU, 8),
+        (Fleet(2), torch.device("cuda:0"), 8), (Fleet(2, executor="ray"), CPU, 8),
+    ]:  # fmt: skip
+        assert fleet.crowding(device, n_threads) is None
 
 
 def test_a_lock_is_waited_for_and_told(tmp_path: Path) -> None:

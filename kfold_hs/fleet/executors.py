@@ -67,6 +67,27 @@ class Fleet:
 
         return self.jobs or len(gpus(device)) or 1
 
+    def crowding(self, device: torch.device, n_threads: int | None) -> str | None:
+        """What to say where folds at once have more threads than there are cores.
+
+        Parameters
+        ----------
+        n_threads : int, optional
+            `train.threads`.
+        """
+        from kfold_hs.fleet.hardware import n_cores
+        from kfold_hs.learn.threads import threads_of
+
+        jobs, each, cores = self.n_jobs(device), threads_of(n_threads), n_cores()
+        if self.executor != "local" or device.type != "cpu" or min(jobs, each) == 1:
+            return None
+        if jobs * each <= cores:
+            return None
+        return (
+            f"{jobs} folds at once with {each} threads each on {cores} cores: small networks train "
+            "faster with train.threads=1, which is a training of its own (other last bits)."
+        )
+
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Keep the cluster at hand for several plans; each connects by itself otherwise.

@@ -15,12 +15,16 @@ def hardware(cpuinfo: Path = CPUINFO) -> dict[str, Any]:
 
     Of the machine that this process runs on: folds may be trained on others.
     """
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux tells which cores are ours
-        cores = os.cpu_count() or 1
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return {"processor": _model(cpuinfo), "cores": cores, "memory_gib": round(memory, 1)}
+    return {"processor": _model(cpuinfo), "cores": n_cores(), "memory_gib": round(memory, 1)}
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux tells which cores are ours
+        return os.cpu_count() or 1
 
 
 def _model(cpuinfo: Path) -> str:
