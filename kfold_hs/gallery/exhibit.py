@@ -209,7 +209,11 @@ class Exhibit:
     ) -> None:
         whose = self.cohort.patients.set_index("patient_id").loc[patient["patient_id"]]
         known = {name: whose[name] for name in self.cohort.covariates}
-        patient["covariates"] = {n: str(v) for n, v in known.items() if not pd.isna(v)}
+        patient["covariates"] = {
+            name: f"{value:.6g}" if isinstance(value, float) else str(value)
+            for name, value in known.items()
+            if not pd.isna(value)
+        }
         patient["n_more_recordings"] = max(0, len(recordings) - MOST_RECORDINGS)
         top = max((float(each.max()) for each in maps if each is not None), default=0.0)
         patient["recordings"] = [

@@ -122,7 +122,8 @@ def cost(curve: Mapping[str, Any]) -> Figure:
     refer = plain(" or ".join(curve["refer"]))
     shown = [v for name in ("value", "high") for v in curve[name] if v is not None]
     top = max(shown) * 1.05 if shown else 1.0
-    return _figure(data, f"referral threshold, P({refer})", "cost", [0, 1], [0, top])
+    # Two lines: on paper and on a telephone one would be cut.
+    return _figure(data, f"referral threshold,<br>P({refer})", "cost", [0, 1], [0, top])
 
 
 def _with_folds(curve: Mapping[str, Any], says: str, start: float | None = None) -> list[Trace]:
