@@ -6,7 +6,6 @@ Skipped, visibly, where there is no browser: `apt install chromium`.
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from browser import find_browser
 from conftest import TINY, Silent
 
 from kfold_hs import experiment, serving, shipping
@@ -61,9 +61,8 @@ def address(bundle: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-    if (path := next(filter(None, found), None)) is None:
-        pytest.skip("no browser is here: `apt install chromium`")
+    if (path := find_browser()) is None:
+        pytest.skip("no browser is here: `make browser`")
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, args=["--disable-gpu"])
         yield found
