@@ -1,20 +1,25 @@
 """What is to be predicted: files, folders, CirCor folders or a CSV -> patients with recordings.
 
-    FILE.wav, FILE.flac   a recording
+    FILE.wav              a recording (WAV, FLAC or AIFF)
     FOLDER                with <id>.txt headers, or training_data/ that has them: CirCor's layout,
-                          labels not needed; else every WAV and FLAC below it
+                          labels not needed; recordings that no header lists, and those of any
+                          other folder, are as if each were given by itself
     FILE.csv              one row a recording: the columns recording and, where there are,
                           patient_id, person_id and site (or those that the run's data
                           configuration names); all others are covariates of the patient
 
-A file by itself is named <patient>_<site>, with a site AV, PV, TV, MV or Phc and maybe a number
-after it, as CirCor's are; any other name is a patient of one recording.
+Whose a recording is, where no header and no column patient_id says so: a file named
+<patient>_<site>, with a site AV, PV, TV, MV or Phc and maybe a number after it, as CirCor's are,
+is that patient's; any other is a patient of one recording. Names count within a folder: P1/rec1.wav
+and P2/rec1.wav are the patients P1/rec1 and P2/rec1, by the folders below the one that holds all.
+The same file given twice counts once.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +31,8 @@ from kfold_hs.cohort.circor import covariates_of, read_patient
 from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import DataConfig, TableData
+from kfold_hs.walk import RECORDINGS, find_files, is_hidden
 
-_AUDIO = {".wav", ".flac"}
 _NAME = re.compile(r"(?P<patient>.+)_(?P<site>AV|PV|TV|MV|Phc)(_\d+)?", re.IGNORECASE)
 _UNKNOWN = "unknown"
 
@@ -64,8 +69,24 @@ class Patient:
     problem: str = ""
 
 
-def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
-    """All patients of the inputs, in their order, by name within a folder.
+@dataclass
+class Inputs:
+    """What was found.
+
+    Parameters
+    ----------
+    patients : list of Patient
+        In the order of the inputs, by name within a folder.
+    notes : list of str
+        What was left out, counted and named.
+    """
+
+    patients: list[Patient] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_patients(inputs: Sequence[Path], data: DataConfig) -> Inputs:
+    """All patients of the inputs.
 
     Parameters
     ----------
@@ -78,17 +99,22 @@ def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
     CohortError
         An input does not exist, holds no recording, or two hold the same patient.
     """
-    found: list[Patient] = []
+    found = Inputs()
+    loose: dict[Path, _Loose] = {}
     for path in inputs:
         if not path.exists():
             raise CohortError(
-                f"{path} does not exist. An input is a WAV or FLAC file, a folder, or a CSV."
+                f"{path} does not exist. An input is a WAV, FLAC or AIFF file, a folder, or a CSV."
             )
-        new = list(_patients_of(path, data))
-        if not new:
-            raise CohortError(f"{path} holds no recording: no .wav, no .flac, no <id>.txt.")
-        found += new
-    if twice := _twice([patient.patient_id for patient in found]):
+        before = len(found.patients), len(loose)
+        _add(path, data, found, loose)
+        if before == (len(found.patients), len(loose)) and not _all_given(path, loose):
+            raise CohortError(
+                f"{path} holds no recording: no .wav, .flac or .aiff, and no <id>.txt. "
+                + " ".join(found.notes)
+            )
+    found.patients += _of_files(loose)
+    if twice := _twice([patient.patient_id for patient in found.patients]):
         raise CohortError(
             f"patient {listing(twice)} stands in the inputs more than once. Give each once, or a "
             "CSV that says which recordings are whose."
@@ -111,32 +137,109 @@ def of_cohort(cohort: Cohort, patient_ids: Collection[str]) -> list[Patient]:
     return found
 
 
-def _patients_of(path: Path, data: DataConfig) -> Iterator[Patient]:
-    if path.is_file():
-        if path.suffix.lower() == ".csv":
-            return iter(_of_table(path, data))
-        return iter(_of_files([path], path.parent))
-    for folder in (path / "training_data", path):
-        headers = sorted(folder.glob("*.txt"), key=lambda each: (len(each.stem), each.stem))
-        headers = [each for each in headers if _is_header(each)]
-        if headers:
-            return (_of_header(header) for header in headers)
-    files = [each for each in sorted(path.rglob("*")) if each.suffix.lower() in _AUDIO]
-    return iter(_of_files(files, path))
+@dataclass(frozen=True)
+class _Loose:
+    """A recording whose patient its name tells, and what its row says of that patient."""
+
+    sound: Sound
+    covariates: Mapping[str, Any] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
+
+
+def _by_itself(path: Path) -> _Loose:
+    return _Loose(Sound(path.stem, path, named(path)[1]))
+
+
+def _add(path: Path, data: DataConfig, found: Inputs, loose: dict[Path, _Loose]) -> None:
+    """Patients of one input; recordings of which nobody says whose they are go to `loose`."""
+    if path.is_dir():
+        _add_folder(path, found, loose)
+    elif path.suffix.lower() == ".csv":
+        patients, files = _of_table(path, data)
+        found.patients += patients
+        for file in files:
+            loose.setdefault(_resolved(file.sound.path), file)
+    else:
+        loose.setdefault(_resolved(path), _by_itself(path))
+
+
+def _add_folder(path: Path, found: Inputs, loose: dict[Path, _Loose]) -> None:
+    inside = path / "training_data"
+    folder = inside if inside.is_dir() and _headers(inside) else path
+    headers = _headers(folder)
+    files = find_files(folder, RECORDINGS | {".txt", ".hea", ".tsv"} if headers else RECORDINGS)
+    mine = {header.stem for header in headers}
+    listed = set()
+    of_nobody = []
+    for patient in map(_of_header, headers):
+        found.patients.append(patient)
+        listed |= {sound.path for sound in patient.sounds}
+    for file in files.files:
+        if file.suffix.lower() not in RECORDINGS or file in listed:
+            continue
+        if file.parent == folder and named(file)[0] in mine:
+            of_nobody.append(file)
+        else:
+            loose.setdefault(_resolved(file), _by_itself(file))
+    if of_nobody:
+        files.left_out["recordings that their patient's header does not list"] = of_nobody
+    found.notes += files.notes(folder)
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _all_given(path: Path, loose: Mapping[Path, _Loose]) -> bool:
+    """Whether an input adds nothing because all of it was given before."""
+    return bool(loose) and (path.is_file() or bool(find_files(path).files))
+
+
+def _headers(folder: Path) -> list[Path]:
+    """Patients' headers in CirCor's layout, by number.
+
+    One begins with its patient's id. One that does not, since it is damaged, is known by its name:
+    a number, with recordings of that patient beside it.
+    """
+    texts = [each for each in folder.glob("*") if each.suffix.lower() == ".txt"]
+    texts = [each for each in texts if not is_hidden(each.name) and each.is_file()]
+    patients = {
+        named(each)[0] for each in folder.iterdir() if each.suffix.lower() in {*RECORDINGS, ".hea"}
+    }
+    headers = [
+        each
+        for each in texts
+        if _is_header(each) or (each.stem.isdecimal() and each.stem in patients)
+    ]
+    return sorted(headers, key=lambda each: (len(each.stem), each.stem))
 
 
 def _is_header(path: Path) -> bool:
     """Whether a .txt begins as a patient's header does, with their id."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().split()[:1] == [path.stem]
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.readline().split()[:1] == [path.stem]
+    except OSError:
+        return False
 
 
 def _of_header(path: Path) -> Patient:
+    """The patient of a header; if it cannot be read, with the recordings that bear their name."""
     try:
         fields, recordings = read_patient(path)
-    except CohortError as error:
-        return Patient(path.stem, (), (path.stem,), problem=str(error))
-    return patient_of(path.stem, fields, recordings, path.parent)
+        if not _is_header(path):
+            raise CohortError(f"{path} does not begin with the id {path.stem}.")
+        return patient_of(path.stem, fields, recordings, path.parent)
+    except (CohortError, OSError, ValueError) as error:
+        files = sorted(each for each in path.parent.iterdir() if named(each)[0] == path.stem)
+        sounds = tuple(
+            Sound(each.stem, each, named(each)[1])
+            for each in files
+            if each.suffix.lower() in RECORDINGS and not is_hidden(each.name)
+        )
+        why = error if isinstance(error, CohortError) else f"{path} cannot be read: {error}."
+        problem = f"{why} Nothing is known of the patient but the recordings."
+        return Patient(path.stem, sounds, (path.stem,), problem=problem)
 
 
 def patient_of(
@@ -158,21 +261,24 @@ def named(path: Path) -> tuple[str, str]:
     return (match["patient"], match["site"]) if match else (path.stem, _UNKNOWN)
 
 
-def _of_files(files: Sequence[Path], root: Path) -> list[Patient]:
-    """By the files' names; patients of one name in two folders are two."""
-    sounds: dict[tuple[Path, str], list[Sound]] = {}
-    for path in files:
-        patient, site = named(path)
-        sounds.setdefault((path.parent, patient), []).append(Sound(path.stem, path, site))
-    again = set(_twice([patient for _, patient in sounds]))
+def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
+    """By the files' names and folders; patients of one name in two folders are two."""
+    groups: dict[tuple[Path, str], list[_Loose]] = {}
+    for path, file in files.items():
+        groups.setdefault((path.parent, named(path)[0]), []).append(file)
+    again = set(_twice([patient for _, patient in groups]))
+    root = os.path.commonpath([folder for folder, _ in groups]) if groups else ""
     found = []
-    for (folder, patient), each in sounds.items():
+    for (folder, patient), each in groups.items():
         name = (folder.relative_to(root) / patient).as_posix() if patient in again else patient
-        found.append(Patient(name, tuple(each), (patient,)))
+        ids = dict.fromkeys([name, *(other for file in each for other in file.ids)])
+        sounds = tuple(file.sound for file in each)
+        found.append(Patient(name, sounds, tuple(ids), each[0].covariates))
     return found
 
 
-def _of_table(path: Path, data: DataConfig) -> list[Patient]:
+def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]]:
+    """Patients of a table that names them; without that column its recordings, one by one."""
     try:
         table = pd.read_csv(path, dtype=object, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -192,27 +298,30 @@ def _of_table(path: Path, data: DataConfig) -> list[Patient]:
         )
     if empty := table.index[table[recording].isna()].tolist():
         raise CohortError(f"{path}: {recording} is empty in line {listing(i + 2 for i in empty)}.")
-    if patient not in table:
-        table[patient] = [Path(each).stem for each in table[recording]]
-    if empty := table.index[table[patient].isna()].tolist():
+    if patient in table and (empty := table.index[table[patient].isna()].tolist()):
         raise CohortError(f"{path}: {patient} is empty in line {listing(i + 2 for i in empty)}.")
     rest = [c for c in table.columns.astype(str) if c not in {recording, patient, person, site}]
     found: dict[str, Patient] = {}
+    loose = []
     for row in table.to_dict("records"):
+        file = path.parent / row[recording]
+        told = row.get(site) or (_UNKNOWN if patient in table else named(file)[1])
+        sound = Sound(str(row.get("recording_id") or row[recording]), file, str(told))
+        beside = {column: row[column] for column in rest}
+        ids = (str(row[person]),) if row.get(person) else ()
+        if patient not in table:
+            loose.append(_Loose(sound, beside, ids))
+            continue
         name = str(row[patient])
-        sound = Sound(
-            str(row.get("recording_id") or row[recording]), path.parent / row[recording],
-            str(row.get(site) or _UNKNOWN),
-        )  # fmt: skip
-        ids = (name, str(row[person])) if row.get(person) else (name,)
+        ids = (name, *ids)
         known = found.get(name)
         if known is None:
-            found[name] = Patient(name, (sound,), ids, {column: row[column] for column in rest})
+            found[name] = Patient(name, (sound,), ids, beside)
         else:
             found[name] = replace(
                 known, sounds=(*known.sounds, sound), ids=tuple(dict.fromkeys(known.ids + ids))
             )
-    return list(found.values())
+    return list(found.values()), loose
 
 
 def _twice(names: Sequence[str]) -> list[str]:

@@ -29,9 +29,9 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import inspect_all
 from kfold_hs.errors import SplitError, listing
 from kfold_hs.splits.split import TEST, TRAIN, Split
+from kfold_hs.walk import find_files
 
 _ID_COLUMNS = ("recording_id", "recording", "patient_id", "patient", "person_id", "person", "id")
-_AUDIO = {".wav", ".flac"}
 _WORDS = {
     "test": TEST, "holdout": TEST, "hold-out": TEST,
     "train": TRAIN, "training": TRAIN, "tr": TRAIN, "imagestr": TRAIN,
@@ -184,9 +184,13 @@ def _from_nnunet(path: Path, values: list[Any], cohort: Cohort) -> pd.DataFrame:
 
 
 def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _AUDIO)
+    found = find_files(path)
+    files = found.files
     if not files:
-        raise SplitError(f"{path} holds no recording (.wav or .flac) in any folder below it.")
+        left = " ".join(found.notes(path))
+        raise SplitError(
+            f"{path} holds no recording (.wav, .flac, .aiff) in any folder below it. {left}"
+        )
     names = {p: p.relative_to(path).parts[0] for p in files}
     if loose := [p for p in files if p.parent == path]:
         raise SplitError(
