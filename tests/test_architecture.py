@@ -12,13 +12,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
-GROUND = {"errors", "paths"}
+GROUND = {"errors", "paths", "names"}
 SETTINGS = GROUND | {"settings", "config"}
 ALLOWED = {
     "errors": set(),
+    "names": set(),
     "paths": {"errors"},
-    "settings": {"errors"},
-    "config": {"errors", "settings"},
+    "settings": {"errors", "names"},
+    "config": {"errors", "names", "settings"},
     "space": SETTINGS,
     "variants": SETTINGS,
     "cohort": SETTINGS,
