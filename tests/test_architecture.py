@@ -12,14 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
-GROUND = {"errors", "paths", "walk"}
+GROUND = {"errors", "paths", "names", "walk"}
 SETTINGS = GROUND | {"settings", "config"}
 ALLOWED = {
     "errors": set(),
+    "names": set(),
     "paths": {"errors"},
     "walk": {"errors"},
-    "settings": {"errors"},
-    "config": {"errors", "settings"},
+    "settings": {"errors", "names"},
+    "config": {"errors", "names", "settings"},
     "space": SETTINGS,
     "variants": SETTINGS,
     "cohort": SETTINGS,

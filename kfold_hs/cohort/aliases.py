@@ -13,6 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from kfold_hs.cohort.cohort import Cohort
+from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.ids import clean_name
+from kfold_hs.cohort.values import is_missing
 from kfold_hs.errors import CohortError, listing
 
 
@@ -24,20 +27,17 @@ def read_aliases(path: Path) -> list[tuple[str, str]]:
     CohortError
         No such file, not two columns, or a row with one id.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise CohortError(f"cannot read the alias table {path}: {error}.") from error
+    table = read_csv(path).table
     if table.shape[1] < 2:
         raise CohortError(
             f"{path} has {table.shape[1]} column; an alias table has two, of ids that are the "
             "same person, and a first line with their names."
         )
-    pairs = list(table.iloc[:, :2].itertuples(index=False, name=None))
-    for line, (one, other) in enumerate(pairs, start=2):
-        if not one or not other:
+    pairs = [(clean_name(a), clean_name(b)) for a, b in table.iloc[:, :2].to_numpy()]
+    for line, pair in zip(table.index, pairs, strict=True):
+        if any(is_missing(each) for each in pair):
             raise CohortError(f"{path}: line {line} holds one id only; it takes two.")
-    return [(str(one), str(other)) for one, other in pairs]
+    return pairs
 
 
 def link(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> Cohort:

@@ -17,6 +17,7 @@ The same file given twice counts once.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -24,10 +25,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.circor import covariates_of, read_patient
+from kfold_hs.cohort.circor import covariates_of, other_id, read_patient
+from kfold_hs.cohort.columns import Columns
+from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.ids import clean_name, find_file
+from kfold_hs.cohort.values import are_same, is_missing, word
 from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import DataConfig, TableData
@@ -250,8 +253,8 @@ def patient_of(
 ) -> Patient:
     """From what a header in CirCor's layout says; recordings are (site, name without suffix)."""
     sounds = tuple(Sound(stem, audio_path(folder, stem), site) for site, stem in recordings)
-    other = fields.get("Additional ID", "nan").removesuffix(".0")
-    ids = (patient_id,) if other == "nan" else (patient_id, other)
+    other = other_id(fields)
+    ids = (patient_id,) if other is None else (patient_id, other)
     return Patient(patient_id, sounds, ids, covariates_of(fields))
 
 
@@ -265,7 +268,7 @@ def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
     """By the files' names and folders; patients of one name in two folders are two."""
     groups: dict[tuple[Path, str], list[_Loose]] = {}
     for path, file in files.items():
-        groups.setdefault((path.parent, named(path)[0]), []).append(file)
+        groups.setdefault((path.parent, clean_name(named(path)[0])), []).append(file)
     again = set(_twice([patient for _, patient in groups]))
     root = os.path.commonpath([folder for folder, _ in groups]) if groups else ""
     found = []
@@ -273,55 +276,76 @@ def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
         name = (folder.relative_to(root) / patient).as_posix() if patient in again else patient
         ids = dict.fromkeys([name, *(other for file in each for other in file.ids)])
         sounds = tuple(file.sound for file in each)
-        found.append(Patient(name, sounds, tuple(ids), each[0].covariates))
+        covariates = functools.reduce(_in_all_rows, [file.covariates for file in each])
+        found.append(Patient(name, sounds, tuple(ids), covariates))
     return found
 
 
 def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]]:
     """Patients of a table that names them; without that column its recordings, one by one."""
-    try:
-        table = pd.read_csv(path, dtype=object, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CohortError(f"cannot read {path} as CSV: {error}.") from error
-    table = table.where(~table.isin(["", "nan", "NaN", "NA"]), None)
-    names = (
-        data
-        if isinstance(data, TableData)
-        else TableData(kind="table", path=path, tasks=data.tasks)
-    )
+    table = read_csv(path).table
+    names = _names(path, data, table.columns.tolist())
     recording, patient = names.recording_column, names.patient_column
-    person = names.person_column or "person_id"
-    site = names.site_column or "site"
     if recording not in table:
         raise CohortError(
-            f"{path} has the columns {list(table)}; it lacks {recording!r}, a recording's path."
+            f"{path} has the columns {listing(map(repr, table), 20)}; it lacks {recording!r:.80}, "
+            "a recording's path."
         )
-    if empty := table.index[table[recording].isna()].tolist():
-        raise CohortError(f"{path}: {recording} is empty in line {listing(i + 2 for i in empty)}.")
-    if patient in table and (empty := table.index[table[patient].isna()].tolist()):
-        raise CohortError(f"{path}: {patient} is empty in line {listing(i + 2 for i in empty)}.")
-    rest = [c for c in table.columns.astype(str) if c not in {recording, patient, person, site}]
+    for column in (recording, patient):
+        if column in table and (empty := table.index[table[column].map(is_missing)].tolist()):
+            raise CohortError(f"{path}: {column} is empty in line {listing(empty)}.")
+    columns = Columns.of(names, table.columns.tolist())
     found: dict[str, Patient] = {}
     loose = []
     for row in table.to_dict("records"):
-        file = path.parent / row[recording]
-        told = row.get(site) or (_UNKNOWN if patient in table else named(file)[1])
-        sound = Sound(str(row.get("recording_id") or row[recording]), file, str(told))
-        beside = {column: row[column] for column in rest}
-        ids = (str(row[person]),) if row.get(person) else ()
-        if patient not in table:
+        file = find_file(path.parent, row[recording])
+        given = row[columns.recording_id] if columns.recording_id else None
+        site = word(row.get(names.site_column or "site"))
+        sound = Sound(
+            clean_name(row[recording] if given is None or is_missing(given) else given),
+            file, site or (_UNKNOWN if patient in row else named(file)[1]),
+        )  # fmt: skip
+        person = row.get(names.person_column) if names.person_column else None
+        ids = () if person is None or is_missing(person) else (clean_name(person),)
+        beside = {ours: row[column] for column, ours in columns.covariates.items()}
+        if patient not in row:
             loose.append(_Loose(sound, beside, ids))
             continue
-        name = str(row[patient])
-        ids = (name, *ids)
+        name = clean_name(row[patient])
         known = found.get(name)
         if known is None:
-            found[name] = Patient(name, (sound,), ids, beside)
-        else:
-            found[name] = replace(
-                known, sounds=(*known.sounds, sound), ids=tuple(dict.fromkeys(known.ids + ids))
-            )
+            found[name] = Patient(name, (sound,), (name, *ids), beside)
+            continue
+        found[name] = replace(
+            known,
+            sounds=(*known.sounds, sound),
+            ids=tuple(dict.fromkeys(known.ids + ids)),
+            covariates=_in_all_rows(known.covariates, beside),
+        )
     return list(found.values()), loose
+
+
+def _in_all_rows(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Covariates of a patient from one more row; values that contradict each other are both kept,
+    and no model can read them."""
+    found = dict(known)
+    for name, value in new.items():
+        if is_missing(found.get(name)):
+            found[name] = value
+        elif not is_missing(value) and not are_same(found[name], value):
+            found[name] = f"{found[name]} and {value}"
+    return found
+
+
+def _names(path: Path, data: DataConfig, columns: Sequence[str]) -> TableData:
+    """What the columns are called: as in the run's table, or by our names where it had none."""
+    if isinstance(data, TableData):
+        return data
+    person = "person_id" if "person_id" in columns else None
+    site = "site" if "site" in columns else None
+    return TableData(
+        kind="table", path=path, tasks=data.tasks, person_column=person, site_column=site
+    )
 
 
 def _twice(names: Sequence[str]) -> list[str]:
