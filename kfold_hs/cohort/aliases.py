@@ -1,43 +1,82 @@
 """Alias table: ids that are known to be the same human being, joined into one person.
 
-A CSV with two columns of ids, each row saying "these two are the same". Ids are patient
-ids or person ids. `kfold-hs audit --fix` writes such a table; `data.aliases=FILE` reads it.
+A CSV with two columns of ids, each row saying "these two are the same". The columns' names say
+whether they are patient ids or person ids (`whose.kind_of_column`); under any other name an id is
+taken where it can mean one person only. `kfold-hs audit --fix` writes such a table;
+`data.aliases=FILE` reads it.
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from kfold_hs.cohort.cohort import Cohort
+from kfold_hs.cohort.csv_rows import csv_rows
+from kfold_hs.cohort.ids import clean_name
+from kfold_hs.cohort.whose import PATIENT, RECORDING, Whose, kind_of_column, qualified
 from kfold_hs.errors import CohortError, listing
+
+_OURS = ("patient_id", "same_person_as")
+"""Columns of the tables that `audit --fix` writes; both hold patient ids."""
 
 
 def read_aliases(path: Path) -> list[tuple[str, str]]:
-    """Pairs of ids.
+    """Pairs of ids, with ``patient:`` or ``person:`` before them where the column says so.
 
     Raises
     ------
     CohortError
-        No such file, not two columns, or a row with one id.
+        No such file, not two columns, a column of recordings, or a row with one id.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise CohortError(f"cannot read the alias table {path}: {error}.") from error
-    if table.shape[1] < 2:
+    (_, header), *rows = csv_rows(path)
+    if len(header) < 2:
         raise CohortError(
-            f"{path} has {table.shape[1]} column; an alias table has two, of ids that are the "
+            f"{path} has {len(header)} column; an alias table has two, of ids that are the "
             "same person, and a first line with their names."
         )
-    pairs = list(table.iloc[:, :2].itertuples(index=False, name=None))
-    for line, (one, other) in enumerate(pairs, start=2):
+    names = tuple(clean_name(name).lower() for name in header[:2])
+    kinds = [PATIENT, PATIENT] if names == _OURS else [kind_of_column(name) for name in names]
+    if RECORDING in kinds:
+        raise CohortError(
+            f"{path} has the columns {', '.join(names)}; an alias table holds ids of patients or "
+            "of persons, not of recordings."
+        )
+    pairs = []
+    for line, row in rows:
+        one, other = (clean_name(each) for each in row[:2])
         if not one or not other:
             raise CohortError(f"{path}: line {line} holds one id only; it takes two.")
-    return [(str(one), str(other)) for one, other in pairs]
+        pairs.append((_said(kinds[0], one), _said(kinds[1], other)))
+    return pairs
+
+
+def write_aliases(pairs: Iterable[tuple[str, str]]) -> str:
+    """The text of an alias table of pairs of patient ids."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_OURS, *pairs])
+    return text.getvalue()
+
+
+def of_patients(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of patient ids as `link` takes them for nothing else."""
+    return [(qualified(PATIENT, one), qualified(PATIENT, other)) for one, other in pairs]
+
+
+def joined(cohort: Cohort) -> list[tuple[str, str]]:
+    """Pairs of patient ids that make every person of a cohort who has several."""
+    groups = cohort.patients.groupby("person_id")["patient_id"].agg(sorted)
+    return [(str(each[0]), str(other)) for each in groups for other in each[1:]]
+
+
+def _said(kind: str | None, name: str) -> str:
+    return name if kind is None else qualified(kind, name)
 
 
 def link(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> Cohort:
@@ -46,7 +85,7 @@ def link(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> Cohort:
     Raises
     ------
     CohortError
-        An id that is neither a patient nor a person of the cohort.
+        An id that is neither a patient nor a person of the cohort, or is one of each.
     """
     found = union(cohort, pairs)
     patients = cohort.patients.assign(person_id=cohort.patients["person_id"].map(found))
@@ -62,13 +101,20 @@ def union(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     CohortError
         As `link`.
     """
-    person_of = {**{p: p for p in cohort.persons["person_id"]}, **cohort.person_of}
-    pairs = list(pairs)
-    if unknown := {each for pair in pairs for each in pair if each not in person_of}:
+    pairs, whose = list(pairs), Whose(cohort)
+    try:
+        patients = {each: whose.patients(each) for pair in pairs for each in pair}
+    except CohortError as error:
+        raise CohortError(
+            f"the alias table cannot be told: {error} A column of the table can say it by its "
+            "name, patient_id or person_id."
+        ) from error
+    if unknown := [each for each, found in patients.items() if not found]:
         raise CohortError(
             f"the alias table names {listing(sorted(unknown))}, which are neither patients nor "
             "persons of this cohort. Correct the ids or remove the rows."
         )
+    person_of = {each: cohort.person_of[min(found)] for each, found in patients.items()}
     root = {person: person for person in cohort.persons["person_id"]}
 
     def top(person: str) -> str:

@@ -79,6 +79,12 @@ def load_table(
     )
 
 
+def column_of(config: TableData, column: str) -> list[Any] | None:
+    """A column of the CSV, one value a recording in the cohort's order; None: there is none."""
+    table = _read(config)
+    return table[column].tolist() if column in table else None
+
+
 def _read(config: TableData) -> pd.DataFrame:
     if not config.path.is_file():
         raise CohortError(f"{config.path} is missing; data.path must name a CSV file.")

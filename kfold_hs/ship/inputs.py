@@ -50,11 +50,13 @@ class Patient:
     patient_id : str
     sounds : tuple of Sound
     ids : tuple of str
-        All ids that this person goes by.
+        All patient ids that this person goes by.
     covariates : mapping
         What is known beside the sound.
     problem : str
         Why nothing of the patient can be read, or "".
+    persons : tuple of str
+        Person ids that the inputs give: a numbering of its own.
     """
 
     patient_id: str
@@ -62,6 +64,7 @@ class Patient:
     ids: tuple[str, ...]
     covariates: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    persons: tuple[str, ...] = ()
 
 
 def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
@@ -204,14 +207,14 @@ def _of_table(path: Path, data: DataConfig) -> list[Patient]:
             str(row.get("recording_id") or row[recording]), path.parent / row[recording],
             str(row.get(site) or _UNKNOWN),
         )  # fmt: skip
-        ids = (name, str(row[person])) if row.get(person) else (name,)
+        persons: tuple[str, ...] = (str(row[person]),) if row.get(person) else ()
         known = found.get(name)
         if known is None:
-            found[name] = Patient(name, (sound,), ids, {column: row[column] for column in rest})
+            beside = {column: row[column] for column in rest}
+            found[name] = Patient(name, (sound,), (name,), beside, persons=persons)
         else:
-            found[name] = replace(
-                known, sounds=(*known.sounds, sound), ids=tuple(dict.fromkeys(known.ids + ids))
-            )
+            persons = tuple(dict.fromkeys(known.persons + persons))
+            found[name] = replace(known, sounds=(*known.sounds, sound), persons=persons)
     return list(found.values())
 
 

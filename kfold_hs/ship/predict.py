@@ -106,7 +106,10 @@ def predict_chunk(
     audible = [one for one in heard if one.sounds]
     if not audible:
         return [unscored(bundle, one) for one in heard]
-    people = [bundle.certificate.known(one.patient.ids, one.digests) for one in audible]
+    certificate = bundle.certificate
+    people = [
+        certificate.known(one.patient.ids, one.digests, one.patient.persons) for one in audible
+    ]
     chunk = Chunk(
         bank_of(audible, bundle.config.features.normalise == "recording", ensemble.device),
         np.repeat(np.arange(len(audible)), [len(one.sounds) for one in audible]),
