@@ -303,7 +303,7 @@ def test_fix_writes_any_ids_and_keeps_the_aliases_given(
     with (tmp_path / "split.aliases.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["patient_id", "same_person_as"]
-    assert sorted(rows[1:]) == [["'c',d", "a;b"], ["Doe, Jane 5", 'Doe, "Jane"; 4']]
+    assert sorted(rows[1:]) == [["'c',d", "a;b"], ['Doe, "Jane"; 4', "Doe, Jane 5"]]
     again = kfold_hs("audit", "split.json", *words, "data.aliases=split.aliases.csv", cwd=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
 
@@ -317,7 +317,7 @@ def test_an_alias_table_says_whose_ids_it_holds(cohort: Cohort, tmp_path: Path) 
         return {frozenset(p for p in top if top[p] == t) for t in set(top.values())
                 if list(top.values()).count(t) > 1}  # fmt: skip
 
-    assert pairs("patient_id,patient_id\n1,2\n") == {frozenset(("6", "7"))}
+    assert pairs("Patient ID 1,Patient ID 2\n1,2\n") == {frozenset(("6", "7"))}
     assert pairs("Person,person_id\n1,2\n") == {frozenset(("1", "2"))}
     assert pairs("patient_id,same_person_as\n1,2\n") == {frozenset(("6", "7"))}
     assert pairs("patient,person\n1, 2\u200b\n") == {frozenset(("6", "2"))}
@@ -326,7 +326,7 @@ def test_an_alias_table_says_whose_ids_it_holds(cohort: Cohort, tmp_path: Path) 
         pairs("a,b\n1,2\n")
     with pytest.raises(CohortError, match="not of recordings"):
         pairs("recording,patient\n1,2\n")
-    with pytest.raises(CohortError, match="line 2 has 3 fields"):
+    with pytest.raises(CohortError, match="line 2: 3 cells"):
         pairs("a,b\n1,2,3\n")
 
 

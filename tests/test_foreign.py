@@ -244,18 +244,18 @@ def test_no_text_is_read_as_another_number(names: list[str]) -> None:
     ("text", "message"),
     [
         ("", "is empty"),
-        ("patient_id,fold\np0,0,\n", "line 2 has 3 fields"),
-        ("patient_id,fold\np0\n", "line 2 has 1 fields"),
+        ("patient_id,fold\np0,0,1\n", "line 2: 3 cells"),
+        ("patient_id,fold\np0\n", "line 2: 1 cells"),
         ('patient_id,fold\n"p0,0\n', "as CSV"),
-        ("patient_id;fold\np0;0\n", "with commas between them"),
+        ("patient_id fold\np0 0\n", "has the columns patient_id fold"),
         ("patient_id,patient,fold\np0,p0,0\n", "has the columns"),
-        ("patient_id,fold,fold\np0,0,1\n", "has the columns"),
+        ("patient_id,fold,fold\np0,0,1\n", "several columns of the name 'fold'"),
         ("patient_id,fold\n,0\n", "a row without an id"),
         ("patient_id,fold\np0,0\np0 ,1\n", "puts p0 into fold 0 and into fold 1"),
         ("patient_id,fold,repeat\np0,0,a\n", "has a repeat 'a'"),
         ("patient_id,fold,repeat\np0,0,-1\n", "has a repeat '-1'"),
         ("patient_id,fold,repeat\np0,0,0\np0,0,2\n", "has the repeats 0, 2"),
-        ("patient_id,fold\n\0p0,0\n", "says nothing of"),
+        ("patient_id,fold\n\0p0,0\n", "is no text"),
     ],
 )
 def test_csv_files_that_are_none(cohort: Cohort, tmp_path: Path, text: str, message: str) -> None:
@@ -285,6 +285,9 @@ def test_ids_as_somebody_else_spells_them(
     rows = "".join(f'"{p}",{f}\r\n' for p, f in fold_of.items())
     (tmp_path / "b.csv").write_text(f"\ufeffPATIENT_ID,Fold\r\n{rows}\r\n")
     assert same(cohort, tmp_path / "b.csv", fold_of)
+    rows = "".join(f"{p};{f};\n" for p, f in fold_of.items())
+    (tmp_path / "c.csv").write_text(f"patient;fold;\n{rows}", encoding="utf-16")
+    assert same(cohort, tmp_path / "c.csv", fold_of)
 
 
 def test_a_leaking_column_of_the_table_is_found(table_csv: Path) -> None:

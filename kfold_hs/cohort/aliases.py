@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from kfold_hs.cohort.cohort import Cohort
-from kfold_hs.cohort.csv_rows import csv_rows
+from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.cohort.ids import clean_name
 from kfold_hs.cohort.whose import PATIENT, RECORDING, Whose, kind_of_column, qualified
 from kfold_hs.errors import CohortError, listing
@@ -34,13 +34,13 @@ def read_aliases(path: Path) -> list[tuple[str, str]]:
     CohortError
         No such file, not two columns, a column of recordings, or a row with one id.
     """
-    (_, header), *rows = csv_rows(path)
-    if len(header) < 2:
+    table = read_csv(path).table
+    if table.shape[1] < 2:
         raise CohortError(
-            f"{path} has {len(header)} column; an alias table has two, of ids that are the "
+            f"{path} has {table.shape[1]} column; an alias table has two, of ids that are the "
             "same person, and a first line with their names."
         )
-    names = tuple(clean_name(name).lower() for name in header[:2])
+    names = tuple(str(name).lower() for name in table.columns[:2])
     kinds = [PATIENT, PATIENT] if names == _OURS else [kind_of_column(name) for name in names]
     if RECORDING in kinds:
         raise CohortError(
@@ -48,8 +48,8 @@ def read_aliases(path: Path) -> list[tuple[str, str]]:
             "of persons, not of recordings."
         )
     pairs = []
-    for line, row in rows:
-        one, other = (clean_name(each) for each in row[:2])
+    for line, row in zip(table.index, table.to_numpy().tolist(), strict=True):
+        one, other = map(clean_name, row[:2])
         if not one or not other:
             raise CohortError(f"{path}: line {line} holds one id only; it takes two.")
         pairs.append((_said(kinds[0], one), _said(kinds[1], other)))

@@ -7,6 +7,7 @@ it can mean one person only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,8 @@ _COLUMNS = {
 
 def kind_of_column(name: str) -> str | None:
     """`PATIENT`, `PERSON` or `RECORDING`, by the name of a column of ids; None: it does not say."""
-    return _COLUMNS.get(name.strip().lower().replace(" ", "_"))
+    text = re.sub(r"[ _-]+", "_", clean_name(name).lower())
+    return _COLUMNS.get(re.sub(r"_?\d+$", "", text))  # patient_id_2 is a second column of them
 
 
 def qualified(kind: str, name: str) -> str:

@@ -29,11 +29,11 @@ import pandas as pd
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import inspect_all
-from kfold_hs.cohort.csv_rows import csv_rows
+from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.cohort.ids import clean_name
 from kfold_hs.cohort.table import column_of
 from kfold_hs.cohort.whose import PATIENT, PERSON, RECORDING, kind_of_column
-from kfold_hs.errors import CohortError, SplitError, listing
+from kfold_hs.errors import SplitError, listing
 from kfold_hs.settings import DataConfig, TableData
 from kfold_hs.splits.fold_names import consecutive, fold_numbers
 from kfold_hs.splits.nnunet import folds_of_cases
@@ -160,11 +160,8 @@ def _text(value: Any) -> str:
 
 
 def _from_csv(path: Path, cohort: Cohort) -> pd.DataFrame:
-    try:
-        rows = [row for _, row in csv_rows(path)]
-    except CohortError as error:
-        raise SplitError(f"{error} It was to be a split.") from error
-    names = [clean_name(each).lower() for each in rows[0]]
+    table = read_csv(path, SplitError).table
+    names = [str(name).lower() for name in table.columns]
     kinds = [kind_of_column(name) for name in names]
     kind = next((each for each in (RECORDING, PATIENT, PERSON) if each in kinds), None)
     ids = [i for i, name in enumerate(names) if (kinds[i] == kind if kind else name == "id")]
@@ -172,11 +169,11 @@ def _from_csv(path: Path, cohort: Cohort) -> pd.DataFrame:
     repeats = [i for i, name in enumerate(names) if name == "repeat"]
     if len(ids) != 1 or len(folds) != 1 or len(repeats) > 1:
         raise SplitError(
-            f"{path} has the columns {listing(rows[0], 20)[:400]}; a split has a column fold and "
-            "one of recording_id, patient_id, person_id or id, with commas between them."
+            f"{path} has the columns {listing(table.columns, 20)[:400]}; a split has a column fold "
+            "and one of recording_id, patient_id, person_id or id."
         )
     pairs: dict[int, dict[str, str]] = {}
-    for row in rows[1:]:
+    for row in table.to_numpy().tolist():
         repeat = _repeat(row[repeats[0]], path) if repeats else 0
         name, fold = clean_name(row[ids[0]]), row[folds[0]].strip()
         if not name:
@@ -266,9 +263,9 @@ def _of_recordings(
     }
     fits = [each for each, ids in kinds.items() if set(ids) == set(fold_of)]
     if kind is None and len({tuple(kinds[each].map(fold_of)) for each in fits}) > 1:
+        whom = " and all ".join(f"{each}s" for each in fits)
         raise SplitError(
-            f"{source} names {len(fold_of)} ids, all {' and all '.join(f'{each}s' for each in fits)} of this "
-            "cohort, who are not the same people. A CSV says which by the name of its column: "
+            f"{source} names {len(fold_of)} ids, all {whom} of this cohort, who are not the same people. A CSV says which by the name of its column: "
             f"{' or '.join(f'{each}_id' for each in fits)}."
         )
     if kind is None:
