@@ -265,7 +265,8 @@ def _of_recordings(
     if kind is None and len({tuple(kinds[each].map(fold_of)) for each in fits}) > 1:
         whom = " and all ".join(f"{each}s" for each in fits)
         raise SplitError(
-            f"{source} names {len(fold_of)} ids, all {whom} of this cohort, who are not the same people. A CSV says which by the name of its column: "
+            f"{source} names {len(fold_of)} ids, all {whom} of this cohort, who are not the same "
+            "people. A CSV says which by the name of its column: "
             f"{' or '.join(f'{each}_id' for each in fits)}."
         )
     if kind is None:
