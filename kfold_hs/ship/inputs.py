@@ -58,11 +58,13 @@ class Patient:
     patient_id : str
     sounds : tuple of Sound
     ids : tuple of str
-        All ids that this person goes by.
+        All patient ids that this person goes by.
     covariates : mapping
         What is known beside the sound.
     problem : str
         Why nothing of the patient can be read, or "".
+    persons : tuple of str
+        Person ids that the inputs give: a numbering of its own.
     """
 
     patient_id: str
@@ -70,6 +72,7 @@ class Patient:
     ids: tuple[str, ...]
     covariates: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    persons: tuple[str, ...] = ()
 
 
 @dataclass
@@ -146,7 +149,7 @@ class _Loose:
 
     sound: Sound
     covariates: Mapping[str, Any] = field(default_factory=dict)
-    ids: tuple[str, ...] = ()
+    persons: tuple[str, ...] = ()
 
 
 def _by_itself(path: Path) -> _Loose:
@@ -274,10 +277,10 @@ def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
     found = []
     for (folder, patient), each in groups.items():
         name = (folder.relative_to(root) / patient).as_posix() if patient in again else patient
-        ids = dict.fromkeys([name, *(other for file in each for other in file.ids)])
+        persons = tuple(dict.fromkeys(person for file in each for person in file.persons))
         sounds = tuple(file.sound for file in each)
         covariates = functools.reduce(_in_all_rows, [file.covariates for file in each])
-        found.append(Patient(name, sounds, tuple(ids), covariates))
+        found.append(Patient(name, sounds, (name,), covariates, persons=persons))
     return found
 
 
@@ -306,20 +309,20 @@ def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]
             file, site or (_UNKNOWN if patient in row else named(file)[1]),
         )  # fmt: skip
         person = row.get(names.person_column) if names.person_column else None
-        ids = () if person is None or is_missing(person) else (clean_name(person),)
+        persons = () if person is None or is_missing(person) else (clean_name(person),)
         beside = {ours: row[column] for column, ours in columns.covariates.items()}
         if patient not in row:
-            loose.append(_Loose(sound, beside, ids))
+            loose.append(_Loose(sound, beside, persons))
             continue
         name = clean_name(row[patient])
         known = found.get(name)
         if known is None:
-            found[name] = Patient(name, (sound,), (name, *ids), beside)
+            found[name] = Patient(name, (sound,), (name,), beside, persons=persons)
             continue
         found[name] = replace(
             known,
             sounds=(*known.sounds, sound),
-            ids=tuple(dict.fromkeys(known.ids + ids)),
+            persons=tuple(dict.fromkeys(known.persons + persons)),
             covariates=_in_all_rows(known.covariates, beside),
         )
     return list(found.values()), loose
