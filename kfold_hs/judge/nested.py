@@ -24,10 +24,17 @@ import numpy as np
 from scipy import stats
 
 from kfold_hs.judge.comparison import ordered
-from kfold_hs.judge.intervals import LEVEL, Estimate
+from kfold_hs.judge.intervals import LEVEL, Bounds, Estimate, apart, told
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.objective import Objective
-from kfold_hs.judge.recipe import CORRECTED, corrected, recipe_estimate
+from kfold_hs.judge.recipe import (
+    CORRECTED,
+    FOLDS_AGREE,
+    ONE_MODEL,
+    UNDEFINED,
+    corrected,
+    recipe_estimate,
+)
 from kfold_hs.judge.words import number
 from kfold_hs.predictions import Predictions
 
@@ -85,7 +92,7 @@ def nested_result(
         "delivered": dataclasses.asdict(delivered),
         "claimed": float(np.mean(claims)),
         "picking": float(np.mean(luck)),
-        "winners_curse": _curse(folds, objective.sign, n_folds),
+        "winners_curse": _curse(folds, objective.sign, n_folds, apart(whole.bounds, whole.bounds)),
     }
     return {**found, "sentence": sentence(found, len(folds))}
 
@@ -114,22 +121,22 @@ def _span(each: Mapping[str, Any], signed: bool) -> str:
     return f"{number(each['value'], signed)} ({ends})"
 
 
-def _curse(folds: Sequence[Mapping[str, Any]], sign: int, n_folds: int) -> dict[str, Any]:
-    told = "what the inner cross-validation claims above what the outer fold shows"
+def _curse(
+    folds: Sequence[Mapping[str, Any]], sign: int, n_folds: int, bounds: Bounds
+) -> dict[str, Any]:
+    text = "what the inner cross-validation claims above what the outer fold shows"
     if any(each["delivered"] is None for each in folds):
-        return dataclasses.asdict(Estimate(None, None, None, method="undefined", target=told))
+        return dataclasses.asdict(Estimate(None, None, None, method=UNDEFINED, target=text))
     values = np.array([sign * (each["claimed"] - each["delivered"]) for each in folds])
     value, df = float(values.mean()), len(values) - 1
     if df < 1:
-        return dataclasses.asdict(Estimate(value, None, None, target=told))
+        return dataclasses.asdict(Estimate(value, None, None, method=ONE_MODEL, target=text))
     se = sqrt(corrected(values, 1 / (n_folds - 1)))
     half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * se
-    return dataclasses.asdict(
-        Estimate(
-            value, value - half, value + half, method=CORRECTED.format(df=df), target=told, se=se,
-            df=df,
-        )
-    )  # fmt: skip
+    estimate = Estimate(
+        value, value - half, value + half, method=CORRECTED.format(df=df), target=text, se=se, df=df
+    )
+    return dataclasses.asdict(told(estimate, bounds, FOLDS_AGREE))
 
 
 def _counts(names: Sequence[str]) -> dict[str, int]:

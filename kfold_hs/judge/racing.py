@@ -39,6 +39,7 @@ import numpy as np
 from scipy import stats
 
 from kfold_hs.judge.influence import Influence
+from kfold_hs.judge.intervals import is_nothing
 
 ALPHA = 0.05
 FEWEST_FINISHED = 2
@@ -133,6 +134,7 @@ class Race:
         worse = -apart.value if self.higher_is_better else apart.value
         if not math.isfinite(worse):  # a class is lacking so far
             return Look(k, worse, 1.0, at)
-        if variance == 0:
-            return Look(k, apart.value, 0.0 if worse > 0 else 1.0, at)
+        if is_nothing(math.sqrt(variance), apart.bounds):
+            # Everybody says the same, which is a sign test's case.
+            return Look(k, apart.value, 0.5**apart.layout.n_persons if worse > 0 else 1.0, at)
         return Look(k, apart.value, float(stats.t.sf(worse / math.sqrt(variance), df)), at)
