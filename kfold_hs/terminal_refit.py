@@ -45,6 +45,6 @@ def _estimate(found: Mapping[str, Any], form: str = ".3f") -> str:
     if found["value"] is None:
         return "–"
     if found["low"] is None:
-        return format(found["value"], form)
+        return format(found["value"], form) + " (interval cannot be told)"
     low, high = format(found["low"], form), format(found["high"], form)
     return f"{format(found['value'], form)} ({low} to {high})"

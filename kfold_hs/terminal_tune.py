@@ -30,7 +30,7 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
         table.add_row(
             str(each["number"]),
             each["state"] if found is None else _number(each["value"]),
-            "" if found is None else f"{_number(found['low'])} to {_number(found['high'])}",
+            "" if found is None else _interval(found),
             *(str(value) for value in each["params"].values()),
         )
     console.print(table)
@@ -41,8 +41,8 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
     if racing["n_stopped"]:
         console.print(
             Text(
-                f"Racing stopped {racing['n_stopped']} trials: {racing['n_models']} fold models "
-                f"were trained, not {racing['n_models_without']}."
+                f"Racing stopped {racing['n_stopped']} of the trials: {racing['n_models']} fold "
+                f"models were trained, not {racing['n_models_without']}."
             ),
             soft_wrap=True,
         )
@@ -65,6 +65,15 @@ def show_nested(nested: Mapping[str, Any]) -> None:
         table.add_row(place, each["name"], *(_number(value) for value in values))
     console.print(table)
     console.print(Text(nested["sentence"]), soft_wrap=True)
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    low, high = found["low"], found["high"]
+    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
+        return "cannot be told"
+    if max(abs(low), abs(high)) >= 100:
+        return f"{low:,.0f} to {high:,.0f}"
+    return f"{_number(low)} to {_number(high)}"
 
 
 def _number(value: float | None) -> str:

@@ -69,7 +69,8 @@ def curves(
     -------
     dict
         n_resamples, level, method, target, n_bins, tasks: of each task positive, roc, pr (x, value,
-        low, high, n_undefined, folds; the ends None where no resample differs), calibration (obstacle, versions by name), decision (x, all,
+        low, high, n_undefined, folds; the ends None where no resample differs), calibration
+        (obstacle, versions by name), decision (x, all,
         versions by name, each with above_both: thresholds at which the band lies above treating all
         and none) and cost (None, or the curve with refer, share_referred, folds, chosen, crossfit).
     """

@@ -35,7 +35,7 @@ from kfold_hs.judge.recipe import (
     corrected,
     recipe_estimate,
 )
-from kfold_hs.judge.words import number
+from kfold_hs.judge.words import UNTOLD, counted, ends, number
 from kfold_hs.predictions import Predictions
 
 
@@ -106,19 +106,29 @@ def sentence(found: Mapping[str, Any], n_folds: int) -> str:
         f"cross-validations claimed {number(found['claimed'])}"
     )
     if curse["value"] is not None:
-        text += f", too good by {_span(curse, True)}"
+        text += f", {_too_good(curse)}"
     return (
         f"{text}; the luck of picking accounts for {number(found['picking'])}. Most often chosen: "
-        f"{most}, in {times} of {n_folds} folds."
+        f"{most}, in {times} of {counted(n_folds, 'fold')}."
     )
 
 
 def _span(each: Mapping[str, Any], signed: bool) -> str:
     """A value with its interval, where it has one."""
-    if each["low"] is None:
-        return number(each["value"], signed)
-    ends = f"{number(each['low'], signed)} to {number(each['high'], signed)}"
-    return f"{number(each['value'], signed)} ({ends})"
+    text = ends(each, signed)
+    return number(each["value"], signed) + (f" (interval {text})" if text == UNTOLD
+                                            else f" ({text})")  # fmt: skip
+
+
+def _too_good(curse: Mapping[str, Any]) -> str:
+    """By how much the claims were too good, or too modest; the interval is of the first."""
+    value = curse["value"]
+    words = "too good" if value >= 0 else "too modest"
+    text = ends(curse, signed=True)
+    interval = f"interval {text}" if text == UNTOLD else f"{text} too good"
+    if number(value) == number(0.0):
+        return f"which is what the outer folds showed ({interval})"
+    return f"{words} by {number(abs(value))} ({interval})"
 
 
 def _curse(
