@@ -2,9 +2,10 @@
 
 schema, run, simulated, select, headline, target, budget, stacking, tasks, beside, seeds, folds,
 incomplete, optimism, choices, curves, subgroups, tried, cohort, split, provenance. Every estimate
-holds value, low, high, level, method and target; null stands where nothing can be told. Beside a metric's
-estimate, which is the recipe's, stand these_models, the estimate of the models as they are, and
-budget, where the uncertainty comes from. With select=best, every target says "optimistic".
+holds value, low, high, level, method and target; null stands where nothing can be told.
+Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the models as
+they are, and budget, where the uncertainty comes from. With select=best, every target says
+"optimistic".
 """
 
 from __future__ import annotations
