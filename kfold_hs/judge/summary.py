@@ -66,7 +66,8 @@ def summarise(
         `Cohort.describe()`.
     split : mapping
         n_folds, n_repeats, seed, digest, fingerprint, settings, balance, comparison, findings,
-        train_share, n_test_persons, persons_on_two_sides.
+        train_share, development (whom models are trained on or scored on: n_persons, n_patients,
+        n_recordings, hours, tasks), n_test_persons, persons_on_two_sides.
     config : mapping
         `select`, `target`, `seed`, `judge` and the rest.
     provenance : mapping

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from kfold_hs.judge.paired import BETTER, EQUIVALENT
 
 UNTOLD = "cannot be told"
+_PATH = re.compile(
+    r"(?<![\w./…~-])(?:~|/[^\s'\"=,;:/()]+)(?:/[^\s'\"=,;:/()]+)*/([^\s'\"=,;:/()]+)"
+)
 SYNTHETIC = "synthetic"
 """Kind and name of the data whose people are simulated."""
 SIMULATED_PEOPLE = "SIMULATED people."
@@ -25,6 +29,15 @@ def is_simulated(content: Mapping[str, Any]) -> bool:
 def counted(n: int, one: str, many: str | None = None) -> str:
     """Such as 1 person, 1,204 people; `many` is by default `one` with an s."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def without_folders(text: str) -> str:
+    """A text whose absolute paths have lost their folders: a page is shown to others.
+
+    What stands in quotes is one path, blanks and all.
+    """
+    quoted = re.sub(r"(['\"])(?:~|/[^/'\"\n]+)(?:/[^'\"\n]*)?/([^/'\"\n]+)\1", r"\1…/\2\1", text)
+    return _PATH.sub(r"…/\1", quoted)
 
 
 def ends(found: Mapping[str, Any], signed: bool = False) -> str:
