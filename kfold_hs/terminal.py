@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -129,7 +130,7 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
     """The result of a run: one table a task, the answer, where the report is."""
     console = Console(highlight=False)
     for task, result in summary["tasks"].items():
-        table = Table(title=f"{task}, out of fold", title_justify="left")
+        table = Table(title=escape(f"{task}, out of fold"), title_justify="left")
         table.add_column("metric")
         table.add_column("all folds", justify="right")
         table.add_column("95 % interval", justify="right")
@@ -149,7 +150,7 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
     baseline = content["baseline"]
     for task, metrics in content["tasks"].items():
         for name in (each["name"] for each in content["variants"] if each["name"] != baseline):
-            table = Table(title=f"{task}: {name} against {baseline}", title_justify="left")
+            table = Table(title=escape(f"{task}: {name} against {baseline}"), title_justify="left")
             table.add_column("metric")
             for column in ("baseline", "variant", "difference", "95 % interval"):
                 table.add_column(column, justify="right")
@@ -245,7 +246,7 @@ def show_split(
         for row in rows:
             name = row["class"] if "+" in row["task"] else f"{row['task']} {row['class']}"
             ends = (f"{row['deviation']:.1%}", f"{row['limit']:.1%}")
-            table.add_row(name, *map(str, row["counts"]), *ends)
+            table.add_row(escape(name), *map(str, row["counts"]), *ends)
         console.print(table)
     title = "worst relative deviation of a fold (above what rounding to whole people costs)"
     table = Table(title=title, title_justify="left")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -15,12 +16,12 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
     """Every trial, the best first; the answer, and where the page is."""
     console = Console(highlight=False)
     sign = 1 if content["objective"]["higher_is_better"] else -1
-    table = Table(title=content["objective"]["label"], title_justify="left")
+    table = Table(title=escape(content["objective"]["label"]), title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right")
     for key in content["space"]["space"]:
-        table.add_column(key, justify="right", overflow="fold")
+        table.add_column(escape(key), justify="right", overflow="fold")
     worst = float("inf")
     for each in sorted(
         content["trials"],
@@ -31,7 +32,7 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
             str(each["number"]),
             each["state"] if found is None else _number(each["value"]),
             "" if found is None else _interval(found),
-            *(str(value) for value in each["params"].values()),
+            *(escape(str(value)) for value in each["params"].values()),
         )
     console.print(table)
     if content["importances"]:
@@ -54,7 +55,9 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
 def show_nested(nested: Mapping[str, Any]) -> None:
     """What every outer fold chose, what was claimed for it and what it was worth."""
     console = Console(highlight=False)
-    table = Table(title=f"chosen inside every fold by {nested['label']}", title_justify="left")
+    table = Table(
+        title=escape(f"chosen inside every fold by {nested['label']}"), title_justify="left"
+    )
     table.add_column("fold", justify="right")
     table.add_column("chosen", overflow="fold")
     for column in ("claimed", "corrected", "delivered"):
@@ -62,7 +65,7 @@ def show_nested(nested: Mapping[str, Any]) -> None:
     for each in nested["folds"]:
         place = f"{each['repeat']}/{each['fold']}"
         values = (each[name] for name in ("claimed", "corrected", "delivered"))
-        table.add_row(place, each["name"], *(_number(value) for value in values))
+        table.add_row(place, escape(each["name"]), *(_number(value) for value in values))
     console.print(table)
     console.print(Text(nested["sentence"]), soft_wrap=True)
 
