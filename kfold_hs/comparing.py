@@ -119,9 +119,9 @@ def _judge(
     """The content of comparison.json.
 
     schema, name, factors, variants (name, levels, run, digest of the configuration, honest,
-    predicted_with: the run whose models were asked, or null), decided, sentences (one for each but
-    the baseline), split, cohort, flips (by task and pair), learning (`judge.learning.learning` of
-    every variant that was trained), provenance, and all that
+    predicted_with: the run whose models were asked, or null), simulated, decided,
+    sentences (one for each but the baseline), split, cohort, flips (by task and pair), learning
+    (`judge.learning.learning` of every variant that was trained), provenance, and all that
     `judge.comparison.compare_variants` finds out.
     """
     import pandas as pd
@@ -132,7 +132,7 @@ def _judge(
     from kfold_hs.judge.flips import flips
     from kfold_hs.judge.learning import learning
     from kfold_hs.judge.paired import CANNOT_TELL
-    from kfold_hs.judge.words import to_decide, verdict
+    from kfold_hs.judge.words import SIMULATED_PEOPLE, SYNTHETIC, to_decide, verdict
 
     first, split = design.variants[0], ground.split
     scored = {name: each.scored for name, each in tried.items()}
@@ -148,6 +148,7 @@ def _judge(
     )
     pairs = list(combinations(scored, 2))
     answers = found["headline"]["against_baseline"]
+    simulated = first.config.data.kind == SYNTHETIC
     return {
         "schema": SCHEMA,
         "name": provenance["run"],
@@ -164,8 +165,10 @@ def _judge(
             }
             for each in design.variants
         ],
+        "simulated": simulated,
         "decided": any(each["verdict"] != CANNOT_TELL for each in answers.values()),
         "sentences": [
+            f"{SIMULATED_PEOPLE + ' ' if simulated else ''}"
             f"{verdict(found['headline']['label'], first.name, name, each)} "
             f"{to_decide(each, split.n_repeats)}".rstrip()
             for name, each in answers.items()

@@ -72,6 +72,7 @@ def judge_run(
         "balance": balance(cohort, split),
         "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
         "train_share": split.train_share * (1 - set_aside),
+        "development": development(cohort, split),
         "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
         "persons_on_two_sides": split.persons_on_two_sides(cohort),
         "findings": [finding.to_dict() for finding in findings],
@@ -90,6 +91,33 @@ def judge_run(
     page = render(summary, history, predictions, config.as_dict(), gallery)
     write_text(paths.report, page)
     return summary
+
+
+def development(cohort: Cohort, split: Split) -> dict[str, Any]:
+    """Who models are trained on or scored on: all but the hold-out test persons.
+
+    Returns
+    -------
+    dict
+        n_persons, n_patients, n_recordings, hours, tasks (name, counts: patients by class).
+    """
+    patients = cohort.patients[split.fold_of_patients(cohort, 0) != TEST]
+    recordings = cohort.recordings[
+        cohort.recordings["patient_id"].isin(patients["patient_id"].tolist())
+    ]
+    return {
+        "n_persons": int(patients["person_id"].nunique()),
+        "n_patients": len(patients),
+        "n_recordings": len(recordings),
+        "hours": float(recordings["duration_s"].sum() / 3600),
+        "tasks": [
+            {
+                "name": task.name,
+                "counts": {name: int((patients[task.name] == name).sum()) for name in task.classes},
+            }
+            for task in cohort.tasks
+        ],
+    }
 
 
 def _groups(cohort: Cohort) -> pd.DataFrame:

@@ -28,7 +28,7 @@ class StoppedError(Exception):
     against : str
         The incumbent.
     n_done, n_all : int
-        Fold models that the look saw, and those of a whole trial.
+        Folds of all repeats that the look saw, every seed of each, and those of a whole trial.
     n_trained : int
         Fold models that were trained by then: more than `n_done` where one that is later in the
         plan was done earlier.
@@ -96,10 +96,12 @@ class Rivals:
 
 
 class Watch:
-    """A listener that passes everything on, and looks at the race after every fold.
+    """A listener that passes everything on, and looks at the race after every fold of a repeat.
 
-    Folds that are trained at once end in any order. They are looked at in that of the plan, so
-    that a trial is stopped by the same look however many are trained at once.
+    There is one look a fold, when the models of all its seeds are trained: what is compared is the
+    seeds' mean, and a look a seed would spend the error of the race again for each. Folds that are
+    trained at once end in any order. They are looked at in that of the plan, so that a trial is
+    stopped by the same look however many are trained at once.
 
     Parameters
     ----------
@@ -128,8 +130,12 @@ class Watch:
         plan: Iterable[Key],
     ) -> None:
         self._listener, self._run, self._look, self._against = listener, run, look, against
-        self._left = deque(plan)
+        of_fold: dict[tuple[int, int], list[Key]] = {}
+        for repeat, seed, fold in plan:
+            of_fold.setdefault((repeat, fold), []).append((repeat, seed, fold))
+        self._left = deque(of_fold.values())
         self._n_all = len(self._left)
+        self._n_looks = 0
         self._is_done: dict[Key, bool] = {}
         self._seen: list[Key] = []
 
@@ -153,19 +159,21 @@ class Watch:
         if state == "start":
             return
         self._is_done[place.repeat, place.seed, place.fold] = state != "failed"
-        while self._left and self._left[0] in self._is_done:
-            key = self._left.popleft()
-            if self._is_done[key]:
-                self._seen.append(key)
+        while self._left and all(key in self._is_done for key in self._left[0]):
+            seeds = self._left.popleft()
+            # Without one of its seeds a fold would be compared with the mean of all.
+            if all(self._is_done[key] for key in seeds):
+                self._seen += seeds
+                self._n_looks += 1
                 self._look_at_the_race()
 
     def _look_at_the_race(self) -> None:
-        if len(self._seen) == self._n_all:
+        if self._n_looks == self._n_all:
             return
         look = self._look(kept_of_folds(self._run, self._seen))
         if look.stops:
             n_trained = sum(self._is_done.values())
-            raise StoppedError(look, self._against, len(self._seen), self._n_all, n_trained)
+            raise StoppedError(look, self._against, self._n_looks, self._n_all, n_trained)
 
 
 def _places(table: pd.DataFrame) -> pd.Series[Any]:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -129,16 +130,16 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
     """The result of a run: one table a task, the answer, where the report is."""
     console = Console(highlight=False)
     for task, result in summary["tasks"].items():
-        table = Table(title=f"{task}, out of fold", title_justify="left")
+        table = Table(title=escape(f"{task}, out of fold"), title_justify="left")
         table.add_column("metric")
         table.add_column("all folds", justify="right")
         table.add_column("95 % interval", justify="right")
         table.add_column("each fold", justify="right")
         for metric in result["metrics"].values():
             each = "  ".join(_number(fold["value"]) for fold in metric["folds"])
-            interval = f"{_number(metric['low'])} to {_number(metric['high'])}"
-            table.add_row(metric["label"], _number(metric["value"]), interval, each)
+            table.add_row(metric["label"], _number(metric["value"]), _interval(metric), each)
         console.print(table)
+        _say_why(console, {each["label"]: each for each in result["metrics"].values()})
     console.print(Text(summary["headline"]["sentence"]))
     console.print(Text(f"Report: {report}"), soft_wrap=True)
 
@@ -149,7 +150,7 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
     baseline = content["baseline"]
     for task, metrics in content["tasks"].items():
         for name in (each["name"] for each in content["variants"] if each["name"] != baseline):
-            table = Table(title=f"{task}: {name} against {baseline}", title_justify="left")
+            table = Table(title=escape(f"{task}: {name} against {baseline}"), title_justify="left")
             table.add_column("metric")
             for column in ("baseline", "variant", "difference", "95 % interval"):
                 table.add_column(column, justify="right")
@@ -162,12 +163,15 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
                     _number(values[baseline]),
                     _number(values[name]),
                     _number(apart["value"]),
-                    f"{_number(apart['low'])} to {_number(apart['high'])}",
+                    _interval(apart),
                     {"first": "baseline is better", "second": "better"}.get(
                         found["winner"], found["verdict"]
                     ),
                 )
             console.print(table)
+            found = {m["label"]: m["against_baseline"][name]["difference"]
+                     for m in metrics.values()}  # fmt: skip
+            _say_why(console, found)
     for sentence in content["sentences"]:
         console.print(Text(sentence), soft_wrap=True)
     console.print(Text(f"Comparison: {page}"), soft_wrap=True)
@@ -242,7 +246,7 @@ def show_split(
         for row in rows:
             name = row["class"] if "+" in row["task"] else f"{row['task']} {row['class']}"
             ends = (f"{row['deviation']:.1%}", f"{row['limit']:.1%}")
-            table.add_row(name, *map(str, row["counts"]), *ends)
+            table.add_row(escape(name), *map(str, row["counts"]), *ends)
         console.print(table)
     title = "worst relative deviation of a fold (above what rounding to whole people costs)"
     table = Table(title=title, title_justify="left")
@@ -292,7 +296,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         needed = each["people_needed"]
         table.add_row(
             *(str(each[name]) for name in ("folds", "repeats", "people")),
-            f"{_number(each['low'])} to {_number(each['high'])}",
+            _interval(each),
             f"{each['power']:.0%}".replace("%", " %"),
             _number(each["detectable"]),
             "none" if needed is None else str(needed),
@@ -315,6 +319,25 @@ def _place(place: Any) -> str:
     """fold 3, and of which repeat and seed where that is not the first."""
     each = {"repeat": place.repeat, "seed": place.seed}
     return "".join(f"{name} {n} " for name, n in each.items() if n) + f"fold {place.fold}"
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    low, high = found["low"], found["high"]
+    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
+        return "cannot be told"
+    if max(abs(low), abs(high)) >= 100:
+        return f"{low:,.0f} to {high:,.0f}"
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _say_why(console: Console, estimates: Mapping[str, Mapping[str, Any]]) -> None:
+    """Why intervals cannot be told and what would tell, a line a reason."""
+    reasons: dict[str, list[str]] = {}
+    for label, each in estimates.items():
+        if each["low"] is None and each.get("method"):
+            reasons.setdefault(each["method"], []).append(label)
+    for reason, labels in reasons.items():
+        console.print(Text(f"Cannot be told, {', '.join(labels)}: {reason}."), soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

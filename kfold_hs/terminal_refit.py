@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +22,7 @@ def show_refit(content: Mapping[str, Any]) -> None:
     who = f"{content['n_persons']} test persons, {content['n_recordings']} recordings"
     console.print(Text(f"{who}; recordings a second: {told}."), soft_wrap=True)
     for task, metrics in content["tasks"].items():
-        table = Table(title=task, title_justify="left")
+        table = Table(title=escape(task), title_justify="left")
         table.add_column("metric")
         for name in speed:
             table.add_column(name, justify="right")
@@ -45,6 +46,6 @@ def _estimate(found: Mapping[str, Any], form: str = ".3f") -> str:
     if found["value"] is None:
         return "–"
     if found["low"] is None:
-        return format(found["value"], form)
+        return format(found["value"], form) + " (interval cannot be told)"
     low, high = format(found["low"], form), format(found["high"], form)
     return f"{format(found['value'], form)} ({low} to {high})"

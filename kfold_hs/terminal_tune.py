@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -15,12 +16,12 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
     """Every trial, the best first; the answer, and where the page is."""
     console = Console(highlight=False)
     sign = 1 if content["objective"]["higher_is_better"] else -1
-    table = Table(title=content["objective"]["label"], title_justify="left")
+    table = Table(title=escape(content["objective"]["label"]), title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right")
     for key in content["space"]["space"]:
-        table.add_column(key, justify="right", overflow="fold")
+        table.add_column(escape(key), justify="right", overflow="fold")
     worst = float("inf")
     for each in sorted(
         content["trials"],
@@ -30,8 +31,8 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
         table.add_row(
             str(each["number"]),
             each["state"] if found is None else _number(each["value"]),
-            "" if found is None else f"{_number(found['low'])} to {_number(found['high'])}",
-            *(str(value) for value in each["params"].values()),
+            "" if found is None else _interval(found),
+            *(escape(str(value)) for value in each["params"].values()),
         )
     console.print(table)
     if content["importances"]:
@@ -41,8 +42,8 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
     if racing["n_stopped"]:
         console.print(
             Text(
-                f"Racing stopped {racing['n_stopped']} trials: {racing['n_models']} fold models "
-                f"were trained, not {racing['n_models_without']}."
+                f"Racing stopped {racing['n_stopped']} of the trials: {racing['n_models']} fold "
+                f"models were trained, not {racing['n_models_without']}."
             ),
             soft_wrap=True,
         )
@@ -54,7 +55,9 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
 def show_nested(nested: Mapping[str, Any]) -> None:
     """What every outer fold chose, what was claimed for it and what it was worth."""
     console = Console(highlight=False)
-    table = Table(title=f"chosen inside every fold by {nested['label']}", title_justify="left")
+    table = Table(
+        title=escape(f"chosen inside every fold by {nested['label']}"), title_justify="left"
+    )
     table.add_column("fold", justify="right")
     table.add_column("chosen", overflow="fold")
     for column in ("claimed", "corrected", "delivered"):
@@ -62,9 +65,18 @@ def show_nested(nested: Mapping[str, Any]) -> None:
     for each in nested["folds"]:
         place = f"{each['repeat']}/{each['fold']}"
         values = (each[name] for name in ("claimed", "corrected", "delivered"))
-        table.add_row(place, each["name"], *(_number(value) for value in values))
+        table.add_row(place, escape(each["name"]), *(_number(value) for value in values))
     console.print(table)
     console.print(Text(nested["sentence"]), soft_wrap=True)
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    low, high = found["low"], found["high"]
+    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
+        return "cannot be told"
+    if max(abs(low), abs(high)) >= 100:
+        return f"{low:,.0f} to {high:,.0f}"
+    return f"{_number(low)} to {_number(high)}"
 
 
 def _number(value: float | None) -> str:

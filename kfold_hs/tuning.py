@@ -229,10 +229,11 @@ def _judge(
     without stopping), trials (by number: params, state,
     value, estimate, run, what failed), winner (of the trials; with estimate, as measured and with
     the Bonferroni interval, and corrected, BBC-CV), n_tried (variants ever tried on the split),
-    sentence, importances, n_running, split, cohort, provenance.
+    simulated, sentence, importances, n_running, split, cohort, provenance.
     """
     from kfold_hs.judge.racing import ALPHA
     from kfold_hs.judge.tuned import judge_trials, sentence
+    from kfold_hs.judge.words import SIMULATED_PEOPLE, SYNTHETIC
 
     ground, split = bench.ground, bench.ground.split
     scored = {
@@ -258,6 +259,8 @@ def _judge(
         else each["n_models"]
         for each in trials
     )  # fmt: skip
+    said = sentence(best, objective.label, len(records))
+    simulated = search.first.config.data.kind == SYNTHETIC
     winner = next(each for each in trials if each["name"] == best["name"])
     return {
         "schema": SCHEMA,
@@ -279,7 +282,8 @@ def _judge(
         "trials": trials,
         "winner": {**winner, "estimate": best["estimate"], "corrected": best["corrected"]},
         "n_tried": best["n_tried"],
-        "sentence": sentence(best, objective.label, len(records)),
+        "simulated": simulated,
+        "sentence": f"{SIMULATED_PEOPLE} {said}" if simulated else said,
         "split": {
             "n_folds": split.n_folds,
             "n_repeats": split.n_repeats,

@@ -56,7 +56,8 @@ def expected(
         each: dict[str, list[float]] = {"auroc": [], "auprc": [], "f_measure": [], "accuracy": []}
         table = confusion_matrix(true, called, labels=range(len(classes)))
         for c in range(len(classes)):
-            own, score = true == c, y_prob[task][:, c]
+            # Scores are only ranked, and scikit-learn takes no infinite ones.
+            own, score = true == c, np.unique(y_prob[task][:, c], return_inverse=True)[1]
             both = 0 < own.sum() < len(own)
             each["auroc"].append(roc_auc_score(own, score) if both else np.nan)
             each["auprc"].append(average_precision_score(own, score) if own.any() else np.nan)
@@ -126,7 +127,8 @@ TRUTHS = {"1": 1, "1.0": 1, "1e0": 1, "True": 1, "true": 1, "T": 1, "t": 1, " 1 
 TRUTHS |= {"'true'": 1, "0": 0, "TRUE": 0, "yes": 0, "2": 0, "": 0, "nan": 0, "inf": 0, "-1": 0}
 TRUTHS |= {"0.999": 0, "false": 0, "tRue": 0}
 NUMBERS = {"0.5": 0.5, " .25": 0.25, "1e-3": 0.001, "7": 7, "-2": -2, '"0.75"': 0.75, "nan": 0}
-NUMBERS |= {"inf": 0, "-inf": 0, "1e999": 0, "x": 0, "": 0, "'0.1'": 0.1, "None": 0}
+NUMBERS |= {"inf": np.inf, "-inf": -np.inf, "1e999": np.inf, "'-Infinity'": -np.inf}
+NUMBERS |= {"x": 0, "": 0, "'0.1'": 0.1, "None": 0, "-nan": 0, "1e300": 1e300}
 MURMURS = {"Present": 0, "present": 0, " UNKNOWN": 1, "Absent": 2, "nan": 0, "": 0}
 OUTCOMES = {"Abnormal": 0, "NORMAL ": 1, "normal": 1, "?": 0}
 
@@ -168,6 +170,44 @@ def test_odd_files(tmp_path_factory: pytest.TempPathFactory, given_entries: list
         warnings.simplefilter("ignore")  # scikit-learn, of classes that are not there
         wanted = expected(y_true, y_called, y_prob)
     assert_same(score_folders(*files), wanted)
+
+
+def areas(own: np.ndarray, score: np.ndarray) -> tuple[float, float]:
+    """As the organisers describe them: TPR over TNR by trapezoids, precision over recall by steps.
+
+    From nobody called to all, at every distinct score; counted patient by patient.
+    """
+    roc = recall_area = 0.0
+    tpr, tnr = 0.0, 1.0
+    for threshold in sorted(set(score.tolist()), reverse=True):
+        hits = sum(o and s >= threshold for o, s in zip(own, score, strict=True))
+        n_called = sum(s >= threshold for s in score)
+        now = hits / own.sum() if own.any() else np.nan
+        spared = 1 - (n_called - hits) / (~own).sum() if not own.all() else np.nan
+        roc += (now + tpr) / 2 * (tnr - spared)
+        recall_area += (now - tpr) * hits / n_called
+        tpr, tnr = now, spared
+    return roc, recall_area
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_infinite_probabilities_are_extremes(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    n, texts = 40, ["inf", "-inf", "1e999", "nan", "x", "", "-0.0", "0.3", "0.5", "2", "-7"]
+    y_true = {task: rng.integers(0, len(c), n) for task, c in CLASSES.items()}
+    labels = [(MURMUR[m], OUTCOME[o]) for m, o in zip(*y_true.values(), strict=True)]
+    said = rng.choice(texts, (n, 5))
+    outputs = [(ALL, ["0"] * 5, row.tolist()) for row in said]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = score_folders(*write(tmp_path, labels, outputs))
+    values = np.array([[0.0 if each in {"x", "", "nan"} else float(each) for each in row]
+                       for row in said])  # fmt: skip
+    for k, name in enumerate(ALL):
+        task = "murmur" if name in MURMUR else "outcome"
+        c = CLASSES[task].index(name)
+        mine = [found[task][f"{area}_classes"][c] for area in ("auroc", "auprc")]
+        assert mine == pytest.approx(areas(y_true[task] == c, values[:, k]), abs=1e-12)
 
 
 def test_a_model_that_failed_says_present_and_abnormal(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def summary_of(
     stacking: Stacking | None = None,
     patients: pd.DataFrame | None = None,
 ) -> dict:  # type: ignore[type-arg]
-    config = {"select": select, "target": target, "seed": 0}
+    config = {"select": select, "target": target, "seed": 0, "data": {"kind": "circor"}}
     return summarise(
         predictions, history, COHORT, SPLIT, config, PROVENANCE, stacking=stacking,
         patients=patients,

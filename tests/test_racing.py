@@ -15,6 +15,7 @@ from scipy import stats
 
 from kfold_hs import racing
 from kfold_hs.cli import cli
+from kfold_hs.fleet.plan import Plan
 from kfold_hs.judge.influence import Influence, influence
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import METRICS
@@ -63,7 +64,7 @@ def test_a_look_by_hand() -> None:
     assert look.level == pytest.approx(level(1, 4) / 2)
     assert not look.stops
     worse = race.look(right(0 * good[first], fold[first], 4), right(good[first], fold[first], 4))
-    assert (worse.p, worse.stops) == (0.0, True)
+    assert (worse.p, worse.stops) == (0.5**10, True)  # a sign test of ten people
     same = race.look(right(good[first], fold[first], 4), right(good[first], fold[first], 4))
     assert (same.p, same.stops) == (1.0, False)
 
@@ -86,17 +87,22 @@ def test_one_finished_trial_is_no_race() -> None:
     assert Race({"one": right(np.ones(8), fold, 2)}, True).incumbent is None
 
 
-def test_a_twin_of_the_incumbent_is_stopped_no_oftener_than_promised() -> None:
-    """Eight trials of one worth: the last is a best one, raced against the luckiest of seven."""
-    rng, times, stopped, hopeless = np.random.default_rng(5), 250, 0, 0
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
+def test_a_twin_of_the_incumbent_is_stopped_no_oftener_than_promised(n_seeds: int) -> None:
+    """Eight trials of one worth: the last is a best one, raced against the luckiest of seven.
+
+    What is compared is the mean of the seeds' answers, with one look a fold.
+    """
+    rng, times, stopped, hopeless = np.random.default_rng(5), 100, 0, 0
     fold = np.repeat(np.arange(5), 60)
     for _ in range(times):
         hard = rng.random(300)
-        models = rng.normal(0, 0.05, size=(9, 5))
-        share = np.clip(0.8 + models[:, fold], 0, 1)
+        models = rng.normal(0, 0.05, size=(9, n_seeds, 5))
+        share = np.clip(0.8 + models[:, :, fold], 0, 1)
         share[8] -= 0.25
         # Half of what decides is the person, whom all trials share.
-        hits = (np.where(rng.random((9, 300)) < 0.5, hard, rng.random((9, 300))) < share) * 1.0
+        luck = rng.random((2, 9, n_seeds, 300))
+        hits = (np.where(luck[0] < 0.5, hard, luck[1]) < share).mean(axis=1)
         race = Race({str(t): right(hits[t], fold, 5) for t in range(7)}, True)
         against = hits[int(str(race.incumbent))]
         for trial in (7, 8):
@@ -109,6 +115,36 @@ def test_a_twin_of_the_incumbent_is_stopped_no_oftener_than_promised() -> None:
             hopeless += trial == 8 and any(looks[:2])
     assert stopped / times <= 0.05
     assert hopeless / times > 0.7
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3])
+def test_a_fold_is_looked_at_once_when_all_its_seeds_are_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, n_seeds: int
+) -> None:
+    """Of two repeats: a look a fold but the last, each of whole folds."""
+    seen = []
+
+    def look(places: list[tuple[int, int, int]]) -> Look:
+        seen.append(places)
+        return Look(len(places), 0.0, 1.0, 0.01)
+
+    monkeypatch.setattr(racing, "kept_of_folds", lambda _, places: list(places))
+    plan = list(Plan(0, 2, n_seeds, 3))
+    keys = [(p.repeat, p.seed, p.fold) for p in plan]
+    watch = Watch(Silent(), RunPaths("t", tmp_path), look, "best", keys)  # type: ignore[arg-type]
+    for place in plan:
+        watch.fold(place, "done")
+    assert len(seen) == 2 * 3 - 1
+    for number, places in enumerate(seen, start=1):
+        folds = {(repeat, fold) for repeat, _, fold in places}
+        assert len(folds) == number
+        assert len(places) == number * n_seeds
+    # Without one of its seeds a fold is none that can be compared.
+    seen.clear()
+    watch = Watch(Silent(), RunPaths("t", tmp_path), look, "best", keys)  # type: ignore[arg-type]
+    for place in plan:
+        watch.fold(place, "failed" if (place.repeat, place.seed, place.fold) == keys[0] else "done")
+    assert all((repeat, fold) != (0, 0) for places in seen for repeat, _, fold in places)
 
 
 @pytest.mark.parametrize("way", ["any order", "the plan's order"])

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.judge.challenge import cost_of_shares
+from kfold_hs.judge.challenge import COST_BOUNDS, cost_of_shares
 from kfold_hs.judge.choices import DECISIONS
 from kfold_hs.judge.crossfit import Choice
 from kfold_hs.judge.decide import abnormal_of
@@ -177,4 +177,4 @@ def _random_referral(abnormal: np.ndarray, share: float) -> Metric:
         )
         return np.asarray(slope * (abnormal - prevalence) / n)
 
-    return Metric("cost", "cost (challenge)", function, False, gradient, is_share=False)
+    return Metric("cost", "cost (challenge)", function, False, gradient, bounds=COST_BOUNDS)

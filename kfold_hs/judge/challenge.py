@@ -27,6 +27,8 @@ from kfold_hs.judge.metrics import MACRO, METRICS, Metric, MetricFunction, weigh
 
 MURMUR = ("Present", "Unknown", "Absent")
 OUTCOME = ("Abnormal", "Normal")
+COST_BOUNDS = (35.0, 50_035.0)
+"""Of the cost: nobody is ill and nobody referred; everybody is ill and nobody referred."""
 _MURMUR_WEIGHTS = {"Present": 5.0, "Unknown": 3.0, "Absent": 1.0}
 _OUTCOME_WEIGHTS = {"Abnormal": 5.0, "Normal": 1.0}
 
@@ -134,4 +136,6 @@ def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
 
 
 def _cost(function: MetricFunction, gradient: gradients.Gradient) -> Metric:
-    return Metric("cost", "cost (challenge)", function, False, gradient, is_share=False)
+    return Metric(
+        "cost", "cost (challenge)", function, False, gradient, bounds=COST_BOUNDS, margin=200.0
+    )

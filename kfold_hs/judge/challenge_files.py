@@ -9,9 +9,10 @@
                         0.8,0.15,0.05,0.7,0.3
 
 Classes come in any order and case. A label is true when it is a number equal to 1, or one of
-True, true, T and t; a probability that is not a finite number becomes 0; quotes and blanks around
-values do not count. A class that an output lacks is false, with probability 0. A row of which none
-or several classes are true says Present, or Abnormal: be it a label, be it an output.
+True, true, T and t; a probability that is no number becomes 0, and an infinite one is the highest
+or the lowest of all; quotes and blanks around values do not count. A class that an output lacks is
+false, with probability 0. A row of which none or several classes are true says Present, or
+Abnormal: be it a label, be it an output.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Entries:
     y_true, y_called : ndarray of int, shape (n,)
         Class of the label, and class that the output calls; indices into `CLASSES`.
     y_prob : ndarray, shape (n, C)
-        Probabilities as they stand in the files: they need not sum to 1.
+        Probabilities as they stand in the files: they need not sum to 1, nor be finite.
     """
 
     y_true: np.ndarray
@@ -151,7 +152,7 @@ def read_output(path: Path) -> Output:
         rows.append(values)
     return Output(
         {name: _is_true(each) for name, each in zip(classes, rows[0], strict=False)},
-        {name: _finite(each) for name, each in zip(classes, rows[1], strict=False)},
+        {name: _number(each) for name, each in zip(classes, rows[1], strict=False)},
     )
 
 
@@ -164,15 +165,15 @@ def _lines(path: Path, error: type[CohortError | PredictionsError]) -> list[str]
 
 
 def _is_true(text: str) -> bool:
-    return _finite(text) == 1 or text in _TRUE
+    return _number(text) == 1 or text in _TRUE
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         return 0.0
-    return value if math.isfinite(value) else 0.0
+    return 0.0 if math.isnan(value) else value
 
 
 def _single(row: list[bool]) -> int:

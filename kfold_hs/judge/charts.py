@@ -72,26 +72,26 @@ def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None
                 data.append(_apart(apart, what, row + 0.2 + 0.13 * i, COLOURS[2 + i], row == 0))
         if metric["value"] is None:
             continue
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [metric["value"]],
-                "y": [row],
-                "marker": {"color": COLOURS[0], "size": 10},
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [metric["high"] - metric["value"]],
-                    "arrayminus": [metric["value"] - metric["low"]],
-                    "color": COLOURS[0],
-                },
-                "text": [metric["label"]],
-                "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
-                "name": "all folds, 95 % interval",
-                "showlegend": row == 0,
+        whole = {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [metric["value"]],
+            "y": [row],
+            "marker": {"color": COLOURS[0], "size": 10},
+            "text": [metric["label"]],
+            "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
+            "name": "all folds, 95 % interval",
+            "showlegend": row == 0,
+        }
+        if metric["low"] is not None:
+            whole["error_x"] = {
+                "type": "data",
+                "symmetric": False,
+                "array": [metric["high"] - metric["value"]],
+                "arrayminus": [metric["value"] - metric["low"]],
+                "color": COLOURS[0],
             }
-        )
+        data.append(whole)
     # Long labels would leave no room for the marks on a phone.
     labels = [result["metrics"][name]["label"].replace(" (", "<br>(") for name in names]
     layout = empty_layout("", "", height=120 + 46 * len(names))

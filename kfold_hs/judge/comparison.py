@@ -15,7 +15,7 @@ from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.effects import Crossing, effects
 from kfold_hs.judge.influence import Influence, influence, mean_of
 from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.paired import ROPE
+from kfold_hs.judge.metrics import ACCURACY
 from kfold_hs.judge.results import metrics_of
 from kfold_hs.judge.variants import Resamples, against_baseline, all_pairs, best
 from kfold_hs.predictions import Predictions
@@ -48,7 +48,8 @@ def compare_variants(
     baseline : str
         The variant that was declared to be the one to beat.
     margins : mapping, optional
-        Metric -> half the width of its region of practical equivalence; `paired.ROPE` otherwise.
+        Metric -> half the width of its region of practical equivalence; the metric's own where it
+        is not named.
     n_tried : int, optional
         Variants ever tried on this split, if more than these.
     crossing : Crossing, optional
@@ -68,7 +69,7 @@ def compare_variants(
     """
     tables = {name: ordered(each) for name, each in kept.items()}
     layout = one_layout(tables, int(split["n_folds"]))
-    resamples, margins = Resamples(layout, n_resamples, seed), {**ROPE, **(margins or {})}
+    resamples, margins = Resamples(layout, n_resamples, seed), margins or {}
     first = next(iter(tables.values()))
 
     def judged(
@@ -94,7 +95,7 @@ def compare_variants(
 
     metrics = {task: {m.name: m for m in metrics_of(first, task)} for task in first.tasks}
     found = {task: _influences(tables, task, positives[task], layout) for task in first.tasks}
-    means = {v: mean_of([found[task]["accuracy"][v] for task in first.tasks]) for v in tables}
+    means = {v: mean_of([found[task][ACCURACY.name][v] for task in first.tasks]) for v in tables}
     whole = {("", "mean"): list(means.values())} | {
         (task, name): list(each.values())
         for task, by_metric in found.items()
@@ -109,7 +110,7 @@ def compare_variants(
     tasks = {
         task: {
             name: judged(
-                found[task][name], m.label, margins[name], m.higher_is_better,
+                found[task][name], m.label, margins.get(name, m.margin), m.higher_is_better,
                 resampled.get((task, name)),
             )
             for name, m in by_name.items()
@@ -117,12 +118,12 @@ def compare_variants(
         for task, by_name in metrics.items()
     }  # fmt: skip
     label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
-    of_mean = resampled["", "mean"]
+    of_mean, margin = resampled["", "mean"], margins.get(ACCURACY.name, ACCURACY.margin)
     return {
         "variants": list(tables),
         "baseline": baseline,
         "n_tried": max(n_tried or 0, len(tables)),
-        "headline": judged(means, label, margins["accuracy"], True, of_mean),
+        "headline": judged(means, label, margin, True, of_mean),
         "tasks": tasks,
     }
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from kfold_hs.judge.learning_charts import overlaid
 from kfold_hs.judge.page import drawing, rendered
 from kfold_hs.judge.traced import traced
-from kfold_hs.judge.words import beside, number, to_decide, verdict
+from kfold_hs.judge.words import beside, is_simulated, number, to_decide, verdict
 
 MOST_PATIENTS = 25
 FILTERS: dict[str, Callable[..., str]] = {
@@ -43,6 +43,7 @@ def render_comparison(content: Mapping[str, Any]) -> str:
     return rendered(
         "comparison.html.j2",
         FILTERS,
+        simulated=is_simulated(content),
         c=content,
         **figures,
         **_pairs(content, {"headline": content["headline"]}),

@@ -69,7 +69,8 @@ def curves(
     -------
     dict
         n_resamples, level, method, target, n_bins, tasks: of each task positive, roc, pr (x, value,
-        low, high, n_undefined, folds), calibration (obstacle, versions by name), decision (x, all,
+        low, high, n_undefined, folds; the ends None where no resample differs), calibration
+        (obstacle, versions by name), decision (x, all,
         versions by name, each with above_both: thresholds at which the band lies above treating all
         and none) and cost (None, or the curve with refer, share_referred, folds, chosen, crossfit).
     """
@@ -207,6 +208,9 @@ def _chosen(choices: Mapping[str, Any], task: str, places: list[dict[str, int]])
 def _curve(x: np.ndarray | None, band: Band, digits: int = 4) -> dict[str, Any]:
     named = {} if x is None else {"x": _numbers(x)}
     ends = {name: _numbers(getattr(band, name), digits) for name in ("value", "low", "high")}
+    for place, (low, high) in enumerate(zip(ends["low"], ends["high"], strict=True)):
+        if low is None or high is None or not low < high:  # no resample differs there
+            ends["low"][place] = ends["high"][place] = None
     return {**named, **ends, "n_undefined": band.n_undefined}
 
 

@@ -25,9 +25,14 @@ from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.intervals import (
     LEVEL,
     METHOD_OF_ALL_OR_NONE,
+    NOTHING_VARIES,
+    SHARE,
     TARGET,
     Estimate,
     around,
+    is_all_or_none,
+    is_nothing,
+    told,
     wilson,
 )
 from kfold_hs.judge.layout import Layout
@@ -60,21 +65,26 @@ def fixed_estimate(
     value = influence.value
     if not np.isfinite(value):
         return Estimate(None, None, None, method=UNDEFINED, target=target)
-    if influence.is_share and value in {0.0, 1.0}:
-        low, high = wilson(value, n_smallest)
-        return Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target)
+    if influence.is_share and is_all_or_none(value):
+        low, high = wilson(round(value), n_smallest)
+        return told(Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target), SHARE)
     variance, method = bayle(influence), DELONG if influence.unbiased else BAYLE
-    if is_proportion and variance > 0:
+    if is_nothing(sqrt(variance), influence.bounds):
+        return Estimate(value, None, None, method=NOTHING_VARIES, target=target)
+    if is_proportion:
         low, high = wilson(value, value * (1 - value) / variance)
         method = WILSON
     else:
         low, high = around(value, sqrt(variance), _Z, influence.is_share)
-    return Estimate(value, low, high, method=method, target=target, se=sqrt(variance))
+    return told(
+        Estimate(value, low, high, method=method, target=target, se=sqrt(variance)),
+        influence.bounds,
+    )
 
 
 def bayle(influence: Influence) -> float:
     """Variance of the value over people, with the models as they are; of AUROC, DeLong's."""
-    return float((influence.layout.by_person(influence.within) ** 2).sum())
+    return influence.of_people
 
 
 def bca(
@@ -100,7 +110,7 @@ def bca(
     """
     e = influence.layout.by_person(influence.within)
     spread = float((e**2).sum())
-    if spread == 0 or not np.isfinite(influence.value):
+    if is_nothing(sqrt(spread), influence.bounds) or not np.isfinite(influence.value):
         return fixed_estimate(influence, influence.layout.n_persons, target=target)
     acceleration = float((e**3).sum()) / (6 * spread**1.5)
     at_once = max(1, min(n_resamples, _CELLS // len(influence.psi)))
@@ -121,8 +131,11 @@ def bca(
     ends = bias + np.array([-_Z, _Z])
     low, high = np.quantile(defined, stats.norm.cdf(bias + ends / (1 - acceleration * ends)))
     se = float(defined.std(ddof=1))
-    return Estimate(
-        influence.value, float(low), float(high), undefined, method=BCA, target=target, se=se
+    return told(
+        Estimate(
+            influence.value, float(low), float(high), undefined, method=BCA, target=target, se=se
+        ),
+        influence.bounds,
     )
 
 

@@ -10,13 +10,14 @@ over a fold model say how much that one moved the value.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.gradients import Gradient
+from kfold_hs.judge.intervals import SHARE, Bounds, apart
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
 
@@ -32,6 +33,7 @@ class Influence:
     within : (N,) the same without what fold models differ by, whose squares, summed by person, are
         the variance of these models; differs from psi only for metrics taken by fold
     runs : (S,) value of every run
+    bounds : lowest and highest value that there can be
     unbiased : `within` has DeLong's n / (n - 1)
     """
 
@@ -40,8 +42,18 @@ class Influence:
     within: np.ndarray
     runs: np.ndarray
     layout: Layout
-    is_share: bool = True
+    bounds: Bounds = SHARE
     unbiased: bool = False
+
+    @property
+    def is_share(self) -> bool:
+        """Lies in [0, 1]: intervals are made on the logit scale."""
+        return self.bounds == SHARE
+
+    @property
+    def of_people(self) -> float:
+        """Variance of the value over people, with the models as they are."""
+        return float((self.layout.by_person(self.within) ** 2).sum())
 
     @property
     def models(self) -> np.ndarray:
@@ -68,8 +80,16 @@ class Influence:
             )
         return Influence(
             self.value - other.value, self.psi - other.psi, self.within - other.within,
-            self.runs - other.runs, self.layout, is_share=False,
+            self.runs - other.runs, self.layout, apart(self.bounds, other.bounds),
             unbiased=self.unbiased and other.unbiased,
+        )  # fmt: skip
+
+    def times(self, factor: float) -> Influence:
+        """A multiple of the value; `factor` is above 0."""
+        low, high = self.bounds
+        return replace(
+            self, value=factor * self.value, psi=factor * self.psi, within=factor * self.within,
+            runs=factor * self.runs, bounds=(factor * low, factor * high),
         )  # fmt: skip
 
 
@@ -133,7 +153,10 @@ def mean_of(influences: list[Influence]) -> Influence:
         np.mean([each.within for each in influences], axis=0),
         np.mean([each.runs for each in influences], axis=0),
         first.layout,
-        all(each.is_share for each in influences),
+        (
+            float(np.mean([each.bounds[0] for each in influences])),
+            float(np.mean([each.bounds[1] for each in influences])),
+        ),
         all(each.unbiased for each in influences),
     )
 
@@ -163,11 +186,11 @@ def _collect(
     part_of_run = 1 / np.bincount(run_of_group)
     runs = np.bincount(run_of_group, values) * part_of_run
     share = part_of_run[run_of_group] / layout.n_runs
-    apart = share * (values - runs[run_of_group]) / np.bincount(group)
-    psi = share[group] * slopes + apart[group]
+    of_group = share * (values - runs[run_of_group]) / np.bincount(group)
+    psi = share[group] * slopes + of_group[group]
     within = share[group] * (of_models if unbiased else slopes)
     return Influence(
-        float(runs.mean()), psi, within, runs, layout, metric.is_share, unbiased is not None
+        float(runs.mean()), psi, within, runs, layout, metric.bounds, unbiased is not None
     )
 
 

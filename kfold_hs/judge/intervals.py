@@ -1,14 +1,18 @@
-"""What an estimate is, and the two ways to put ends around a value.
+"""What an estimate is, the two ways to put ends around a value, and which ends cannot be.
 
 A share of exactly 0 or 1 has no logit and no spread: three people would be as sure as three
 thousand. It gets Wilson's interval instead (Wilson 1927), with the persons for the number of
 trials.
+
+Whatever makes an interval hands it to `told`. Ends outside the values that there can be are drawn
+in; where an interval has no width, or would hold all that is possible, the design says nothing,
+and the estimate says that, and what would tell, in place of ends.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf, log, sqrt
+from dataclasses import dataclass, replace
+from math import inf, isfinite, log, sqrt
 from statistics import NormalDist
 
 from scipy.special import expit
@@ -17,7 +21,22 @@ LEVEL = 0.95
 METHOD_OF_ALL_OR_NONE = "Wilson over persons, since all are alike"
 TARGET = "these models, on other people like these"
 OPTIMISTIC = "these models, on the very people who chose their epoch (optimistic)"
+NOTHING_VARIES = (
+    "no interval: nothing varies among the people who were scored, which does not say that nothing "
+    "would among others; more people would tell"
+)
+ALL_POSSIBLE = (
+    "no interval: it would hold every value that is possible; more people or more repeats would "
+    "tell"
+)
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+# Of the distance of the lowest and the highest possible value: what is less is rounding, and an
+# interval that leaves out no more than that holds all.
+_NO_WIDTH, _LEAVES_OUT = 1e-9, 1e-3
+
+Bounds = tuple[float, float]
+"""The lowest and the highest value that there can be."""
+SHARE: Bounds = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -25,8 +44,9 @@ class Estimate:
     """A value with its interval; `low` and `high` are None where nothing can be told.
 
     `n_undefined` resamples of a bootstrap gave no value, e.g. for want of a class. `method` and
-    `target` say in words how the interval was made and what it speaks of; `se` is the standard
-    error on the metric's own scale, `df` the degrees of freedom of the t quantile, if it is one.
+    `target` say in words how the interval was made, or why there is none and what would tell, and
+    what it speaks of; `se` is the standard error on the metric's own scale, `df` the degrees of
+    freedom of the t quantile, if it is one.
     """
 
     value: float | None
@@ -38,6 +58,53 @@ class Estimate:
     target: str = TARGET
     se: float | None = None
     df: int | None = None
+
+    def without_ends(self, why: str) -> Estimate:
+        """The same value, and in place of the interval the reason why there is none."""
+        return replace(self, low=None, high=None, method=why, se=None, df=None)
+
+
+def told(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES) -> Estimate:
+    """The estimate with ends that can be, or without ends.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        As it was made; its ends may lie anywhere.
+    bounds : Bounds
+        Of the value.
+    why : str
+        Said where the interval has no width.
+    """
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None or low is None or high is None:
+        return estimate
+    lowest, highest = bounds
+    span = highest - lowest
+    value = min(max(value, lowest), highest)
+    if not (isfinite(low) and isfinite(high)):
+        return replace(estimate, value=value).without_ends(ALL_POSSIBLE)
+    low, high = max(low, lowest), min(high, highest)
+    if not high - low > _NO_WIDTH * (span if isfinite(span) else max(abs(value), 1.0)):
+        return replace(estimate, value=value).without_ends(why)
+    if high - low >= (1 - _LEAVES_OUT) * span:
+        return replace(estimate, value=value).without_ends(ALL_POSSIBLE)
+    return replace(estimate, value=value, low=low, high=high)
+
+
+def is_nothing(se: float, bounds: Bounds) -> bool:
+    """Whether a standard error is 0 but for rounding."""
+    return not se > _NO_WIDTH * (bounds[1] - bounds[0])
+
+
+def is_all_or_none(share: float) -> bool:
+    """Whether a share is 0 or 1 but for rounding."""
+    return min(share, 1 - share) <= _NO_WIDTH
+
+
+def apart(first: Bounds, second: Bounds) -> Bounds:
+    """Of the difference of two values, first minus second."""
+    return first[0] - second[1], first[1] - second[0]
 
 
 def around(

@@ -61,7 +61,8 @@ def label_noise(kept: Predictions, task: str) -> dict[str, Any] | None:
     dict or None
         n_persons (with several patient ids), n_pairs, n_disagree; visits, the first 200 persons
         whose labels disagree (person_id, patients: patient_id and label); disagreement and ceiling
-        (value, low, high; a person's pairs count as one), at_least (1 - disagreement), assumption.
+        (value, low, high; a person's pairs count as one; the ceiling's ends are None where it is
+        as low as it can be at both), at_least (1 - disagreement), assumption.
         None where nobody was labelled twice.
     """
     n_classes = len(kept.classes[task])
@@ -83,14 +84,17 @@ def label_noise(kept: Predictions, task: str) -> dict[str, Any] | None:
         "n_disagree": int((pairs - alike).sum()),
         "visits": _visits(kept, task, first),
         "disagreement": {"value": share, "low": low, "high": high},
-        "ceiling": {
-            "value": ceiling(share, n_classes),
-            "low": ceiling(high, n_classes),
-            "high": ceiling(low, n_classes),
-        },
+        "ceiling": _ends(ceiling(share, n_classes), ceiling(high, n_classes),
+                         ceiling(low, n_classes)),
         "at_least": 1 - share,
         "assumption": ASSUMPTION,
-    }
+    }  # fmt: skip
+
+
+def _ends(value: float, low: float, high: float) -> dict[str, float | None]:
+    if not low < high:
+        return {"value": value, "low": None, "high": None}
+    return {"value": value, "low": low, "high": high}
 
 
 def _visits(kept: Predictions, task: str, first: np.ndarray) -> list[dict[str, Any]]:

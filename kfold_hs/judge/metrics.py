@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kfold_hs.judge import gradients
+from kfold_hs.judge.intervals import SHARE, Bounds
 from kfold_hs.judge.tally import SMALLEST, by_score, called, one_hot, ratio, right
 
 ECE_BINS = 15
@@ -170,8 +171,10 @@ class Metric:
     gradient    d value / d weight; without it the jackknife stands in
     by_fold     taken in every fold and averaged, not over a whole run at once; a function of the
                 rows it is given, so that a fold's alone may be given
+    bounds      the lowest and the highest value that there can be
+    margin      half the width of the region of practical equivalence, in the metric's own units,
+                where the configuration (`judge.margins`) names no other
     unbiased    a gradient whose squares add up to an unbiased variance of these models
-    is_share    lies in [0, 1]: intervals are made on the logit scale
     """
 
     name: str
@@ -180,8 +183,14 @@ class Metric:
     higher_is_better: bool = True
     gradient: gradients.Gradient | None = None
     by_fold: bool = False
-    is_share: bool = True
+    bounds: Bounds = SHARE
+    margin: float = 0.01
     unbiased: gradients.Gradient | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Lies in [0, 1]: intervals are made on the logit scale."""
+        return self.bounds == SHARE
 
     def __call__(
         self,
@@ -211,17 +220,20 @@ METRICS = (
     Metric("auprc", "AUPRC", auprc, gradient=gradients.auprc, by_fold=True),
     Metric(
         "brier", "Brier score", brier, higher_is_better=False, gradient=gradients.brier,
-        is_share=False,
+        bounds=(0.0, 2.0),
     ),
     Metric(
         "log_loss", "log loss", log_loss, higher_is_better=False, gradient=gradients.log_loss,
-        is_share=False,
+        bounds=(0.0, float(-np.log(SMALLEST))), margin=0.02,
     ),
     Metric(
         "ece", "calibration error (ECE)", ece(), higher_is_better=False,
         gradient=gradients.ece(ECE_BINS),
     ),
 )  # fmt: skip
+
+ACCURACY = next(metric for metric in METRICS if metric.name == "accuracy")
+"""What reports and comparisons lead with, the mean of the tasks' (`objective.HEADLINE`)."""
 
 # For two classes AUROC is the same from either side, and these would say nothing new.
 MACRO = (

@@ -24,11 +24,18 @@ import numpy as np
 from scipy import stats
 
 from kfold_hs.judge.comparison import ordered
-from kfold_hs.judge.intervals import LEVEL, Estimate
+from kfold_hs.judge.intervals import LEVEL, Bounds, Estimate, apart, told
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.objective import Objective
-from kfold_hs.judge.recipe import CORRECTED, corrected, recipe_estimate
-from kfold_hs.judge.words import number
+from kfold_hs.judge.recipe import (
+    CORRECTED,
+    FOLDS_AGREE,
+    ONE_MODEL,
+    UNDEFINED,
+    corrected,
+    recipe_estimate,
+)
+from kfold_hs.judge.words import UNTOLD, counted, ends, number
 from kfold_hs.predictions import Predictions
 
 
@@ -85,7 +92,7 @@ def nested_result(
         "delivered": dataclasses.asdict(delivered),
         "claimed": float(np.mean(claims)),
         "picking": float(np.mean(luck)),
-        "winners_curse": _curse(folds, objective.sign, n_folds),
+        "winners_curse": _curse(folds, objective.sign, n_folds, apart(whole.bounds, whole.bounds)),
     }
     return {**found, "sentence": sentence(found, len(folds))}
 
@@ -99,37 +106,47 @@ def sentence(found: Mapping[str, Any], n_folds: int) -> str:
         f"cross-validations claimed {number(found['claimed'])}"
     )
     if curse["value"] is not None:
-        text += f", too good by {_span(curse, True)}"
+        text += f", {_too_good(curse)}"
     return (
         f"{text}; the luck of picking accounts for {number(found['picking'])}. Most often chosen: "
-        f"{most}, in {times} of {n_folds} folds."
+        f"{most}, in {times} of {counted(n_folds, 'fold')}."
     )
 
 
 def _span(each: Mapping[str, Any], signed: bool) -> str:
     """A value with its interval, where it has one."""
-    if each["low"] is None:
-        return number(each["value"], signed)
-    ends = f"{number(each['low'], signed)} to {number(each['high'], signed)}"
-    return f"{number(each['value'], signed)} ({ends})"
+    text = ends(each, signed)
+    return number(each["value"], signed) + (f" (interval {text})" if text == UNTOLD
+                                            else f" ({text})")  # fmt: skip
 
 
-def _curse(folds: Sequence[Mapping[str, Any]], sign: int, n_folds: int) -> dict[str, Any]:
-    told = "what the inner cross-validation claims above what the outer fold shows"
+def _too_good(curse: Mapping[str, Any]) -> str:
+    """By how much the claims were too good, or too modest; the interval is of the first."""
+    value = curse["value"]
+    words = "too good" if value >= 0 else "too modest"
+    text = ends(curse, signed=True)
+    interval = f"interval {text}" if text == UNTOLD else f"{text} too good"
+    if number(value) == number(0.0):
+        return f"which is what the outer folds showed ({interval})"
+    return f"{words} by {number(abs(value))} ({interval})"
+
+
+def _curse(
+    folds: Sequence[Mapping[str, Any]], sign: int, n_folds: int, bounds: Bounds
+) -> dict[str, Any]:
+    text = "what the inner cross-validation claims above what the outer fold shows"
     if any(each["delivered"] is None for each in folds):
-        return dataclasses.asdict(Estimate(None, None, None, method="undefined", target=told))
+        return dataclasses.asdict(Estimate(None, None, None, method=UNDEFINED, target=text))
     values = np.array([sign * (each["claimed"] - each["delivered"]) for each in folds])
     value, df = float(values.mean()), len(values) - 1
     if df < 1:
-        return dataclasses.asdict(Estimate(value, None, None, target=told))
+        return dataclasses.asdict(Estimate(value, None, None, method=ONE_MODEL, target=text))
     se = sqrt(corrected(values, 1 / (n_folds - 1)))
     half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * se
-    return dataclasses.asdict(
-        Estimate(
-            value, value - half, value + half, method=CORRECTED.format(df=df), target=told, se=se,
-            df=df,
-        )
-    )  # fmt: skip
+    estimate = Estimate(
+        value, value - half, value + half, method=CORRECTED.format(df=df), target=text, se=se, df=df
+    )
+    return dataclasses.asdict(told(estimate, bounds, FOLDS_AGREE))
 
 
 def _counts(names: Sequence[str]) -> dict[str, int]:

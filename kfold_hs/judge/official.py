@@ -28,6 +28,8 @@ SOURCE = (
     "official entries of the PhysioNet/CinC Challenge 2022, "
     "moody-challenge.physionet.org/2022/results; Reyna et al., PLOS Digital Health 2(9), 2023"
 )
+CHALLENGE_DATA = "circor"
+"""Kind of the data that the challenge was held on: beside other people its entries say nothing."""
 _RANKED_BY = {"murmur": ("weighted_accuracy", True), "outcome": ("cost", False)}
 
 

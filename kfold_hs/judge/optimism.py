@@ -16,12 +16,11 @@ import pandas as pd
 from kfold_hs.judge.epochs import HONEST, RULES, chosen_epochs
 from kfold_hs.judge.influence import Influence, influence, mean_of
 from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.metrics import ACCURACY
 from kfold_hs.judge.results import Basis
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.predictions import Predictions
 
-_ACCURACY = METRICS[0]
 _ORDER = ["repeat", "patient_id"]
 
 
@@ -64,7 +63,7 @@ def optimism(
             "mean_accuracy": dataclasses.asdict(recipe),
             "above_last": dataclasses.asdict(apart),
             "accuracies": {
-                task: float(_ACCURACY(table.y_true(task), table.y_prob(task), 0)[0])
+                task: float(ACCURACY(table.y_true(task), table.y_prob(task), 0)[0])
                 for task in table.tasks
             },
             "epochs": [
@@ -78,7 +77,7 @@ def optimism(
 def mean_accuracy(kept: Predictions, layout: Layout) -> Influence:
     """Of the mean of the tasks' accuracies."""
     return mean_of(
-        [influence(_ACCURACY, kept.y_true(t), kept.y_prob(t), 0, layout) for t in kept.tasks]
+        [influence(ACCURACY, kept.y_true(t), kept.y_prob(t), 0, layout) for t in kept.tasks]
     )
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from kfold_hs.judge.traced import marked, plainly, showing
+from kfold_hs.judge.words import counted, without_folders
 
 
 def rendered(name: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
@@ -38,6 +39,7 @@ def rendered(name: str, filters: Mapping[str, Callable[..., Any]], **values: Any
         lstrip_blocks=True,
         finalize=plainly,
     )
+    templates.filters |= {"counted": counted, "without_folders": without_folders}
     templates.filters |= {each: showing(each, text_of) for each, text_of in filters.items()}
     return marked(templates.get_template(name).render(values))
 

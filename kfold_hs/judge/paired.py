@@ -17,7 +17,6 @@ freedom around mean(x), of scale sd(x) sqrt(1 / J + 1 / (K - 1)).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
@@ -25,18 +24,13 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from kfold_hs.judge.fixed import BAYLE, DELONG, bayle
+from kfold_hs.judge.fixed import fixed_estimate
 from kfold_hs.judge.influence import Influence
-from kfold_hs.judge.intervals import LEVEL, TARGET, Estimate, around
+from kfold_hs.judge.intervals import NOTHING_VARIES, Estimate
 from kfold_hs.judge.power import components, detectable, power_of, settling
-from kfold_hs.judge.recipe import ONE_MODEL, UNDEFINED, Spread, corrected, spread
-from kfold_hs.settings import Margins
+from kfold_hs.judge.recipe import ONE_MODEL, UNDEFINED, Spread, corrected, interval, spread
 
-_Z = float(special.ndtri((1 + LEVEL) / 2))
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
-
-# Half the width of the region of practical equivalence where the configuration names no other.
-ROPE: Mapping[str, float] = Margins().model_dump()
 
 
 @dataclass(frozen=True)
@@ -51,11 +45,18 @@ class Rope:
     better: float
 
 
-def correlated_t(values: np.ndarray, test_over_train: float, margin: float) -> Rope:
-    """Bayesian correlated t-test of fold differences, higher meaning better."""
-    mean, scale = float(np.mean(values)), sqrt(corrected(values, test_over_train))
+def correlated_t(
+    values: np.ndarray, test_over_train: float, margin: float, least_variance: float = 0.0
+) -> Rope | None:
+    """Bayesian correlated t-test of fold differences, higher meaning better.
+
+    `least_variance` is that of these models, which the recipes' is never below. None where
+    nothing varies.
+    """
+    mean = float(np.mean(values))
+    scale = sqrt(max(corrected(values, test_over_train), least_variance))
     if scale == 0:
-        return Rope(float(mean < -margin), float(abs(mean) <= margin), float(mean > margin))
+        return None
     df = len(values) - 1
     worse, better = (float(special.stdtr(df, (x - margin) / scale)) for x in (-mean, mean))
     return Rope(worse, 1 - worse - better, better)
@@ -94,24 +95,25 @@ def compare(
     found = spread(apart)
     if found is None:
         return _untold(apart, margin, ONE_MODEL)
+    if found.variance == 0:
+        p = found.p_value(apart.value) if apart.value == 0 else None
+        return _untold(apart, margin, found.untold or NOTHING_VARIES) | {"p": p}
     sign = 1 if higher_is_better else -1
-    quantile = found.quantile(n_looks=n_looks)
-    low, high = around(apart.value, found.se, quantile, is_share=False)
-    verdict = verdict_of(low, high, margin)
-    ahead = "second" if sign * apart.value > 0 else "first"
     words = "the difference of the recipes, second minus first"
+    # Where the folds agree by chance, the variance of these models is what there is.
+    estimate = interval(apart, dataclasses.replace(found, untold=None), words, n_looks)
+    verdict = verdict_of(estimate.low, estimate.high, margin)
+    ahead = "second" if sign * apart.value > 0 else "first"
+    bayes = correlated_t(
+        sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, apart.of_people
+    )
     return {
-        "difference": dataclasses.asdict(
-            Estimate(apart.value, low, high, method=found.method, target=words, se=found.se,
-                     df=found.df)
-        ),
+        "difference": dataclasses.asdict(estimate),
         "p": found.p_value(apart.value),
         "verdict": verdict,
         "winner": ahead if verdict == BETTER else None,
         "margin": margin,
-        "bayes": dataclasses.asdict(
-            correlated_t(sign * apart.models, 1 / (apart.layout.n_folds - 1), margin)
-        ),
+        "bayes": None if bayes is None else dataclasses.asdict(bayes),
         "detectable": detectable(found.se, found.df, n_looks=n_looks),
         "power": power_of(apart.value, found.se, found.df, n_looks=n_looks),
         "settle": _settle(apart, found, margin, verdict),
@@ -119,8 +121,10 @@ def compare(
     }  # fmt: skip
 
 
-def verdict_of(low: float, high: float, margin: float) -> str:
+def verdict_of(low: float | None, high: float | None, margin: float) -> str:
     """better, equivalent or cannot tell, from the interval of the difference alone."""
+    if low is None or high is None:
+        return CANNOT_TELL
     if -margin < low and high < margin:
         return EQUIVALENT
     return BETTER if low > 0 or high < 0 else CANNOT_TELL
@@ -131,11 +135,10 @@ def these_models(apart: Influence) -> dict[str, Any]:
 
     For AUROC it is DeLong's test of two curves on the same people.
     """
-    se = sqrt(bayle(apart))
-    low, high = around(apart.value, se, _Z, is_share=False)
-    p = float(2 * special.ndtr(-abs(apart.value) / se)) if se else float(apart.value == 0)
-    method = DELONG if apart.unbiased else BAYLE
-    estimate = Estimate(apart.value, low, high, method=method, target=TARGET, se=se)
+    estimate = fixed_estimate(apart, apart.layout.n_persons)
+    p = None if apart.value else 1.0
+    if estimate.se:
+        p = float(2 * special.ndtr(-abs(apart.value) / estimate.se))
     return {**dataclasses.asdict(estimate), "p": p}
 
 

@@ -20,13 +20,13 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from typing import Any
 
 from scipy import stats
 
 from kfold_hs.errors import ConfigError, KfoldHsError, listing, unknown_name
-from kfold_hs.judge.intervals import LEVEL, around
+from kfold_hs.judge.intervals import LEVEL, SHARE, Estimate, around, told
 from kfold_hs.judge.power import POWER, Components, detectable, people_for, power_of
 
 VALUE, PERSON_SHARE, MODEL_SD, CORRELATION = 0.85, 0.7, 0.01, 0.7
@@ -235,7 +235,8 @@ def design(
     Returns
     -------
     dict
-        people, repeats, folds, trainings (of one variant), se, low, high, width (of one variant);
+        people, repeats, folds, trainings (of one variant), se, low, high, width (of one variant,
+        None where the design could tell nothing);
         se_difference, power, detectable (difference seen with 80 % power), people_needed (who
         would see `difference` with 80 % power, None where no number would).
 
@@ -256,10 +257,12 @@ def design(
     se, se_difference = (
         sqrt(each.variance(n_people, n_runs, n_folds)) for each in (outlook.one, outlook.two)
     )
-    low, high = around(outlook.value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), outlook.is_share)
+    ends = around(outlook.value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), outlook.is_share)
+    one = told(Estimate(outlook.value, *ends), SHARE if outlook.is_share else (0.0, inf))
+    width = None if one.low is None or one.high is None else one.high - one.low
     return {
         "people": n_people, "repeats": n_runs, "folds": n_folds, "trainings": n_runs * n_folds,
-        "se": se, "low": low, "high": high, "width": high - low,
+        "se": se, "low": one.low, "high": one.high, "width": width,
         "se_difference": se_difference,
         "power": power_of(difference, se_difference, df),
         "detectable": detectable(se_difference, df),

@@ -1,17 +1,18 @@
 """Racing: a trial that is worse than the best one so far is stopped between two folds.
 
-After every fold model but the last the trial is set against the incumbent, the best of the finished
-trials, on the people whom both have predicted by now. With d the incumbent's value minus the
-trial's on these people (of a metric where lower is better, the other way round), H0 is d <= 0, the
-trial is no worse, and it is stopped when
+After every fold of every repeat but the last, when the models of all its seeds are there, the trial
+is set against the incumbent, the best of the finished trials, on the people whom both have
+predicted by now. With d the incumbent's value minus the trial's on these people (of a metric where
+lower is better, the other way round), H0 is d <= 0, the trial is no worse, and it is stopped when
 
     p = P(t > d / sqrt(V)) <= alpha_k / M        V = max(V_persons, V_models / k)
 
 V_persons   sum over persons of the square of what each adds to d: paired, by person
-V_models    variance of a fold model's difference of two trials: twice the residual mean square of
-            the finished trials' fold values, with trials and fold models taken out. Two folds of
-            one trial cannot say by how much fold models differ; finished trials can
-k           fold models of the trial that are done
+V_models    variance of a fold's difference of two trials, of what is compared, which is the mean of
+            its seeds: twice the residual mean square of the finished trials' fold values, with
+            trials and fold models taken out. Two folds of one trial cannot say by how much fold
+            models differ; finished trials can
+k           folds of the trial that are done
 M           finished trials
 alpha_k     what look k spends of the error alpha
 
@@ -39,6 +40,7 @@ import numpy as np
 from scipy import stats
 
 from kfold_hs.judge.influence import Influence
+from kfold_hs.judge.intervals import is_nothing
 
 ALPHA = 0.05
 FEWEST_FINISHED = 2
@@ -133,6 +135,7 @@ class Race:
         worse = -apart.value if self.higher_is_better else apart.value
         if not math.isfinite(worse):  # a class is lacking so far
             return Look(k, worse, 1.0, at)
-        if variance == 0:
-            return Look(k, apart.value, 0.0 if worse > 0 else 1.0, at)
+        if is_nothing(math.sqrt(variance), apart.bounds):
+            # Everybody says the same, which is a sign test's case.
+            return Look(k, apart.value, 0.5**apart.layout.n_persons if worse > 0 else 1.0, at)
         return Look(k, apart.value, float(stats.t.sf(worse / math.sqrt(variance), df)), at)

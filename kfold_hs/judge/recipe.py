@@ -22,6 +22,10 @@ With one run (F2), x the J fold models' values (`Influence.models`) and s their 
 (Nadeau & Bengio, Machine Learning 52, 2003; Bouckaert & Frank, PAKDD 2004), which covers more
 than it says. Two runs are enough for F1 to cover (measured), three are recommended: they are much
 narrower.
+
+V is never less than the variance of these models over people (`Influence.of_people`): models that
+would be trained anew vary at least as the trained ones do. The folds of one run may agree by
+chance; how models of the recipe differ cannot be told then, and an estimate gets no interval.
 """
 
 from __future__ import annotations
@@ -33,7 +37,18 @@ import numpy as np
 from scipy import special
 
 from kfold_hs.judge.influence import Influence
-from kfold_hs.judge.intervals import LEVEL, METHOD_OF_ALL_OR_NONE, Estimate, around, wilson
+from kfold_hs.judge.intervals import (
+    LEVEL,
+    METHOD_OF_ALL_OR_NONE,
+    NOTHING_VARIES,
+    SHARE,
+    Estimate,
+    around,
+    is_all_or_none,
+    is_nothing,
+    told,
+    wilson,
+)
 from kfold_hs.judge.layout import Layout
 
 ENOUGH_RUNS = 2
@@ -45,15 +60,24 @@ CORRECTED = (
 )
 ONE_MODEL = "no interval: one fold model does not say how models of this recipe differ"
 UNDEFINED = "undefined: a fold or run lacks a class that the metric needs"
+FOLDS_AGREE = (
+    "no interval: the folds of the one repeat agree, which does not say how models of this recipe "
+    "differ; more repeats (--repeats) or more people would tell"
+)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Variance of a value as an estimate of the recipe, and how it was had."""
+    """Variance of a value as an estimate of the recipe, and how it was had.
+
+    variance : at least that of these models
+    untold : why no interval can stand on it, or None
+    """
 
     variance: float
     df: int
     method: str
+    untold: str | None = None
 
     @property
     def se(self) -> float:
@@ -64,9 +88,9 @@ class Spread:
         return float(special.stdtrit(self.df, 1 - (1 - level) / 2 / n_looks))
 
     def p_value(self, value: float) -> float:
-        """Two-sided, of the value being 0; 1 where nothing differs at all."""
+        """Two-sided, of the value being 0; 1 where nothing varies: nothing speaks against it."""
         if self.variance == 0:
-            return 1.0 if value == 0 else 0.0
+            return 1.0
         return float(2 * special.stdtr(self.df, -abs(value) / self.se))
 
 
@@ -81,11 +105,17 @@ def spread(influence: Influence) -> Spread | None:
     layout = influence.layout
     if layout.n_models < 2 or layout.n_folds < 2:
         return None
-    df = layout.n_models - 1
+    df, least = layout.n_models - 1, influence.of_people
     if layout.n_runs >= ENOUGH_RUNS:
-        return Spread(two_way(influence.psi, layout), df, TWO_WAY.format(df=df))
-    variance = corrected(influence.models, 1 / (layout.n_folds - 1))
-    return Spread(variance, df, CORRECTED.format(df=df))
+        variance, method, alike = two_way(influence.psi, layout), TWO_WAY, NOTHING_VARIES
+    else:
+        variance, method = corrected(influence.models, 1 / (layout.n_folds - 1)), CORRECTED
+        alike = FOLDS_AGREE
+    untold = alike if is_nothing(sqrt(variance), influence.bounds) else None
+    variance = max(variance, least)
+    if is_nothing(sqrt(variance), influence.bounds):
+        variance, untold = 0.0, NOTHING_VARIES
+    return Spread(variance, df, method.format(df=df), untold)
 
 
 def two_way(psi: np.ndarray, layout: Layout) -> float:
@@ -132,8 +162,22 @@ def recipe_estimate(
     found = spread(influence)
     if found is None:
         return Estimate(value, None, None, method=ONE_MODEL, target=text)
-    if influence.is_share and value in {0.0, 1.0}:
-        low, high = wilson(value, n_smallest)
-        return Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=text)
-    low, high = around(value, found.se, found.quantile(), influence.is_share)
-    return Estimate(value, low, high, method=found.method, target=text, se=found.se, df=found.df)
+    if influence.is_share and is_all_or_none(value):
+        low, high = wilson(round(value), n_smallest)
+        return told(Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=text), SHARE)
+    return interval(influence, found, text)
+
+
+def interval(influence: Influence, found: Spread, text: str, n_looks: int = 1) -> Estimate:
+    """The value with the interval of its spread, or without one where none can be told.
+
+    `text` says what the interval speaks of; `n_looks` widens it by Bonferroni.
+    """
+    value, quantile = influence.value, found.quantile(n_looks=n_looks)
+    if found.untold:
+        return Estimate(value, None, None, method=found.untold, target=text)
+    low, high = around(value, found.se, quantile, influence.is_share)
+    return told(
+        Estimate(value, low, high, method=found.method, target=text, se=found.se, df=found.df),
+        influence.bounds,
+    )

@@ -5,7 +5,7 @@ Everything on the page comes from summary.json, history.csv and the predictions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,10 +17,12 @@ from kfold_hs.judge.curve_charts import curve_figures
 from kfold_hs.judge.gallery import name, view
 from kfold_hs.judge.learning import effort, learning
 from kfold_hs.judge.learning_charts import curves
+from kfold_hs.judge.official import CHALLENGE_DATA
 from kfold_hs.judge.page import drawing, rendered
 from kfold_hs.judge.traced import traced
 from kfold_hs.judge.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.judge.tripod import tripod
+from kfold_hs.judge.words import is_simulated
 from kfold_hs.predictions import Predictions
 
 # On a scale from 0 to 1, so that they can share one axis.
@@ -66,13 +68,23 @@ def render(
     return rendered(
         "report.html.j2",
         FILTERS,
-        s=left | traced(summary),
+        simulated=is_simulated(summary),
+        s=left | traced(_rightly_beside(summary, config or {})),
         tripod_source=TRIPOD_SOURCE,
-        **drawing(_figures(left | summary, history)),
+        **drawing(_figures(left | _rightly_beside(summary, config or {}), history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         g=view(gallery, summary, config),
         n_rows=len(predictions),
     )
+
+
+def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the challenge's entries where an earlier version set others' people beside them."""
+    kind = (config.get("data") or {}).get("kind", summary["cohort"]["name"])
+    if "simulated" in summary or "beside" not in summary or kind == CHALLENGE_DATA:
+        return summary
+    without = {task: {**each, "official": None} for task, each in summary["beside"].items()}
+    return summary | {"beside": without}
 
 
 def number(value: float | None) -> str:

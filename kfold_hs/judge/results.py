@@ -25,7 +25,7 @@ from kfold_hs.judge.influence import Influence, influence, of_persons
 from kfold_hs.judge.intervals import OPTIMISTIC, TARGET, Estimate
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
-from kfold_hs.judge.recipe import recipe_estimate
+from kfold_hs.judge.recipe import ONE_MODEL, recipe_estimate
 from kfold_hs.predictions import Predictions
 
 
@@ -64,12 +64,17 @@ class Basis:
         n_smallest: int,
         is_proportion: bool = False,
     ) -> tuple[Estimate, Estimate]:
-        """Of the recipe and of these models; with a single fold model both are the latter."""
+        """Of the recipe and of these models; with a single fold model both are the latter.
+
+        The recipe's is never the narrower one.
+        """
         claim = TARGET if self.honest else OPTIMISTIC
         fixed = fixed_estimate(found, n_smallest, is_proportion, claim)
         says = "" if self.honest else "(optimistic)"
         recipe = recipe_estimate(found, self.train_share, n_smallest, says)
-        return (fixed if recipe.low is None else recipe), fixed
+        if recipe.method == ONE_MODEL:
+            return fixed, fixed
+        return widened(recipe, fixed), fixed
 
 
 def task_result(
@@ -119,7 +124,7 @@ def task_result(
         if basis.n_bca and fixed.se:
             resampled = of_persons(metric, y_true, y_prob, positive, basis.layout)
             again = bca(found, resampled, basis.n_bca, target=fixed.target) or fixed
-            estimate, fixed = again if estimate is fixed else estimate, again
+            estimate, fixed = again if estimate is fixed else widened(estimate, again), again
         folds = [
             {**place, "value": float(value) if np.isfinite(value) else None}
             for (place, _), value in zip(places, statistic(in_fold), strict=True)
@@ -154,6 +159,17 @@ def task_result(
             for (place, _), confusion in zip(places, confusions, strict=True)
         ],
     }
+
+
+def widened(recipe: Estimate, fixed: Estimate) -> Estimate:
+    """The recipe's estimate, its interval holding that of these models, where both have one."""
+    if recipe.low is None or recipe.high is None or fixed.low is None or fixed.high is None:
+        return recipe
+    low, high = min(recipe.low, fixed.low), max(recipe.high, fixed.high)
+    if (low, high) == (recipe.low, recipe.high):
+        return recipe
+    method = f"{recipe.method}; widened to the interval of these models"
+    return dataclasses.replace(recipe, low=low, high=high, method=method)
 
 
 def persons_of_rarest(y_true: np.ndarray, person: np.ndarray) -> int:

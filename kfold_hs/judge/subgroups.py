@@ -9,6 +9,10 @@ all there is, their differences are one test.
 What was written down of a murmur, its grade say, is known of those who have one: such groups are
 set beside the others of whom it is known, and not beside everybody, which would compare labels.
 
+A covariate of words with more than `MOST_LEVELS` of them tells no groups apart: every word would be
+a group of its own, and their tests would share the error. It is named, with their number, and
+left out.
+
 A group, or its rest, of fewer than `FEWEST` persons is named and left out. AUROC is taken in each
 fold, as everywhere, and undefined where a group lacks a class in some fold.
 """
@@ -31,6 +35,7 @@ from kfold_hs.judge.variants import holm
 from kfold_hs.predictions import Predictions
 
 FEWEST = 20
+MOST_LEVELS = 12
 METRICS = ("accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc")
 NOT_KNOWN = "not known"
 _TERCILES_FROM = 3
@@ -61,16 +66,23 @@ def subgroups(
     Returns
     -------
     dict
-        fewest_persons; covariates: name -> kind ("words" or "terciles"),
-        among_known (whether it is `described`), left_out (name, n_persons)
-        and groups: name, n_persons, n_patients, tasks -> metric -> an estimate, and `above_rest`
-        (an estimate of the difference, with p and p_holm).
+        fewest_persons, most_levels; covariates: name -> kind ("words", "terciles" or "too many"),
+        n_levels (different words), among_known (whether it is `described`), left_out (name,
+        n_persons) and groups: name, n_persons, n_patients, tasks -> metric -> an estimate, and
+        `above_rest` (an estimate of the difference, with p and p_holm).
     """
     whose = patients.set_index("patient_id").reindex(kept.table["patient_id"])
     found: dict[str, Any] = {}
     for name in whose.columns.astype(str):
         groups_of, kind = levels(whose[name])
+        n_levels = len([each for each in groups_of.categories if each != NOT_KNOWN])
         groups, left_out = [], []
+        if kind == "words" and n_levels > MOST_LEVELS:
+            found[name] = {
+                "kind": "too many", "n_levels": n_levels, "among_known": name in described,
+                "left_out": [], "groups": [],
+            }  # fmt: skip
+            continue
         among_known = name in described
         told = np.asarray(groups_of != NOT_KNOWN) if among_known else np.ones(len(whose), bool)
         for level in groups_of.categories:
@@ -94,6 +106,7 @@ def subgroups(
             )
         found[name] = {
             "kind": kind,
+            "n_levels": n_levels,
             "among_known": among_known,
             "left_out": left_out,
             "groups": groups,
@@ -101,7 +114,7 @@ def subgroups(
     for task in kept.tasks:
         for metric in METRICS:
             _adjust(found, task, metric)
-    return {"fewest_persons": FEWEST, "covariates": found}
+    return {"fewest_persons": FEWEST, "most_levels": MOST_LEVELS, "covariates": found}
 
 
 def levels(values: pd.Series) -> tuple[pd.Categorical, str]:

@@ -1,10 +1,11 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-schema, run, select, headline, target, budget, stacking, tasks, beside, seeds, folds, incomplete,
-optimism, choices, curves, subgroups, tried, cohort, split, provenance. Every estimate holds value,
-low, high, level, method and target; null stands where nothing can be told. Beside a metric's
-estimate, which is the recipe's, stand these_models, the estimate of the models as they are, and
-budget, where the uncertainty comes from. With select=best, every target says "optimistic".
+schema, run, simulated, select, headline, target, budget, stacking, tasks, beside, seeds, folds,
+incomplete, optimism, choices, curves, subgroups, tried, cohort, split, provenance. Every estimate
+holds value, low, high, level, method and target; null stands where nothing can be told.
+Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the models as
+they are, and budget, where the uncertainty comes from. With select=best, every target says
+"optimistic".
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from kfold_hs.judge.budget import budget
 from kfold_hs.judge.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.curves import curves
 from kfold_hs.judge.epochs import HONEST, RULES, Place, kept_epochs
+from kfold_hs.judge.influence import influence
 from kfold_hs.judge.intervals import Estimate
 from kfold_hs.judge.label_noise import label_noise
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.learning import effort, learning
-from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.official import CHALLENGE_DATA
 from kfold_hs.judge.optimism import mean_accuracy, optimism
 from kfold_hs.judge.recipe import RECOMMENDED_RUNS
 from kfold_hs.judge.results import Basis, metrics_of, places_of, task_result
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.judge.subgroups import subgroups
 from kfold_hs.judge.tripod import tripod
+from kfold_hs.judge.words import SIMULATED_PEOPLE, SYNTHETIC
 from kfold_hs.predictions import Predictions
 
 SCHEMA = 1
@@ -63,7 +66,8 @@ def summarise(
         `Cohort.describe()`.
     split : mapping
         n_folds, n_repeats, seed, digest, fingerprint, settings, balance, comparison, findings,
-        train_share, n_test_persons, persons_on_two_sides.
+        train_share, development (whom models are trained on or scored on: n_persons, n_patients,
+        n_recordings, hours, tasks), n_test_persons, persons_on_two_sides.
     config : mapping
         `select`, `target`, `seed`, `judge` and the rest.
     provenance : mapping
@@ -97,6 +101,9 @@ def summarise(
     of_mean = mean_accuracy(kept, basis.layout)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
     against = beside(kept, positives, basis, tasks, made)
+    kind = config.get("data", {}).get("kind", cohort["name"])
+    if kind != CHALLENGE_DATA:
+        against = {task: {**each, "official": None} for task, each in against.items()}
     incomplete = _missing(epochs, split, faults or {})
     noise = {task: label_noise(kept, task) for task in kept.tasks}
     target = _target(float(config["target"]), mean, tasks, noise)
@@ -104,6 +111,7 @@ def summarise(
     summary = {
         "schema": SCHEMA,
         "run": provenance["run"],
+        "simulated": kind == SYNTHETIC,
         "select": {
             "rule": config["select"],
             "text": RULES[config["select"]],
@@ -120,7 +128,7 @@ def summarise(
         },
         "tasks": tasks,
         "beside": against,
-        "seeds": _seeds(single, positives),
+        "seeds": _seeds(single, positives, basis.layout.n_folds),
         "folds": folds,
         "effort": effort(folds),
         "incomplete": incomplete,
@@ -138,6 +146,9 @@ def summarise(
         "split": dict(split),
         "provenance": dict(provenance),
     }
+    if summary["simulated"]:
+        head = summary["headline"]
+        summary["headline"] = head | {"sentence": f"{SIMULATED_PEOPLE} {head['sentence']}"}
     return summary | {"tripod": tripod(summary, config)}
 
 
@@ -151,18 +162,22 @@ def _values(scored: Predictions, task: str, positive: int) -> dict[str, float | 
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _seeds(single: Predictions, positives: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Every seed's own models, apart: values without intervals; empty with one seed."""
+def _seeds(single: Predictions, positives: Mapping[str, int], n_folds: int) -> list[dict[str, Any]]:
+    """Every seed's own models, apart: values without intervals; empty with one seed.
+
+    Each is taken as the metric is of all seeds, so that what ranks patients is a mean over folds.
+    """
     seeds = sorted(set(single.table["seed"]))
     found = []
     for seed in seeds if len(seeds) > 1 else []:
         mine = single.where(seed=seed)
-        ones = np.ones((1, len(mine)))
+        layout = Layout.of_predictions(mine, n_folds)
         tasks = {}
         for task, positive in positives.items():
             labels, probs = mine.y_true(task), mine.y_prob(task)
             values = {
-                metric.name: float(metric(labels, probs, positive, ones)[0]) for metric in METRICS
+                metric.name: influence(metric, labels, probs, positive, layout).value
+                for metric in metrics_of(mine, task)
             }
             tasks[task] = {k: v if np.isfinite(v) else None for k, v in values.items()}
         found.append({"seed": int(seed), "tasks": tasks})
@@ -226,21 +241,27 @@ def _headline(
 ) -> dict[str, Any]:
     n_models = len(places)
     over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
-    if mean.value is None or mean.low is None or mean.high is None:
-        sentence = f"The accuracy ({over}) cannot be told."
+    if mean.value is None:
+        sentence = f"The accuracy ({over}) cannot be told: {mean.method}."
     else:
+        if mean.low is None or mean.high is None:
+            why = mean.method.removeprefix("no interval: ")
+            interval = f"an interval for {mean.target} cannot be told ({why})"
+        else:
+            interval = f"95 % interval {mean.low:.3f} to {mean.high:.3f} for {mean.target}"
         trained = f"{split['train_share']:.0%}".replace("%", " %")
         n_seeds = len({seed for _, seed, _ in places})
         seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
+        models = f"One model, trained on {trained}"
+        if n_models > 1:
+            models = f"{n_models} models, each trained on {trained}"
         sentence = (
-            f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, 95 % interval "
-            f"{mean.low:.3f} to {mean.high:.3f} for {mean.target}"
-            f"{_beside(mean, fixed)}; the target of {config['target']:g} is "
-            f"{_said(target['mean']['verdict'])}. {n_models} models, each trained on {trained} of "
+            f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, {interval}"
+            f"{_beside(mean, fixed)}; {_said(target['mean'], config['target'])}. {models} of "
             f"the people and scored at {RULES[config['select']]}{seeds}."
         )
         n_repeats = len({repeat for repeat, _, _ in places})
-        if n_repeats == 1 and n_models > 1:
+        if n_repeats == 1 and "conservative" in mean.method:
             sentence += (
                 " One repeat: the interval is a conservative one; --repeats "
                 f"{RECOMMENDED_RUNS} is recommended."
@@ -264,8 +285,14 @@ def _beside(mean: Estimate, fixed: Estimate) -> str:
     return f" ({fixed.low:.3f} to {fixed.high:.3f} for {fixed.target})"
 
 
-def _said(word: str) -> str:
-    return "within the interval: whether it is reached cannot be told" if "tell" in word else word
+def _said(mean: Mapping[str, Any], target: float) -> str:
+    if mean["low"] is None:
+        return f"whether the target of {target:g} is reached cannot be told"
+    if "tell" in mean["verdict"]:
+        said = "within the interval: whether it is reached cannot be told"
+    else:
+        said = mean["verdict"]
+    return f"the target of {target:g} is {said}"
 
 
 def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:

@@ -202,7 +202,10 @@ class _Reader(HTMLParser):
         elif tag in {"td", "th"}:
             self._cell = Cell(is_prose="text" in found.get("class", "").split())
         elif tag == "data" and "data-key" in found and not self._cell.is_prose:
-            self._cell.numbers.append((found["data-key"], found["value"]))
+            value = found["value"]
+            if found.get("data-as") == "from_one":  # the files count from 0, readers from 1
+                value = str(int(value) + 1)
+            self._cell.numbers.append((found["data-key"], value))
         elif tag == "br":
             self.handle_data(" ")
         if tag in _KEPT:

@@ -56,7 +56,8 @@ class Levels:
 def by_score(is_positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> Levels:
     """Count positives and negatives by score."""
     order = np.argsort(score, kind="stable")
-    new = np.r_[True, np.diff(score[order]) > 0]
+    ascending = score[order]
+    new = np.r_[True, ascending[1:] > ascending[:-1]]  # a difference of infinities is none
     starts = np.flatnonzero(new)
     ordered = weights[:, order]
     of_positive = np.add.reduceat(ordered * is_positive[order], starts, axis=1)

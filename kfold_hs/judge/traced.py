@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 # Of Unicode's private use: before a mark, between key, filter, exact value and text, and after.
 _BEGIN, _NEXT, _END = "\uf8e0", "\uf8e1", "\uf8e2"
 _MARK = re.compile("{}(.*?){}(.*?){}(.*?){}(.*?){}".format(_BEGIN, *[_NEXT] * 3, _END))
+_NO_MARKS = dict.fromkeys(map(ord, (_BEGIN, _NEXT, _END)), "\ufffd")
 _CELL = re.compile(r"<t[dh]\b.*?</t[dh]>", flags=re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -76,8 +77,15 @@ def showing(name: str, text_of: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def plainly(value: Any) -> Any:
-    """What stands in a template without a filter: numbers are marked, too."""
-    return _mark(value, str(value), "str") if isinstance(value, Number | Count) else value
+    """What stands in a template without a filter: numbers are marked, too.
+
+    The marks' own characters in somebody's word would be taken for marks.
+    """
+    if isinstance(value, Number | Count):
+        return _mark(value, str(value), "str")
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.translate(_NO_MARKS)
+    return value
 
 
 def marked(page: str) -> str:

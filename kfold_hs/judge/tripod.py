@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kfold_hs.judge.words import counted
+
 # number, section, what is asked, what is left to the authors (None: the run says it all)
 _ITEMS: tuple[tuple[int, str, str, str | None], ...] = (
     (1, "Title", "that it is about a prediction model, for whom, and of what",
@@ -90,33 +92,44 @@ def tripod(summary: Mapping[str, Any], config: Mapping[str, Any]) -> list[dict[s
 def _known(s: Mapping[str, Any], config: Mapping[str, Any]) -> dict[int, str]:
     cohort, split, tasks = s["cohort"], s["split"], s["tasks"]
     names = " and ".join(tasks)
+    # Hold-out test persons are trained on and scored by nobody: they are no part of this study yet.
+    who, held_out = split.get("development", cohort), ""
+    if n_test := split.get("n_test_persons", 0):
+        held_out = f"; {counted(n_test, 'more person', 'more people')} held out, not used"
+        if who is cohort:  # of an earlier version, which counts them in
+            held_out = f"; of these {counted(n_test, 'person', 'people')} held out, not used"
     counts = "; ".join(
         f"{task['name']}: " + ", ".join(f"{count} {name}" for name, count in task["counts"].items())
-        for task in cohort["tasks"]
+        for task in who["tasks"]
     )
     people = (
-        f"{cohort['n_persons']} people, {cohort['n_patients']} patients, "
-        f"{cohort['n_recordings']} recordings"
+        f"{counted(who['n_persons'], 'person', 'people')}, "
+        f"{counted(who['n_patients'], 'patient')}, {counted(who['n_recordings'], 'recording')}"
     )
+    by = split["settings"]["by"]
     folds = (
-        f"{split['n_folds']}-fold cross-validation by {split['settings']['by']}, "
-        f"{split['n_repeats']} repeat{'s' if split['n_repeats'] > 1 else ''}"
+        f"{split['n_folds']}-fold cross-validation by {by}, {counted(split['n_repeats'], 'repeat')}"
+    )
+    if split["n_folds"] == 1:
+        folds = f"one part held out for validation, by {by}"
+    scored = "; ".join(
+        f"{name}: {counted(each['n_patients'], 'patient')}" for name, each in tasks.items()
     )
     found = {
         1: f"a classifier of heart sounds; predicted: {names}",
         4: f"development, with internal validation by {folds}",
         5: f"cohort {cohort['name']}, fingerprint {cohort['fingerprint'][:16]}",
-        6: people,
-        8: f"labels as they came, one a patient: {counts}",
-        10: f"{people}; what more people or repeats would bring stands under the metrics",
+        6: people + held_out,
+        8: f"labels as they came, one a patient: {counts}{held_out}",
+        10: f"{people}{held_out}; what more people or repeats would bring stands under the metrics",
         16: "evaluated on people held out of each fold's training, from the same cohort; no "
         "external data",
         18: f"code: kfold-hs {s['provenance']['versions'].get('kfold-hs', 'of no known version')}; "
         "command and digests: above",
-        20: f"{people}; {counts}"
-        + (f"; {split['n_test_persons']} more held out" if split["n_test_persons"] else ""),
-        21: f"{len(s['folds'])} models, each of {100 * split['train_share']:.0f} % of the people; "
-        f"{counts}",
+        20: f"{people}; {counts}{held_out}",
+        21: f"{counted(len(s['folds']), 'model')}, each trained on "
+        f"{100 * split['train_share']:.0f} % of all {cohort['n_persons']} people; trained on or "
+        f"scored: {counts}{held_out}; scored, {scored}",
         23: f"{s['headline']['sentence']} Metrics, groups and every fold: above",
         24: "no model was updated",
         26: _limits(s),
@@ -150,7 +163,7 @@ def _of_config(config: Mapping[str, Any], folds: str, s: Mapping[str, Any]) -> d
         "that they have" if covariates else "patients are scored on the recordings that they have",
         12: f"{folds}; {model['backbone']}, weights: {model['weights']}; {train['epochs']} epochs, "
         f"{config['sched']['kind']} to {config['optim']['lr']:g}; scored at {s['select']['text']}; "
-        f"{tried} variant{'s' if tried > 1 else ''} tried on these folds; intervals: "
+        f"{counted(tried, 'variant')} tried on these folds; intervals: "
         f"{s['target']['mean']['method']}",
         13: f"class weights of the loss: {loss['class_weights']}; sampling: {train['sampling']}; "
         "calibration before and after scaling: above",
@@ -160,12 +173,14 @@ def _of_config(config: Mapping[str, Any], folds: str, s: Mapping[str, Any]) -> d
 
 def _limits(s: Mapping[str, Any]) -> str:
     found = ["internal validation only"]
-    if s["split"]["n_repeats"] == 1:
+    if s["split"]["n_folds"] == 1:
+        found.append("one fold, so that how models of the recipe differ is not known")
+    elif s["split"]["n_repeats"] == 1:
         found.append("one repeat")
     if not s["headline"]["honest"]:
         found.append("the epoch was chosen on the people who are scored")
     if s.get("incomplete"):
-        found.append(f"{len(s['incomplete'])} folds are missing")
+        found.append(counted(len(s["incomplete"]), "fold is missing", "folds are missing"))
     if s.get("tried", {}).get("n_variants", 1) > 1:
         found.append("several variants were tried on these people")
     return "; ".join(found)

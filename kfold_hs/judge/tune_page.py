@@ -12,7 +12,7 @@ from typing import Any
 from kfold_hs.judge.charts import COLOURS, Figure, plain
 from kfold_hs.judge.page import drawing, rendered
 from kfold_hs.judge.traced import traced
-from kfold_hs.judge.words import number
+from kfold_hs.judge.words import is_simulated, number
 
 FILTERS = {"number": number}
 """How a template says what it shows."""
@@ -38,7 +38,10 @@ def render_tune(content: Mapping[str, Any]) -> str:
     if content["importances"]:
         figures["importances"] = importances(content["importances"])
     shown = traced(content)
-    return rendered("tune.html.j2", FILTERS, c=shown, trials=ranked(shown), **drawing(figures))
+    return rendered(
+        "tune.html.j2", FILTERS, c=shown, trials=ranked(shown), simulated=is_simulated(content),
+        **drawing(figures),
+    )  # fmt: skip
 
 
 def ranked(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from kfold_hs.judge.influence import Influence
 from kfold_hs.judge.objective import Objective
 from kfold_hs.judge.recipe import recipe_estimate
 from kfold_hs.judge.variants import Resamples, best
-from kfold_hs.judge.words import number
+from kfold_hs.judge.words import UNTOLD, counted, ends, number
 from kfold_hs.predictions import Predictions
 
 
@@ -97,10 +97,14 @@ def sentence(best: Mapping[str, Any], label: str, n_trials: int) -> str:
     if best["name"] is None:
         return "No trial has a value."
     corrected = best["corrected"]
-    tried = f"{best['n_tried']} variants were tried on this split"
+    tried = counted(best["n_tried"], "variant was", "variants were") + " tried on this split"
     return (
         f"Best of {n_trials}: {best['name']}. {label[:1].upper()}{label[1:]} "
         f"{number(best['estimate']['value'])} as measured; {number(corrected['value'])} "
-        f"({number(corrected['low'])} to {number(corrected['high'])}) corrected for having been "
-        f"picked. {tried}."
+        f"({_interval(corrected)}) corrected for having been picked. {tried}."
     )
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    text = ends(found)
+    return f"interval {text}" if text == UNTOLD else text

@@ -28,10 +28,10 @@ import numpy as np
 from kfold_hs.errors import ConfigError, unknown_name
 from kfold_hs.judge.fixed import person_weights
 from kfold_hs.judge.influence import Influence
-from kfold_hs.judge.intervals import LEVEL, Estimate, around
+from kfold_hs.judge.intervals import LEVEL, Estimate, told
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.paired import BETTER, CANNOT_TELL, compare
-from kfold_hs.judge.recipe import ONE_MODEL, spread, target
+from kfold_hs.judge.recipe import ONE_MODEL, interval, spread, target
 
 BBC = "BBC-CV over persons (percentiles, conservative)"
 _CELLS = 4_000_000
@@ -172,19 +172,20 @@ def best(
     words = f"{text}, best of {n_tried} tried"
     estimate = Estimate(chosen.value, None, None, method=ONE_MODEL, target=words)
     if found is not None:
-        quantile = found.quantile(n_looks=n_tried)
-        low, high = around(chosen.value, found.se, quantile, chosen.is_share)
-        estimate = dataclasses.replace(
-            estimate, low=low, high=high, se=found.se, df=found.df,
-            method=f"{found.method}; Bonferroni over {n_tried} variants",
-        )  # fmt: skip
+        estimate = interval(chosen, found, words, n_tried)
+        if estimate.low is not None:
+            method = f"{estimate.method}; Bonferroni over {n_tried} variants"
+            estimate = dataclasses.replace(estimate, method=method)
     corrected = None
     if resampled is not None and len(defined) == len(influences):
         tail = (1 - LEVEL) / 2
         low, high = (float(each) for each in np.quantile(resampled, [tail, 1 - tail]))
         words = f"{text}, the best of {len(influences)} picked anew"
         corrected = dataclasses.asdict(
-            Estimate(float(resampled.mean()), low, high, method=BBC, target=words)
+            told(
+                Estimate(float(resampled.mean()), low, high, method=BBC, target=words),
+                chosen.bounds,
+            )
         )
     return {
         "name": name,

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from kfold_hs.judge.paired import BETTER, EQUIVALENT
+
+UNTOLD = "cannot be told"
+_PATH = re.compile(
+    r"(?<![\w./…~-])(?:~|/[^\s'\"=,;:/()]+)(?:/[^\s'\"=,;:/()]+)*/([^\s'\"=,;:/()]+)"
+)
+SYNTHETIC = "synthetic"
+"""Kind and name of the data whose people are simulated."""
+SIMULATED_PEOPLE = "SIMULATED people."
+
+
+def is_simulated(content: Mapping[str, Any]) -> bool:
+    """Whether a summary, comparison or search is of the built-in people.
+
+    Files of earlier versions do not say it themselves, but name the cohort.
+    """
+    named = content["cohort"]["name"] == SYNTHETIC
+    return bool(content.get("simulated", named))
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Such as 1 person, 1,204 people; `many` is by default `one` with an s."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def without_folders(text: str) -> str:
+    """A text whose absolute paths have lost their folders: a page is shown to others.
+
+    What stands in quotes is one path, blanks and all.
+    """
+    quoted = re.sub(r"(['\"])(?:~|/[^/'\"\n]+)(?:/[^'\"\n]*)?/([^/'\"\n]+)\1", r"\1…/\2\1", text)
+    return _PATH.sub(r"…/\1", quoted)
+
+
+def ends(found: Mapping[str, Any], signed: bool = False) -> str:
+    """Such as 0.612 to 0.730; words where there is no interval."""
+    low, high = found["low"], found["high"]
+    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
+        return UNTOLD
+    return f"{number(low, signed)} to {number(high, signed)}"
 
 
 def number(value: float | None, signed: bool = False) -> str:
@@ -31,11 +71,11 @@ def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> st
         `judge.paired.compare`'s.
     """
     apart = found["difference"]
-    if apart["low"] is None:
+    if ends(apart) == UNTOLD:
         return f"{label}: whether {second} or {first} is better cannot be told: {apart['method']}."
     by = (
         f"difference {number(apart['value'], signed=True)}, 95 % interval "
-        f"{number(apart['low'], signed=True)} to {number(apart['high'], signed=True)}"
+        f"{ends(apart, signed=True)}"
     )
     if found["verdict"] == BETTER:
         pair = (first, second) if found["winner"] == "first" else (second, first)
@@ -60,12 +100,13 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
     at_most = settle.get("at_most", False)  # comparisons of an earlier version lack it
     if settle["repeats"]:
         most = "at most " if at_most else ""
-        repeats = f"{most}{settle['repeats']} repeats of these people would see it"
+        repeats = f"{most}{counted(settle['repeats'], 'repeat')} of these people would see it"
     elif at_most:
         repeats = "whether repeats of these people would see it is not known from one"
     else:
         repeats = "no number of repeats of these people would see it"
-    people = f"{settle['people']:,} people" if settle["people"] else "no number of people"
+    people = counted(settle["people"], "person", "people") if settle["people"] else ""
+    people = people or "no number of people"
     small = "" if settle["beyond_margin"] else " (within the margin of equivalence)"
     return f"{seen} The observed one{small}: {repeats}; with {n_repeats} as now, {people} would."
 
@@ -82,6 +123,6 @@ def beside(found: Mapping[str, Any]) -> str:
     return (
         f"Bayesian correlated t-test, margin {number(found['margin'])}: second worse "
         f"{chances['worse']}, as good {chances['same']}, better {chances['better']}. These models: "
-        f"{number(here['value'], signed=True)} ({number(here['low'], signed=True)} to "
-        f"{number(here['high'], signed=True)}), which says nothing of the recipes."
+        f"{number(here['value'], signed=True)} ({ends(here, signed=True)}), which says nothing of "
+        "the recipes."
     )

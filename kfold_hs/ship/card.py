@@ -5,10 +5,13 @@ Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import jinja2
+
+from kfold_hs.judge.words import counted, ends
 
 
 def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -29,8 +32,31 @@ def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # Markdown
     )
-    environment.filters["number"] = _number
-    return environment.get_template("card.md.j2").render(bundle=content, run=summary)
+    environment.filters |= {
+        "number": _number, "ends": ends, "counted": counted, "plain": plain, "code": code,
+    }  # fmt: skip
+    split = summary["split"]
+    return environment.get_template("card.md.j2").render(
+        bundle=content,
+        run=summary,
+        # Earlier versions did not count the hold-out test persons apart.
+        who=split.get("development", summary["cohort"]),
+        n_test=split.get("n_test_persons", 0),
+    )
+
+
+def plain(text: object) -> str:
+    """A user's word as Markdown that shows it as it is, in a sentence or in a cell of a table."""
+    shown = " ".join(str(text).split())
+    return re.sub(r"([\\`*_\[\]<>|&~$])", r"\\\1", shown)
+
+
+def code(text: object) -> str:
+    """The same as code, between more backticks than are in it."""
+    shown = " ".join(str(text).split()).replace("|", "\\|")
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence, room = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{room}{shown}{room}{fence}"
 
 
 def _number(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """How often racing loses the best variant, and what it saves. Run by name, decides no test.
 
-    python tests/bench/racing.py [--times 200] [--write]
+    python tests/bench/racing.py [--times 200] [--write] [--seeds 3 --scenes equal twins]
 
 Variants are linear discriminant analyses that see different features of Gaussian patients
 (tests/simulation.py), with random draws of their own in every fold model; what each is worth, on
@@ -87,11 +87,19 @@ def race(
     return trained
 
 
-def scene(name: str, n: int, times: int, metrics: Sequence[str], n_folds: int = 5) -> list[str]:
-    """Rows of the table for one set of variants and number of patients."""
+def scene(name: str, n: int, times: int, metrics: Sequence[str], n_seeds: int = 1) -> list[str]:
+    """Rows of the table for one set of variants and number of patients.
+
+    With several seeds every fold model is trained as often, and their probabilities averaged.
+    """
+    n_folds = 5
     rng = np.random.default_rng([n, times, sorted(SCENES).index(name)])
     drawn = draw(WORLD, rng, times, n, n_runs=1, n_folds=n_folds)
-    fitted = [train(WORLD, drawn, rng, features) for features in SCENES[name]]
+    seeds = [
+        [train(WORLD, drawn, rng, features) for _ in range(n_seeds)] for features in SCENES[name]
+    ]
+    fitted = [each[0] for each in seeds]
+    said = [np.mean([one.prob for one in each], axis=0) for each in seeds]
     worth = np.array([[v.mean() for v in truth(WORLD, each).values()] for each in fitted])
     orders = [rng.permutation(len(fitted)) for _ in range(times)]
     rows = []
@@ -102,7 +110,7 @@ def scene(name: str, n: int, times: int, metrics: Sequence[str], n_folds: int = 
         best = range(len(fitted)) if name in {"equal", "twins"} else [int(values.argmax())]
         lost = saved = 0.0
         for number, order in enumerate(orders):
-            probs = [each.prob[number, 0] for each in fitted]
+            probs = [each[number, 0] for each in said]
             y, fold = drawn.y[number], drawn.fold[number, 0]
             trained = race(METRIC[metric], y, probs, fold, order.tolist(), n_folds)
             lost += float(np.mean([trained[variant] < n_folds for variant in best]))
@@ -120,17 +128,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=200, help="data sets a row")
     parser.add_argument("--write", action="store_true", help="into docs/tune.md")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of every fold")
+    parser.add_argument("--scenes", nargs="*", default=list(SCENES), choices=list(SCENES))
     options = parser.parse_args()
     started = time.perf_counter()
     rows = [
         row
-        for name in SCENES
+        for name in options.scenes
         for n in (400, 942)
-        for row in scene(name, n, options.times, ["accuracy", "auroc", "log_loss"])
+        for row in scene(name, n, options.times, ["accuracy", "auroc", "log_loss"], options.seeds)
     ]
     text = "\n".join(
         [
-            f"{options.times} data sets a row, 5 folds, one repeat.",
+            f"{options.times} data sets a row, 5 folds, one repeat, seeds: {options.seeds}.",
             "",
             "| variants | how many | patients | objective | median gap to the best | "
             "best lost, % | fold-epochs saved, % |",
