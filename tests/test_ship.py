@@ -23,7 +23,7 @@ from kfold_hs.paths import write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.certificate import Certificate
-from kfold_hs.ship.conformal import conformal_set, p_values
+from kfold_hs.ship.conformal import Conformal, conformal_set
 from kfold_hs.ship.hearing import Ear, Heard
 from kfold_hs.ship.inputs import Patient
 from kfold_hs.splits.split import TEST, TRAIN
@@ -225,21 +225,6 @@ def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
 
 
-def test_a_bundle_from_before_there_were_others(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made / "bundle", tmp_path / "old")
-    content = json.loads((tmp_path / "old/bundle.json").read_text())
-    for each in content["calibration"].values():
-        del each["methods"]
-    write_json(tmp_path / "old/bundle.json", content)
-    noise(tmp_path, "a")
-    words = {"output": tmp_path / "out.csv", "device": "cpu"}
-    shipping.predict(tmp_path / "old", [tmp_path / "a.wav"], Silent(), **words)
-    with pytest.raises(BundleError, match="holds no vector calibration; export the run again"):
-        shipping.predict(
-            tmp_path / "old", [tmp_path / "a.wav"], Silent(), **words, calibration="vector"
-        )
-
-
 def test_conformal_sets_cover_what_they_say() -> None:
     rng = np.random.default_rng(0)
     n, n_folds, classes = 2000, 4, np.eye(3)
@@ -257,16 +242,17 @@ def test_conformal_sets_cover_what_they_say() -> None:
         }
         for k in range(n_folds)
     ]
+    p_values = Conformal(known).p_values
     for coverage in (0.8, 0.9):
         new, old = [], []
         for i in range(n, n + 600):  # new people, by all models
-            values = p_values(probs[i][None], known)
+            values = p_values(probs[i][None])
             best = int(probs[i].mean(axis=0).argmax())
             new.append(y[i] in conformal_set(values, coverage, best))
         for i in range(600):  # known people, by the model that held them out
             mine = np.full((1, n_folds, 3), np.nan)
             mine[0, fold[i]] = probs[i, fold[i]]
-            values = p_values(mine, known, [str(i)])
+            values = p_values(mine, [str(i)])
             old.append(y[i] in conformal_set(values, coverage, int(probs[i, fold[i]].argmax())))
         assert abs(np.mean(old) - coverage) < 0.04
         assert np.mean(new) > coverage - 0.04
@@ -277,12 +263,13 @@ def test_conformal_p_values_by_hand() -> None:
         {"repeat": 0, "fold": 0, "person_id": ["a", "b"], "score": [0.1, 0.6]},
         {"repeat": 0, "fold": 1, "person_id": ["c"], "score": [0.3]},
     ]
+    p_values = Conformal(known).p_values
     probs = np.array([[[0.8, 0.2], [0.6, 0.4]]])
     # s = 0.2 and 0.8 by fold 0, 0.4 and 0.6 by fold 1
-    np.testing.assert_allclose(p_values(probs, known), [(1 + 1 + 0) / 4, 1 / 4])
-    np.testing.assert_allclose(p_values(probs, known, ["b"]), [1 / 3, 1 / 3])
+    np.testing.assert_allclose(p_values(probs), [(1 + 1 + 0) / 4, 1 / 4])
+    np.testing.assert_allclose(p_values(probs, ["b"]), [1 / 3, 1 / 3])
     probs[0, 1] = np.nan
-    np.testing.assert_allclose(p_values(probs, known), [(1 + 1) / 3, 1 / 3])
+    np.testing.assert_allclose(p_values(probs), [(1 + 1) / 3, 1 / 3])
     assert conformal_set(np.array([0.5, 0.25]), 0.75, 0) == [0]
     assert conformal_set(np.array([0.5, 0.25]), 0.8, 0) == [0, 1]
     assert conformal_set(np.array([0.01, 0.02]), 0.9, 1) == [1]

@@ -29,6 +29,10 @@ from kfold_hs.ship.graph import Graph
 OPSET = 18
 """Of ONNX; what torch's exporter writes without converting."""
 INPUT = "samples"
+PEOPLE = (
+    "A graph hears everybody alike. Of people whom its models were trained on, named in "
+    "certificate.json, it says too much: ask `kfold-hs predict`, which asks held-out models only."
+)
 ENSEMBLE = "ensemble"
 _EXAMPLE_CROPS = 3.4
 """Length of the recording that graphs are traced with, in crops."""
@@ -125,6 +129,7 @@ def _about(bundle: Bundle, members: Sequence[Member], before: Mapping[str, Any])
         "min_samples": min_samples(bundle),
         "crop_pool": bundle.config.predict.crop_pool,
         "models": [_name(each) for each in members],
+        "people": PEOPLE,
         "weights_sha256": [each.sha256 for each in members],
         "digests": content["digests"],
         "opset": OPSET,
