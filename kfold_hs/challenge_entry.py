@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from kfold_hs import experiment, shipping
-from kfold_hs.cohort.circor import COLUMNS, LOCATIONS, parse_patient, read_patient
+from kfold_hs.cohort.circor import COLUMNS, COVARIATES, LOCATIONS, parse_patient, read_patient
 from kfold_hs.config import load_yaml
-from kfold_hs.errors import CohortError
+from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.ground import Listener
+from kfold_hs.judge.challenge import MURMUR, OUTCOME
 from kfold_hs.paths import RunPaths, write_text, writing_folder
 from kfold_hs.settings import CircorData, Config
 
@@ -46,9 +47,10 @@ def write_entry(folder: Path, config: Config, run: Path | None, listener: Listen
     Raises
     ------
     KfoldHsError
-        As of `shipping.export`.
+        As of `check_entry` and `shipping.export`.
     """
     shipping.refuse_existing(folder)
+    check_entry(config, run)
     with writing_folder(folder) as temporary:
         code = resources.files("kfold_hs.ship").joinpath(TEMPLATE).read_text()
         write_text(temporary / "team_code.py", code)
@@ -57,6 +59,38 @@ def write_entry(folder: Path, config: Config, run: Path | None, listener: Listen
         if run is not None:
             shipping.export(run, temporary / "model" / "bundle", listener)
         temporary.chmod(0o755)
+
+
+def check_entry(config: Config, run: Path | None) -> None:
+    """Refuse settings that do not answer what the challenge asks, or that its data lack.
+
+    Raises
+    ------
+    ConfigError
+        With what is asked for, and what there is.
+    """
+    asked = {"murmur": MURMUR, "outcome": OUTCOME}
+    tasks = config.data.tasks
+    why = []
+    if {name: set(task.classes) for name, task in tasks.items()} != {
+        name: set(classes) for name, classes in asked.items()
+    }:
+        here = "; ".join(f"{name[:80]}: {', '.join(t.classes)[:80]}" for name, t in tasks.items())
+        there = "; ".join(f"{name}: {', '.join(classes)}" for name, classes in asked.items())
+        why.append(f"the challenge asks for two tasks ({there}), and there is {here}")
+    names = [*config.model.covariates]
+    if config.predict.stack != "none":
+        names += [name for task in tasks.values() for name in task.stack if name not in tasks]
+    if config.split.stratify != "auto":
+        names += [name for name in config.split.stratify if name not in {"n_recordings", "site"}]
+    if lacking := [name[:80] for name in dict.fromkeys(names) if name not in COVARIATES]:
+        why.append(f"its data hold {', '.join(COVARIATES)}, and not {', '.join(lacking)}")
+    if why:
+        whose = "these settings" if run is None else run
+        raise ConfigError(
+            f"no entry can be made of {whose}: {'; '.join(why)}. Make it of a run on data=circor, "
+            "or export the run as a bundle with -o."
+        )
 
 
 def train(config_file: Path, data_folder: Path, model_folder: Path, listener: Listener) -> None:

@@ -129,8 +129,6 @@ def predict(
     chosen = pick_format(kind, output)
     where = pick_device(device)
     bundle = Bundle.read(bundle_folder)
-    for task in bundle.tasks:
-        bundle.calibration(task.name, calibration)
     if chosen == "challenge":
         challenge_tasks(bundle)
     given = find_patients(inputs, bundle.config.data)

@@ -47,7 +47,8 @@ ALLOWED = {
     "refit": SETTINGS
     | {"cohort", "predictions", "splits", "runs", "ground", "learn", "judge", "fleet", "ship"},
     "serving": SETTINGS | {"learn", "ship", "serve"},
-    "challenge_entry": SETTINGS | {"cohort", "ground", "learn", "ship", "experiment", "shipping"},
+    "challenge_entry": SETTINGS
+    | {"cohort", "ground", "learn", "judge", "ship", "experiment", "shipping"},
     "terminal": set(),
     "terminal_tune": set(),
     "terminal_refit": set(),

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import soundfile
 from click.testing import CliRunner
-from conftest import TINY
+from conftest import TINY, Silent
 
+from kfold_hs import challenge_entry
 from kfold_hs.cli import cli
-from kfold_hs.errors import CohortError
+from kfold_hs.config import compose
+from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.judge.challenge_score import score_folders
 
 SETTINGS = [word for word in TINY if not word.startswith("data")]
@@ -103,3 +105,31 @@ def test_what_export_takes(words: list[str], message: str) -> None:
     done = CliRunner().invoke(cli, ["export", *words])
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_what_the_challenge_cannot_use_makes_no_entry(tmp_path: Path) -> None:
+    stacked = "data.tasks.outcome.stack=[murmur,tone_hz]"
+    asked = "asks for two tasks \\(murmur: Present, Unknown, Absent; outcome: Abnormal, Normal\\)"
+    for words, message in (
+        (["~data.tasks.outcome"], asked),
+        (
+            [
+                "data.tasks.murmur.classes=[Present,Absent]",
+                "data.tasks.murmur.class_weights=null",
+                "data.tasks.murmur.uncertain=null",
+            ],
+            asked,
+        ),
+        (["+data.tasks.age.classes=[young,old]"], asked),
+        ([stacked], "its data hold age, sex, .* and not tone_hz"),
+        (["model.covariates=[tone_hz]"], "and not tone_hz"),
+        (["split.stratify=[tone_hz,site]"], "and not tone_hz"),
+    ):
+        config = compose(["data=circor", "data.root=data", *words])
+        with pytest.raises(
+            ConfigError, match=f"no entry can be made of these settings: .*{message}"
+        ):
+            challenge_entry.write_entry(tmp_path / "entry", config, None, Silent())
+        with pytest.raises(ConfigError, match="no entry can be made of reports/one"):
+            challenge_entry.write_entry(tmp_path / "entry", config, Path("reports/one"), Silent())
+    assert not list(tmp_path.iterdir())

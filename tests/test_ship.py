@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import soundfile
+import torch
 from click.testing import CliRunner
 from conftest import TINY, Silent
 
@@ -21,9 +24,11 @@ from kfold_hs.errors import BundleError, CohortError, ConfigError
 from kfold_hs.judge.calibrators import CALIBRATORS
 from kfold_hs.paths import write_json
 from kfold_hs.predictions import Predictions
+from kfold_hs.ship import portable
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.certificate import Certificate
-from kfold_hs.ship.conformal import conformal_set, p_values
+from kfold_hs.ship.conformal import Conformal, conformal_set
+from kfold_hs.ship.graph import Graph, check_graph
 from kfold_hs.ship.hearing import Ear, Heard
 from kfold_hs.ship.inputs import Patient
 from kfold_hs.splits.split import TEST, TRAIN
@@ -225,21 +230,6 @@ def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
 
 
-def test_a_bundle_from_before_there_were_others(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made / "bundle", tmp_path / "old")
-    content = json.loads((tmp_path / "old/bundle.json").read_text())
-    for each in content["calibration"].values():
-        del each["methods"]
-    write_json(tmp_path / "old/bundle.json", content)
-    noise(tmp_path, "a")
-    words = {"output": tmp_path / "out.csv", "device": "cpu"}
-    shipping.predict(tmp_path / "old", [tmp_path / "a.wav"], Silent(), **words)
-    with pytest.raises(BundleError, match="holds no vector calibration; export the run again"):
-        shipping.predict(
-            tmp_path / "old", [tmp_path / "a.wav"], Silent(), **words, calibration="vector"
-        )
-
-
 def test_conformal_sets_cover_what_they_say() -> None:
     rng = np.random.default_rng(0)
     n, n_folds, classes = 2000, 4, np.eye(3)
@@ -257,16 +247,17 @@ def test_conformal_sets_cover_what_they_say() -> None:
         }
         for k in range(n_folds)
     ]
+    p_values = Conformal(known).p_values
     for coverage in (0.8, 0.9):
         new, old = [], []
         for i in range(n, n + 600):  # new people, by all models
-            values = p_values(probs[i][None], known)
+            values = p_values(probs[i][None])
             best = int(probs[i].mean(axis=0).argmax())
             new.append(y[i] in conformal_set(values, coverage, best))
         for i in range(600):  # known people, by the model that held them out
             mine = np.full((1, n_folds, 3), np.nan)
             mine[0, fold[i]] = probs[i, fold[i]]
-            values = p_values(mine, known, [str(i)])
+            values = p_values(mine, [str(i)])
             old.append(y[i] in conformal_set(values, coverage, int(probs[i, fold[i]].argmax())))
         assert abs(np.mean(old) - coverage) < 0.04
         assert np.mean(new) > coverage - 0.04
@@ -277,12 +268,13 @@ def test_conformal_p_values_by_hand() -> None:
         {"repeat": 0, "fold": 0, "person_id": ["a", "b"], "score": [0.1, 0.6]},
         {"repeat": 0, "fold": 1, "person_id": ["c"], "score": [0.3]},
     ]
+    p_values = Conformal(known).p_values
     probs = np.array([[[0.8, 0.2], [0.6, 0.4]]])
     # s = 0.2 and 0.8 by fold 0, 0.4 and 0.6 by fold 1
-    np.testing.assert_allclose(p_values(probs, known), [(1 + 1 + 0) / 4, 1 / 4])
-    np.testing.assert_allclose(p_values(probs, known, ["b"]), [1 / 3, 1 / 3])
+    np.testing.assert_allclose(p_values(probs), [(1 + 1 + 0) / 4, 1 / 4])
+    np.testing.assert_allclose(p_values(probs, ["b"]), [1 / 3, 1 / 3])
     probs[0, 1] = np.nan
-    np.testing.assert_allclose(p_values(probs, known), [(1 + 1) / 3, 1 / 3])
+    np.testing.assert_allclose(p_values(probs), [(1 + 1) / 3, 1 / 3])
     assert conformal_set(np.array([0.5, 0.25]), 0.75, 0) == [0]
     assert conformal_set(np.array([0.5, 0.25]), 0.8, 0) == [0, 1]
     assert conformal_set(np.array([0.01, 0.02]), 0.9, 1) == [1]
@@ -334,6 +326,51 @@ def test_what_a_bundle_holds(made: Path) -> None:
     assert summary["headline"]["sentence"] in card
     assert content["digests"]["split"] in card
     assert "None" not in card
+
+
+def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -> None:
+    """What torch and ONNX call things themselves, and what separates names in files."""
+    table = pd.read_csv(shared_table_csv, dtype=str, keep_default_na=False)
+    table["recording"] = [str(shared_table_csv.parent / name) for name in table["recording"]]
+    names = {"Present": "S3+S4", "Absent": 'no "sound"', "Unknown": "a/b, ../ü"}
+    table["mean"] = table["murmur"].map(names)
+    table["a.keys"] = table["keys"] = table["outcome"]
+    table.to_csv(tmp_path / "odd.csv", index=False)
+    classes = ",".join("'" + name + "'" for name in names.values())
+    two = "{classes:[Abnormal,Normal]}"
+    tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",a.keys:" + two + "}"
+    words = [*TINY, "train.epochs=1", f"data.path={tmp_path / 'odd.csv'}", f"data.tasks={tasks}"]
+    experiment.run(compose(words), Silent(), root=tmp_path, name="odd", device="cpu")
+    shipping.export(tmp_path / "reports/odd", tmp_path / "b", Silent())
+    words = [tmp_path / "b", [tmp_path / "odd.csv"], Silent()]
+    shipping.predict(*words, output=tmp_path / "rows.parquet", device="cpu", coverage=0.99)
+    for row in pd.read_parquet(tmp_path / "rows.parquet").to_dict("records"):
+        (inside,) = csv.reader([row["set.mean"]], delimiter="+")
+        assert set(inside) <= set(names.values())
+        assert row["label.mean"] in inside
+        assert sum(row[f"p.mean.{name}"] for name in names.values()) == pytest.approx(1)
+    # One model as a graph: whatever torch calls its parts, the outputs are the tasks.
+    bundle = Bundle.read(tmp_path / "b")
+    model = bundle.model(bundle.members[0], torch.device("cpu"))
+    graph = Graph(bundle.config, bundle.tasks, [model]).eval()
+    raw = portable.WRITERS["onnx"](portable._traced(graph, bundle), graph, {})
+    session = onnxruntime.InferenceSession(raw)
+    assert [each.name for each in session.get_outputs()] == ["mean", "keys", "a.keys"]
+    (mean,) = session.run(["mean"], {"samples": np.zeros(8000, np.float32)})
+    assert mean.sum() == pytest.approx(1)
+
+
+def test_names_that_would_be_two_of_a_graph(made: Path) -> None:
+    config = Bundle.read(made / "bundle").config
+    task = config.data.tasks["outcome"]
+    for tasks in ({"samples": task}, {"a": task, "a.models": task}):
+        data = config.data.model_copy(update={"tasks": tasks})
+        model = config.model.model_copy(update={"covariates": ()})
+        other = config.model_copy(update={"data": data, "model": model})
+        with pytest.raises(
+            BundleError, match=f"named after the tasks, and .'{[*tasks][-1]}'. would"
+        ):
+            check_graph(other, Path("reports/one"))
 
 
 def test_a_bundle_that_was_changed_is_refused(made: Path, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ _ANNOTATIONS = {
 _NUMBERS = {"height_cm", "weight_kg"}
 COLUMNS = ("Murmur", "Outcome", "Additional ID", *_COVARIATES, *_ANNOTATIONS)
 """Of training_data.csv, beside the patient and the locations."""
+COVARIATES = tuple(_COVARIATES.values())
 
 
 def load_circor(config: CircorData, on_progress: Progress | None = None) -> Cohort:

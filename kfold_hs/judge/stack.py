@@ -112,6 +112,34 @@ class Stacking:
                         found.append(f"outside of fold {fold}, {task} has a single class")
         return sorted(set(found))
 
+    def without(self, scored: Predictions, repeat: int, fold: int) -> Predictions:
+        """Rows of the other folds of a repeat, stacked without any label of this fold.
+
+        As stacked by `__call__` they were told by regressions that learnt from the fold. Here the
+        other folds are stacked among themselves; where that cannot be, since there is only one,
+        by the regression that scores the fold, which was fitted on them.
+
+        Parameters
+        ----------
+        scored : Predictions
+            Patient rows of one epoch a fold, seeds averaged.
+        """
+        table = scored.table
+        others = (table["repeat"] == repeat) & (table["fold"] != fold)
+        rest = Predictions(table[others].reset_index(drop=True), scored.classes)
+        if not self.sources or self.obstacles(scored):
+            return rest
+        if not self.obstacles(rest):
+            return self(rest)
+        stacked = rest.table.copy()
+        probs = {name: rest.y_prob(name) for name in rest.tasks}
+        whose = self._whose(rest, np.arange(len(rest)))
+        for task, sources in self.sources.items():
+            names = rest.classes[task]
+            rule = Rule.fit(probs, whose, sources, rest.y_true(task), len(names))
+            stacked[[prob_column(task, name) for name in names]] = rule(probs, whose)
+        return Predictions(stacked, rest.classes)
+
     def rules(self, scored: Predictions) -> dict[str, dict[tuple[int, int, int], Rule]]:
         """What scores each fold: by task and (repeat, seed, fold); none where `obstacles` stand."""
         if not self.sources or self.obstacles(scored):

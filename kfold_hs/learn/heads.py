@@ -28,10 +28,19 @@ class SeparateHeads(nn.ModuleDict):
     """A linear layer a task; `forward` gives logits (n, C) by task."""
 
     def __init__(self, size: int, tasks: tuple[Task, ...]) -> None:
-        super().__init__({task.name: nn.Linear(size, task.n_classes) for task in tasks})
+        keys = [_key(task.name, number) for number, task in enumerate(tasks)]
+        heads = (nn.Linear(size, task.n_classes) for task in tasks)
+        super().__init__(dict(zip(keys, heads, strict=True)))
+        self.names = {key: task.name for key, task in zip(keys, tasks, strict=True)}
 
     def forward(self, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {name: head(hidden) for name, head in self.items()}
+        return {self.names[key]: head(hidden) for key, head in self.items()}
+
+
+def _key(name: str, number: int) -> str:
+    """A task's key in a ModuleDict: its name, unless torch does not take that."""
+    is_taken = hasattr(nn.ModuleDict(), name) or name == "names"
+    return f"task {number}" if "." in name or is_taken else name
 
 
 class JointHead(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,10 @@ Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
 
 # What `predict.patient_pool` and a task's own `patient_pool` may name (kfold_hs/pool.py).
 PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
+
+
+_UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of Unicode: control characters, halves of pairs, line and paragraph separators."""
 
 
 class TaskConfig(Settings):
@@ -54,6 +59,28 @@ class TaskConfig(Settings):
 class _Data(Settings):
     tasks: dict[Name, TaskConfig] = Field(min_length=1)
     aliases: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_names(self) -> _Data:
+        """Names of tasks and classes make columns of tables, `p.<task>.<class>`, and lines."""
+        columns: dict[str, tuple[str, str]] = {}
+        for task, config in self.tasks.items():
+            for name in (task, *config.classes):
+                if not name.strip() or any(unicodedata.category(c) in _UNWRITABLE for c in name):
+                    raise ValueError(
+                        f"the name {name[:80]!r} of task {task[:80]!r} does not fit: names of "
+                        "tasks and classes have a letter at least, and no line break or other "
+                        "control character"
+                    )
+            for name in config.classes:
+                other = columns.setdefault(f"{task}.{name}", (task, name))
+                if other != (task, name):
+                    raise ValueError(
+                        f"class {name[:80]!r} of task {task[:80]!r} and class {other[1][:80]!r} of "
+                        f"task {other[0][:80]!r} would share the column p.{task[:80]}.{name[:80]}: "
+                        "rename one"
+                    )
+        return self
 
 
 class SyntheticData(_Data):

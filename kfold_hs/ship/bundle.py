@@ -32,8 +32,11 @@ from kfold_hs.judge.stack import Rule
 from kfold_hs.learn.models import HeartSoundNet, make_model
 from kfold_hs.settings import Config
 from kfold_hs.ship.certificate import Certificate
+from kfold_hs.ship.conformal import Conformal
+from kfold_hs.ship.fits import Fits
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`)."""
 CONTENT, CERTIFICATE, CARD = "bundle.json", "certificate.json", "README.md"
 
 
@@ -94,8 +97,9 @@ class Bundle:
             content = json.loads(path.read_text())
             if (schema := content["schema"]) != SCHEMA:
                 raise BundleError(
-                    f"{path} has schema {schema}, and this version of kfold-hs reads {SCHEMA}. "
-                    "Export the run again."
+                    f"{path} has schema {str(schema)[:80]}, and this version of kfold-hs reads "
+                    f"{SCHEMA}, which holds what was fitted without each fold. Export the run "
+                    "again."
                 )
             known = (folder / CERTIFICATE).read_bytes()
             _check(folder / CERTIFICATE, known, content["certificate"])
@@ -112,7 +116,7 @@ class Bundle:
         except (OSError, ValueError, KeyError, TypeError, pydantic.ValidationError) as error:
             raise BundleError(f"cannot read the bundle {folder}: {error!r}.") from error
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[Task, ...]:
         return tasks_of(self.config.data.tasks)
 
@@ -147,7 +151,7 @@ class Bundle:
         found = [each.encoder for each in self.members if each.covariates]
         return found + [rule.encoder for rules in self.rules.values() for rule in rules.values()]
 
-    @property
+    @cached_property
     def rules(self) -> dict[str, dict[tuple[int, int], Rule]]:
         """Of every stacked task: (repeat, fold) -> what the other folds' rows gave."""
         return {
@@ -155,23 +159,15 @@ class Bundle:
             for task, found in self.content["stacking"].items()
         }
 
-    def calibration(self, task: str, name: str) -> Any:
-        """What a calibrator of `kfold_hs.judge.calibrators` was fitted to.
+    @cached_property
+    def fits(self) -> dict[str, Fits]:
+        """Calibrators and decisions by task."""
+        return {task.name: Fits.read(self.content, task.name) for task in self.tasks}
 
-        Raises
-        ------
-        BundleError
-            The bundle was made before there was such a one.
-        """
-        mine = self.content["calibration"][task]
-        if name == "temperature":
-            return mine["temperature"]
-        if name not in mine.get("methods", {}):
-            raise BundleError(
-                f"{self.folder} holds no {name} calibration; export the run again, or leave "
-                "--calibration out."
-            )
-        return mine["methods"][name]["fitted"]
+    @cached_property
+    def conformal(self) -> dict[str, Conformal]:
+        """What conformal sets are made from, by task."""
+        return {task: Conformal(each) for task, each in self.content["conformal"].items()}
 
     def model(self, member: Member, device: torch.device) -> HeartSoundNet:
         """A fold model with its weights, ready to be asked.

@@ -42,31 +42,48 @@ def calibration_scores(kept: Predictions, task: str) -> list[dict[str, Any]]:
     return found
 
 
-def p_values(
-    probs: np.ndarray, known: Sequence[Mapping[str, Any]], persons: Collection[str] = ()
-) -> np.ndarray:
-    """Left side of the formula for every class of one patient, (C,).
+class Conformal:
+    """The scores of a task, sorted once.
 
     Parameters
     ----------
-    probs : ndarray, shape (n_repeats, n_folds, C)
-        Of the models that were asked; NaN of the others.
     known : sequence of mappings
         What `calibration_scores` gave.
-    persons : collection of str
-        Whose rows are left out: the patient's own.
     """
-    above, n = np.zeros(probs.shape[-1]), 0.0
-    asked = ~np.isnan(probs[..., 0])
-    for each in known:
-        place = each["repeat"], each["fold"]
-        if asked[place]:
-            mine = np.isin(each["person_id"], list(persons))
-            scores = np.asarray(each["score"])[~mine]
-            above += (scores[:, None] >= 1 - probs[place]).sum(axis=0)
-            n += len(scores)
-    n_repeats = asked.any(axis=1).sum()
-    return np.asarray((1 + above / n_repeats) / (1 + n / n_repeats))
+
+    def __init__(self, known: Sequence[Mapping[str, Any]]) -> None:
+        self._scores: dict[tuple[int, int], np.ndarray] = {}
+        self._own: dict[tuple[int, int], dict[str, list[float]]] = {}
+        for each in known:
+            place = each["repeat"], each["fold"]
+            self._scores[place] = np.sort(np.asarray(each["score"], dtype=np.float64))
+            own: dict[str, list[float]] = {}
+            for person, score in zip(each["person_id"], each["score"], strict=True):
+                own.setdefault(person, []).append(score)
+            self._own[place] = own
+
+    def p_values(self, probs: np.ndarray, persons: Collection[str] = ()) -> np.ndarray:
+        """Left side of the formula for every class of one patient, (C,).
+
+        Parameters
+        ----------
+        probs : ndarray, shape (n_repeats, n_folds, C)
+            Of the models that were asked; NaN of the others.
+        persons : collection of str
+            Whose rows are left out: the patient's own.
+        """
+        above, n = np.zeros(probs.shape[-1]), 0.0
+        asked = ~np.isnan(probs[..., 0])
+        for place, scores in self._scores.items():
+            if asked[place]:
+                least = 1 - probs[place]
+                own = self._own[place]
+                mine = np.array([score for who in set(persons) for score in own.get(who, ())])
+                above += len(scores) - np.searchsorted(scores, least)
+                above -= (mine[:, None] >= least).sum(axis=0)
+                n += len(scores) - len(mine)
+        n_repeats = asked.any(axis=1).sum()
+        return np.asarray((1 + above / n_repeats) / (1 + n / n_repeats))
 
 
 def conformal_set(values: np.ndarray, coverage: float, likeliest: int) -> list[int]:

@@ -4,11 +4,14 @@
     stacking       the regression that scored each fold, for the tasks that are stacked
     calibration    a temperature a task, of least log loss; vector scaling, isotonic functions
     decisions      class weights for the challenge's weighted accuracy, a threshold for its cost
+    held_out       calibration and decisions once more for every fold, from the other folds: what
+                   the people of the run are told by (see `fits`)
     conformal      the scores that conformal sets are made from
     typical        what the training recordings' spectra look like
 
-What is shipped is fitted on all out-of-fold rows; how good it is stands beside it cross-fitted:
-each fold with what the other folds chose (summary.json has the same numbers). New people are told
+What new people are told by is fitted on all out-of-fold rows; how good it is stands beside it
+cross-fitted: each fold with what the other folds chose (summary.json has the same numbers). They
+are told
 by the mean of the models, which is less sure of itself than the single models that the temperature
 was fitted on; nothing in a cross-validation measures that mean.
 """
@@ -21,18 +24,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.errors import BundleError
-from kfold_hs.judge.calibrators import CALIBRATORS, calibrations
-from kfold_hs.judge.challenge import class_costs
+from kfold_hs.judge.calibrators import calibrations
 from kfold_hs.judge.choices import score_choice
 from kfold_hs.judge.crossfit import obstacle
-from kfold_hs.judge.decide import abnormal_of, class_weights, referral_score, referral_threshold
 from kfold_hs.judge.epochs import Place, kept_epochs
-from kfold_hs.judge.results import Basis, metrics_of
+from kfold_hs.judge.results import Basis
 from kfold_hs.judge.stack import Stacking
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.bank import Bank
@@ -43,8 +45,10 @@ from kfold_hs.ship.bundle import CARD, CERTIFICATE, CONTENT, SCHEMA, pack, sha25
 from kfold_hs.ship.card import card
 from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import calibration_scores
+from kfold_hs.ship.fits import Fit, held_out_fits
 from kfold_hs.ship.typical import typical
 from kfold_hs.splits import Split
+from kfold_hs.splits.split import TEST
 
 _PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "safetensors")
 
@@ -83,6 +87,7 @@ def write_bundle(
     stacking = Stacking.of(config, cohort)
     plain = predictions.at(epochs).mean_over_seeds()
     kept = stacking(plain)
+    fits = {task: Fit.of(kept, task) for task in kept.tasks}
     certificate = Certificate.of(split).to_dict()
     write_json(folder / CERTIFICATE, certificate)
     digests = summary["provenance"]["digests"]
@@ -105,10 +110,11 @@ def write_bundle(
             ]
             for task, rules in stacking.rules(plain).items()
         },
-        "calibration": _calibration(kept, summary, cohort.tasks),
-        "decisions": _decisions(kept, summary),
+        "calibration": _calibration(kept, fits, summary, cohort.tasks),
+        "decisions": _decisions(fits, summary),
+        "held_out": {task: held_out_fits(plain, stacking, task) for task in kept.tasks},
         "conformal": {task: calibration_scores(kept, task) for task in kept.tasks},
-        "typical": typical(bank),
+        "typical": typical(bank, _is_trained_on(cohort, split)),
         "certificate": sha256((folder / CERTIFICATE).read_bytes()),
     }
     write_json(folder / CONTENT, content)
@@ -130,6 +136,14 @@ def check_finished(summary: Mapping[str, Any], folder: Path) -> None:
             f"{folder} lacks {places}: without every fold nobody can say who may be scored by "
             "whom. Repeat the run's command, which tries them again."
         )
+
+
+def _is_trained_on(cohort: Cohort, split: Split) -> np.ndarray:
+    """Recordings of whoever is no hold-out test person of every repeat, (n_recordings,) bool."""
+    folds = [split.fold_of_patients(cohort, repeat) for repeat in range(split.n_repeats)]
+    is_test = (np.stack(folds) == TEST).all(axis=0)
+    test = set(cohort.patients["patient_id"].to_numpy()[is_test].tolist())
+    return ~cohort.recordings["patient_id"].isin(test).to_numpy()
 
 
 def _without_places(config: Config) -> dict[str, Any]:
@@ -172,7 +186,7 @@ def _model(
 
 
 def _calibration(
-    kept: Predictions, summary: Mapping[str, Any], tasks: Sequence[Task]
+    kept: Predictions, fits: Mapping[str, Fit], summary: Mapping[str, Any], tasks: Sequence[Task]
 ) -> dict[str, Any]:
     """By task: the temperature, and every calibrator as it is fitted on all rows, with its
     cross-fitted scores.
@@ -180,10 +194,8 @@ def _calibration(
     basis = Basis.of(kept, summary["split"], summary["select"]["honest"])
     found: dict[str, Any] = {}
     for task in tasks:
-        y_true, y_prob = kept.y_true(task.name), kept.y_prob(task.name)
-        methods: dict[str, Any] = {
-            name: {"fitted": each.fit(y_true, y_prob)} for name, each in CALIBRATORS.items()
-        }
+        fitted = fits[task.name].calibration
+        methods: dict[str, Any] = {name: {"fitted": each} for name, each in fitted.items()}
         if obstacle(basis.layout) is None:
             for choice in calibrations(kept, task.name, basis.layout):
                 scored = score_choice(choice, task.positive_index, basis)
@@ -196,19 +208,16 @@ def _calibration(
     return found
 
 
-def _decisions(kept: Predictions, summary: Mapping[str, Any]) -> dict[str, Any]:
+def _decisions(fits: Mapping[str, Fit], summary: Mapping[str, Any]) -> dict[str, Any]:
     """Class weights and threshold of every task that the challenge charges for."""
     found: dict[str, Any] = {}
-    for task in kept.tasks:
-        names = {metric.name for metric in metrics_of(kept, task)}
-        classes, y_prob, mine = kept.classes[task], kept.y_prob(task), dict[str, Any]()
-        if (costs := class_costs(classes)) and "weighted_accuracy" in names:
-            weights = class_weights(kept.y_true(task), y_prob, costs)
-            mine["weights"] = dict(zip(classes, weights.tolist(), strict=True))
+    for task, fit in fits.items():
+        mine: dict[str, Any] = {}
+        if fit.weights is not None:
+            mine["weights"] = fit.weights
             mine["weighted_accuracy"] = _scores(summary, "class weights", task)
-        if "cost" in names:
-            score = referral_score(y_prob, classes)
-            mine["threshold"] = referral_threshold(score, abnormal_of(kept, task))
+        if fit.threshold is not None:
+            mine["threshold"] = fit.threshold
             mine["cost"] = _scores(summary, "referral threshold", task)
         if mine:
             found[task] = mine

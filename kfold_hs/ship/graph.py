@@ -31,6 +31,7 @@ from kfold_hs.learn.features import LEAST_SPREAD, MelFeatures
 from kfold_hs.learn.models import HeartSoundNet
 from kfold_hs.settings import Config, FeatureConfig
 
+INPUT = "samples"
 Pool = Callable[[torch.Tensor, int], torch.Tensor]
 
 
@@ -55,11 +56,20 @@ def check_graph(config: Config, run: Path) -> None:
             f"predict.n_shifts={config.predict.n_shifts} gives another number of crops where two "
             "fall on one frame"
         )
+    tasks = list(config.data.tasks)
+    outputs = [INPUT, *tasks, *(_each(name) for name in tasks)]
+    if twice := [name for name in dict.fromkeys(outputs) if outputs.count(name) > 1]:
+        found.append(f"its input and outputs are named after the tasks, and {twice} would be two")
     if found:
         raise BundleError(
             f"{run} cannot be made one graph from samples to probabilities: {'; '.join(found)}. "
             "Export it without --onnx and --pt2."
         )
+
+
+def _each(task: str) -> str:
+    """Name of the output that holds every model's probabilities."""
+    return f"{task}.models"
 
 
 class LogMel(nn.Module):
@@ -148,7 +158,7 @@ class Graph(nn.Module):
     @property
     def names(self) -> list[str]:
         """Of what `forward` gives, in its order."""
-        each = [f"{task}.models" for task in self.positive] if len(self.models) > 1 else []
+        each = [_each(task) for task in self.positive] if len(self.models) > 1 else []
         return [*self.positive, *each]
 
     def forward(self, samples: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -24,11 +24,14 @@ from kfold_hs.errors import ConfigError
 from kfold_hs.paths import fold_name, write_bytes, write_json, write_text
 from kfold_hs.ship.bundle import CARD, CONTENT, Bundle, Member, sha256
 from kfold_hs.ship.card import card
-from kfold_hs.ship.graph import Graph
+from kfold_hs.ship.graph import INPUT, Graph
 
 OPSET = 18
 """Of ONNX; what torch's exporter writes without converting."""
-INPUT = "samples"
+PEOPLE = (
+    "A graph hears everybody alike. Of people whom its models were trained on, named in "
+    "certificate.json, it says too much: ask `kfold-hs predict`, which asks held-out models only."
+)
 ENSEMBLE = "ensemble"
 _EXAMPLE_CROPS = 3.4
 """Length of the recording that graphs are traced with, in crops."""
@@ -124,6 +127,7 @@ def _about(bundle: Bundle, members: Sequence[Member], before: Mapping[str, Any])
         "min_samples": min_samples(bundle),
         "crop_pool": bundle.config.predict.crop_pool,
         "models": [_name(each) for each in members],
+        "people": PEOPLE,
         "weights_sha256": [each.sha256 for each in members],
         "digests": content["digests"],
         "opset": OPSET,
@@ -151,6 +155,11 @@ def _onnx(program: torch.export.ExportedProgram, graph: Graph, about: Mapping[st
             input_names=[INPUT], output_names=graph.names,
         )  # fmt: skip
     assert found is not None
+    outputs = set(graph.names)
+    for node in found.model.graph:
+        for value in node.outputs:
+            if value.name in outputs and not value.is_graph_output():
+                value.name += " (inner)"  # torch calls it "mean", say, and a task is called that
     proto = found.model_proto
     onnx.helper.set_model_props(proto, dict(about))
     onnx.checker.check_model(proto)

@@ -63,7 +63,7 @@ class Audit:
         if self.n_unscored:
             found.append(f"{self.n_unscored} could not be scored; `problem` says why.")
         if rest := self.n_with_problems - self.n_unscored:
-            found.append(f"{rest} were scored without what could not be used.")
+            found.append(f"{rest} were scored with something missing; `problem` says what.")
         return found
 
 

@@ -12,31 +12,39 @@ spread.<task>        standard deviation between them of the positive class's pro
 calibrated.<task>.<class>    by the bundle's temperature, p^(1/T), or another of its calibrators
 decided.<task>       class that the bundle's class weights call, for weighted accuracy
 refer.<task>         whether the patient reaches the bundle's threshold of referral
-set.<task>           classes of the conformal set, joined by "+" (see `conformal`)
+set.<task>           classes of the conformal set, joined by "+" (see `conformal`, `joined`)
 sites                JSON: every recording with site, quality and probabilities (of the network)
 
-Numbers are missing where a patient could not be scored.
+Nothing that is said of a person was fitted on a label of theirs (see `fits`). Numbers are missing
+where a patient could not be scored.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kfold_hs.cohort import Task
-from kfold_hs.judge.calibrators import CALIBRATORS
 from kfold_hs.judge.decide import called, referral_score
 from kfold_hs.predictions import prob_column
 from kfold_hs.ship.bundle import Bundle
-from kfold_hs.ship.conformal import conformal_set, p_values
+from kfold_hs.ship.conformal import conformal_set
 from kfold_hs.ship.ensemble import mean_over_models, spread_over_models
+from kfold_hs.ship.fits import Told
 from kfold_hs.ship.hearing import Heard
 from kfold_hs.ship.typical import OK
 
 Row = dict[str, Any]
+_UNFITTED = (
+    "neither calibrated nor decided: this person's label has a part in all that could be used, "
+    "since the run has one fold"
+)
 
 
 def columns(bundle: Bundle) -> dict[str, type]:
@@ -55,10 +63,10 @@ def columns(bundle: Bundle) -> dict[str, type]:
         found |= {prob_column(task.name, name): float for name in task.classes}
         found[f"spread.{task.name}"] = float
         found |= {f"calibrated.{task.name}.{name}": float for name in task.classes}
-        decisions = bundle.content["decisions"].get(task.name, {})
-        if "weights" in decisions:
+        fit = bundle.fits[task.name].of_all
+        if fit.weights is not None:
             found[f"decided.{task.name}"] = str
-        if "threshold" in decisions:
+        if fit.threshold is not None:
             found[f"refer.{task.name}"] = bool
         found[f"set.{task.name}"] = str
     return {**found, "sites": str}
@@ -103,13 +111,19 @@ def rows_of(
             row["problem"] = "; ".join([reason, *one.problems])
     scored = np.flatnonzero(allowed.any(axis=(1, 2)))
     for task in bundle.tasks:
-        _say(bundle, task, found, scored, patients[task.name], calibration)
+        probs = patients[task.name]
+        mean, spread = mean_over_models(probs), spread_over_models(probs)
         for number in scored.tolist():
-            probs, row = patients[task.name][number], found[number]
-            values = p_values(probs, bundle.content["conformal"][task.name], known[number])
-            label = task.classes.index(row[f"label.{task.name}"])
-            inside = conformal_set(values, coverage, label)
-            row[f"set.{task.name}"] = "+".join(task.classes[c] for c in inside)
+            said = Said(task, mean[number], spread[number])
+            row, persons = found[number], known[number]
+            row |= said.of_models()
+            told = bundle.fits[task.name].for_patient(mean[number], probs[number], persons)
+            row |= said.by_fits(told, calibration)
+            if not told.fits and _UNFITTED not in row["problem"]:
+                row["problem"] = "; ".join(filter(None, [_UNFITTED, row["problem"]]))
+            values = bundle.conformal[task.name].p_values(probs[number], persons)
+            inside = conformal_set(values, coverage, int(mean[number].argmax()))
+            row[f"set.{task.name}"] = joined([task.classes[c] for c in inside])
     for number, (row, one) in enumerate(zip(found, heard, strict=True)):
         mine = np.flatnonzero(owner == number)
         row["sites"] = _sites(bundle.tasks, one, {t: each[mine] for t, each in recordings.items()})
@@ -132,34 +146,54 @@ def unscored(bundle: Bundle, one: Heard) -> Row:
     return row
 
 
-def _say(
-    bundle: Bundle,
-    task: Task,
-    rows: Sequence[Row],
-    scored: np.ndarray,
-    probs: np.ndarray,
-    calibration: str,
-) -> None:
-    mean, spread = mean_over_models(probs), spread_over_models(probs)[:, task.positive_index]
-    names = task.classes
-    decisions = bundle.content["decisions"].get(task.name, {})
-    calibrated = np.full_like(mean, np.nan)
-    fitted = bundle.calibration(task.name, calibration)
-    calibrated[scored] = CALIBRATORS[calibration].apply(mean[scored], fitted)
-    for number in scored.tolist():
-        row = rows[number]
-        row[f"label.{task.name}"] = names[int(mean[number].argmax())]
-        for c, name in enumerate(names):
-            row[prob_column(task.name, name)] = float(mean[number, c])
-            row[f"calibrated.{task.name}.{name}"] = float(calibrated[number, c])
-        row[f"spread.{task.name}"] = float(spread[number]) if np.isfinite(spread[number]) else None
-        if "weights" in decisions:
-            weights = np.array([decisions["weights"][name] for name in names])
-            chosen = called(mean[number][None], weights)[0]
-            row[f"decided.{task.name}"] = names[int(chosen.argmax())]
-        if "threshold" in decisions:
-            score = float(referral_score(mean[number][None], names)[0])
-            row[f"refer.{task.name}"] = score >= decisions["threshold"]
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What models say of a patient about a task.
+
+    Parameters
+    ----------
+    task : Task
+    mean, spread : ndarray, shape (C,)
+        Over the models that were asked; the spread is NaN for one.
+    """
+
+    task: Task
+    mean: np.ndarray
+    spread: np.ndarray
+
+    def of_models(self) -> Row:
+        """Columns that nothing was fitted for."""
+        name, spread = self.task.name, float(self.spread[self.task.positive_index])
+        probs = zip(self.task.classes, self.mean.tolist(), strict=True)
+        return {
+            f"label.{name}": self.task.classes[int(self.mean.argmax())],
+            **{prob_column(name, each): p for each, p in probs},
+            f"spread.{name}": spread if np.isfinite(spread) else None,
+        }
+
+    def by_fits(self, told: Told, calibration: str) -> Row:
+        """Columns that something was fitted for, as far as there is a fit."""
+        if not told.fits:
+            return {}
+        name, classes = self.task.name, self.task.classes
+        calibrated = zip(classes, told.calibrated(calibration).tolist(), strict=True)
+        row: Row = {f"calibrated.{name}.{each}": p for each, p in calibrated}
+        if (weights := told.weights(classes)) is not None:
+            chosen = called(self.mean[None], weights)[0]
+            row[f"decided.{name}"] = classes[int(chosen.argmax())]
+        if told.threshold is not None:
+            score = float(referral_score(self.mean[None], classes)[0])
+            row[f"refer.{name}"] = score >= told.threshold
+        return row
+
+
+def joined(names: Sequence[str]) -> str:
+    """Classes of a set, joined by "+": a line of CSV with that delimiter, so that a class that
+    holds a "+" or a quote itself stands in quotes.
+    """
+    text = io.StringIO()
+    csv.writer(text, delimiter="+", lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def _quality(one: Heard) -> str:

@@ -29,15 +29,22 @@ def profile(frames: np.ndarray) -> np.ndarray:
     return np.asarray(frames.mean(axis=0, dtype=np.float64))
 
 
-def typical(bank: Bank) -> dict[str, Any]:
-    """Mean and spread of the profiles of a bank's recordings, and the largest distance of one.
+def typical(bank: Bank, trained_on: np.ndarray) -> dict[str, Any]:
+    """Mean and spread of the profiles of recordings, and the largest distance of one.
+
+    Parameters
+    ----------
+    bank : Bank
+    trained_on : ndarray of bool, shape (n_recordings,)
+        Which of the bank's recordings count.
 
     Returns
     -------
     dict
         mean and spread (n_mels numbers each), limit.
     """
-    first, length = bank.first.tolist(), bank.length.tolist()
+    rows = np.flatnonzero(trained_on)
+    first, length = bank.first[rows].tolist(), bank.length[rows].tolist()
     frames = bank.frames.cpu()
     profiles = np.stack(
         [profile(frames[a : a + n].numpy()) for a, n in zip(first, length, strict=True)]
