@@ -4,4 +4,8 @@ The stories a user can ask for live in `kfold_hs.experiment`; the command line
 in `kfold_hs.cli` only parses, calls one of them and prints.
 """
 
+from kfold_hs.openmp import wait_briefly
+
 __version__ = "0.1.0"
+
+wait_briefly()  # before anything loads torch, which asks once

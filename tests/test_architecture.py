@@ -17,6 +17,7 @@ SETTINGS = GROUND | {"settings", "config"}
 ALLOWED = {
     "errors": set(),
     "names": set(),
+    "openmp": set(),
     "paths": {"errors"},
     "walk": {"errors"},
     "settings": {"errors", "names"},
@@ -29,7 +30,7 @@ ALLOWED = {
     "pool": set(),
     "learn": SETTINGS | {"pool", "cohort", "predictions"},
     "judge": SETTINGS | {"pool", "cohort", "predictions"},
-    "fleet": SETTINGS | {"cohort", "predictions", "splits", "learn"},
+    "fleet": SETTINGS | {"cohort", "predictions", "splits", "learn", "openmp"},
     "runs": SETTINGS | {"predictions", "splits"},
     "judgement": SETTINGS | {"cohort", "predictions", "splits", "runs", "judge"},
     "ground": SETTINGS | {"cohort", "splits", "learn"},
@@ -82,7 +83,7 @@ ALLOWED = {
     | {"fleet", "cli_foresight", "cli_gallery", "cli_report"}
     | {"cli_score", "cli_serve", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
-    "__init__": set(),
+    "__init__": {"openmp"},
 }
 FORBIDDEN = {
     "judge": {"torch", "timm", "click", "torchaudio", "torchvision"},

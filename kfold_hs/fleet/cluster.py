@@ -24,7 +24,6 @@ from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError
 from kfold_hs.fleet.fold import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads, threads_of
 from kfold_hs.paths import RunPaths, fold_name
@@ -205,7 +204,6 @@ def _train(
         )
     with contextlib.suppress(OSError):  # what the configuration names may be relative to it
         os.chdir(folder)
-    keep_freed_memory()
     device = torch.device("cuda" if on_gpu else "cpu")
 
     def pin(row: Mapping[str, float] | None) -> None:

@@ -11,7 +11,6 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.fleet.fold import OnFold, OnFoldEpoch, Work, check_outcomes
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.paths import RunPaths
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
@@ -40,7 +39,6 @@ def train(
     KfoldHsError
         What every fold would meet; those that are done stay.
     """
-    keep_freed_memory()
     work = Work(config, cohort, split, paths, digests)
     left = work.to_do(plan, on_fold)
     bank = bank.to(device) if left else bank

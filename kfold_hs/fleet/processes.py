@@ -28,9 +28,9 @@ from kfold_hs.errors import KfoldHsError
 from kfold_hs.fleet.fold import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads_of
+from kfold_hs.openmp import FEW, SPINS
 from kfold_hs.paths import RunPaths, fold_name
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
@@ -198,14 +198,14 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 @contextlib.contextmanager
 def _patient_threads() -> Iterator[None]:
     """Threads of processes started in here sleep while they wait, and leave the core to others."""
-    name = "OMP_WAIT_POLICY"
-    before = os.environ.get(name)
-    os.environ.setdefault(name, "PASSIVE")
+    is_ours = os.environ.get(SPINS) == FEW  # else the user has said how
+    if is_ours:
+        os.environ[SPINS] = "0"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
+        if is_ours:
+            os.environ[SPINS] = FEW
 
 
 def _serve(pipe: Connection, work: Work, device: str, n_threads: int) -> None:
@@ -213,7 +213,6 @@ def _serve(pipe: Connection, work: Work, device: str, n_threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     torch.set_num_threads(n_threads)
-    keep_freed_memory()
     where = torch.device(device)
     try:
         bank = work.bank().to(where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 from pathlib import Path
@@ -15,12 +16,14 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 """Where Linux says how much the processes of a container may take."""
 
 
+@functools.cache
 def keep_freed_memory() -> bool:
     """Tell glibc to take large arrays from its heap, and to leave the heap as large as it was.
 
     By default it asks the system for each large array and gives it back: every training step
     then touches all of its activations as new pages, which takes a fifth of the time of a small
-    network. Holds for the whole process; the peak of its memory stays what it was.
+    network. Holds for the whole process; the peak of its memory stays what it was. Called where
+    networks are made (`kfold_hs.learn.models.make_model`), so that nobody who runs one forgets it.
 
     Returns
     -------

@@ -17,6 +17,7 @@ from kfold_hs.errors import ConfigError, nearest
 from kfold_hs.learn.attention import GatedAttention
 from kfold_hs.learn.front import Front
 from kfold_hs.learn.heads import HEADS
+from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.pooling import POOLINGS
 from kfold_hs.learn.weights import load_pretrained
 from kfold_hs.settings import ModelConfig
@@ -160,6 +161,7 @@ def make_model(
         The pretrained weights cannot be had; nothing is trained from scratch instead.
     """
     check_backbone(config)
+    keep_freed_memory()
     torch.manual_seed(seed)
     try:
         backbone = timm.create_model(

@@ -16,7 +16,6 @@ from kfold_hs.learn.covariates import encode
 from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.features import MelFeatures
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_average, make_optimizer
 from kfold_hs.learn.pace import examples_of_a_batch
@@ -70,7 +69,6 @@ def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.devic
     Weights are not fetched. Crops of full length, whatever the epoch: an upper bound where crops
     grow. What surrounds a step (crops, augmentation, checkpoints) is not in it.
     """
-    keep_freed_memory()
     size = examples_of_a_batch(config)
     of_patients = config.train.level == "patient"
     n_slots = config.train.sites_per_patient if of_patients else 1
