@@ -13,12 +13,13 @@ PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
 GROUND = {"errors", "paths"}
-SETTINGS = GROUND | {"settings", "config"}
+SETTINGS = GROUND | {"settings", "overrides", "config"}
 ALLOWED = {
     "errors": set(),
     "paths": {"errors"},
     "settings": {"errors"},
-    "config": {"errors", "settings"},
+    "overrides": {"errors", "settings"},
+    "config": {"errors", "overrides", "settings"},
     "space": SETTINGS,
     "variants": SETTINGS,
     "cohort": SETTINGS,
