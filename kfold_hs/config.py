@@ -9,8 +9,10 @@ the nearest one that exists.
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,14 @@ from typing import Any
 import pydantic
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from kfold_hs.errors import ConfigError, listing, nearest, unknown_name
+from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
+from kfold_hs.overrides import MOST_VALUES, read, understood, values
 from kfold_hs.settings import Config
+from kfold_hs.settings.schema import can_be, is_always
 
 # pydantic puts the tag of such a union into the place of an error; a user's key has none.
 _TAGGED = {"data", "loss", "sched"}
@@ -69,23 +71,22 @@ def compose(overrides: Sequence[str] = ()) -> Config:
 @functools.lru_cache(maxsize=1024)
 def _compose(overrides: tuple[str, ...]) -> Config:
     """A search asks for the variant of each of its points again and again; Hydra is slow."""
-    parsed = _parse(overrides)
-    if sweeps := [o.input_line or "" for o in parsed if o.is_sweep_override()]:
+    parsed = read(overrides)
+    if sweeps := [shown(o.input_line) for o in parsed if o.is_sweep_override()]:
         raise ConfigError(
             f"{listing(sweeps)} names several values, which makes several variants, and this "
             "command takes one. Give one value."
         )
     _check_names(parsed)
-    # A dict given for one of these takes the place of the default: Hydra would add to it.
-    whole = [o for o in parsed if o.key_or_group in _WHOLE and isinstance(o.value(), dict)]
-    rest = [o.input_line or "" for o in parsed if o not in whole]
-    values = _composed(rest)
-    for override in whole:
-        given = override.value()
-        assert isinstance(given, dict)
-        group, _, key = override.key_or_group.partition(".")
-        values[group][key] = OmegaConf.to_container(OmegaConf.create(given))
-    return _validated(values)
+    chosen = tuple(o.input_line or "" for o in parsed if o.key_or_group in groups())
+    suspects = [word for word in overrides if "${" in word] or overrides
+    with understood(f"compose {listing(map(shown, suspects))}"):
+        composed = copy.deepcopy(_chosen(chosen))
+        with open_dict(composed):
+            for override in parsed:
+                if override.key_or_group not in groups():
+                    _apply(override, composed)
+        return _validated(_plain(composed))
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -95,18 +96,39 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     changes fastest, as in Hydra's multirun.
     """
     choices: list[list[str]] = []
-    for override in _parse(overrides):
+    for word, override in zip(overrides, read(overrides), strict=True):
         if override.is_sweep_override():
             key = override.get_key_element()
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            choices.append([f"{key}={value}" for value in values(override)])
         else:
-            choices.append([override.input_line or ""])
+            choices.append([word])
+    check_number(math.prod(map(len, choices)))
     return [list(combination) for combination in itertools.product(*choices)]
+
+
+def check_number(n_variants: int) -> None:
+    """Refuse more variants than anybody can look at, before they are made.
+
+    Raises
+    ------
+    ConfigError
+        There are more than `MOST_VALUES`.
+    """
+    if n_variants > MOST_VALUES:
+        raise ConfigError(
+            f"these values make {shown(n_variants)} variants, and at most {MOST_VALUES} are made. "
+            "`kfold-hs tune` searches among more without trying each."
+        )
 
 
 def key_of(override: str) -> str:
     """The key or group that an override sets, e.g. ``optim.lr`` or ``sched``."""
-    return str(_parse([override])[0].key_or_group)
+    return str(read([override])[0].key_or_group)
+
+
+def is_key(name: str) -> bool:
+    """Whether some configuration has this key or group."""
+    return name in groups() or can_be(name)
 
 
 def differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -121,46 +143,55 @@ def differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise ConfigError(
-            f"cannot read {error.override!r}: an override is key=value or group=name, "
-            f"e.g. optim.lr=1e-4 or sched=cosine ({str(error).splitlines()[0]})."
-        ) from error
-
-
 def _check_names(parsed: Iterable[Override]) -> None:
     """Refuse keys and choices that do not exist, all at once and with a guess for each."""
     available = groups()
     faults, chosen, keys = [], [], []
     for override in parsed:
         name = override.key_or_group
-        if name in available:
-            value = override.value()
-            if value in available[name]:
-                chosen.append(override.input_line or "")
-            else:
-                faults.append(unknown_name(f"choice for {name}=", str(value), available[name]))
-        else:
+        if name not in available:
             keys.append(override)
+        elif override.is_delete() or override.is_add() or override.package is not None:
+            faults.append(f"{shown(override.input_line)}: a group is chosen as {name}=NAME.")
+        elif (value := override.value()) in available[name]:
+            chosen.append(override.input_line or "")
+        else:
+            faults.append(
+                unknown_name(f"choice for {name}=", readable(str(value), 80), available[name])
+            )
     if not faults:
         known = _known_keys(tuple(chosen))
         for override in keys:
-            if override.is_add() or override.key_or_group in known:
+            if _is_known(override, known):
                 continue
             guess = nearest(override.key_or_group, known | set(available))
-            line = f"unknown key {override.key_or_group!r} in {override.input_line!r}."
-            faults.append(line + (f" Did you mean {guess!r}?" if guess else ""))
+            line = f"unknown key {shown(override.key_or_group)}"
+            if not _is_short(override):
+                line += f" in {shown(override.input_line)}"
+            faults.append(f"{line}." + (f" Did you mean {guess!r}?" if guess else ""))
     if faults:
-        raise ConfigError(" ".join(faults) + " `kfold-hs config` prints all keys.")
+        raise ConfigError(_sentences(faults) + " `kfold-hs config` prints all keys.")
+
+
+def _is_known(override: Override, known: frozenset[str]) -> bool:
+    """Whether it sets what is there, or a setting that the files of `configs/` leave out."""
+    key = override.key_or_group
+    if override.package is not None:
+        return False
+    if key in known or ((override.is_add() or override.is_force_add()) and can_be(key)):
+        return True
+    return not override.is_delete() and key.rpartition(".")[0] in known and is_always(key)
+
+
+def _is_short(override: Override) -> bool:
+    """Whether the word says no more than its key."""
+    return override.input_line == override.key_or_group
 
 
 @functools.cache
 def _known_keys(chosen: tuple[str, ...]) -> frozenset[str]:
-    """Every key that there is with these choices of groups; composing takes a tenth of a second."""
-    return frozenset(_flat_keys(_composed(chosen, missing_ok=True)))
+    """Every key that there is with these choices of groups."""
+    return frozenset(_flat_keys(_container(_chosen(chosen))))
 
 
 def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
@@ -170,27 +201,52 @@ def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
             yield from _flat_keys(value, f"{prefix}{key}.")
 
 
-def _composed(overrides: Sequence[str], missing_ok: bool = False) -> dict[str, Any]:
-    try:
-        with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
-            composed = hydra_compose("config", overrides=list(overrides))
-        values = OmegaConf.to_container(composed, resolve=True)
-        missing = sorted(OmegaConf.missing_keys(composed))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot compose the configuration: {error}") from error
-    if missing and not missing_ok:
+@functools.lru_cache(maxsize=256)
+def _chosen(choices: tuple[str, ...]) -> DictConfig:
+    """What choices of groups make by themselves; Hydra takes a tenth of a second. Not to change."""
+    with (
+        understood(f"compose {listing(map(shown, choices))}"),
+        initialize_config_dir(str(config_folder().resolve()), version_base="1.3"),
+    ):
+        return hydra_compose("config", overrides=list(choices))
+
+
+def _apply(override: Override, composed: DictConfig) -> None:
+    """Set what an override says, as Hydra does once all groups are chosen."""
+    key, value = override.key_or_group, override.value()
+    if override.is_delete():
+        place, _, name = key.rpartition(".")
+        del (OmegaConf.select(composed, place) if place else composed)[name]
+        return
+    # A dict given for one of these takes the place of the default: merging would add to it.
+    OmegaConf.update(composed, key, value, merge=key not in _WHOLE, force_add=True)
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    """Plain values, interpolations resolved, none of them missing."""
+    if missing := sorted(OmegaConf.missing_keys(composed)):
         raise ConfigError(
             f"{listing(missing)} must be given, e.g. {missing[0]}=VALUE; it has no default."
         )
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    return _container(composed)
+
+
+def _container(composed: DictConfig) -> dict[str, Any]:
+    found = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
 
 
 def _validated(values: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except pydantic.ValidationError as error:
-        raise ConfigError(" ".join(_sentence(fault) for fault in error.errors())) from error
+        raise ConfigError(_sentences([_sentence(fault) for fault in error.errors()])) from error
+
+
+def _sentences(faults: Sequence[str], most: int = 8) -> str:
+    told = " ".join(readable(fault, 400) for fault in faults[:most])
+    return told + (f" And {len(faults) - most} more." if len(faults) > most else "")
 
 
 def _sentence(fault: Any) -> str:
@@ -203,9 +259,13 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "value_error":  # one of our own, which names keys and values itself
         return str(fault["ctx"]["error"]) + "."
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {key!r}."
+        return f"unknown key {shown(key)}."
+    if fault["type"] == "missing":
+        return f"{key} must be given; it has no default."
     allowed = fault["msg"][:1].lower() + fault["msg"][1:]
-    line = f"{key}={value!r} does not fit: {allowed}."
+    line = f"{key}={shown(value)} does not fit: {allowed}."
+    if fault["type"] == "string_type" and isinstance(value, int | float):
+        line += f" As a text: '{key}=\"{readable(str(value), 80)}\"'."
     if fault["type"] == "literal_error" and isinstance(value, str):
         names = [
             name.strip(" '") for name in fault["ctx"]["expected"].replace(" or ", ",").split(",")

@@ -19,11 +19,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_MESSAGE = 1500
+"""Characters of an error message; what is longer is cut in its middle."""
+
 
 class KfoldHsError(Exception):
     """Base of every error that is the user's to solve; printed without a traceback."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, at most `LONGEST_MESSAGE` characters, all of which can be printed."""
+        return readable(super().__str__())
 
 
 class ConfigError(KfoldHsError):
@@ -98,3 +105,22 @@ def listing(items: Iterable[object], most: int = 5) -> str:
     shown = [str(item) for item in items]
     rest = len(shown) - most
     return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value for an error message: as Python writes it, cut, and fit to be printed."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # of an integer of thousands of digits, say
+        text = f"a value of type {type(value).__name__}"
+    if len(text) > most:
+        text = f"{text[: most - 3]}..."
+    return readable(text)
+
+
+def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """Text that a terminal shows as it is: no control characters, and not without end."""
+    if len(text) > most:
+        ends = (most - 5) // 2
+        text = f"{text[:ends]} ... {text[-ends:]}"
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

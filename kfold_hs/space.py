@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from kfold_hs.config import SPACES, compose, config_folder, expand, key_of
-from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.errors import ConfigError, readable, shown, unknown_name
+from kfold_hs.overrides import MOST_VALUES, assignment, understood
 
 Value = str | int | float | bool
+MOST_KEYS = 100
+_LARGEST_FILE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,10 @@ class Space:
                 try:
                     compose([*overrides, *self.overrides({**first, key: value})])
                 except ConfigError as error:
-                    faults.append(f"{key}={value}: {error}")
+                    faults.append(readable(f"{key}={value}: {error}", 300))
         if faults:
-            raise ConfigError(f"the space {self.name} does not fit. " + " ".join(faults))
+            more = f" And {len(faults) - 4} more." if len(faults) > 4 else ""
+            raise ConfigError(f"the space {self.name} does not fit. {' '.join(faults[:4])}{more}")
 
 
 def spaces() -> list[str]:
@@ -108,22 +111,39 @@ def read_space(path: Path) -> Space:
     ConfigError
         It cannot be read, or holds something else.
     """
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot read the space {path}: {error}") from error
+    with understood(f"read the space {shown(str(path))}"):
+        content = _content(path)
     if not isinstance(content, dict) or set(content) != {"with", "space"}:
         raise ConfigError(f"{path} must hold `with` and `space`, and nothing else.")
-    choices = content["space"]
+    shared, choices = content["with"] or [], content["space"]
+    if not isinstance(shared, list) or not all(isinstance(each, str) for each in shared):
+        raise ConfigError(f"{path}: with must be a list of settings such as [model=timm].")
     if not isinstance(choices, dict) or not choices:
         raise ConfigError(f"{path}: space must map keys to lists of values.")
+    if len(choices) > MOST_KEYS:
+        raise ConfigError(f"{path}: a space of {len(choices)} keys; at most {MOST_KEYS}.")
     for key, values in choices.items():
         _check_values(f"{path}: {key}", values)
     return Space(
         path.stem,
-        tuple(str(word) for word in content["with"] or []),
-        {str(key): tuple(values) for key, values in choices.items()},
+        tuple(shared),
+        {str(key): tuple(_typed(str(key), v) for v in values) for key, values in choices.items()},
     )
+
+
+def _content(path: Path) -> Any:
+    """What a YAML file of the user's holds; references are refused, since they can multiply."""
+    if (size := path.stat().st_size) > _LARGEST_FILE:
+        raise ConfigError(f"{path} has {size} bytes; a space has at most {_LARGEST_FILE}.")
+    text = path.read_text(encoding="utf-8")
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise ConfigError(f"{path} refers to anchors (*name); write the values out.")
+    return OmegaConf.to_container(OmegaConf.create(text))
+
+
+def _typed(key: str, value: Value) -> Value:
+    """A value as a command line has it: a text that would be read as something else in quotes."""
+    return assignment(key, value).partition("=")[2] if isinstance(value, str) else value
 
 
 def find_space(words: Sequence[str], wanted: str | None = None) -> tuple[list[str], Space]:
@@ -151,7 +171,7 @@ def find_space(words: Sequence[str], wanted: str | None = None) -> tuple[list[st
     for word in words:
         values = [text for (text,) in expand([word])]
         if len(values) == 1:
-            fixed.append(word)
+            fixed += values
             continue
         key = key_of(values[0])
         if key in choices:
@@ -160,17 +180,20 @@ def find_space(words: Sequence[str], wanted: str | None = None) -> tuple[list[st
         _check_values(key, list(choices[key]))
     if wanted is None and choices:
         return fixed, Space("command line", (), choices)
-    if wanted is not None and (wanted.endswith((".yaml", ".yml")) or Path(wanted).is_file()):
-        found = read_space(Path(wanted))
-    else:
-        found = space(wanted or "table")
+    with understood(f"find the space {shown(wanted)}"):
+        is_file = wanted is not None and (
+            wanted.endswith((".yaml", ".yml")) or Path(wanted).is_file()
+        )
+    found = read_space(Path(str(wanted))) if is_file else space(wanted or "table")
     return fixed, replace(found, choices={**found.choices, **choices})
 
 
 def _check_values(where: str, values: Any) -> None:
     if not isinstance(values, list) or not values:
-        raise ConfigError(f"{where} must be a list of values to try, and is {values!r}.")
+        raise ConfigError(f"{where} must be a list of values to try, and is {shown(values)}.")
+    if len(values) > MOST_VALUES:
+        raise ConfigError(f"{where} has {len(values)} values to try; at most {MOST_VALUES}.")
     if wrong := [each for each in values if not isinstance(each, Value)]:
-        raise ConfigError(f"{where} holds {wrong[0]!r}, which is no single value.")
+        raise ConfigError(f"{where} holds {shown(wrong[0])}, which is no single value.")
     if len(set(values)) < len(values):
-        raise ConfigError(f"{where} holds a value twice: {values}.")
+        raise ConfigError(f"{where} holds a value twice: {shown(values)}.")

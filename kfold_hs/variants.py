@@ -15,16 +15,19 @@ one's key is the word's.
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfold_hs.config import compose, differences, expand, key_of
-from kfold_hs.errors import ConfigError, listing
+from kfold_hs.config import check_number, compose, differences, expand, is_key, key_of
+from kfold_hs.errors import ConfigError, listing, readable, shown
+from kfold_hs.overrides import check_text, is_of_path, whole_at
 from kfold_hs.settings import Config
 
-_BLANK_BEFORE_KEY = re.compile(r"\s+(?=[+~]{0,2}[A-Za-z_][\w./@]*=)")
+_BLANK_BEFORE_KEY = re.compile(r"\s+(?=[+~]{0,2}(?P<key>[A-Za-z_][\w./@]*)=)")
 # What decides who is trained on and scored; a task may differ in what training makes of it.
 _OF_THE_TASK = ("classes", "positive", "column", "recording_column")
 
@@ -94,7 +97,10 @@ def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
         )
     for each in factors.values():
         if twice := [" ".join(level) for level in each if each.count(level) > 1]:
-            raise ConfigError(f"{twice[0]} stands there twice. Give every variant once.")
+            raise ConfigError(
+                f"{readable(twice[0], 80)} stands there twice. Give every variant once."
+            )
+    check_number(math.prod(map(len, factors.values())))
     variants = []
     for levels_of_one in itertools.product(*factors.values()):
         overrides = [*itertools.chain(*shared), *itertools.chain(*levels_of_one), *more]
@@ -115,24 +121,16 @@ def _levels(word: str) -> list[tuple[str, ...]]:
 
 def _parts(word: str) -> list[str]:
     """The overrides of a word: cut at blanks before a key, outside of quotes and brackets."""
-    parts, start = [], 0
+    check_text(word)
+    parts, start, whole = [], 0, whole_at(word)
     for cut in _BLANK_BEFORE_KEY.finditer(word):
-        if _is_whole(word[start : cut.start()]):
+        of_path = is_of_path(word[start:])  # it may hold anything, brackets that stay open too
+        if is_key(cut["key"]) if of_path else whole[cut.start()]:
             parts.append(word[start : cut.start()])
             start = cut.end()
+            if of_path:
+                whole[start:] = whole_at(word[start:])
     return [*parts, word[start:]]
-
-
-def _is_whole(text: str) -> bool:
-    quote, depth = "", 0
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        else:
-            depth += (character in "([{") - (character in ")]}")
-    return not quote and depth == 0
 
 
 def check_same_ground(variants: Sequence[Variant]) -> None:
@@ -147,7 +145,8 @@ def check_same_ground(variants: Sequence[Variant]) -> None:
     for other in variants[1:]:
         if found := differences(_ground(first.config), _ground(other.config)):
             raise ConfigError(
-                f"{first.name!r} and {other.name!r} differ in {listing(found)}. All variants of a "
+                f"{shown(first.name)} and {shown(other.name)} differ in "
+                f"{readable(listing(found), 600)}. All variants of a "
                 "comparison or search stand on the same people, in the same folds, with the same "
                 "draws: give such a key once. (Other draws on one split: seed=0,1 with "
                 "split.file=FILE.)"
@@ -167,13 +166,14 @@ def _ground(config: Config) -> dict[str, Any]:
 
 def _check_different(variants: Sequence[Variant]) -> None:
     """Refuse two names of one thing: nothing would be compared."""
-    for one, two in itertools.combinations(variants, 2):
-        both = [each.config.as_dict() for each in (one, two)]
-        for values in both:
-            for key in ("target", "track", "judge"):
-                values.pop(key)
-        if both[0] == both[1]:
+    seen: dict[str, str] = {}
+    for each in variants:
+        values = each.config.as_dict()
+        for key in ("target", "track", "judge"):
+            values.pop(key)
+        other = seen.setdefault(json.dumps(values, sort_keys=True), each.name)
+        if other != each.name:
             raise ConfigError(
-                f"{one.name!r} and {two.name!r} are one configuration, but for what no prediction "
-                "depends on (target, track, judge): there is nothing to compare."
+                f"{shown(other)} and {shown(each.name)} are one configuration, but for what no "
+                "prediction depends on (target, track, judge): there is nothing to compare."
             )

@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
 GROUND = {"errors", "paths", "names", "walk"}
 SETTINGS = GROUND | {"settings", "config"}
+GROUND = {"errors", "paths"}
+SETTINGS = GROUND | {"settings", "overrides", "config"}
 ALLOWED = {
     "errors": set(),
     "names": set(),
@@ -22,6 +24,9 @@ ALLOWED = {
     "walk": {"errors"},
     "settings": {"errors", "names"},
     "config": {"errors", "names", "settings"},
+    "settings": {"errors"},
+    "overrides": {"errors", "settings"},
+    "config": {"errors", "overrides", "settings"},
     "space": SETTINGS,
     "variants": SETTINGS,
     "cohort": SETTINGS,

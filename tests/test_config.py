@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from kfold_hs.config import compose, config_folder, expand, groups, load_yaml
-from kfold_hs.errors import ConfigError
+from kfold_hs.errors import LONGEST_MESSAGE, ConfigError
 from kfold_hs.judge.challenge import metrics_for
 from kfold_hs.judge.paired import ROPE
 from kfold_hs.settings import Margins
@@ -157,3 +159,107 @@ def test_settings_cannot_be_changed() -> None:
     config = compose()
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3  # type: ignore[misc]
+
+
+ODD = [
+    "(1)",
+    "x,y",
+    "a=b",
+    "c d",
+    "e'f",
+    'g"h',
+    "#i",
+    "[j",
+    "{k}",
+    "l&m",
+    "~n",
+    "Größe",
+    "心",
+    "o\\",
+]
+
+
+@pytest.mark.parametrize("name", [*ODD, "/".join(ODD), "'p'q'", "\x1b[31m", "1", "1e3", "true"])
+def test_a_path_is_taken_as_it_stands(name: str) -> None:
+    for text in (name, f"/a/{name}", f"{name}/b"):
+        assert compose(["data=circor", f"data.root={text}"]).data.root == Path(text)  # type: ignore[union-attr]
+        words = expand(["data=circor", f"data.root={text}", "seed=0,1"])
+        assert [compose(each).data.root for each in words] == [Path(text)] * 2  # type: ignore[union-attr]
+
+
+def test_a_path_in_quotes_null_and_a_choice_are_what_the_grammar_says() -> None:
+    assert compose(["split.file='/a b'"]).split.file == Path("/a b")
+    assert compose(["split.file=null"]).split.file is None
+    assert compose(["split.file=~/a"]).split.file == Path("~/a").expanduser()
+    assert len(expand(["model.weights_file=choice('/a,b',/c)"])) == 2
+
+
+@pytest.mark.parametrize("value", ["Größe", "Height (cm)", "a#b", "e'f", 'g"h (i)', "[x", "o\\(p"])
+def test_the_quoting_that_is_advised_works(value: str) -> None:
+    base = ["data=table", "data.path=x.csv"]
+    with pytest.raises(ConfigError) as caught:
+        compose([*base, f"data.person_column={value}"])
+    (advised,) = shlex.split(str(caught.value).rpartition(" Write ")[2].removesuffix("."))
+    assert compose([*base, advised]).data.person_column == value  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [
+        ("seed=" + "9" * 5000, "thousands of digits"),
+        ("optim.lr=" + "9" * 4000, "optim.lr=999"),
+        ("seed=" + "[" * 3000 + "]" * 3000, "nested 3000 deep"),
+        ("seed=${seed}", "'seed=${seed}'"),
+        ("seed=${oc.env:NOPE}", "NOPE"),
+        ("seed=" + "${seed}" * 21, "at most 20"),
+        ("seed=range(0,1e9)", "1000000000 values"),
+        ("seed=range(0,1,0)", "without end"),
+        ("seed=shuffle(range(0,1000000))", "shuffle"),
+        ("optim.lr=interval(0,1)", "write the values out"),
+        ("sched=glob(*)", "write the values out"),
+        ("seed=" + ",".join(map(str, range(300))), "300 values"),
+        ("seed=\0", r"'seed=\x00'"),
+        ("data.root=\udcff", "no text"),
+        ("seed=\x1b[31m", r"'seed=\x1b[31m'"),
+        ("~sched", "sched=NAME"),
+        ("~optim.lr", "optim.lr must be given"),
+        ("sched@foo=cosine", "sched=NAME"),
+        ("+hydra.foo=1", "unknown key 'hydra.foo'"),
+        ("x" * 9000 + "=1", "unknown key 'xxx"),
+        ("sched=" + "x" * 9000, "there is constant, cosine"),
+        ("data.root=", "names no path"),
+        ("=", "unknown key"),
+        ("", "key=value"),
+        ("n_seeds=true", "takes a number"),
+        ("split.n_folds=1000000000", "less than or equal to 1000"),
+        ("train.epochs=1e12", "less than or equal to 10000"),
+        ("train.batch_size=65536", "train.batch_size=32768"),
+        ("features.n_mels=300", "257 frequencies"),
+        ("split.n_repeats=1000 n_seeds=1000", "cannot read"),
+        ("optim.weight_decay=1e308", "less than or equal to 100"),
+        ("data.tasks={" + ",".join(f"t{i}: 1" for i in range(900)) + "}", "And 892 more"),
+    ],
+)
+def test_odd_words_are_refused_at_once_and_briefly(word: str, part: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        compose(expand([word])[0])
+    text = str(caught.value)
+    assert part in text
+    assert len(text) <= LONGEST_MESSAGE
+    assert text.isprintable()
+    assert time.process_time() - started < 2
+
+
+def test_too_many_variants_are_refused_before_they_are_made() -> None:
+    with pytest.raises(ConfigError, match="make 1000000 variants, and at most 200"):
+        expand([f"{key}=range(0,100)" for key in ("seed", "n_seeds", "train.epochs")])
+    with pytest.raises(ConfigError, match="10000000 fold models; at most 10000"):
+        compose(["split.n_folds=1000", "split.n_repeats=1000", "n_seeds=10"])
+
+
+def test_a_setting_that_the_files_leave_out_needs_no_plus() -> None:
+    config = compose(["data.tasks.murmur.column=heard"])
+    assert config.data.tasks["murmur"].column == "heard"
+    with pytest.raises(ConfigError, match=r"Did you mean 'data\.tasks\.murmur"):
+        compose(["data.tasks.murmr.column=heard"])

@@ -10,7 +10,7 @@ import timm
 from kfold_hs import space as spaces_module
 from kfold_hs.config import compose, groups
 from kfold_hs.errors import ConfigError
-from kfold_hs.space import Space, space, spaces
+from kfold_hs.space import Space, read_space, space, spaces
 
 TABLE = {
     "optim.lr": (1e-4, 5e-4, 1e-3, 5e-3),
@@ -67,6 +67,13 @@ def test_all_values_that_do_not_fit_are_told_at_once() -> None:
         ("with: []\nspace: {seed: 1}", "seed must be a list"),
         ("with: []\nspace: {seed: [[1]]}", "no single value"),
         ("with: []\nspace: {seed: [1, 1]}", "a value twice"),
+        ("with: 5\nspace: {seed: [1]}", "with must be a list"),
+        ("with: &a [x]\nspace: {seed: *a}", "refers to anchors"),
+        ("with: [\nspace: {", "cannot read the space"),
+        ("[" * 5000, "cannot read the space"),
+        (f"with: []\nspace: {{seed: [{'9' * 5000}]}}", "cannot read the space"),
+        ("with: []\nspace: {seed: [\x01]}", "cannot read the space"),
+        (f"with: []\nspace: {{seed: {list(range(300))}}}", "300 values"),
     ],
 )
 def test_a_file_that_is_no_space(
@@ -77,3 +84,12 @@ def test_a_file_that_is_no_space(
     monkeypatch.setattr(spaces_module, "config_folder", lambda: tmp_path)
     with pytest.raises(ConfigError, match=match):
         space("mine")
+
+
+def test_texts_of_a_file_stay_texts(tmp_path: Path) -> None:
+    names = ["Height (cm)", "Größe", "1", "a,b", "x"]
+    (tmp_path / "s.yaml").write_text(
+        f"with: [data=table, data.path=x]\nspace: {{data.person_column: {names}}}\n", "utf-8"
+    )
+    found = read_space(tmp_path / "s.yaml")
+    assert [compose(each).data.person_column for each in found.grid()] == names  # type: ignore[union-attr]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kfold_hs.errors import ConfigError
@@ -44,6 +46,10 @@ def test_overrides_of_one_word_belong_together() -> None:
         ("a={x: 1, y: {z: [1, 2]}} b=2", ["a={x: 1, y: {z: [1, 2]}}", "b=2"]),
         ("a='x b=2' c=3", ["a='x b=2'", "c=3"]),
         ("a=x y", ["a=x y"]),
+        (
+            "data.root=/a (b c=d e.f=g seed=1 target='x",
+            ["data.root=/a (b c=d e.f=g", "seed=1", "target='x"],
+        ),
     ],
 )
 def test_a_word_is_cut_between_overrides_only(word: str, parts: list[str]) -> None:
@@ -72,3 +78,12 @@ def test_tasks_may_differ_in_what_training_makes_of_them() -> None:
     found = design(["data.tasks.murmur.patient_pool=mean", "data.tasks.murmur.patient_pool=max"])
     assert len(found.variants) == 2
     assert len(design(["seed=0,1", "split.file=split.json"]).variants) == 2
+
+
+def test_many_levels_of_one_word_are_cut_and_refused_quickly() -> None:
+    started = time.process_time()
+    assert len(_parts("a=1" + " b=2" * 2400)) == 2401
+    assert len(_parts("a='1" + " b=2" * 2400)) == 1
+    with pytest.raises(ConfigError, match=r"make 40000 variants, and at most 200"):
+        design(["seed=range(0,200)", "train.epochs=range(0,200)"])
+    assert time.process_time() - started < 2

@@ -77,6 +77,11 @@ __all__ = [
 ]
 
 
+MOST_FOLD_MODELS = 10_000
+MOST_NUMBERS = 2**29
+"""Of one batch of crops: 2 GiB in float32, of which a network makes ten times as much and more."""
+
+
 class Config(Settings):
     """Everything that decides the result of a run, apart from the recordings."""
 
@@ -113,6 +118,7 @@ class Config(Settings):
                 f"uncertain, and none of {', '.join(self.data.tasks)} names one: say which in the "
                 "data configuration (uncertain: Unknown), or leave train.uncertain out"
             )
+        self._check_sizes()
         if (self.train.first_n_mels or 0) > self.features.n_mels:
             raise ValueError(
                 f"train.first_n_mels={self.train.first_n_mels} is above features.n_mels="
@@ -152,6 +158,27 @@ class Config(Settings):
                 "that it learns: leave both out, or set train.level=recording"
             )
         return self
+
+    def _check_sizes(self) -> None:
+        """Refuse what no machine trains, before anything is read."""
+        split = self.split
+        if (n := split.n_folds * split.n_repeats * self.n_seeds) > MOST_FOLD_MODELS:
+            raise ValueError(
+                f"split.n_folds={split.n_folds} x split.n_repeats={split.n_repeats} x n_seeds="
+                f"{self.n_seeds} are {n} fold models; at most {MOST_FOLD_MODELS} fit in a run"
+            )
+        crop = self.train.crop_frames * self.features.n_mels * (1 + self.model.deltas)
+        sizes = {"train": self.train.batch_size, "predict": self.predict.batch_size}
+        for group, size in sizes.items():
+            if size * crop > MOST_NUMBERS:
+                fits = max(1, MOST_NUMBERS // crop)
+                raise ValueError(
+                    f"{group}.batch_size={size} crops of train.crop_frames="
+                    f"{self.train.crop_frames} in features.n_mels={self.features.n_mels} bands are "
+                    f"{size * crop * 4 / 2**30:.0f} GiB before the network makes more of them; "
+                    f"{MOST_NUMBERS * 4 // 2**30} GiB fit: {group}.batch_size={fits}, or shorter "
+                    "crops"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values (str, int, float, bool, list, dict), as the YAML has them."""

@@ -1,19 +1,33 @@
-"""What every group of settings shares: frozen, no unknown key, no infinite number."""
+"""What every group of settings shares: frozen, no unknown key, no infinite number.
+
+Every number has an upper bound, so that a slip of the finger is told at once.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+NonNegative = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class Settings(BaseModel):
     """A group of settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, values: Any) -> Any:
+        """Python takes true for 1; nobody who writes it means that."""
+        for name, value in values.items() if isinstance(values, dict) else ():
+            field = cls.model_fields.get(name) if isinstance(value, bool) else None
+            if field and field.annotation in (int, float, int | None, float | None):
+                raise ValueError(f"{name}={str(value).lower()} does not fit: it takes a number")
+        return values

@@ -7,10 +7,11 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from kfold_hs.settings.base import NonNegative, NonNegativeInt, Settings
+from kfold_hs.settings.base import NonNegative, Settings
 
 FEWEST_RESAMPLES = 1000
 FEWEST_OF_BANDS = 200
+MOST_RESAMPLES = 100_000
 MOST_SHOWN = 20
 
 
@@ -59,8 +60,8 @@ class JudgeConfig(Settings):
     """
 
     margins: Margins = Margins()
-    bca: NonNegativeInt = 0
-    band_resamples: NonNegativeInt = 1000
+    bca: Annotated[int, Field(ge=0, le=MOST_RESAMPLES)] = 0
+    band_resamples: Annotated[int, Field(ge=0, le=MOST_RESAMPLES)] = 1000
     gallery: GalleryConfig = GalleryConfig()
 
     @pydantic.model_validator(mode="after")

@@ -10,14 +10,13 @@ from pydantic import Field
 
 from kfold_hs.settings.base import (
     NonNegative,
-    NonNegativeInt,
     Positive,
-    PositiveInt,
     Settings,
     Share,
 )
 from kfold_hs.settings.data import PatientPool
 
+_Count = Annotated[int, Field(ge=0, le=100)]
 _Decibels = Annotated[float, Field(ge=-60, le=60)]
 
 
@@ -26,7 +25,7 @@ class FeatureConfig(Settings):
 
     sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)]
     window_s: Annotated[float, Field(gt=0, le=1)]
-    hop_s: Annotated[float, Field(gt=0, le=1)]
+    hop_s: Annotated[float, Field(ge=0.0005, le=1)]
     n_fft: Annotated[int, Field(ge=16, le=65_536)]
     n_mels: Annotated[int, Field(ge=4, le=512)]
     f_min_hz: NonNegative
@@ -35,7 +34,7 @@ class FeatureConfig(Settings):
     band_pass_hz: tuple[Positive, Positive] | None = None
     remove_spikes: bool = False
     compression: Literal["log", "pcen"] = "log"
-    pcen_time_constant_s: Positive = 0.4
+    pcen_time_constant_s: Annotated[float, Field(gt=0, le=1000)] = 0.4
     pcen_gain: Share = 0.98
     pcen_bias: NonNegative = 2.0
     pcen_root: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -65,6 +64,11 @@ class FeatureConfig(Settings):
             raise ValueError(
                 f"features.n_fft={self.n_fft} is shorter than the window of "
                 f"{self.window_samples} samples; raise n_fft or shorten features.window_s"
+            )
+        if self.n_mels > self.n_fft // 2 + 1:
+            raise ValueError(
+                f"features.n_mels={self.n_mels} is above the {self.n_fft // 2 + 1} frequencies of "
+                f"features.n_fft={self.n_fft}: lower n_mels or raise n_fft"
             )
         if self.hop_samples < 1 or self.window_samples < 2:
             raise ValueError("features.window_s and features.hop_s must each span a sample")
@@ -149,7 +153,7 @@ class OptimConfig(Settings):
     """AdamW (Loshchilov & Hutter 2019)."""
 
     lr: Annotated[float, Field(gt=0, le=10)]
-    weight_decay: NonNegative
+    weight_decay: Annotated[float, Field(ge=0, le=100)]
     beta1: Annotated[float, Field(ge=0, lt=1)]
     beta2: Annotated[float, Field(ge=0, lt=1)]
 
@@ -159,8 +163,8 @@ class OneCycleConfig(Settings):
 
     kind: Literal["onecycle"]
     pct_start: Annotated[float, Field(gt=0, lt=1)]
-    div_factor: Annotated[float, Field(ge=1)]
-    final_div_factor: Annotated[float, Field(ge=1)]
+    div_factor: Annotated[float, Field(ge=1, le=1e9)]
+    final_div_factor: Annotated[float, Field(ge=1, le=1e12)]
     cycle_momentum: bool = False
     momentum_low: Annotated[float, Field(ge=0, lt=1)] = 0.85
     momentum_high: Annotated[float, Field(ge=0, lt=1)] = 0.95
@@ -211,25 +215,25 @@ class PlateauConfig(Settings):
 
     kind: Literal["plateau"]
     factor: Annotated[float, Field(gt=0, lt=1)]
-    patience: NonNegativeInt
-    threshold: NonNegative
+    patience: Annotated[int, Field(ge=0, le=10_000)]
+    threshold: Share
     final_ratio: Share
 
 
 class AugmentConfig(Settings):
     """Mixup and SpecAugment; see `kfold_hs.learn.augment`."""
 
-    mixup_alpha: NonNegative
-    time_masks: NonNegativeInt
-    time_mask_frames: NonNegativeInt
-    band_masks: NonNegativeInt
-    band_mask_bands: NonNegativeInt
-    cutmix_alpha: NonNegative = 0.0
+    mixup_alpha: Annotated[float, Field(ge=0, le=100)]
+    time_masks: _Count
+    time_mask_frames: Annotated[int, Field(ge=0, le=100_000)]
+    band_masks: _Count
+    band_mask_bands: Annotated[int, Field(ge=0, le=512)]
+    cutmix_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
     cutmix_axis: Literal["time", "band"] = "time"
     stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     gain_db: Annotated[float, Field(ge=0, le=60)] = 0.0
-    band_stops: NonNegativeInt = 0
-    band_stop_bands: NonNegativeInt = 8
+    band_stops: _Count = 0
+    band_stop_bands: Annotated[int, Field(ge=0, le=512)] = 8
     noise_share: Share = 0.0
     noise_snr_db: tuple[_Decibels, _Decibels] = (5.0, 30.0)
     noise: Literal["white", "pink", "brown"] = "pink"
@@ -265,13 +269,13 @@ class TrainConfig(Settings):
     compile: bool = False
     cuda_graphs: bool = False
     inner_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
-    patience: PositiveInt | None = None
+    patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
     level: Literal["recording", "patient"] = "recording"
     sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
     align: Literal["none", "cycle"] = "none"
     first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
     uncertain: Literal["class", "drop", "soft"] = "class"
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -303,11 +307,11 @@ class PredictConfig(Settings):
     """From crops to a patient; see `kfold_hs.pool`."""
 
     crop_overlap: Annotated[float, Field(ge=0, le=0.9)]
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
     patient_pool: Literal["task", "attention"] | PatientPool
     n_shifts: Annotated[int, Field(ge=1, le=64)]
     crop_pool: PatientPool = "mean"
-    gains_db: tuple[_Decibels, ...] = Field((0.0,), min_length=1)
+    gains_db: tuple[_Decibels, ...] = Field((0.0,), min_length=1, max_length=64)
     stack: Literal["task", "none"] = "task"
 
 
