@@ -13,8 +13,6 @@ PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
 GROUND = {"errors", "paths", "names", "walk"}
-SETTINGS = GROUND | {"settings", "config"}
-GROUND = {"errors", "paths"}
 SETTINGS = GROUND | {"settings", "overrides", "config"}
 ALLOWED = {
     "errors": set(),
