@@ -19,6 +19,7 @@ import pandas as pd
 from kfold_hs.cohort.cohort import Cohort
 from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.cohort.ids import clean_name
+from kfold_hs.cohort.values import is_missing
 from kfold_hs.cohort.whose import PATIENT, RECORDING, Whose, kind_of_column, qualified
 from kfold_hs.errors import CohortError, listing
 
@@ -50,7 +51,7 @@ def read_aliases(path: Path) -> list[tuple[str, str]]:
     pairs = []
     for line, row in zip(table.index, table.to_numpy().tolist(), strict=True):
         one, other = map(clean_name, row[:2])
-        if not one or not other:
+        if is_missing(one) or is_missing(other):
             raise CohortError(f"{path}: line {line} holds one id only; it takes two.")
         pairs.append((_said(kinds[0], one), _said(kinds[1], other)))
     return pairs

@@ -10,6 +10,9 @@ import pandas as pd
 
 from kfold_hs.cohort.audio import CLIPPED_SHARE, Progress, inspect_all
 from kfold_hs.cohort.cohort import Cohort, Note, Task
+from kfold_hs.cohort.covariates import tidy
+from kfold_hs.cohort.values import label_of
+from kfold_hs.cohort.wfdb import Header
 from kfold_hs.errors import CohortError
 from kfold_hs.settings import TaskConfig
 
@@ -36,7 +39,7 @@ def assemble(
     recordings: Sequence[Mapping[str, Any]],
     covariates: Sequence[str],
     *,
-    announced: Mapping[str, tuple[int, int]] | None = None,
+    announced: Mapping[str, Header] | None = None,
     notes: Sequence[Note] = (),
     annotations: Sequence[str] = (),
     channel: int | None = None,
@@ -47,9 +50,10 @@ def assemble(
     Parameters
     ----------
     patients, recordings : sequences of mappings
-        Rows as in `kfold_hs.cohort.cohort`, the recordings without what the audio tells.
+        Rows as in `kfold_hs.cohort.cohort`, the recordings without what the audio tells; labels
+        and covariates as they were written.
     announced : mapping, optional
-        (sample rate in Hz, number of samples) by recording_id, from header files.
+        What header files say of recordings, by recording_id; of some, or all.
 
     Raises
     ------
@@ -72,6 +76,13 @@ def assemble(
     if announced:
         _compare_with_headers(table, announced)
     patient_table = pd.DataFrame(list(patients))
+    for task in tasks:
+        for each in (patient_table, table):
+            if task.name in each:
+                labels = [label_of(cell, task.classes) for cell in each[task.name]]
+                each[task.name] = pd.Series(labels, dtype=object)
+    names = {task.name for task in tasks}
+    kept, left_out = tidy(patient_table, [each for each in covariates if each not in names])
     persons = pd.DataFrame({"person_id": sorted(patient_table["person_id"].unique())})
     return Cohort(
         name=name,
@@ -79,19 +90,22 @@ def assemble(
         persons=persons,
         patients=patient_table,
         recordings=table,
-        covariates=tuple(covariates),
-        notes=(*notes, *_audio_notes(table)),
-        annotations=tuple(annotations),
+        covariates=tuple(kept),
+        notes=(*notes, *left_out, *_audio_notes(table)),
+        annotations=tuple(each for each in annotations if each not in names),
     )
 
 
-def _compare_with_headers(table: pd.DataFrame, announced: Mapping[str, tuple[int, int]]) -> None:
+def _compare_with_headers(table: pd.DataFrame, announced: Mapping[str, Header]) -> None:
     faults = []
     for row in table.itertuples():
-        rate, n_samples = announced[str(row.recording_id)]
+        header = announced.get(str(row.recording_id))
+        if header is None:
+            continue
+        rate, n_samples = header.rate_hz, header.n_samples
         if row.sample_rate_hz != rate:
             faults.append(f"{row.path} is at {row.sample_rate_hz} Hz, its header says {rate} Hz")
-        elif row.n_samples != n_samples:
+        elif n_samples is not None and row.n_samples != n_samples:
             faults.append(f"{row.path} has {row.n_samples} samples, its header says {n_samples}")
     if faults:
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""

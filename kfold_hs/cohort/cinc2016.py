@@ -1,7 +1,8 @@
 """PhysioNet/CinC Challenge 2016 in its official layout.
 
     ROOT/training-c/REFERENCE.csv    c0001,1    (1 abnormal, -1 normal)
-    ROOT/training-c/c0001.wav        2000 Hz, mono; c0001.hea with rate and length
+    ROOT/training-c/c0001.wav        2000 Hz, mono
+    ROOT/training-c/c0001.hea        rate and length; training-a has an ECG beside, in c0001.dat
 
 Liu et al., "An open access database for the evaluation of heart sound algorithms",
 Physiol. Meas. 37(12), 2016.
@@ -14,11 +15,14 @@ from pathlib import Path
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note
-from kfold_hs.cohort.wfdb import audio_path, read_header
+from kfold_hs.cohort.csv_file import read_rows
+from kfold_hs.cohort.ids import Spelling
+from kfold_hs.cohort.values import number
+from kfold_hs.cohort.wfdb import Header, audio_path, header_path, read_header
 from kfold_hs.errors import CohortError
 from kfold_hs.settings import Cinc2016Data
 
-_LABELS = {"1": "Abnormal", "-1": "Normal"}
+_LABELS = {1.0: "Abnormal", -1.0: "Normal"}
 
 
 def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> Cohort:
@@ -37,9 +41,11 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
             f"no REFERENCE.csv in {root} or in a folder training-* of it. data.root must be "
             "the folder of the challenge's training data."
         )
-    patients, recordings, announced = [], [], {}
+    spelling = Spelling()
+    patients, recordings, bare = [], [], []
+    announced: dict[str, Header] = {}
     for part in parts:
-        for name, label in _read_reference(part / "REFERENCE.csv"):
+        for name, label in _read_reference(part / "REFERENCE.csv", spelling):
             patients.append(
                 {"patient_id": name, "person_id": name, "outcome": label, "source": part.name}
             )
@@ -51,13 +57,19 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
                     "site": "unknown",
                 }
             )
-            announced[name] = read_header(part / f"{name}.hea")
-    note = Note(
-        "unknown persons",
-        len(patients),
+            header = header_path(part, name)
+            if header.is_file():
+                announced[name] = read_header(header)
+            else:
+                bare.append(name)
+    text = (
         "the challenge does not say which recordings are of one person; each counts as a "
-        "person of its own, so scores may be too good",
+        "person of its own, so scores may be too good"
     )
+    notes = [Note("unknown persons", len(patients), text), *spelling.notes()]
+    if bare:
+        text = "no .hea beside the audio says how long it is; whether it was cut cannot be told"
+        notes.append(Note("recordings without a header", len(bare), text, tuple(bare)))
     return assemble(
         "cinc2016",
         tasks_of(config.tasks),
@@ -65,21 +77,22 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
         recordings,
         ["source"],
         announced=announced,
-        notes=[note],
+        notes=notes,
         on_progress=on_progress,
     )
 
 
-def _read_reference(path: Path) -> list[tuple[str, str]]:
+def _read_reference(path: Path, spelling: Spelling) -> list[tuple[str, str]]:
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        name, _, label = line.partition(",")
-        if label.strip() not in _LABELS:
+    lines, _ = read_rows(path)
+    for line, cells in lines:
+        label = _LABELS.get(number(cells[1]) or 0.0) if len(cells) > 1 else None
+        if label is None:
+            shown = cells[1] if len(cells) > 1 else ""
             raise CohortError(
-                f"{path}, line {number}: the label of {name} is {label!r}; 1 (abnormal) or -1 "
-                "(normal) is expected."
+                f"{path}, line {line}: the label of {cells[0]:.80} is {shown!r:.80}; 1 (abnormal) "
+                "or -1 (normal) is expected."
             )
-        rows.append((name.strip(), _LABELS[label.strip()]))
+        name = spelling(cells[0])
+        rows.append((name.removesuffix(".wav").removesuffix(".WAV"), label))
     return rows

@@ -14,6 +14,7 @@ Classification", IEEE J. Biomed. Health Inform. 26(6), 2022.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from scipy.cluster.hierarchy import DisjointSet
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note
-from kfold_hs.cohort.wfdb import audio_path, read_header
+from kfold_hs.cohort.csv_file import read_csv, read_text
+from kfold_hs.cohort.ids import Spelling, clean_name
+from kfold_hs.cohort.values import are_same, is_missing, number, word
+from kfold_hs.cohort.wfdb import Header, audio_path, header_path, read_header
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import CircorData
 
-_MISSING = "nan"
 LOCATIONS = "Recording locations:"
 # Column of the CSV -> covariate; the text after the unit is the column's own.
 _COVARIATES = {
@@ -63,7 +66,8 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
         A file is missing, the CSV and the `.txt` headers disagree, a `.hea` header and
         its audio disagree, or a label is unknown.
     """
-    table = _read_csv(config.root / "training_data.csv")
+    spelling = Spelling()
+    table, notes = _read_csv(config.root / "training_data.csv", spelling)
     folder = config.root / "training_data"
     headers = {pid: read_patient(folder / f"{pid}.txt") for pid in table["Patient ID"]}
     _cross_check(table, headers)
@@ -71,7 +75,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
     person_of = link_persons(table["Patient ID"], table["Additional ID"])
     patients: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
-    announced = {}
+    announced: dict[str, Header] = {}
     columns = _COVARIATES | _ANNOTATIONS
     for row in table.to_dict("records"):
         patient_id = row["Patient ID"]
@@ -84,7 +88,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
                 **{name: _value(name, row[column]) for column, name in columns.items()},
             }
         )
-        audible = row["Murmur locations"]
+        murmur, audible = clean_name(row["Murmur"]), row["Murmur locations"]
         for site, stem in headers[patient_id][1]:
             recordings.append(
                 {
@@ -92,10 +96,10 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
                     "patient_id": patient_id,
                     "path": str(audio_path(folder, stem)),
                     "site": site,
-                    "murmur": _murmur_at(site, row["Murmur"], audible),
+                    "murmur": _murmur_at(site, murmur, audible),
                 }
             )
-            announced[stem] = read_header(folder / f"{stem}.hea")
+            announced[stem] = read_header(header_path(folder, stem))
     return assemble(
         "circor",
         tasks_of(config.tasks),
@@ -103,7 +107,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
         recordings,
         list(_COVARIATES.values()),
         announced=announced,
-        notes=_notes(person_of),
+        notes=[*notes, *spelling.notes(), *_notes(person_of)],
         annotations=[f"systolic_murmur_{part}" for part in ("grading", "timing", "pitch")],
         on_progress=on_progress,
     )
@@ -118,7 +122,7 @@ def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> d
     ids = list(patient_ids)
     linked = DisjointSet(ids)
     for patient_id, other in zip(ids, additional_ids, strict=True):
-        if other != _MISSING:
+        if not is_missing(other):
             linked.add(other)
             linked.merge(patient_id, other)
     known = set(ids)
@@ -129,57 +133,68 @@ def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> d
     }
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, spelling: Spelling) -> tuple[pd.DataFrame, list[Note]]:
     if not path.is_file():
         raise CohortError(
             f"{path} is missing. data.root must be the folder that holds training_data.csv and "
             "training_data/."
         )
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CohortError(f"cannot read {path}: {error}.") from error
+    file = read_csv(path)
+    table = file.table
     wanted = ["Patient ID", LOCATIONS, *COLUMNS]
     if missing := [column for column in wanted if column not in table]:
         raise CohortError(f"{path} lacks the columns {listing(missing)}.")
+    if empty := table.index[table["Patient ID"].map(is_missing)].tolist():
+        raise CohortError(f"{path}: Patient ID is empty in line {listing(empty)}.")
+    for column in ("Patient ID", "Additional ID"):
+        table[column] = [_id(spelling(cell)) for cell in table[column]]
     twice = table["Patient ID"][table["Patient ID"].duplicated()]
     if len(twice):
         raise CohortError(
             f"{path}: patient {listing(twice)} stands more than once. Remove the repeated rows."
         )
-    # An id that a spreadsheet wrote as a number with decimals is still the same id.
-    for column in ("Patient ID", "Additional ID"):
-        table[column] = table[column].str.removesuffix(".0")
-    return table
+    return table, [Note("encoding", 1, f"{file.told}; save it as UTF-8")] if file.told else []
+
+
+def _id(name: str) -> str:
+    """An id that a spreadsheet wrote as a number with decimals is still the same id."""
+    return re.sub(r"(?<=\d)[.,]0+$", "", name)
+
+
+def other_id(fields: Mapping[str, str]) -> str | None:
+    """The id under which the person of a header was seen again, if there is one."""
+    found = fields.get("Additional ID")
+    return None if is_missing(found) else _id(clean_name(found))
 
 
 def covariates_of(fields: Mapping[str, str]) -> dict[str, str | float | None]:
-    """Covariates, by our names, from the fields of a patient's header; None: not known."""
-    return {
-        name: _value(name, fields.get(column, _MISSING)) for column, name in _COVARIATES.items()
-    }
+    """Covariates, by our names, from the fields of a patient's header; None: not known.
+
+    What should be a number and is none stays the text that it is.
+    """
+    return {name: _value(name, fields.get(column)) for column, name in _COVARIATES.items()}
 
 
 def read_patient(path: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Fields ("#Age: Child") and recordings as (site, stem) of one patient's header."""
     if not path.is_file():
         raise CohortError(f"{path} is missing, though training_data.csv lists the patient.")
-    return parse_patient(path.read_text(), str(path))
+    return parse_patient(read_text(path)[0], str(path))
 
 
 def parse_patient(text: str, path: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """As `read_patient`, from the text of a header; `path` names it in errors."""
     fields, recordings = {}, []
-    lines = text.splitlines()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in lines[1:]:
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
-            fields[key.strip()] = value.strip()
-        elif line.strip():
-            parts = line.split()
-            if len(parts) < 3 or not parts[1].endswith(".hea"):
-                raise CohortError(f"{path}: cannot read the line {line!r}.")
-            recordings.append((parts[0], parts[1].removesuffix(".hea")))
+            fields[clean_name(key)] = value.strip()
+        else:
+            parts = clean_name(line).split()
+            if len(parts) < 3 or not parts[1].lower().endswith(".hea"):
+                raise CohortError(f"{path}: cannot read the line {line!r:.80}.")
+            recordings.append((parts[0], parts[1][: -len(".hea")]))
     return fields, recordings
 
 
@@ -191,13 +206,13 @@ def _cross_check(
         patient_id = row["Patient ID"]
         fields, recordings = headers[patient_id]
         for key, value in fields.items():
-            if key in row and row[key].removesuffix(".0") != value.removesuffix(".0"):
+            if key in row and not are_same(_id(row[key]), _id(value)):
                 faults.append(
                     f"patient {patient_id}: {key} is {row[key]!r} in training_data.csv and "
                     f"{value!r} in {patient_id}.txt"
                 )
         sites = {site for site, _ in recordings}
-        if sites != set(row[LOCATIONS].split("+")):
+        if sites != set(_sites(row[LOCATIONS])):
             faults.append(
                 f"patient {patient_id}: recorded at {row[LOCATIONS]} by training_data.csv and at "
                 f"{'+'.join(sorted(sites)) or 'no site'} by {patient_id}.txt"
@@ -210,17 +225,20 @@ def _cross_check(
         )
 
 
+def _sites(cell: str) -> list[str]:
+    return [clean_name(site) for site in cell.split("+")]
+
+
 def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
     """What the recording itself shows: no murmur at the silent sites of a Present patient."""
-    if murmur != "Present" or audible == _MISSING:
+    if murmur != "Present" or is_missing(audible):
         return None
-    return "Present" if site in audible.split("+") else "Absent"
+    return "Present" if site in _sites(audible) else "Absent"
 
 
-def _value(name: str, text: str) -> str | float | None:
-    if text == _MISSING:
-        return None
-    return float(text) if name in _NUMBERS else text
+def _value(name: str, cell: str | None) -> str | float | None:
+    found = number(cell) if name in _NUMBERS else None
+    return word(cell) if found is None else found
 
 
 def _notes(person_of: dict[str, str]) -> list[Note]:

@@ -39,6 +39,8 @@ RECORDING_COLUMNS = (
     "clipped_share",
     "is_flat",
 )
+OUR_COLUMNS = frozenset({*PATIENT_COLUMNS, *RECORDING_COLUMNS, "n_recordings"})
+"""Names that no task and no covariate can have."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,12 @@ class Task:
     uncertain: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name in OUR_COLUMNS or not self.name or set(self.name) & set(".+"):
+            raise CohortError(
+                f"a task cannot be called {self.name!r:.80}: that is the name of a column of ours, "
+                "or holds a dot or a plus. Give it another name and say which column holds its "
+                "labels: data.tasks={label: {column: " + f"{self.name:.80}" + ", classes: [...]}}."
+            )
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise CohortError(
                 f"task {self.name!r} has the classes {list(self.classes)}; "
@@ -231,6 +239,9 @@ def _check_columns(cohort: Cohort) -> None:
         ),
         "recordings": RECORDING_COLUMNS,
     }
+    names = [task.name for task in cohort.tasks]
+    if clash := {*names, *OUR_COLUMNS} & {*cohort.covariates, *cohort.annotations}:
+        raise CohortError(f"covariates have the names of other columns: {listing(sorted(clash))}.")
     for table, columns in wanted.items():
         missing = [c for c in columns if c not in getattr(cohort, table)]
         if missing:

@@ -7,14 +7,78 @@ patient of the fit has is all zeros.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kfold_hs.cohort.cohort import Note
+from kfold_hs.cohort.values import is_missing, number, word
+
 MISSING = "missing"
+NUMERIC_SHARE = 0.9
+"""A covariate is numeric if at least this share of the cells that hold something are numbers."""
+MOST_LEVELS = 20
+"""A covariate of words with more levels, or more than one for two patients, names people."""
+
+
+def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[Note]]:
+    """Covariates in one spelling, in place: numbers, words, and None where there is no value.
+
+    A covariate is numeric if `NUMERIC_SHARE` of its cells are; what the others hold counts as
+    missing. One of words with too many levels is no covariate.
+
+    Returns
+    -------
+    (list of str, list of Note)
+        The names that are covariates; what was left out, counted.
+    """
+    kept, odd, crowded = [], [], []
+    for name in names:
+        cells = patients[name].tolist()
+        words = [word(cell) for cell in cells]
+        numbers = [number(cell) for cell in cells]
+        n_known = sum(each is not None for each in words)
+        n_numbers = sum(each is not None for each in numbers)
+        levels = {each for each in words if each is not None}
+        if n_numbers and n_numbers >= NUMERIC_SHARE * n_known:
+            values: list[Any] = [
+                None if found is None else cell if isinstance(cell, float) else _plain(cell)
+                for cell, found in zip(cells, numbers, strict=True)
+            ]
+            odd += [
+                f"{name} of {patient_id}: {each!r:.80}"
+                for patient_id, each, found in zip(
+                    patients["patient_id"], words, numbers, strict=True
+                )
+                if each is not None and found is None
+            ]
+        elif len(levels) > max(2, min(MOST_LEVELS, len(cells) // 2)):
+            crowded.append(f"{name} ({len(levels)} different values)")
+            continue
+        else:
+            values = words
+        kept.append(name)
+        patients[name] = pd.Series(values, index=patients.index)
+    return kept, [*_note("odd cells", odd, _ODD), *_note("covariates left out", crowded, _CROWDED)]
+
+
+_ODD = "no numbers, in columns that are numeric otherwise; they count as missing"
+_CROWDED = (
+    "words with so many different values that they tell people, not groups; nothing can be "
+    "stratified by them, told apart by them or learned from them"
+)
+
+
+def _note(name: str, items: list[str], text: str) -> list[Note]:
+    return [Note(name, len(items), text, tuple(items))] if items else []
+
+
+def _plain(cell: object) -> str:
+    """A number as everybody reads it: with a decimal point, in ASCII."""
+    return (word(cell) or "").replace(",", ".").replace("\u2212", "-")
 
 
 @dataclass(frozen=True)
@@ -29,8 +93,7 @@ class CovariateEncoder:
         rules: list[dict[str, Any]] = []
         for name in names:
             words = _words(patients[name])
-            numbers = pd.to_numeric(words.where(words != MISSING), errors="coerce")
-            known = numbers.dropna()
+            known = _numbers(patients[name]).dropna()
             if len(known) and len(known) == (words != MISSING).sum():
                 spread = float(known.std(ddof=0))
                 rules.append({"name": name, "mean": float(known.mean()), "std": spread or 1.0})
@@ -47,17 +110,42 @@ class CovariateEncoder:
         """Columns of every row, (n_patients, width) float32."""
         columns = []
         for rule in self.rules:
-            words = _words(patients[rule["name"]])
+            values = patients[rule["name"]]
             if "levels" in rule:
-                columns += [(words == level).to_numpy() for level in rule["levels"]]
+                words = _words(values)
+                columns += [(words == _level(level)).to_numpy() for level in rule["levels"]]
             else:
-                numbers = pd.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
+                numbers = _numbers(values).to_numpy(dtype=np.float64)
                 missing = ~np.isfinite(numbers)
                 scaled = (numbers - rule["mean"]) / rule["std"]
                 columns += [np.where(missing, 0.0, scaled), missing]
         return np.stack(columns, axis=1).astype(np.float32)
 
+    def unreadable(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Why the value of a covariate cannot be used, by its name; missing ones can."""
+        found = {}
+        for rule in self.rules:
+            name = rule["name"]
+            value = values.get(name)
+            if name not in values and values:
+                found[name] = f"{name} is not given; it counts as missing"
+            elif is_missing(value):
+                continue
+            elif "levels" not in rule and number(value) is None:
+                found[name] = f"{name} {value!r:.80} is no number; it counts as missing"
+            elif "levels" in rule and word(value) not in [_level(each) for each in rule["levels"]]:
+                found[name] = f"{name} {value!r:.80} is a value that nobody trained on had"
+        return found
+
 
 def _words(values: pd.Series) -> pd.Series:
-    text = values.astype(str).str.strip()
-    return text.where(values.notna() & ~text.isin(["", "nan", "None"]), MISSING)
+    said = {each: word(each) or MISSING for each in values.unique()}
+    return values.map(lambda cell: said.get(cell, MISSING))
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    return values.map(number).astype(np.float64)
+
+
+def _level(level: str) -> str:
+    return word(level) or MISSING

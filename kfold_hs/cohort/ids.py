@@ -11,10 +11,80 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
+from kfold_hs.cohort.cohort import Note
 from kfold_hs.names import clean_name
 
-__all__ = ["clean_name", "suspects"]
+__all__ = ["Spelling", "clean_name", "find_file", "suspects"]
+
+
+class Spelling:
+    """Cleans ids and remembers which of them were spelled otherwise, for a note."""
+
+    def __init__(self) -> None:
+        self._spelled: dict[str, dict[str, None]] = {}
+
+    def __call__(self, name: object) -> str:
+        cleaned = clean_name(name)
+        self._spelled.setdefault(cleaned, {})[str(name)] = None
+        return cleaned
+
+    def notes(self) -> list[Note]:
+        """What is to be told: nothing where every id was clean."""
+        odd = {name: [each for each in raw if each != name] for name, raw in self._spelled.items()}
+        odd = {name: raw for name, raw in odd.items() if raw}
+        if not odd:
+            return []
+        joined = sum(len(self._spelled[name]) > 1 for name in odd)
+        text = (
+            "ids with spaces at their ends or characters that cannot be seen, taken without them; "
+            f"{joined} of them were spelled in several ways and are one each"
+        )
+        items = tuple(f"{name}: {', '.join(map(ascii, raw))}" for name, raw in odd.items())
+        return [Note("cleaned ids", len(odd), text, items)]
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """The file that a table calls `name`, relative to `folder` or absolute.
+
+    As it is written; else with its name cleaned; else one of the same name after cleaning, as
+    macOS and Linux spell accents in two ways; else with Windows' backslashes; else as written,
+    which is no file.
+    """
+    spellings = [name, clean_name(name)]
+    spellings += [each.replace("\\", "/") for each in spellings if "\\" in each]
+    for each in spellings:
+        if _is_file(folder / each):
+            return folder / each
+    for each in spellings:
+        if (found := _alike(folder / each)) is not None and _is_file(found):
+            return found
+    return folder / name
+
+
+def _alike(path: Path) -> Path | None:
+    """`path` with each part as it is spelled on the disk, if that is unique."""
+    if path == path.parent:
+        return path
+    try:
+        if path.exists():
+            return path
+        parent = _alike(path.parent)
+        if parent is None:
+            return None
+        wanted = clean_name(path.name)
+        found = [each for each in parent.iterdir() if clean_name(each.name) == wanted]
+    except (OSError, ValueError):  # no such folder, no permission, a name too long
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long
+        return False
 
 
 def suspects(ids: Iterable[str]) -> list[tuple[str, ...]]:

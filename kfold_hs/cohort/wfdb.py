@@ -1,35 +1,130 @@
 """Headers of PhysioNet's WFDB format (`.hea`) and the audio beside them.
 
-First line: name, number of signals, rate in Hz, number of samples.
+    record line   name[/segments] signals [rate[/counter[(base)]] [samples [time [date]]]]
+    signal lines  file format[xSPF][:skew][+offset] [gain[(baseline)][/units] [bits [zero [first
+                  [checksum [block [description]]]]]]]
+    # comments, anywhere
+
+(https://physionet.org/physiotools/wag/header-5.htm.) Read is what tells a phonocardiogram: the
+signal whose file is audio, or that is described as one. Others, an ECG in a `.dat`, are left
+alone.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from kfold_hs.cohort.csv_file import read_text
+from kfold_hs.cohort.ids import find_file
+from kfold_hs.cohort.values import number
 from kfold_hs.errors import CohortError
 
+DEFAULT_RATE_HZ = 250
+"""Of a record line that gives none, as WFDB has it."""
+_AUDIO = (".wav", ".flac")
+_PCG = re.compile(r"\b(pcg|phonocardiogra\w*|heart.?sounds?)\b", re.IGNORECASE)
+_FORMAT = re.compile(r"(\d+)(x(?P<per_frame>\d+))?(:\d+)?(\+\d+)?")
 
-def read_header(path: Path) -> tuple[int, int]:
-    """Sample rate in Hz and number of samples.
+
+@dataclass(frozen=True)
+class Header:
+    """What a header announces of its phonocardiogram.
+
+    Parameters
+    ----------
+    file : str
+        Name of its file, as the header gives it; "" where it lists no signal.
+    rate_hz : int
+    n_samples : int, optional
+        None where the header does not say.
+    """
+
+    file: str
+    rate_hz: int
+    n_samples: int | None
+
+
+def read_header(path: Path) -> Header:
+    """The phonocardiogram that a header announces.
 
     Raises
     ------
     CohortError
-        The file is missing, or is not the header of exactly one signal.
+        The file is missing, is no header, or which of its signals is the phonocardiogram cannot
+        be told.
     """
     if not path.is_file():
         raise CohortError(f"{path} is missing.")
+    text, _ = read_text(path)
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
     try:
-        _, n_signals, rate, n_samples = path.read_text().split("\n", 1)[0].split()[:4]
-        if n_signals != "1":
-            raise ValueError(f"{n_signals} signals")
-        return int(rate), int(n_samples)
-    except ValueError as error:
-        raise CohortError(f"{path} is not a header of one signal: {error}.") from error
+        words = lines[0].split()
+        _, _, n_segments = words[0].partition("/")
+        if n_segments:
+            raise ValueError(f"a record of {n_segments} segments; one is taken")
+        n_signals = int(words[1])
+        rate = _whole(words[2].split("/")[0], "rate") if len(words) > 2 else DEFAULT_RATE_HZ
+        n_samples = _whole(words[3], "number of samples") if len(words) > 3 else None
+        if rate < 1 or (n_samples or 0) < 0 or n_signals < 1:
+            raise ValueError(f"the line {lines[0]!r:.80} announces no signal")
+        signals = [line.split(maxsplit=8) for line in lines[1:]]
+        if signals and len(signals) != n_signals:
+            raise ValueError(f"{len(signals)} of {n_signals} signals are described")
+        signal = _phonocardiogram(signals) if signals or n_signals > 1 else None
+        per_frame = _per_frame(signal)
+    except (ValueError, IndexError) as error:
+        reason = "its first line is no name and number of signals"
+        told = str(error) if isinstance(error, ValueError) else reason
+        raise CohortError(f"{path} is no header of a phonocardiogram: {told}.") from error
+    file = signal[0] if signal else ""
+    # 0 samples: not known, as WFDB has it
+    return Header(file, rate * per_frame, n_samples * per_frame if n_samples else None)
+
+
+def _whole(word: str, what: str) -> int:
+    found = number(word)
+    if found is None or found != int(found):
+        raise ValueError(f"its {what} is {word!r:.80}, which is no whole number")
+    return int(found)
+
+
+def _phonocardiogram(signals: list[list[str]]) -> list[str]:
+    """The words of its line: file, format, ..., description."""
+    if not signals:
+        raise ValueError("it lists several signals and describes none")
+    if len(signals) == 1:
+        return signals[0]
+    described = [each for each in signals if len(each) > 8 and _PCG.search(each[8])]
+    audio = [each for each in signals if Path(each[0]).suffix.lower() in _AUDIO]
+    for candidates in (described, audio):
+        if len(candidates) == 1:
+            return candidates[0]
+    names = ", ".join(each[8] if len(each) > 8 else each[0] for each in signals)
+    raise ValueError(f"which of its signals is the phonocardiogram cannot be told: {names:.80}")
+
+
+def _per_frame(signal: list[str] | None) -> int:
+    """Samples of the signal a frame of the record: its rate is as many times the record's."""
+    if signal is None or len(signal) < 2:
+        return 1
+    found = _FORMAT.fullmatch(signal[1])
+    if found is None:
+        raise ValueError(f"the format {signal[1]!r:.80} of {signal[0]} is none of WFDB")
+    return int(found["per_frame"] or 1)
 
 
 def audio_path(folder: Path, stem: str) -> Path:
-    """The recording's WAV, or its FLAC where there is no WAV."""
-    wav, flac = folder / f"{stem}.wav", folder / f"{stem}.flac"
-    return flac if flac.is_file() and not wav.is_file() else wav
+    """The recording's WAV, or its FLAC where there is no WAV; either in capitals, too."""
+    for suffix in (".wav", ".WAV", ".Wav", ".flac", ".FLAC", ".Flac"):
+        if (found := find_file(folder, f"{stem}{suffix}")).is_file():
+            return found
+    return folder / f"{stem}.wav"
+
+
+def header_path(folder: Path, stem: str) -> Path:
+    """The recording's header, in small letters or capitals."""
+    small, capital = folder / f"{stem}.hea", folder / f"{stem}.HEA"
+    return capital if capital.is_file() and not small.is_file() else small

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from kfold_hs.names import clean_name
 from kfold_hs.settings.base import NonNegativeInt, Positive, Settings
+
+
+def _as_name(value: Any) -> Any:
+    """Numbers and truth values of YAML are names of classes and columns, too."""
+    return clean_name(value) if isinstance(value, str | int | float | bool) else value
+
+
+Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
+"""A name of the user's, cleaned; 1, 1.0 and true are taken as text."""
 
 # What `predict.patient_pool` and a task's own `patient_pool` may name (kfold_hs/pool.py).
 PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
@@ -17,14 +27,14 @@ PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_
 class TaskConfig(Settings):
     """One task: its classes and what training and pooling take from it."""
 
-    classes: tuple[str, ...] = Field(min_length=2)
-    positive: str | None = None
+    classes: tuple[Name, ...] = Field(min_length=2)
+    positive: Name | None = None
     class_weights: tuple[Positive, ...] | None = None
     patient_pool: PatientPool = "mean"
-    column: str | None = None
-    recording_column: str | None = None
-    uncertain: str | None = None
-    stack: tuple[str, ...] = ()
+    column: Name | None = None
+    recording_column: Name | None = None
+    uncertain: Name | None = None
+    stack: tuple[Name, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TaskConfig:
@@ -42,7 +52,7 @@ class TaskConfig(Settings):
 
 
 class _Data(Settings):
-    tasks: dict[str, TaskConfig] = Field(min_length=1)
+    tasks: dict[Name, TaskConfig] = Field(min_length=1)
     aliases: Path | None = None
 
 
@@ -73,10 +83,10 @@ class TableData(_Data):
 
     kind: Literal["table"]
     path: Path
-    recording_column: str = "recording"
-    patient_column: str = "patient_id"
-    person_column: str | None = None
-    site_column: str | None = None
+    recording_column: Name = "recording"
+    patient_column: Name = "patient_id"
+    person_column: Name | None = None
+    site_column: Name | None = None
     channel: NonNegativeInt | None = None
 
 
@@ -95,7 +105,7 @@ class SplitConfig(Settings):
     @classmethod
     def _number_or_names(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
         if isinstance(value, list | tuple):
-            return tuple(str(each) for each in value)
+            return tuple(clean_name(each) for each in value)
         if field.field_name == "stratify" and value != "auto":
             raise ValueError(
                 f"split.stratify={value!r} does not fit: auto, or a list of covariates such as "

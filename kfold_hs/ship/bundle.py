@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,22 @@ class Bundle:
             for rule in rules.values():
                 names += [each["name"] for each in rule.encoder.rules]
         return tuple(dict.fromkeys(names))
+
+    def unreadable(self, covariates: Mapping[str, Any]) -> list[str]:
+        """What is given of a patient beside sound and no model can read, in words."""
+        read: set[str] = set()
+        faults: dict[str, str] = {}
+        for encoder in self._encoders:
+            told = encoder.unreadable(covariates)
+            read |= {each["name"] for each in encoder.rules if each["name"] not in told}
+            faults |= told
+        return [text for name, text in faults.items() if name not in read]
+
+    @cached_property
+    def _encoders(self) -> list[CovariateEncoder]:
+        """Of all models and of all stacking."""
+        found = [each.encoder for each in self.members if each.covariates]
+        return found + [rule.encoder for rules in self.rules.values() for rule in rules.values()]
 
     @property
     def rules(self) -> dict[str, dict[tuple[int, int], Rule]]:

@@ -19,10 +19,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.circor import covariates_of, read_patient
+from kfold_hs.cohort.circor import covariates_of, other_id, read_patient
+from kfold_hs.cohort.columns import Columns
+from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.ids import clean_name, find_file
+from kfold_hs.cohort.values import are_same, is_missing, word
 from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import DataConfig, TableData
@@ -150,8 +152,8 @@ def patient_of(
 ) -> Patient:
     """From what a header in CirCor's layout says; recordings are (site, name without suffix)."""
     sounds = tuple(Sound(stem, audio_path(folder, stem), site) for site, stem in recordings)
-    other = fields.get("Additional ID", "nan").removesuffix(".0")
-    ids = (patient_id,) if other == "nan" else (patient_id, other)
+    other = other_id(fields)
+    ids = (patient_id,) if other is None else (patient_id, other)
     return Patient(patient_id, sounds, ids, covariates_of(fields))
 
 
@@ -176,46 +178,65 @@ def _of_files(files: Sequence[Path], root: Path) -> list[Patient]:
 
 
 def _of_table(path: Path, data: DataConfig) -> list[Patient]:
-    try:
-        table = pd.read_csv(path, dtype=object, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise CohortError(f"cannot read {path} as CSV: {error}.") from error
-    table = table.where(~table.isin(["", "nan", "NaN", "NA"]), None)
-    names = (
-        data
-        if isinstance(data, TableData)
-        else TableData(kind="table", path=path, tasks=data.tasks)
-    )
+    table = read_csv(path).table
+    names = _names(path, data, table.columns.tolist())
     recording, patient = names.recording_column, names.patient_column
-    person = names.person_column or "person_id"
-    site = names.site_column or "site"
     if recording not in table:
         raise CohortError(
-            f"{path} has the columns {list(table)}; it lacks {recording!r}, a recording's path."
+            f"{path} has the columns {listing(map(repr, table), 20)}; it lacks {recording!r:.80}, "
+            "a recording's path."
         )
-    if empty := table.index[table[recording].isna()].tolist():
-        raise CohortError(f"{path}: {recording} is empty in line {listing(i + 2 for i in empty)}.")
-    if patient not in table:
-        table[patient] = [Path(each).stem for each in table[recording]]
-    if empty := table.index[table[patient].isna()].tolist():
-        raise CohortError(f"{path}: {patient} is empty in line {listing(i + 2 for i in empty)}.")
-    rest = [c for c in table.columns.astype(str) if c not in {recording, patient, person, site}]
+    for column in (recording, patient):
+        if column in table and (empty := table.index[table[column].map(is_missing)].tolist()):
+            raise CohortError(f"{path}: {column} is empty in line {listing(empty)}.")
+    columns = Columns.of(names, table.columns.tolist())
     found: dict[str, Patient] = {}
     for row in table.to_dict("records"):
-        name = str(row[patient])
+        file = find_file(path.parent, row[recording])
+        name = clean_name(row[patient] if patient in row else Path(row[recording]).stem)
+        given = row[columns.recording_id] if columns.recording_id else None
+        site = word(row.get(names.site_column or "site"))
         sound = Sound(
-            str(row.get("recording_id") or row[recording]), path.parent / row[recording],
-            str(row.get(site) or _UNKNOWN),
+            clean_name(row[recording] if given is None or is_missing(given) else given),
+            file, site or _UNKNOWN,
         )  # fmt: skip
-        persons: tuple[str, ...] = (str(row[person]),) if row.get(person) else ()
+        person = row.get(names.person_column) if names.person_column else None
+        persons = () if person is None or is_missing(person) else (clean_name(person),)
+        beside = {ours: row[column] for column, ours in columns.covariates.items()}
         known = found.get(name)
         if known is None:
-            beside = {column: row[column] for column in rest}
             found[name] = Patient(name, (sound,), (name,), beside, persons=persons)
-        else:
-            persons = tuple(dict.fromkeys(known.persons + persons))
-            found[name] = replace(known, sounds=(*known.sounds, sound), persons=persons)
+            continue
+        found[name] = replace(
+            known,
+            sounds=(*known.sounds, sound),
+            persons=tuple(dict.fromkeys(known.persons + persons)),
+            covariates=_in_all_rows(known.covariates, beside),
+        )
     return list(found.values())
+
+
+def _in_all_rows(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Covariates of a patient from one more row; values that contradict each other are both kept,
+    and no model can read them."""
+    found = dict(known)
+    for name, value in new.items():
+        if is_missing(found[name]):
+            found[name] = value
+        elif not is_missing(value) and not are_same(found[name], value):
+            found[name] = f"{found[name]} and {value}"
+    return found
+
+
+def _names(path: Path, data: DataConfig, columns: Sequence[str]) -> TableData:
+    """What the columns are called: as in the run's table, or by our names where it had none."""
+    if isinstance(data, TableData):
+        return data
+    person = "person_id" if "person_id" in columns else None
+    site = "site" if "site" in columns else None
+    return TableData(
+        kind="table", path=path, tasks=data.tasks, person_column=person, site_column=site
+    )
 
 
 def _twice(names: Sequence[str]) -> list[str]:

@@ -63,7 +63,7 @@ class Audit:
         if self.n_unscored:
             found.append(f"{self.n_unscored} could not be scored; `problem` says why.")
         if rest := self.n_with_problems - self.n_unscored:
-            found.append(f"{rest} were scored without a recording that could not be used.")
+            found.append(f"{rest} were scored without what could not be used.")
         return found
 
 
@@ -106,6 +106,8 @@ def predict_chunk(
     audible = [one for one in heard if one.sounds]
     if not audible:
         return [unscored(bundle, one) for one in heard]
+    for one in audible:
+        one.problems.extend(bundle.unreadable(one.patient.covariates))
     certificate = bundle.certificate
     people = [
         certificate.known(one.patient.ids, one.digests, one.patient.persons) for one in audible
