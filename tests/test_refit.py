@@ -7,9 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import TINY, Silent, write_table
+from conftest import TINY, Silent, kfold_hs, write_table
 
 from kfold_hs import experiment, refit, shipping
 from kfold_hs.cli import cli
@@ -101,3 +102,27 @@ def test_what_cannot_be_compared(
     monkeypatch.setattr(refit.Split, "read", lambda path: without)
     with pytest.raises(BundleError, match=r"no hold-out test persons \(split.test=0.2, say\)"):
         refit.check_refit(folder)
+
+
+def test_one_validation_part_goes_all_the_way(tmp_path: Path) -> None:
+    """A split from elsewhere into train, val and test: one fold, one model."""
+    path = write_table(tmp_path, 24)
+    people = pd.read_csv(path).drop_duplicates("patient_id")
+    people["fold"] = ["val"] * 8 + ["train"] * 8 + ["test"] * 8
+    people[["patient_id", "fold"]].to_csv(tmp_path / "one.csv", index=False)
+    words = [*TINY, f"data.path={path}", "split.file=one.csv", "split.n_folds=1", "train.epochs=1"]
+    quiet = ["--device", "cpu", "-q"]
+    for command in (
+        ["split", *words, "-o", "split.json"],
+        ["audit", "one.csv", *words],
+        ["run", *words, "split.file=split.json", "--name", "one", *quiet],
+        ["report", "reports/one"],
+        ["export", "reports/one", "-o", "bundle", "--compare-refit", *quiet],
+        ["predict", "bundle", path, "-o", "people.csv", *quiet],
+    ):
+        done = kfold_hs(*command, cwd=tmp_path)
+        assert done.returncode == 0, (command[0], done.stderr)
+    found = pd.read_csv(tmp_path / "people.csv", dtype={"patient_id": str}).set_index("patient_id")
+    told = found["n_models"] == 1
+    assert told.tolist() == [word != "train" for word in people["fold"]]
+    assert json.loads((tmp_path / "bundle/refit.json").read_text())["n_patients"] == 8

@@ -19,6 +19,7 @@ from conftest import TINY, Silent
 
 from kfold_hs import experiment, shipping
 from kfold_hs.cli import cli
+from kfold_hs.cohort.audio import inspect
 from kfold_hs.config import compose
 from kfold_hs.errors import BundleError, CohortError, ConfigError
 from kfold_hs.judge.calibrators import CALIBRATORS
@@ -30,7 +31,7 @@ from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import Conformal, conformal_set
 from kfold_hs.ship.graph import Graph, check_graph
 from kfold_hs.ship.hearing import Ear, Heard
-from kfold_hs.ship.inputs import Patient
+from kfold_hs.ship.inputs import Patient, Sound, find_patients
 from kfold_hs.splits.split import TEST, TRAIN
 
 WORDS = [
@@ -107,6 +108,30 @@ def test_a_recording_is_known_by_its_samples_under_any_name(
     assert (site["site"], site["recording_id"]) == ("MV", "somebody_MV")
     # The model has covariates, and nothing but the sound came along here.
     assert set(site["murmur"]) == {"Present", "Unknown", "Absent"}
+
+
+def test_silence_and_a_number_make_nobody_known(
+    made: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
+    """Digests of silence in an old bundle, and a person's number as a new patient's."""
+    bundle = Bundle.read(made / "bundle")
+    silence, still = np.zeros(8000), np.full(8000, 0.25)
+    for name, samples in {"silence": silence, "still": still}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 4000, subtype="PCM_16")
+        bundle.certificate.people[3]["patients"][0]["sha256"].append(
+            inspect(tmp_path / f"{name}.wav").sha256
+        )
+    ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
+    for patient in find_patients([tmp_path], bundle.config.data):
+        heard = ear.hear(patient)
+        assert (len(heard.sounds), heard.problems) == (1, [])
+        assert not bundle.certificate.known(patient.ids, heard.digests, patient.persons)
+    known = Patient("x", (Sound("x", shared_table_csv.parent / "p3_0.wav"),), ("x",))
+    assert bundle.certificate.names(bundle.certificate.known((), ear.hear(known).digests)) == ["p3"]
+    (tmp_path / "t.csv").write_text("recording,patient_id,person\nstill.wav,q,\nsilence.wav,y,q\n")
+    new, same = find_patients([tmp_path / "t.csv"], bundle.config.data)
+    assert not bundle.certificate.known(new.ids, (), new.persons)  # q is a person, no patient
+    assert bundle.certificate.names(bundle.certificate.known(same.ids, (), same.persons)) == ["q"]
 
 
 def noise(folder: Path, *names: str, seconds: float = 2.0, seed: int = 7) -> None:
