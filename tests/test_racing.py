@@ -216,7 +216,7 @@ def test_a_real_trial_is_stopped_and_its_other_folds_are_not_trained(
     assert found["n_tried"] == 3
     assert "trial 3 stopped after fold" in shown
     page = (tmp_path / "reports" / "t" / "tune.html").read_text()
-    assert "Racing stopped 1 trials" in page
+    assert "Racing stopped 1 trial between" in page
 
 
 @pytest.mark.slow

@@ -94,7 +94,8 @@ def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:
 
 def test_every_number_of_the_tables_says_where_it_stands(tuned: Path) -> None:
     page = (tuned / "reports" / "t" / "tune.html").read_text()
-    assert check(page, content(tuned), FILTERS) >= 20
+    # Two folds of a few people: some intervals would hold all that is possible, and are words.
+    assert check(page, content(tuned), FILTERS) >= 10
 
 
 def test_the_same_command_goes_on_and_trains_nothing_again(
