@@ -48,7 +48,7 @@ from kfold_hs.ship.export import check_finished
 from kfold_hs.ship.inputs import Patient, of_cohort
 from kfold_hs.ship.predict import predict_patients
 from kfold_hs.splits import Split
-from kfold_hs.splits.split import TEST
+from kfold_hs.splits.split import TEST, TRAIN
 
 TEXTS = {
     "refit": "One model trained on everybody but the hold-out test persons, with the settings of "
@@ -69,8 +69,13 @@ def check_refit(folder: Path) -> None:
     paths, _ = finished_run(folder)
     config, split = load_yaml(paths.config), Split.read(paths.split)
     why = []
-    if not any(TEST in folds for folds in split.folds.values()):
+    alike = {folds[0] for folds in split.folds.values() if len(set(folds)) == 1}
+    if any({TEST} < set(folds) for folds in split.folds.values()):
+        why.append("some people are test persons of one repeat and trained on in another")
+    elif TEST not in alike:
         why.append("it has no hold-out test persons (split.test=0.2, say)")
+    if any(TRAIN in folds for folds in split.folds.values()):
+        why.append("some people are always trained on, so that nobody told them out of fold")
     if config.select != "last":
         why.append(f"select={config.select} chooses epochs on people that one model trains on")
     if config.train.level != "recording":
