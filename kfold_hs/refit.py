@@ -69,7 +69,10 @@ def check_refit(folder: Path) -> None:
     paths, _ = finished_run(folder)
     config, split = load_yaml(paths.config), Split.read(paths.split)
     why = []
-    if not any(TEST in folds for folds in split.folds.values()):
+    alike = {folds[0] for folds in split.folds.values() if len(set(folds)) == 1}
+    if any({TEST} < set(folds) for folds in split.folds.values()):
+        why.append("some people are test persons of one repeat and trained on in another")
+    elif TEST not in alike:
         why.append("it has no hold-out test persons (split.test=0.2, say)")
     if config.select != "last":
         why.append(f"select={config.select} chooses epochs on people that one model trains on")

@@ -160,7 +160,13 @@ def predict(
                 for row in rows:
                     audit.count(row)
     certificate = bundle.certificate
-    return Predicted(audit.to_dict(), audit.sentences(certificate.n_repeats * certificate.n_folds))
+    sentences = audit.sentences(certificate.n_repeats * certificate.n_folds)
+    if audit.n_known and not bundle.content["select"]["honest"]:
+        sentences.append(
+            "Who is known is told too well: the epochs were chosen on these people "
+            f"(select={bundle.content['select']['rule']})."
+        )
+    return Predicted(audit.to_dict(), sentences)
 
 
 def refuse_existing(output: Path) -> None:

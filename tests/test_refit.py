@@ -18,6 +18,7 @@ from kfold_hs.config import compose
 from kfold_hs.errors import BundleError
 from kfold_hs.judge.side_by_side import side_by_side
 from kfold_hs.ship.bundle import Bundle
+from kfold_hs.splits.split import TEST
 
 
 def test_side_by_side_by_hand() -> None:
@@ -98,10 +99,14 @@ def test_what_cannot_be_compared(
         refit.check_refit(folder)
     (folder / "config.yaml").write_text(config)
     refit.check_refit(folder)
-    without = SimpleNamespace(folds={"p0": (0,), "p1": (1,)})
-    monkeypatch.setattr(refit.Split, "read", lambda path: without)
-    with pytest.raises(BundleError, match=r"no hold-out test persons \(split.test=0.2, say\)"):
-        refit.check_refit(folder)
+    for folds, message in (
+        ({"p0": (0,), "p1": (1,)}, r"no hold-out test persons \(split.test=0.2, say\)"),
+        ({"p0": (0, 1), "p1": (TEST, 1)}, "test persons of one repeat and trained on in another"),
+    ):
+        without = SimpleNamespace(folds=folds)
+        monkeypatch.setattr(refit.Split, "read", lambda path, found=without: found)
+        with pytest.raises(BundleError, match=message):
+            refit.check_refit(folder)
 
 
 def test_one_validation_part_goes_all_the_way(tmp_path: Path) -> None:

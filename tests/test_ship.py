@@ -305,6 +305,33 @@ def test_conformal_p_values_by_hand() -> None:
     assert conformal_set(np.array([0.01, 0.02]), 0.9, 1) == [1]
 
 
+def test_sorted_scores_say_what_the_formula_says() -> None:
+    rng = np.random.default_rng(3)
+    places = [(repeat, fold) for repeat in range(3) for fold in range(4)]
+    known = []
+    for repeat, fold in places:  # few different scores, so that many are equal to a patient's
+        scores = rng.integers(0, 5, 9) / 4
+        people = rng.choice(list("abcdef"), 9)
+        known.append(
+            {"repeat": repeat, "fold": fold, "person_id": people.tolist(), "score": scores.tolist()}
+        )
+    conformal = Conformal(known)
+    for _ in range(50):
+        probs = rng.integers(0, 5, (3, 4, 2)) / 4
+        probs[rng.random((3, 4)) < 0.5] = np.nan
+        persons = rng.choice(list("abcxyz"), 2).tolist()
+        above, n = np.zeros(2), 0
+        for each in known:
+            of_model = probs[each["repeat"], each["fold"]]
+            for person, score in zip(each["person_id"], each["score"], strict=True):
+                if not np.isnan(of_model[0]) and person not in persons:
+                    above += score >= 1 - of_model
+                    n += 1
+        n_repeats = (~np.isnan(probs[..., 0])).any(axis=1).sum()
+        wanted = (1 + above / n_repeats) / (1 + n / n_repeats)
+        np.testing.assert_array_equal(conformal.p_values(probs, persons), wanted)
+
+
 def test_inputs_that_cannot_be_used_at_all(
     predict: Callable[..., pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -440,7 +467,26 @@ def test_what_cannot_be_exported(made: Path, tmp_path: Path) -> None:
     path.write_text(json.dumps(summary))
     with pytest.raises(BundleError, match="lacks r0-s1-f1: without every fold"):
         shipping.export(path.parent, tmp_path / "b", Silent())
+    path.write_text(json.dumps({**summary, "incomplete": [], "nested": {}}))
+    with pytest.raises(BundleError, match="nested search: each fold has settings of its own"):
+        shipping.export(path.parent, tmp_path / "b", Silent())
     assert not (tmp_path / "b").exists()
+
+
+def test_who_is_known_is_told_too_well_by_epochs_chosen_on_them(
+    made: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made / "bundle", tmp_path / "b")
+    content = json.loads((tmp_path / "b/bundle.json").read_text())
+    content["select"] |= {"honest": False, "rule": "best"}
+    write_json(tmp_path / "b/bundle.json", content)
+    noise(tmp_path, "a")
+    for found, inputs in ((True, shared_table_csv), (False, tmp_path / "a.wav")):
+        words = {"output": tmp_path / "out.csv", "device": "cpu"}
+        done = shipping.predict(tmp_path / "b", [inputs], Silent(), **words)
+        assert (
+            "the epochs were chosen on these people (select=best)" in " ".join(done.sentences)
+        ) is found
 
 
 def test_who_may_be_asked_about_whom() -> None:

@@ -123,7 +123,7 @@ def write_bundle(
 
 
 def check_finished(summary: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a run whose folds are not all there.
+    """Refuse a run whose folds are not all there, or are of different settings.
 
     Raises
     ------
@@ -135,6 +135,11 @@ def check_finished(summary: Mapping[str, Any], folder: Path) -> None:
         raise BundleError(
             f"{folder} lacks {places}: without every fold nobody can say who may be scored by "
             "whom. Repeat the run's command, which tries them again."
+        )
+    if "nested" in summary:
+        raise BundleError(
+            f"{folder} is of a nested search: each fold has settings of its own, and scores the "
+            "searching, not one recipe. Export a run of the settings that it chose."
         )
 
 
