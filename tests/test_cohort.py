@@ -19,6 +19,7 @@ from kfold_hs.cohort.audio import inspect, read_samples
 from kfold_hs.cohort.circor import link_persons
 from kfold_hs.config import compose
 from kfold_hs.errors import CohortError
+from kfold_hs.ship.inputs import find_patients
 
 Edit = Callable[[Callable[[pd.DataFrame], pd.DataFrame]], Path]
 
@@ -186,6 +187,10 @@ def test_circor_headers_in_other_encodings_and_an_odd_number(small: Path) -> Non
     assert [(n.name, n.items) for n in cohort.notes if n.name == "odd cells"] == [
         ("odd cells", ("height_cm of 2530: '98 cm'",))
     ]
+    # To be predicted, they keep what cannot be read: the row says so, and nobody is left out.
+    patients = {each.patient_id: each for each in find_patients([small], compose().data)}
+    assert patients["13918"].problem == ""
+    assert patients["9983"].covariates["weight_kg"] == 19.1
 
 
 # --- CinC 2016 --------------------------------------------------------------------------------
@@ -452,6 +457,9 @@ def test_laws(shared_table_csv: Path, change: dict[str, Callable], match: str) -
         ({"classes": ("a",)}, "two or more"),
         ({"positive": "c"}, "'c' is not one of"),
         ({"class_weights": (1.0, 0.0)}, "above 0"),
+        ({"name": "a.b"}, "cannot be called 'a.b'"),
+        ({"name": "a+b"}, r"cannot be called 'a\+b'"),
+        ({"name": ""}, "cannot be called ''"),
     ],
 )
 def test_task_laws(values: dict[str, object], match: str) -> None:

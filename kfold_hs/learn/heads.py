@@ -28,10 +28,15 @@ class SeparateHeads(nn.ModuleDict):
     """A linear layer a task; `forward` gives logits (n, C) by task."""
 
     def __init__(self, size: int, tasks: tuple[Task, ...]) -> None:
-        super().__init__({task.name: nn.Linear(size, task.n_classes) for task in tasks})
+        super().__init__({_key(task.name): nn.Linear(size, task.n_classes) for task in tasks})
 
     def forward(self, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {name: head(hidden) for name, head in self.items()}
+        return {name.lstrip(): head(hidden) for name, head in self.items()}
+
+
+def _key(task: str) -> str:
+    """A name that torch takes: not that of an attribute of its own, such as `type` or `train`."""
+    return f" {task}" if hasattr(nn.ModuleDict(), task) else task
 
 
 class JointHead(nn.Module):

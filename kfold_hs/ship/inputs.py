@@ -22,7 +22,7 @@ from typing import Any
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.circor import covariates_of, other_id, read_patient
 from kfold_hs.cohort.columns import Columns
-from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.csv_file import read_csv, read_text
 from kfold_hs.cohort.ids import clean_name, find_file
 from kfold_hs.cohort.values import are_same, is_missing, word
 from kfold_hs.cohort.wfdb import audio_path
@@ -129,8 +129,11 @@ def _patients_of(path: Path, data: DataConfig) -> Iterator[Patient]:
 
 def _is_header(path: Path) -> bool:
     """Whether a .txt begins as a patient's header does, with their id."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().split()[:1] == [path.stem]
+    try:
+        text, _ = read_text(path)
+    except CohortError:
+        return False
+    return clean_name(text[:1000]).split(" ")[0] == clean_name(path.stem).split(" ")[0]
 
 
 def _of_header(path: Path) -> Patient:
