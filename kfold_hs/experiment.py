@@ -195,7 +195,7 @@ def audit_split(
 ) -> tuple[Cohort, list[Finding]]:
     """Audit a split from anywhere; without one, the people themselves."""
     cohort = load_cohort(config, listener)
-    folds = None if source is None else read_folds(source, cohort)
+    folds = None if source is None else read_folds(source, cohort, config.data)
     pairs = read_aliases(aliases) if aliases else []
     listener.stage("audit")
     channel = getattr(config.data, "channel", None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -123,6 +125,21 @@ def write_table(
     path = folder / "table.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
     return path
+
+
+def two_numberings(cohort: Any) -> Any:
+    """A cohort of `write_table` whose patients and persons are numbered separately, 0 to 15."""
+    number = {f"p{i}": str(i) for i in range(16)}
+    patients = cohort.patients.assign(
+        patient_id=cohort.patients["patient_id"].map(number),
+        person_id=[str((i + 5) % 16) for i in range(16)],
+    )
+    return dataclasses.replace(
+        cohort,
+        patients=patients,
+        persons=pd.DataFrame({"person_id": sorted(patients["person_id"])}),
+        recordings=cohort.recordings.assign(patient_id=cohort.recordings["patient_id"].map(number)),
+    )
 
 
 @pytest.fixture

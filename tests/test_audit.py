@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import TINY, Silent, kfold_hs
+from conftest import TINY, Silent, kfold_hs, two_numberings
 from scipy import signal
 
 from kfold_hs import cohort as cohorts
 from kfold_hs import experiment
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.aliases import read_aliases, union
 from kfold_hs.cohort.people import draw_patients, render
+from kfold_hs.cohort.silence import identifies
 from kfold_hs.config import compose
 from kfold_hs.errors import CohortError, SplitError
 from kfold_hs.splits import Split, stratify
@@ -60,6 +63,11 @@ def load(path: Path, *words: str) -> Cohort:
 
 def kinds(findings: list[Finding], leaks: bool = True) -> list[str]:
     return [finding.kind for finding in findings if finding.is_leak == leaks]
+
+
+@pytest.fixture(scope="module")
+def cohort(shared_table_csv: Path) -> Cohort:
+    return load(shared_table_csv)
 
 
 @pytest.fixture
@@ -200,6 +208,126 @@ def test_silence_matches_nothing() -> None:
     silent = [sound(np.zeros(RATE * 5, dtype=np.float32), RATE) for _ in range(3)]
     assert matches([*silent, sound(rng.standard_normal(RATE * 5), RATE)]) == []
     assert matches([]) == []
+
+
+TIME_S = np.arange(RATE * 8) / RATE
+CLICK = np.where(np.arange(len(TIME_S)) == 9000, 0.5, 0.0)
+DITHER = np.random.default_rng(0).integers(0, 2, len(TIME_S)) / 32768
+NOBODYS: dict[str, np.ndarray] = {
+    "silence": 0 * TIME_S,
+    "constant": 0 * TIME_S + 0.2,
+    "dithered silence": DITHER,
+    "a click": CLICK,
+    "a click on dithered silence": CLICK + DITHER,
+    "clicks in time": np.where(np.arange(len(TIME_S)) % 3200 < 2, 0.5, 0.0),
+    "a step": np.where(TIME_S < 3, 0.0, 0.3),
+    "a drifting level": 0.8 * np.exp(-TIME_S),
+    "a ramp": TIME_S / 10,
+    "full scale, over and over": np.where(TIME_S % 0.02 < 0.01, -1.0, 1.0),
+    "full scale, turning every sample": np.where(np.arange(len(TIME_S)) % 2, -1.0, 1.0),
+    "full scale": 0 * TIME_S + 1,
+    "hum": 0.3 * np.sin(2 * np.pi * 50 * TIME_S),
+    "five samples": np.array([0.1, -0.2, 0.3, 0.1, 0.2]),
+    "one sample": np.array([0.1]),
+}
+
+
+def test_what_identifies_nobody(hearts: list[np.ndarray]) -> None:
+    for name, samples in NOBODYS.items():
+        assert not identifies(samples.astype(np.float32)), name
+        assert not identifies(np.concatenate([samples, samples])), name
+    for heart in hearts:
+        silent = np.zeros(60 * RATE)
+        for samples in (
+            heart, heart * 0.01, heart[:RATE], heart[: RATE // 2], heart + 0.2,
+            np.clip(heart * 1000, -1, 1), np.concatenate([silent, heart[: 2 * RATE], silent]),
+        ):  # fmt: skip
+            assert identifies(samples.astype(np.float32))
+
+
+def test_recordings_without_sound_are_no_leak(tmp_path: Path, hearts: list[np.ndarray]) -> None:
+    sounds = {f"p{i}": x for i, x in enumerate(hearts)}
+    for number, samples in enumerate(NOBODYS.values()):
+        sounds |= {f"a{number:02d}": samples, f"b{number:02d}": samples}
+    sounds |= {"c": NOBODYS["clicks in time"][400:], "d": NOBODYS["hum"][41:]}
+    path = write(tmp_path, sounds, {})
+    cohort = load(path)
+    folds = pd.DataFrame({0: np.arange(len(sounds)) % 2}, index=cohort.recordings["recording_id"])
+    assert [f for f in audit(cohort, folds) if "cording" in f.text] == []
+    done = kfold_hs("audit", *TINY, f"data.path={path}", "--fix", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert not (tmp_path / "split.json").exists()
+    sounds["copy"] = hearts[3]
+    assert kinds(audit(load(write(tmp_path, sounds, {})))) == ["same recording"]
+
+
+def test_few_peaks_do_not_end_the_search() -> None:
+    clicks = [np.roll(CLICK, k) + np.roll(CLICK, 9000 + k) for k in range(3)]
+    assert matches([sound(x, RATE) for x in [*clicks, CLICK]]) is not None
+
+
+def test_ids_that_look_alike_are_noted(tmp_path: Path, hearts: list[np.ndarray]) -> None:
+    ids = ["7", "007", "7.0", "A1", "a1", "A 1", "x-1", "x\u20131", "12", "120"]
+    sounds = dict(zip(ids, hearts, strict=False)) | {"z7": hearts[10], "z07": hearts[11]}
+    cohort = load(write(tmp_path, sounds, {"z07": "z7"}))
+    (finding,) = [f for f in audit(cohort) if f.kind == "alike ids"]
+    assert not finding.is_leak
+    assert finding.items == (
+        "patients '007' and '7' and '7.0'", "patients 'A 1' and 'A1' and 'a1'",
+        "patients 'x-1' and 'x\u20131'",
+        "persons '007' and '7' and '7.0'", "persons 'A 1' and 'A1' and 'a1'",
+        "persons 'x-1' and 'x\u20131'",
+    )  # fmt: skip
+
+
+def test_fix_writes_any_ids_and_keeps_the_aliases_given(
+    tmp_path: Path, hearts: list[np.ndarray]
+) -> None:
+    """Commas, quotes and semicolons in ids, and persons joined before."""
+    sounds = {f"p{i}": x for i, x in enumerate(hearts)}
+    path = write(tmp_path, sounds | {"copy": hearts[4] / 2}, {})
+    table = pd.read_csv(path, dtype=str)
+    odd = {"p4": 'Doe, "Jane"; 4', "copy": "Doe, Jane 5", "p5": "a;b", "p6": "'c',d"}
+    table["patient_id"] = table["patient_id"].replace(odd)
+    table["person"] = table["patient_id"]
+    table.to_csv(path, index=False)
+    pd.DataFrame({"patient_id": ["a;b"], "other": ["'c',d"]}).to_csv(tmp_path / "known.csv")
+    refused = kfold_hs("audit", *TINY, f"data.path={path}", "data.aliases=known.csv", cwd=tmp_path)
+    assert "the alias table names 0," in refused.stderr  # pandas' own column of numbers
+    pd.DataFrame({"patient_id": ["a;b"], "other": ["'c',d"]}).to_csv(
+        tmp_path / "known.csv", index=False
+    )
+    words = [*TINY, f"data.path={path}"]
+    done = kfold_hs("audit", *words, "data.aliases=known.csv", "--fix", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    with (tmp_path / "split.aliases.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["patient_id", "same_person_as"]
+    assert sorted(rows[1:]) == [["'c',d", "a;b"], ['Doe, "Jane"; 4', "Doe, Jane 5"]]
+    again = kfold_hs("audit", "split.json", *words, "data.aliases=split.aliases.csv", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_an_alias_table_says_whose_ids_it_holds(cohort: Cohort, tmp_path: Path) -> None:
+    numbered = two_numberings(cohort)  # patient i is person (i + 5) % 16
+
+    def pairs(text: str) -> set[frozenset[str]]:
+        (tmp_path / "a.csv").write_text(text)
+        top = union(numbered, read_aliases(tmp_path / "a.csv"))
+        return {frozenset(p for p in top if top[p] == t) for t in set(top.values())
+                if list(top.values()).count(t) > 1}  # fmt: skip
+
+    assert pairs("Patient ID 1,Patient ID 2\n1,2\n") == {frozenset(("6", "7"))}
+    assert pairs("Person,person_id\n1,2\n") == {frozenset(("1", "2"))}
+    assert pairs("patient_id,same_person_as\n1,2\n") == {frozenset(("6", "7"))}
+    assert pairs("patient,person\n1, 2\u200b\n") == {frozenset(("6", "2"))}
+    assert pairs("a,b\npatient:1,person:2\n") == {frozenset(("6", "2"))}
+    with pytest.raises(CohortError, match=r"'1' .*write patient:1 or person:1"):
+        pairs("a,b\n1,2\n")
+    with pytest.raises(CohortError, match="not of recordings"):
+        pairs("recording,patient\n1,2\n")
+    with pytest.raises(CohortError, match="line 2: 3 cells"):
+        pairs("a,b\n1,2,3\n")
 
 
 def test_correlation_by_hand(hearts: list[np.ndarray]) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import soundfile
-from conftest import TINY
+from conftest import TINY, kfold_hs, two_numberings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import compose
 from kfold_hs.errors import SplitError
 from kfold_hs.splits import stratify
+from kfold_hs.splits.fold_names import fold_numbers
 from kfold_hs.splits.foreign import certify, folds_of_recordings, is_foreign, read_folds
 from kfold_hs.splits.obtain import make_split
 from kfold_hs.splits.split import TEST, TRAIN
@@ -177,3 +180,156 @@ def test_our_own_file_and_the_number_of_folds(
     with pytest.raises(SplitError, match=r"Add split\.n_folds=3"):
         make_split(compose(words), cohort)
     assert make_split(compose([*words, "split.n_folds=3"]), cohort).digest == split.digest
+
+
+LEGAL: dict[str, tuple[list[str], list[int]]] = {
+    "numbers": (["0", "1"], [0, 1]),
+    "from 1, as pandas and spreadsheets write them": (["1", "02.0"], [0, 1]),
+    "named": (["Fold_1", "fold 2"], [0, 1]),
+    "scikit-learn's PredefinedSplit": (["-1", "0", "1"], [TRAIN, 0, 1]),
+    "the same with decimals": (["-1.0", "0.0"], [TRAIN, 0]),
+    "one validation part": (["train", "val", "test"], [TRAIN, 0, TEST]),
+    "one part by numbers": (["train", "1"], [TRAIN, 0]),
+    "folds and a test part": (["1", "2", "hold-out"], [0, 1, TEST]),
+    "what cannot be seen": (["\ufeff0", "1\u200b", "\uff12"], [0, 1, 2]),
+}
+REFUSED = [
+    "-2", "-0", "--1", "fold_-1", "fold -1", "- 1", "\u22121", "0.5", "1e0", "1,0", "0x1", "1_0",
+    "NaN", "nan", "inf", "None", "null", "NA", "True", "FALSE", "yes", "#N/A", "1.", ".0", "+1",
+    "9" * 30, "9" * 5000, "1/2", "fold", "fold1fold", "fold 1 of 5", "a", "vall", "\u0661",
+    "\u00bd", "1;2", "train,val", "=1+1", "1-", "2021-01-01", "0 1", "f1", "k1",
+]  # fmt: skip
+MIXED = [
+    ["0", "val"], ["-1", "val"], ["val", "dev"], ["fold_0", "part_1"], ["0", "fold_1"],
+    ["-1", "fold_0"], ["0", "1", "3"], ["2", "3"], ["0", "2"], ["0", "999999999"], ["5"],
+    ["train", "test"], ["-1"], ["train"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LEGAL)
+def test_what_folds_are_called(kind: str) -> None:
+    names, numbers = LEGAL[kind]
+    found = fold_numbers(names, "x")
+    assert [found[name] for name in names] == numbers
+
+
+def test_what_could_be_misread_is_refused() -> None:
+    for name in REFUSED:
+        with pytest.raises(SplitError, match="x has a fold '") as caught:
+            fold_numbers(["0", "1", name], "x")
+        assert repr(name[:80]) in str(caught.value)
+        assert len(str(caught.value)) < 250
+    for names in MIXED:
+        with pytest.raises(SplitError):
+            fold_numbers(names, "x")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text("-+.,0123456789efoldx _nai\u0661", max_size=8), min_size=1, max_size=4))
+def test_no_text_is_read_as_another_number(names: list[str]) -> None:
+    try:
+        found = fold_numbers(names, "x")
+    except SplitError:
+        return
+    read = {}
+    for name in names:
+        digits = "".join(c for c in name.split(".")[0] if c.isdigit())
+        assert (found[name] == TRAIN) == ("-1" in name and not name.strip("-1.0 "))
+        if found[name] != TRAIN:
+            read[name] = int(digits) - found[name]
+    assert set(read.values()) <= {0} or set(read.values()) <= {1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("patient_id,fold\np0,0,1\n", "line 2: 3 cells"),
+        ("patient_id,fold\np0\n", "line 2: 1 cells"),
+        ('patient_id,fold\n"p0,0\n', "as CSV"),
+        ("patient_id fold\np0 0\n", "has the columns patient_id fold"),
+        ("patient_id,patient,fold\np0,p0,0\n", "has the columns"),
+        ("patient_id,fold,fold\np0,0,1\n", "several columns of the name 'fold'"),
+        ("patient_id,fold\n,0\n", "a row without an id"),
+        ("patient_id,fold\np0,0\np0 ,1\n", "puts p0 into fold 0 and into fold 1"),
+        ("patient_id,fold,repeat\np0,0,a\n", "has a repeat 'a'"),
+        ("patient_id,fold,repeat\np0,0,-1\n", "has a repeat '-1'"),
+        ("patient_id,fold,repeat\np0,0,0\np0,0,2\n", "has the repeats 0, 2"),
+        ("patient_id,fold\n\0p0,0\n", "is no text"),
+    ],
+)
+def test_csv_files_that_are_none(cohort: Cohort, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(SplitError, match=message):
+        read_folds(tmp_path / "x.csv", cohort)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[", "[" * 100_000, "[3]", '[{"train": "p0", "val": "p1"}]', '[{"train": [true], "val": []}]',
+     '[{"train": [], "val": ["p0"], "test": []}]', '[{"train": ["p0"], "val": []}]', "[]",
+     '[{"train": {"p0": 1}, "val": ["p1"]}]', '[{"train": [null], "val": ["p1"]}]', "3", "null",
+     '[{"train": ["p0"], "val": [["p1"]]}]', "9" * 5000],
+)  # fmt: skip
+def test_json_files_that_are_none(cohort: Cohort, tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(SplitError):
+        read_folds(tmp_path / "x.json", cohort)
+
+
+def test_ids_as_somebody_else_spells_them(
+    cohort: Cohort, fold_of: dict[str, int], tmp_path: Path
+) -> None:
+    spelled = {f" {p}\u200b": f for p, f in fold_of.items()}
+    assert same(cohort, write_csv(tmp_path / "a.csv", spelled, "Patient ID"), fold_of)
+    rows = "".join(f'"{p}",{f}\r\n' for p, f in fold_of.items())
+    (tmp_path / "b.csv").write_text(f"\ufeffPATIENT_ID,Fold\r\n{rows}\r\n")
+    assert same(cohort, tmp_path / "b.csv", fold_of)
+    rows = "".join(f"{p};{f};\n" for p, f in fold_of.items())
+    (tmp_path / "c.csv").write_text(f"patient;fold;\n{rows}", encoding="utf-16")
+    assert same(cohort, tmp_path / "c.csv", fold_of)
+
+
+def test_a_leaking_column_of_the_table_is_found(table_csv: Path) -> None:
+    table = pd.read_csv(table_csv)
+    number = table["patient_id"].str[1:].astype(int)
+    table["honest"] = table["person"].map(lambda p: p in ("q", "p3", "p4", "p6", "p8", "p9", "p10"))
+    table["honest"] = table["honest"].astype(int)
+    table["leaks"] = (number + table.index) % 2
+    table.to_csv(table_csv, index=False)
+    words = [*TINY, f"data.path={table_csv}"]
+    found = kfold_hs("audit", "column:leaks", *words, cwd=table_csv.parent)
+    assert found.returncode == 1, found.stderr
+    assert "LEAK  person on two sides: 15 of 15 persons" in found.stdout
+    assert (
+        "patient p2 (1 recordings) in fold 0, patient p2 (1 recordings) in fold 1" in found.stdout
+    )
+    honest = kfold_hs("audit", "column:honest", *words, cwd=table_csv.parent)
+    assert honest.returncode == 0, honest.stdout
+    refused = kfold_hs("split", "split.file=column:leaks", *words, cwd=table_csv.parent)
+    assert refused.returncode == 1
+    assert "puts 15 persons on two sides" in refused.stderr
+
+
+def test_patients_and_persons_of_the_same_numbers(cohort: Cohort, tmp_path: Path) -> None:
+    numbered = two_numberings(cohort)
+    fold = {str(i): i % 2 for i in range(16)}
+    ids = numbered.recordings["patient_id"]
+    by_patient = read_folds(write_csv(tmp_path / "a.csv", fold, "patient_id"), numbered)
+    assert by_patient[0].tolist() == ids.map(fold).tolist()
+    by_person = read_folds(write_csv(tmp_path / "b.csv", fold, "person_id"), numbered)
+    assert by_person[0].tolist() == ids.map(numbered.person_of).map(fold).tolist()
+    assert by_person[0].tolist() != by_patient[0].tolist()
+    with pytest.raises(SplitError, match=r"all patients and all persons .*patient_id or person_id"):
+        read_folds(write_csv(tmp_path / "c.csv", fold, "id"), numbered)
+    parts = [{"train": list(map(str, range(k == 0, 16, 2))),
+              "val": list(map(str, range(k == 1, 16, 2)))} for k in range(2)]  # fmt: skip
+    (tmp_path / "d.json").write_text(json.dumps(parts))
+    with pytest.raises(SplitError, match="all patients and all persons"):
+        read_folds(tmp_path / "d.json", numbered)
+    with pytest.raises(
+        SplitError, match="They are the ids of its persons: call the column person_id"
+    ):
+        read_folds(
+            write_csv(tmp_path / "e.csv", {"q": 0} | {f"p{i}": 1 for i in range(2, 16)}), cohort
+        )

@@ -431,13 +431,17 @@ def test_who_may_be_asked_about_whom() -> None:
     certificate = Certificate(people, 3, 2, "split", "cohort")
     assert Certificate.from_dict(certificate.to_dict()) == certificate
 
-    def asked(*, ids: tuple[str, ...] = (), digests: tuple[str, ...] = ()) -> list[list[int]]:
-        return certificate.untouched(certificate.known(ids, digests)).astype(int).tolist()
+    def asked(
+        *, ids: tuple[str, ...] = (), digests: tuple[str, ...] = (), persons: tuple[str, ...] = ()
+    ) -> list[list[int]]:
+        rows = certificate.known(ids, digests, persons)
+        return certificate.untouched(rows).astype(int).tolist()
 
     assert asked(ids=("new",), digests=("sha-new",)) == [[1, 1, 1], [1, 1, 1]]
     assert asked(ids=("a0",)) == asked(digests=("sha-a0",)) == [[1, 0, 0], [0, 1, 0]]
-    assert asked(ids=("a",), digests=("sha-b0",)) == [[0, 0, 0], [0, 0, 0]]
-    assert asked(ids=("test",)) == [[1, 1, 1], [1, 1, 1]]
+    assert asked(persons=("a",), digests=("sha-b0",)) == [[0, 0, 0], [0, 0, 0]]
+    assert asked(ids=("a",), persons=("b0",)) == [[1, 1, 1], [1, 1, 1]]  # two numberings
+    assert asked(persons=("test",)) == [[1, 1, 1], [1, 1, 1]]
     assert asked(ids=("train0",)) == [[0, 0, 0], [0, 0, 0]]
     assert asked(digests=("sha-torn1",)) == [[0, 0, 0], [0, 1, 0]]
 

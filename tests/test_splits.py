@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY
+from conftest import TINY, two_numberings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from kfold_hs.splits import Split, balance, stratify
 from kfold_hs.splits.balance import compare
 from kfold_hs.splits.split import TEST
 from kfold_hs.splits.strata import levels_of, strata
+from kfold_hs.splits.stratify import draw_some
 from kfold_hs.splits.swaps import limits
 
 
@@ -246,6 +247,43 @@ def test_a_share_of_test_persons_is_stratified() -> None:
     labels = cohort.patients.set_index("person_id").loc[held, "murmur"].value_counts()
     assert len(held) == 40
     assert labels["Present"] == pytest.approx(0.2 * 40, abs=1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(20, 300), st.floats(0.01, 0.7), st.integers(0, 1000))
+def test_a_share_is_met_to_the_person(n: int, share: float, seed: int) -> None:
+    cohort = people(n, seed)
+    whole = strata(cohort)
+    if not 0 < round(share * n) < n:
+        return
+    held = draw_some(whole, np.arange(n), round(share * n), (seed, 2**31))
+    assert len(set(held)) == round(share * n)
+    rates = whole.table.to_numpy()[held].mean(axis=0) - whole.table.to_numpy().mean(axis=0)
+    assert np.abs(rates * len(held)).max() <= 0.05 * n + 3  # stratified: not by the luck of a draw
+
+
+@pytest.mark.parametrize("share", [0.03, 0.12, 0.17, 0.33, 0.5, 0.61])
+def test_the_test_part_is_what_was_asked(share: float) -> None:
+    """Not in steps of 5 %: off by half a person at most."""
+    split = stratify(people(130), 2, 0, test=share)
+    assert sum(TEST in folds for folds in split.folds.values()) == round(share * 130)
+
+
+def test_a_patient_and_another_person_of_one_number(cohort: Cohort) -> None:
+    numbered = two_numberings(cohort)  # patient 2 is person 7, person 2 has patient 13
+
+    def held(*names: str) -> set[str]:
+        split = stratify(numbered, 2, 0, test=names)
+        return {person for person, folds in split.folds.items() if TEST in folds}
+
+    with pytest.raises(SplitError, match=r"'2' .*: write patient:2 or person:2"):
+        held("2")
+    assert held("patient:2") == {"7"}
+    assert held("person: 2") == {"2"}
+    assert held("patient:2", "person:7") == {"7"}
+    with pytest.raises(SplitError, match=r"split\.test names 'person:99'"):
+        held("person:99")
+    assert TEST in stratify(cohort, 2, 0, test=["person:q"]).folds["q"]
 
 
 def test_unknown_names_in_test_and_stratify(cohort: Cohort) -> None:

@@ -136,7 +136,7 @@ def _audio_notes(table: pd.DataFrame) -> list[Note]:
                 tuple(clipped["recording_id"]),
             )
         )
-    copies = table[table["sha256"].duplicated(keep=False)]
+    copies = table[table["sha256"].duplicated(keep=False) & ~table["is_flat"]]
     if len(copies):
         notes.append(
             Note(

@@ -88,7 +88,11 @@ def fit_fold(
     train_targets = {name: q[rows] for name, q in targets.items()}
     if soft is not None:
         told = {name: torch.from_numpy(p[bags.first]).to(device) for name, p in soft.items()}
-        train_targets = {name: (q + told[name]) / 2 for name, q in train_targets.items()}
+        train_targets = {
+            # Who is always trained on is held out by no model, and keeps the label alone.
+            name: torch.where(told[name].isnan(), q, (q + told[name]) / 2)
+            for name, q in train_targets.items()
+        }
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
     losses.to(device)
     knowing_nothing = loss_of_knowing_nothing(losses, train_targets)

@@ -1,9 +1,10 @@
 """Who a bundle's models were trained on: persons by ids and by the samples of their recordings.
 
-A patient is known when their id is one of a person's or of a person's patients, or when the samples
-of one of their recordings are. Whoever is known is told only by models that trained on nothing of
-them; a model of fold f of a repeat trained on everybody but the people of fold f and the hold-out
-test people.
+A patient is known when their id is that of a person's patient, when a person id that they are given
+is that of a person, or when the samples of one of their recordings are. Patient ids and person ids
+are two numberings: patient 7 is not person 7. Recordings without sound are like anybody's, and
+identify nobody. Whoever is known is told only by models that trained on nothing of them; a model of
+fold f of a repeat trained on everybody but the people of fold f and the hold-out test people.
 
     certificate.json    by, n_folds, n_repeats, split, fingerprint,
                         people: person_id, patients: patient_id, folds (one a repeat), sha256
@@ -72,11 +73,26 @@ class Certificate:
             "people": [dict(person) for person in self.people],
         }
 
-    def known(self, ids: Iterable[str], digests: Iterable[str]) -> frozenset[int]:
-        """Rows of `people` of whoever has one of these ids, or one of these recordings."""
-        of_ids = (self._rows_of_id.get(each, ()) for each in ids)
-        of_digests = (self._rows_of_digest.get(each, ()) for each in digests)
-        return frozenset(row for rows in (*of_ids, *of_digests) for row in rows)
+    def known(
+        self, patients: Iterable[str], digests: Iterable[str], persons: Iterable[str] = ()
+    ) -> frozenset[int]:
+        """Rows of `people` of whoever has one of these ids, or one of these recordings.
+
+        Parameters
+        ----------
+        patients, persons : iterables of str
+            Patient ids and person ids.
+        digests : iterable of str
+            SHA-256 of the samples of recordings that hold sound.
+        """
+        asked = (
+            (self._rows_of_patient, patients),
+            (self._rows_of_person, persons),
+            (self._rows_of_digest, digests),
+        )
+        return frozenset(
+            row for rows, names in asked for name in names for row in rows.get(name, ())
+        )
 
     def names(self, rows: Iterable[int]) -> list[str]:
         """person_id of each."""
@@ -92,12 +108,18 @@ class Certificate:
         return allowed
 
     @cached_property
-    def _rows_of_id(self) -> dict[str, set[int]]:
+    def _rows_of_patient(self) -> dict[str, set[int]]:
         found: dict[str, set[int]] = {}
         for row, person in enumerate(self.people):
-            patients = (patient["patient_id"] for patient in person["patients"])
-            for name in (person["person_id"], *patients):
-                found.setdefault(name, set()).add(row)
+            for patient in person["patients"]:
+                found.setdefault(patient["patient_id"], set()).add(row)
+        return found
+
+    @cached_property
+    def _rows_of_person(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for row, person in enumerate(self.people):
+            found.setdefault(person["person_id"], set()).add(row)
         return found
 
     @cached_property

@@ -138,7 +138,9 @@ def _without_places(config: Config) -> dict[str, Any]:
     for key in ("root", "path"):
         if key in values["data"]:
             values["data"][key] = "."
-    values["data"]["aliases"] = values["split"]["file"] = None
+    values["data"]["aliases"] = None
+    # One fold comes from a file only: that there was one has to stay.
+    values["split"]["file"] = None if config.split.n_folds > 1 else "split.json"
     values["augment"]["noise_folder"] = values["model"]["weights_file"] = None
     if values["model"]["weights"] == "file":
         values["model"]["weights"] = "none"

@@ -22,6 +22,7 @@ from kfold_hs.cohort.audio import (
     in_one,
     read_with_facts,
 )
+from kfold_hs.cohort.silence import identifies
 from kfold_hs.errors import CohortError
 from kfold_hs.learn.bank import Bank, check_recordings
 from kfold_hs.learn.features import MelFeatures
@@ -44,7 +45,8 @@ class Heard:
 
     features : list of (n_frames, n_mels) float16
     levels : list of (mean, spread) that normalisation took out
-    sounds, digests, quality : of these recordings; quality is a list of flags
+    sounds, quality : of these recordings; quality is a list of flags
+    digests : of those that identify somebody
     problems : of those that cannot be used
     """
 
@@ -122,7 +124,8 @@ class Ear:
         heard.features.append(kept)
         heard.levels.append(level)
         heard.sounds.append(sound)
-        heard.digests.append(facts.sha256)
+        if identifies(samples):
+            heard.digests.append(facts.sha256)
         heard.quality.append(flags(facts, kept, self.known, self.config))
 
     def chunks(self, patients: Iterable[Patient]) -> Iterator[list[Heard]]:

@@ -52,11 +52,13 @@ class Patient:
     patient_id : str
     sounds : tuple of Sound
     ids : tuple of str
-        All ids that this person goes by.
+        All patient ids that this person goes by.
     covariates : mapping
         What is known beside the sound.
     problem : str
         Why nothing of the patient can be read, or "".
+    persons : tuple of str
+        Person ids that the inputs give: a numbering of its own.
     """
 
     patient_id: str
@@ -64,6 +66,7 @@ class Patient:
     ids: tuple[str, ...]
     covariates: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    persons: tuple[str, ...] = ()
 
 
 def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
@@ -201,16 +204,16 @@ def _of_table(path: Path, data: DataConfig) -> list[Patient]:
             file, site or _UNKNOWN,
         )  # fmt: skip
         person = row.get(names.person_column) if names.person_column else None
-        ids = (name,) if person is None or is_missing(person) else (name, clean_name(person))
+        persons = () if person is None or is_missing(person) else (clean_name(person),)
         beside = {ours: row[column] for column, ours in columns.covariates.items()}
         known = found.get(name)
         if known is None:
-            found[name] = Patient(name, (sound,), ids, beside)
+            found[name] = Patient(name, (sound,), (name,), beside, persons=persons)
             continue
         found[name] = replace(
             known,
             sounds=(*known.sounds, sound),
-            ids=tuple(dict.fromkeys(known.ids + ids)),
+            persons=tuple(dict.fromkeys(known.persons + persons)),
             covariates=_in_all_rows(known.covariates, beside),
         )
     return list(found.values())

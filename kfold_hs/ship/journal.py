@@ -110,7 +110,8 @@ def key_of(bundle: Bundle, patients: Sequence[Patient], *settings: object) -> st
     whole = hashlib.sha256((bundle.folder / CONTENT).read_bytes())
     for patient in patients:
         files = [_state(sound.path) for sound in patient.sounds]
-        known = [patient.patient_id, patient.ids, dict(patient.covariates), patient.problem, files]
+        who = [patient.patient_id, patient.ids, patient.persons]
+        known = [*who, dict(patient.covariates), patient.problem, files]
         whole.update(json.dumps(known, default=str).encode())
     whole.update(json.dumps([str(each) for each in settings]).encode())
     return whole.hexdigest()

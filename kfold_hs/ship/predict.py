@@ -108,7 +108,10 @@ def predict_chunk(
         return [unscored(bundle, one) for one in heard]
     for one in audible:
         one.problems.extend(bundle.unreadable(one.patient.covariates))
-    people = [bundle.certificate.known(one.patient.ids, one.digests) for one in audible]
+    certificate = bundle.certificate
+    people = [
+        certificate.known(one.patient.ids, one.digests, one.patient.persons) for one in audible
+    ]
     chunk = Chunk(
         bank_of(audible, bundle.config.features.normalise == "recording", ensemble.device),
         np.repeat(np.arange(len(audible)), [len(one.sounds) for one in audible]),

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import union
-from kfold_hs.cohort.audio import Progress
+from kfold_hs.cohort.audio import Progress, read_samples
+from kfold_hs.cohort.ids import suspects
+from kfold_hs.cohort.silence import identifies
 from kfold_hs.errors import SplitError, listing
 from kfold_hs.splits.copies import near_copies
 from kfold_hs.splits.split import TEST
-from kfold_hs.splits.strata import levels_of
+from kfold_hs.splits.telling import telling_covariates
 
-TELLING_AUROC = 0.8
-"""From this cross-fitted AUROC on, a covariate alone is said to give a label away."""
-_FEWEST = 10
-"""Persons of a class below which a covariate's AUROC says nothing."""
 _WHOLE = 0.9
 """Share of the shorter recording from which a match is a copy and not a segment."""
 
@@ -68,6 +65,7 @@ KINDS = {
     "near copy": "the same sound, altered, under the names of different people",
     "overlapping segments": "two recordings of different people share a stretch of sound",
     "copies within a person": "a person holds the same sound twice",
+    "alike ids": "ids that differ only as spreadsheets and typists change them",
     "contradicting labels": "patients of one person have different labels",
     "telling covariate": "a covariate alone gives a label away",
     "fold lacks a class": "no score of that class can be told there",
@@ -98,7 +96,8 @@ def audit(
         found += _torn_persons(cohort, sides)
         found += _lacking_classes(cohort, folds)
     found += _linked(cohort, sides, aliases)
-    found += _copies(cohort, sides, near_copies(cohort, channel, on_progress))
+    found += _suspects(cohort)
+    found += _copies(cohort, sides, near_copies(cohort, channel, on_progress), channel)
     found += _contradictions(cohort)
     found += _telling(cohort)
     return sorted(found, key=lambda finding: not finding.is_leak)
@@ -231,13 +230,54 @@ def _linked(cohort: Cohort, sides: _Sides, aliases: Sequence[tuple[str, str]]) -
     return [Finding("linked patients", is_leak, text, tuple(items), advice, tuple(same))]
 
 
-def _copies(cohort: Cohort, sides: _Sides, near: pd.DataFrame) -> list[Finding]:
+def _suspects(cohort: Cohort) -> list[Finding]:
+    """Ids of different people that may be one person's, e.g. 7 and 007."""
+    groups = []
+    for kind, ids in (("patient", cohort.person_of), ("person", cohort.persons["person_id"])):
+        of = cohort.person_of if kind == "patient" else {each: each for each in ids}
+        groups += [
+            f"{kind}s " + " and ".join(repr(each) for each in group)
+            for group in suspects(ids)
+            if len({of[each] for each in group}) > 1
+        ]
+    if not groups:
+        return []
+    items = tuple(dict.fromkeys(groups))
+    text = f"{len(items)} groups of ids differ only in case, zeros, decimals, dashes or spaces"
+    advice = (
+        "If they are one person, correct the ids, or name the pairs in a table: data.aliases=FILE."
+    )
+    return [Finding("alike ids", False, text, items, advice)]
+
+
+def _nobodys(cohort: Cohort, digests: Iterable[str], channel: int | None) -> set[str]:
+    """Of digests, those of recordings that identify nobody; see `cohort.silence`."""
+    first = cohort.recordings.drop_duplicates("sha256").set_index("sha256")
+    wanted = first.loc[list(dict.fromkeys(digests))]
+    return {
+        str(digest)
+        for digest, path, is_flat in zip(
+            wanted.index, wanted["path"], wanted["is_flat"], strict=True
+        )
+        if is_flat or not identifies(read_samples(Path(path), channel)[0])
+    }
+
+
+def _copies(
+    cohort: Cohort, sides: _Sides, near: pd.DataFrame, channel: int | None
+) -> list[Finding]:
     length = cohort.recordings.drop_duplicates("sha256").set_index("sha256")["duration_s"]
+    equal = [str(digest) for digest, ids in sides.by_sha.items() if len(ids) > 1]
+    nobodys = _nobodys(cohort, [*equal, *near["sha256_a"], *near["sha256_b"]], channel)
     pairs: list[tuple[str, str, str, str]] = []
-    for ids in sides.by_sha:
-        pairs += [("same recording", ids[0], other, "sample for sample") for other in ids[1:]]
+    for digest in equal:
+        if digest not in nobodys:
+            ids = sides.by_sha[digest]
+            pairs += [("same recording", ids[0], other, "sample for sample") for other in ids[1:]]
     for row in near.itertuples(index=False):
         a, b = str(row.sha256_a), str(row.sha256_b)
+        if nobodys & {a, b}:
+            continue
         whole = row.overlap_s >= _WHOLE * min(length[a], length[b]) - 0.2
         kind = "near copy" if whole else "overlapping segments"
         how = f"correlation {row.correlation:.2f} over {row.overlap_s:.1f} s"
@@ -289,25 +329,7 @@ def _contradictions(cohort: Cohort) -> list[Finding]:
 
 
 def _telling(cohort: Cohort) -> list[Finding]:
-    """Covariates, and what recordings tell without being heard, that give a label away."""
-    recordings = cohort.recordings.groupby("patient_id")
-    order = cohort.patients["patient_id"]
-    known: dict[str, pd.Series] = {name: cohort.patients[name] for name in cohort.covariates}
-    known["sample_rate_hz"] = recordings["sample_rate_hz"].first().reindex(order)
-    known["number of recordings"] = recordings.size().reindex(order)
-    known["duration_s"] = recordings["duration_s"].mean().reindex(order)
-    items = []
-    for name, values in known.items():
-        try:
-            levels = levels_of(values.rename(name).reset_index(drop=True)).to_numpy()
-        except SplitError:  # a name or an id, not a class
-            continue
-        for task in cohort.tasks:
-            for label in task.classes:
-                y = (cohort.patients[task.name] == label).to_numpy()
-                auroc = _cross_fitted_auroc(levels, y, cohort.patients["person_id"].to_numpy())
-                if auroc is not None and auroc >= TELLING_AUROC:
-                    items.append(f"{name} tells {task.name}={label} (AUROC {auroc:.2f})")
+    items = telling_covariates(cohort)
     if not items:
         return []
     text = f"{len(items)} times a covariate alone gives a label away"
@@ -316,19 +338,3 @@ def _telling(cohort: Cohort) -> list[Finding]:
         "levels apart, or leave a source out at a time."
     )
     return [Finding("telling covariate", False, text, tuple(items), advice)]
-
-
-def _cross_fitted_auroc(levels: np.ndarray, y: np.ndarray, persons: np.ndarray) -> float | None:
-    """AUROC of each level's share of positives, taken from the other half of the persons."""
-    if min(y.sum(), (~y).sum()) < _FEWEST or len(set(levels)) < 2:
-        return None
-    half = pd.factorize(persons, sort=True)[0] % 2
-    aurocs = []
-    for part in (0, 1):
-        inside, outside = half == part, half != part
-        if len(set(y[inside])) < 2:
-            return None
-        shares = pd.Series(y[outside].astype(float)).groupby(levels[outside]).mean()
-        score = pd.Series(levels[inside]).map(shares).fillna(y[outside].mean())
-        aurocs.append(float(roc_auc_score(y[inside], score)))
-    return float(np.mean(aurocs))

@@ -51,7 +51,8 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
 
     `StratifiedGroupKFold` stratifies patients on one label: once on the joint label and
     once on each task, with the persons as groups and the split's seed
-    (plus the repeat). A label of which every class is rarer than folds is left out.
+    (plus the repeat). A label of which every class is rarer than folds is left out, and all of
+    them where there is one fold.
 
     Returns
     -------
@@ -72,8 +73,8 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
     joint = joint_label(patients, names)
     choices = {"+".join(names): joint} | {name: patients[name] for name in names}
     for name, labels in choices.items():
-        if labels.value_counts().max() < split.n_folds:
-            continue  # scikit-learn refuses when every (joint) class is rarer than folds
+        if split.n_folds < 2 or labels.value_counts().max() < split.n_folds:
+            continue  # scikit-learn refuses one fold, and when every (joint) class is rarer
         splitter = StratifiedGroupKFold(
             split.n_folds, shuffle=True, random_state=split.seed + repeat
         )

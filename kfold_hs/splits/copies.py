@@ -23,14 +23,16 @@ def near_copies(
     """Pairs of recordings with other samples but the same sound (`fingerprint`).
 
     Found in the cache when these recordings were searched before. Recordings of the
-    same samples are looked at once: their digests tell already that they are equal.
+    same samples are looked at once: their digests tell already that they are equal. Flat
+    ones are left out: they hold no sound to know again.
 
     Returns
     -------
     DataFrame
         sha256_a, sha256_b, correlation, delay_s, overlap_s.
     """
-    unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
+    heard = cohort.recordings[~cohort.recordings["is_flat"].astype(bool)]
+    unique = heard.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
     rates = unique["sample_rate_hz"].tolist()
     content = json.dumps([VERSION, shas, rates, channel])

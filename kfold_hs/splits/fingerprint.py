@@ -189,7 +189,8 @@ def _flattened(wave: np.ndarray) -> np.ndarray:
     """
     spectrum = np.fft.rfft(wave)
     width = max(3, round(4 * len(wave) / RATE_HZ))
-    around = np.sqrt(ndimage.uniform_filter1d(np.abs(spectrum) ** 2, width))
+    power = ndimage.uniform_filter1d(np.abs(spectrum) ** 2, width)
+    around = np.sqrt(np.maximum(power, 0))  # a running sum, which rounding can take below zero
     hz = np.fft.rfftfreq(len(wave), 1 / RATE_HZ)
     inside = (hz >= BAND_HZ[0]) & (hz <= _FLAT_HZ)
     weight = np.where(inside, 1 / np.sqrt(around + 1e-3 * around.max()), 0)
@@ -218,7 +219,10 @@ def _words(patches: np.ndarray) -> np.ndarray:
     middle = some.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(some - middle, rowvar=False))
     n = min(_N_COMPONENTS, int((values > values[-1] * 1e-6).sum()))
-    whiten = vectors[:, -n:] / np.sqrt(values[-n:])
+    if n == 0:  # patches that are all alike have one word
+        n, whiten = 1, np.zeros((len(middle), 1))
+    else:
+        whiten = vectors[:, -n:] / np.sqrt(values[-n:])
     found = np.zeros((len(patches), _N_WORDS, 2**_N_TURNED), dtype=np.uint32)
     powers = (1 << np.arange(_N_BITS)).astype(np.uint32)
     turns = (np.arange(2**_N_TURNED)[:, None] >> np.arange(_N_TURNED)) & 1

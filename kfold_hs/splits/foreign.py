@@ -4,20 +4,22 @@ A foreign split says where single recordings are, which may well be wrong: a per
 two sides, a file nobody knows. `read_folds` keeps what it says, for the audit to look
 at; `certify` makes a `Split` of it, or names what is in the way.
 
-    FILE.csv             a column of ids (person_id, patient_id, recording_id, or the like)
-                         and a column `fold`: a number from 0 or 1, or train, val, test;
-                         `repeat`, where there are several
+    FILE.csv             a column of ids and a column `fold`, called as `fold_names` says;
+                         `repeat`, a number, where there are several. The name of the column of
+                         ids says whose they are (recording_id, patient_id, person_id, ...; of
+                         several the first of these), or is `id`: by what they are
     FILE.json            kfold-hs's own split.json, or nnU-Net's splits_final.json, a list
                          of {"train": [...], "val": [...]}, by recording or patient
     FOLDER               a folder for each fold, or train/, val/ and test/, with the
                          recordings in them; known by name, else by their samples
-    column:NAME          a column of the cohort's own table
+    column:NAME          a column of the cohort's own table, by recording
+
+Ids that could be of patients or of other persons are refused where nothing says which.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,20 +29,29 @@ import pandas as pd
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import inspect_all
+from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.ids import clean_name
+from kfold_hs.cohort.table import column_of
+from kfold_hs.cohort.whose import PATIENT, PERSON, RECORDING, kind_of_column
 from kfold_hs.errors import SplitError, listing
-from kfold_hs.splits.split import TEST, TRAIN, Split
+from kfold_hs.settings import DataConfig, TableData
+from kfold_hs.splits.fold_names import consecutive, fold_numbers
+from kfold_hs.splits.nnunet import folds_of_cases
+from kfold_hs.splits.split import Split
 
-_ID_COLUMNS = ("recording_id", "recording", "patient_id", "patient", "person_id", "person", "id")
 _AUDIO = {".wav", ".flac"}
-_WORDS = {
-    "test": TEST, "holdout": TEST, "hold-out": TEST,
-    "train": TRAIN, "training": TRAIN, "tr": TRAIN, "imagestr": TRAIN,
-    "val": 0, "valid": 0, "validation": 0, "dev": 0, "imagests": TEST, "ts": TEST,
-}  # fmt: skip
+_COLUMN = "column:"
 
 
-def read_folds(source: str | Path, cohort: Cohort) -> pd.DataFrame:
+def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = None) -> pd.DataFrame:
     """Where every recording is.
+
+    Parameters
+    ----------
+    source : str or Path
+    cohort : Cohort
+    data : DataConfig, optional
+        What the cohort was read from; a table's own columns are looked up in it.
 
     Returns
     -------
@@ -55,16 +66,16 @@ def read_folds(source: str | Path, cohort: Cohort) -> pd.DataFrame:
     """
     text = str(source)
     path = Path(source)
-    if text.startswith("column:"):
-        return _from_column(text.removeprefix("column:"), cohort)
+    if text.startswith(_COLUMN):
+        return _from_column(text.removeprefix(_COLUMN), cohort, data)
     if path.is_dir():
         return _from_folders(path, cohort)
     if not path.is_file():
         raise SplitError(f"the split {path} is missing: no such file or folder.")
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         values = _json(path)
         if isinstance(values, list):
-            return _from_nnunet(path, values, cohort)
+            return _from_pairs({0: folds_of_cases(values, path)}, cohort, str(path))
         split = Split.read(path)
         split.check_cohort(cohort)
         return folds_of_recordings(split, cohort)
@@ -74,7 +85,9 @@ def read_folds(source: str | Path, cohort: Cohort) -> pd.DataFrame:
 def is_foreign(source: str | Path) -> bool:
     """Whether it is anything but a split.json of ours."""
     path = Path(source)
-    return path.suffix != ".json" or isinstance(_json(path), list)
+    if str(source).startswith(_COLUMN) or path.is_dir() or path.suffix.lower() != ".json":
+        return True
+    return isinstance(_json(path), list)
 
 
 def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> Split:
@@ -120,67 +133,70 @@ def _per_recording(by_patient: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     return found.astype(np.int64)
 
 
-def _from_column(column: str, cohort: Cohort) -> pd.DataFrame:
-    for table, key in ((cohort.recordings, "recording_id"), (cohort.patients, "patient_id")):
+def _from_column(column: str, cohort: Cohort, data: DataConfig | None) -> pd.DataFrame:
+    source = f"column {column}"
+    if isinstance(data, TableData) and (values := column_of(data, column)) is not None:
+        if len(values) != cohort.n_recordings:
+            raise SplitError(
+                f"{data.path} has {len(values)} rows, and the cohort {cohort.n_recordings} "
+                "recordings: write the split into a CSV of recording_id and fold."
+            )
+        pairs = dict(zip(cohort.recordings["recording_id"], map(_text, values), strict=True))
+        return _from_pairs({0: pairs}, cohort, source, RECORDING)
+    for table, key, kind in (
+        (cohort.recordings, "recording_id", RECORDING),
+        (cohort.patients, "patient_id", PATIENT),
+    ):
         if column in table:
-            pairs = dict(zip(table[key], table[column], strict=True))
-            return _from_pairs({0: pairs}, cohort, f"column {column}")
+            pairs = dict(zip(table[key], map(_text, table[column]), strict=True))
+            return _from_pairs({0: pairs}, cohort, source, kind)
     raise SplitError(
         f"the cohort has no column {column!r}; its patients have {listing(cohort.covariates, 20)}."
     )
 
 
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
 def _from_csv(path: Path, cohort: Cohort) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise SplitError(f"cannot read the split {path} as CSV: {error}.") from error
-    ids = [name for name in _ID_COLUMNS if name in table]
-    if not ids or "fold" not in table:
+    table = read_csv(path, SplitError).table
+    names = [str(name).lower() for name in table.columns]
+    kinds = [kind_of_column(name) for name in names]
+    kind = next((each for each in (RECORDING, PATIENT, PERSON) if each in kinds), None)
+    ids = [i for i, name in enumerate(names) if (kinds[i] == kind if kind else name == "id")]
+    folds = [i for i, name in enumerate(names) if name == "fold"]
+    repeats = [i for i, name in enumerate(names) if name == "repeat"]
+    if len(ids) != 1 or len(folds) != 1 or len(repeats) > 1:
         raise SplitError(
-            f"{path} has the columns {list(table)}; a split has a column fold and one of "
-            f"{', '.join(_ID_COLUMNS)}."
+            f"{path} has the columns {listing(table.columns, 20)[:400]}; a split has a column fold "
+            "and one of recording_id, patient_id, person_id or id."
         )
-    repeats = table["repeat"] if "repeat" in table else pd.Series("0", index=table.index)
-    pairs: dict[Any, dict[str, str]] = {}
-    for repeat, name, fold in zip(repeats, table[ids[0]], table["fold"], strict=True):
+    pairs: dict[int, dict[str, str]] = {}
+    for row in table.to_numpy().tolist():
+        repeat = _repeat(row[repeats[0]], path) if repeats else 0
+        name, fold = clean_name(row[ids[0]]), row[folds[0]].strip()
+        if not name:
+            raise SplitError(f"{path} has a row without an id, in fold {fold[:80]!r}.")
         known = pairs.setdefault(repeat, {}).setdefault(name, fold)
         if known != fold:
-            raise SplitError(f"{path} puts {name} into fold {known} and into fold {fold}.")
-    return _from_pairs(pairs, cohort, str(path))
-
-
-def _from_nnunet(path: Path, values: list[Any], cohort: Cohort) -> pd.DataFrame:
-    pairs: dict[str, int] = {}
-    everyone: set[str] = set()
-    try:
-        parts = [(set(map(str, each["train"])), set(map(str, each["val"]))) for each in values]
-    except (KeyError, TypeError) as error:
+            raise SplitError(
+                f"{path} puts {name} into fold {known} and into fold {fold}. Where these are "
+                "recordings of one patient, a column recording_id tells them apart, for the audit."
+            )
+    if not consecutive(pairs):
         raise SplitError(
-            f"{path} is a list, but not of {{'train': [...], 'val': [...]}} as nnU-Net's "
-            f"splits_final.json is ({error!r})."
-        ) from error
-    for train, val in parts:
-        everyone |= train | val
-    for fold, (train, val) in enumerate(parts):
-        if both := train & val:
-            raise SplitError(
-                f"{path}: fold {fold} trains on {len(both)} cases that it validates on: "
-                f"{listing(sorted(both))}."
-            )
-        if twice := val & set(pairs):
-            raise SplitError(
-                f"{path}: {listing(sorted(twice))} is in the validation part of two folds, so "
-                "that nobody's out-of-fold prediction would be the only one."
-            )
-        if left := everyone - train - val:
-            raise SplitError(
-                f"{path}: fold {fold} neither trains on nor validates {len(left)} cases that "
-                f"other folds use: {listing(sorted(left))}."
-            )
-        pairs.update(dict.fromkeys(val, fold))
-    pairs.update(dict.fromkeys(everyone - set(pairs), TRAIN))
-    return _from_pairs({0: pairs}, cohort, str(path))
+            f"{path} has the repeats {listing(sorted(pairs), 10)}; they count from 0 or from 1 "
+            "without gaps."
+        )
+    return _from_pairs(pairs, cohort, str(path), kind)
+
+
+def _repeat(text: str, path: Path) -> int:
+    digits = text.strip().removesuffix(".0")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise SplitError(f"{path} has a repeat {text[:80]!r}; a repeat is a number from 0 or 1.")
+    return int(digits)
 
 
 def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
@@ -194,11 +210,20 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
             "folder of a fold, or of train, val or test."
         )
     ids = set(cohort.recordings["recording_id"])
-    called = {p: p.stem if p.stem in ids else p.name for p in files}
+    called = {p: clean_name(p.stem) for p in files}
+    called |= {p: clean_name(p.name) for p, name in called.items() if name not in ids}
     strange = [p for p in files if called[p] not in ids]
-    same = cohort.recordings.drop_duplicates("sha256").set_index("sha256")["recording_id"]
+    same = cohort.recordings.groupby("sha256")["recording_id"].agg(list)
     facts = inspect_all(strange)
-    called |= {p: same.get(fact.sha256, "") for p, fact in zip(strange, facts, strict=True)}
+    alike = {p: same.get(fact.sha256, []) for p, fact in zip(strange, facts, strict=True)}
+    if several := {p: each for p, each in alike.items() if len(each) > 1}:
+        file, each = next(iter(several.items()))
+        raise SplitError(
+            f"{len(several)} recordings in {path} have no name of this cohort, and the samples of "
+            f"more than one of its recordings: {file} is {listing(each)}. Name them as the "
+            "cohort does."
+        )
+    called |= {p: each[0] if each else "" for p, each in alike.items()}
     if unknown := [p for p in strange if not called[p]]:
         raise SplitError(
             f"{len(unknown)} recordings in {path} are not in this cohort, neither by name nor by "
@@ -216,58 +241,58 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
 
 
 def _from_pairs(
-    pairs: Mapping[Any, Mapping[Any, Any]], cohort: Cohort, source: str
+    pairs: Mapping[int, Mapping[str, str]], cohort: Cohort, source: str, kind: str | None = None
 ) -> pd.DataFrame:
-    """One mapping of ids (recordings, patients or persons) to folds a repeat."""
-    recordings = cohort.recordings["recording_id"]
+    """One mapping of ids to names of folds a repeat; `kind` says whose ids, if that is known."""
+    folds = [_of_recordings(pairs[repeat], cohort, source, kind) for repeat in sorted(pairs)]
+    numbers = fold_numbers({name for each in folds for name in each}, source)
+    columns = {i: [numbers[name] for name in each] for i, each in enumerate(folds)}
+    ids = pd.Index(cohort.recordings["recording_id"])
+    return pd.DataFrame(columns, index=ids, dtype=np.int64)
+
+
+def _of_recordings(
+    fold_of: Mapping[str, str], cohort: Cohort, source: str, kind: str | None
+) -> list[str]:
+    """Name of the fold of every recording of the cohort."""
     patients = cohort.recordings["patient_id"]
     kinds = {
-        "recordings": recordings,
-        "patients": patients,
-        "persons": patients.map(cohort.person_of),
+        RECORDING: cohort.recordings["recording_id"],
+        PATIENT: patients,
+        PERSON: patients.map(cohort.person_of),
     }
-    columns = {}
-    for number, repeat in enumerate(sorted(pairs)):
-        named = {str(key): str(value) for key, value in pairs[repeat].items()}
-        shares = {kind: len(set(ids) & set(named)) for kind, ids in kinds.items()}
-        kind = max(shares, key=lambda each: shares[each])
-        ids = kinds[kind]
-        if missing := set(ids) - set(named):
-            raise SplitError(
-                f"{source} says nothing of {len(missing)} of {ids.nunique()} {kind} of this "
-                f"cohort: {listing(sorted(missing))}."
-            )
-        if unknown := set(named) - set(ids):
-            raise SplitError(
-                f"{source} names {len(unknown)} {kind} that this cohort has not: "
-                f"{listing(sorted(unknown))}."
-            )
-        columns[number] = _numbers(ids.map(named), source).to_numpy()
-    return pd.DataFrame(columns, index=pd.Index(recordings), dtype=np.int64)
-
-
-def _numbers(names: pd.Series, source: str) -> pd.Series:
-    """fold_2, 2, train, test, ... as folds from 0; folds counted from 1 are moved down."""
-    codes = {}
-    for name in sorted(names.unique()):
-        digits = re.fullmatch(r"(?:fold|split|part)?[\s_-]*(\d+)(?:\.0)?", name.strip().lower())
-        if digits:
-            codes[name] = int(digits[1])
-        elif (word := name.strip().lower()) in _WORDS:
-            codes[name] = _WORDS[word]
-        else:
-            raise SplitError(
-                f"{source} has a fold {name!r}; a fold is a number, or train, val or test."
-            )
-    numbers = sorted({code for name, code in codes.items() if code >= 0})
-    if not numbers:
-        raise SplitError(f"{source} has no fold and no validation part to score anybody on.")
-    order = {number: i for i, number in enumerate(numbers)}
-    return names.map({name: order.get(code, code) for name, code in codes.items()})
+    fits = [each for each, ids in kinds.items() if set(ids) == set(fold_of)]
+    if kind is None and len({tuple(kinds[each].map(fold_of)) for each in fits}) > 1:
+        whom = " and all ".join(f"{each}s" for each in fits)
+        raise SplitError(
+            f"{source} names {len(fold_of)} ids, all {whom} of this cohort, who are not the same "
+            "people. A CSV says which by the name of its column: "
+            f"{' or '.join(f'{each}_id' for each in fits)}."
+        )
+    if kind is None:
+        kind = (fits or sorted(kinds, key=lambda each: -len(set(kinds[each]) & set(fold_of))))[0]
+    ids = kinds[kind]
+    hint = f" They are the ids of its {fits[0]}s: call the column {fits[0]}_id." if fits else ""
+    if missing := set(ids) - set(fold_of):
+        raise SplitError(
+            f"{source} says nothing of {len(missing)} of {ids.nunique()} {kind}s of this "
+            f"cohort: {listing(sorted(missing))}.{hint}"
+        )
+    if unknown := set(fold_of) - set(ids):
+        raise SplitError(
+            f"{source} names {len(unknown)} {kind}s that this cohort has not: "
+            f"{listing(sorted(unknown))}.{hint}"
+        )
+    if blank := sorted(name for name, fold in fold_of.items() if not fold):
+        raise SplitError(
+            f"{source} has no fold for {len(blank)} of {len(fold_of)} {kind}s: {listing(blank)}. "
+            "Who is always trained on has the fold -1 or train."
+        )
+    return [str(fold) for fold in ids.map(fold_of)]
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise SplitError(f"cannot read the split {path}: {error!r}.") from error

@@ -7,9 +7,8 @@ import numpy as np
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError
 from kfold_hs.splits.strata import strata
-from kfold_hs.splits.stratify import draw_folds
+from kfold_hs.splits.stratify import PARTS, draw_folds, draw_some
 
-_PARTS = 20
 _INNER = 2**31 + 1
 """Keeps these draws apart from those of the folds and of the test persons."""
 
@@ -42,8 +41,13 @@ def inner_persons(
             f"fold {key[2]} has {len(rows)} person to train on, of whom select=inner can set "
             "nobody aside. Use select=last."
         )
-    # The two parts are unequal, so several small ones of equal size are put together.
-    n_parts = min(_PARTS, len(rows))
-    parts = draw_folds(whole, rows, n_parts, (*key, _INNER))
-    inner = parts < max(1, round(share * n_parts))
-    return frozenset(whole.table.index[rows[inner]])
+    # The two parts are unequal, so several small ones of equal size are put together; a share that
+    # they cannot make is drawn to the person.
+    n_parts = min(PARTS, len(rows))
+    n_whole = max(1, round(share * n_parts))
+    if n_parts == PARTS and abs(share * n_parts - n_whole) > 1e-9:
+        n = max(1, round(share * len(rows)))
+        inner = draw_some(whole, rows, n, (*key, _INNER))
+    else:
+        inner = rows[draw_folds(whole, rows, n_parts, (*key, _INNER)) < n_whole]
+    return frozenset(whole.table.index[inner])

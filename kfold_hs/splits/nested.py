@@ -38,6 +38,8 @@ def inner_split(cohort: Cohort, outer: Split, repeat: int, fold: int, n_folds: i
     whole = strata(cohort, names, outer.by)
     place = np.array([outer.folds[unit][repeat] for unit in whole.table.index])
     rows = np.flatnonzero((place >= 0) & (place != fold))
+    if not len(rows):  # one validation part: all that are trained on are split
+        rows = np.flatnonzero(place == TRAIN)
     check_classes(whole, rows, n_folds)
     folds = np.where(place == TRAIN, TRAIN, TEST)
     folds[rows] = draw_folds(whole, rows, n_folds, (outer.seed, repeat, fold, _NESTED))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.aliases import link
+from kfold_hs.cohort.aliases import joined, link, of_patients, write_aliases
 from kfold_hs.errors import SplitError
 from kfold_hs.paths import write_text
 from kfold_hs.settings import Config
@@ -31,7 +31,8 @@ def make_split(config: Config, cohort: Cohort) -> Split:
             wanted.test,
         )  # fmt: skip
     if is_foreign(wanted.file):
-        split = certify(read_folds(wanted.file, cohort), cohort, str(wanted.file), config.seed)
+        folds = read_folds(wanted.file, cohort, config.data)
+        split = certify(folds, cohort, str(wanted.file), config.seed)
     else:
         split = Split.read(wanted.file)
     for key, found, asked in (
@@ -58,11 +59,12 @@ def fix_split(
         The split is of the cohort with `data.aliases=<aliases>`.
     """
     pairs = same_people(findings)
-    linked = link(cohort, pairs)
+    linked = link(cohort, of_patients(pairs))
     drawn = config.split.model_copy(update={"file": None})
     split = make_split(config.model_copy(update={"split": drawn}), linked)
     aliases = output.with_suffix(".aliases.csv")
-    lines = ["patient_id,same_person_as", *(f"{one},{other}" for one, other in pairs)]
-    write_text(aliases, "\n".join(lines) + "\n")
+    # The new table takes the place of the one that was given.
+    whole = joined(linked) if config.data.aliases else pairs
+    write_text(aliases, write_aliases(whole))
     split.write(output)
     return split, aliases

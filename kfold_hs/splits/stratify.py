@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import SplitError
+from kfold_hs.cohort.whose import Whose
+from kfold_hs.errors import CohortError, SplitError
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.splits.strata import Strata, covariates_to_stratify, strata
 from kfold_hs.splits.swaps import Draws, even_sizes, improve
@@ -20,6 +21,8 @@ from kfold_hs.splits.swaps import Draws, even_sizes, improve
 _LABEL_WEIGHT, _COVARIATE_WEIGHT = 4.0, 1.0
 _SIZE_WEIGHT = 400.0
 """Patients and recordings have large totals, whose relative deviations are small."""
+PARTS = 20
+"""Unequal parts are put together from so many even ones."""
 
 
 def stratify(
@@ -48,7 +51,8 @@ def stratify(
         "patient" ignores that two patient ids can be one person: to measure that damage.
     test : float or sequence of str
         Share of the persons, in [0, 0.9], drawn as hold-out test persons before all
-        else, or their ids (person or patient); no fold ever trains on them.
+        else, to the nearest whole person; or their ids (`kfold_hs.cohort.whose`). No fold ever
+        trains on them.
 
     Raises
     ------
@@ -106,25 +110,52 @@ def _test_units(
     """Which rows of the strata are hold-out test persons, shape (n_units,) bool."""
     units = whole.table.index
     if not isinstance(test, int | float):
-        named = set(test)
         patients = cohort.patients
-        here = patients["patient_id"].isin(named) | patients["person_id"].isin(named)
-        if unknown := named - set(patients["patient_id"]) - set(patients["person_id"]):
-            raise SplitError(
-                f"split.test names {sorted(unknown)[0]!r}, which is neither a person nor a "
-                f"patient of this cohort ({len(unknown)} such ids)."
-            )
+        here = patients["patient_id"].isin(_patients_named(cohort, test))
         return np.asarray(units.isin(set(patients[f"{by}_id"][here])))
     held = np.zeros(len(units), dtype=bool)
     if test == 0:
         return held
-    # The test persons are one of two unequal parts, so several small folds are put together.
-    n_parts = min(len(units), 20)
-    parts = draw_folds(whole, np.arange(len(units)), n_parts, (seed, 2**31))
-    held[parts < round(test * n_parts)] = True
-    if not held.any():
+    n_held = round(test * len(units))
+    if n_held == 0:
         raise SplitError(f"split.test={test:g} of {len(units)} persons is nobody. Raise it.")
+    held[draw_some(whole, np.arange(len(units)), n_held, (seed, 2**31))] = True
     return held
+
+
+def _patients_named(cohort: Cohort, names: Sequence[str]) -> set[str]:
+    whose = Whose(cohort)
+    try:
+        found = {name: whose.patients(name) for name in names}
+    except CohortError as error:
+        raise SplitError(f"split.test cannot be told: {error}") from error
+    if unknown := sorted(name for name, patients in found.items() if not patients):
+        raise SplitError(
+            f"split.test names {unknown[0]!r}, which is neither a person nor a patient of this "
+            f"cohort ({len(unknown)} such ids)."
+        )
+    return {patient for patients in found.values() for patient in patients}
+
+
+def draw_some(whole: Strata, rows: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
+    """`n` of the persons in `rows`, stratified.
+
+    `draw_folds` makes even parts: whole ones are taken while they fit, and what is missing then
+    is drawn from the next one in the same way.
+    """
+    if n in (0, len(rows)):
+        return rows[:n]
+    parts = draw_folds(whole, rows, min(len(rows), PARTS), key)
+    taken: list[np.ndarray] = []
+    missing = n
+    for part in range(int(parts.max()) + 1):
+        mine = rows[parts == part]
+        if len(mine) > missing:
+            taken.append(draw_some(whole, mine, missing, (*key, part)))
+            break
+        taken.append(mine)
+        missing -= len(mine)
+    return np.concatenate(taken)
 
 
 def check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:

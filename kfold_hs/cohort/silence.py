@@ -1,0 +1,42 @@
+"""Which recordings are nobody's: without sound, or so simple that many hold the same samples.
+
+Silence, an unplugged microphone, a click, a drifting level, hum and test tones of a device are the
+same whoever it was held to: two such recordings that are equal do not say that two people are one.
+What is told here is how much a recording says, not how loud it is.
+"""
+
+from __future__ import annotations
+
+import bz2
+import zlib
+
+import numpy as np
+
+from kfold_hs.cohort.audio import FLAT_RANGE
+
+_CLICKS = 0.001
+"""Share of the samples that may stand out of a recording that is silent otherwise."""
+_FEWEST_BYTES = 100
+"""Compressed; a file of a few samples takes less, and is equal to others by chance."""
+_BYTES, _BYTES_A_SAMPLE = 2048, 0.25
+"""Compressed; heart sounds take 1.1 bytes a sample or more, tones and steps far less."""
+_FIRST = 8192
+
+
+def identifies(samples: np.ndarray) -> bool:
+    """Whether samples are of somebody, so that nobody else's are the same.
+
+    Parameters
+    ----------
+    samples : ndarray of float, shape (n_samples,), in [-1, 1]
+    """
+    steps = np.rint(np.clip(samples, -16.0, 16.0) * 32768).astype(np.int32)
+    apart = np.abs(steps - int(np.median(steps))) >= FLAT_RANGE * 32768
+    if np.count_nonzero(apart) <= _CLICKS * len(steps):
+        return False
+    change = np.diff(steps)
+    some = change[:_FIRST]
+    if len(zlib.compress(some.tobytes(), 1)) > max(_BYTES, len(some) / 2):  # nearly all of them
+        return True
+    n_bytes = len(bz2.compress(change.tobytes()))
+    return n_bytes > _FEWEST_BYTES and n_bytes > min(_BYTES, _BYTES_A_SAMPLE * len(steps))

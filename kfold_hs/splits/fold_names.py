@@ -1,0 +1,87 @@
+"""What folds are called elsewhere, as numbers from 0; what could be misread is refused.
+
+0, 1, 2 or 1, 2, 3     numbers without gaps; also 1.0, fold_1, fold-1, part 1, split1
+-1                     beside numbers: in no test fold, always trained on, as in scikit-learn's
+                       PredefinedSplit
+train, val, test       one validation part, or test and train beside numbers
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from kfold_hs.cohort.ids import clean_name
+from kfold_hs.errors import SplitError, listing
+from kfold_hs.splits.split import TEST, TRAIN
+
+_NUMBER = re.compile(r"(?:(?P<kind>fold|split|part)[ _-]?)?(?P<number>[0-9]{1,9})(?:\.0+)?")
+_ALWAYS_TRAINED = re.compile(r"-1(\.0+)?")
+_WORDS = {
+    "test": TEST, "holdout": TEST, "hold-out": TEST,
+    "train": TRAIN, "training": TRAIN, "tr": TRAIN, "imagestr": TRAIN,
+    "val": 0, "valid": 0, "validation": 0, "dev": 0, "imagests": TEST, "ts": TEST,
+}  # fmt: skip
+
+
+def fold_numbers(names: Iterable[str], source: str) -> Mapping[str, int]:
+    """Fold from 0, `TEST` or `TRAIN` of every name.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of all folds, of all repeats.
+    source : str
+        What errors call the split.
+
+    Raises
+    ------
+    SplitError
+        A name is none of the above, names of several kinds are mixed so that two could mean the
+        same fold, numbers have gaps, or nobody is held out.
+    """
+    codes: dict[str, int] = {}
+    numbers: dict[str, int] = {}
+    kinds: dict[str, str] = {}
+    validation: list[str] = []
+    for name in sorted(set(names)):
+        text = clean_name(name).lower()
+        if found := _NUMBER.fullmatch(text):
+            numbers[name] = int(found["number"])
+            kinds.setdefault(found["kind"] or "", name)
+        elif _ALWAYS_TRAINED.fullmatch(text):
+            codes[name] = TRAIN
+            kinds.setdefault("", name)
+        elif text in _WORDS:
+            codes[name] = _WORDS[text]
+            validation += [name] if _WORDS[text] == 0 else []
+        else:
+            raise SplitError(
+                f"{source} has a fold {name[:80]!r}; a fold is a number from 0 or 1 without gaps "
+                "(-1: always trained on), or train, val or test."
+            )
+    if len(mixed := [*kinds.values(), *validation]) > 1:
+        raise SplitError(
+            f"{source} has folds called {listing(map(repr, mixed))}, of which two could be the "
+            "same fold. Name all folds in one way."
+        )
+    if not numbers and not validation:
+        raise SplitError(f"{source} has no fold and no validation part to score anybody on.")
+    return codes | _from_0(numbers, source)
+
+
+def consecutive(numbers: Iterable[int]) -> bool:
+    """Whether they count from 0 or from 1 without gaps."""
+    found = set(numbers)
+    return not found or (min(found) in (0, 1) and max(found) - min(found) == len(found) - 1)
+
+
+def _from_0(numbers: Mapping[str, int], source: str) -> dict[str, int]:
+    if not consecutive(numbers.values()):
+        raise SplitError(
+            f"{source} has the folds {listing(sorted(set(numbers.values())), 10)}; they count from "
+            "0 or from 1 without gaps. If a fold was lost, its people are missing, too; if not, "
+            "number them anew."
+        )
+    first = min(numbers.values(), default=0)
+    return {name: number - first for name, number in numbers.items()}
