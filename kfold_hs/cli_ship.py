@@ -156,8 +156,11 @@ def predict(
 ) -> None:
     """Score people by a bundle: one row a patient.
 
-    INPUTS are WAV or FLAC files, folders of them, folders in CirCor's layout (labels are not
-    needed), or a CSV with a row a recording. Who is known to the bundle, by id or by a recording,
+    INPUTS are WAV, FLAC or AIFF files, folders of them, folders in CirCor's layout (labels are not
+    needed), or a CSV with a row a recording. Where no header and no column patient_id says whose a
+    recording is, its name does: <patient>_<site>.wav, with a site AV, PV, TV, MV or Phc; any other
+    file is a patient of its own. A name counts within its folder, so that P1/rec1.wav and
+    P2/rec1.wav are two patients. Who is known to the bundle, by id or by a recording,
     is scored only by the models that did not train on them.
     """
     from kfold_hs.shipping import predict as predict_inputs

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -348,3 +349,32 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any, default: Callable[[Any], Any] | None = None) -> None:
     """Write `value` as indented JSON; NaN is refused, since JSON has none."""
     write_text(target, json.dumps(value, indent=1, allow_nan=False, default=default) + "\n")
+
+
+_OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+_LONGEST_NAME = 150
+"""Bytes; file systems take 255, and a suffix and a temporary file's ending come on top."""
+
+
+def file_name(name: str) -> str:
+    """An id or another user's word as the name of one file, the same for the same word.
+
+    Letters, digits and what is harmless stay; all else (a slash, a control character, a dot at the
+    beginning, %) is written as %XX, as in a URL, so that different words have different names. A
+    name of more than 150 bytes is cut, and ends in ~ and the beginning of its SHA-256.
+    """
+    kept = "".join(
+        each if each.isalnum() or each in " -_.,+=@()[]{}#~!" else _percent(each) for each in name
+    )
+    if not kept or kept[0] in ". -~" or kept[-1] in ". " or _OF_DEVICES.match(kept):
+        kept = (_percent(name[0]) if name else "%") + kept[1:]
+        if kept[-1] in ". ":
+            kept = kept[:-1] + _percent(kept[-1])
+    if len(kept.encode()) <= _LONGEST_NAME:
+        return kept
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+    return kept.encode()[: _LONGEST_NAME - 17].decode(errors="ignore") + f"~{digest}"
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))

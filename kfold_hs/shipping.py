@@ -133,7 +133,10 @@ def predict(
         bundle.calibration(task.name, calibration)
     if chosen == "challenge":
         challenge_tasks(bundle)
-    patients = find_patients(inputs, bundle.config.data)
+    given = find_patients(inputs, bundle.config.data)
+    patients = given.patients
+    for note in given.notes:
+        listener.note(note)
     audit = Audit()
     journal: AbstractContextManager[Journal | None] = nullcontext(None)
     if output is not None:

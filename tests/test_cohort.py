@@ -188,7 +188,7 @@ def test_circor_headers_in_other_encodings_and_an_odd_number(small: Path) -> Non
         ("odd cells", ("height_cm of 2530: '98 cm'",))
     ]
     # To be predicted, they keep what cannot be read: the row says so, and nobody is left out.
-    patients = {each.patient_id: each for each in find_patients([small], compose().data)}
+    patients = {each.patient_id: each for each in find_patients([small], compose().data).patients}
     assert patients["13918"].problem == ""
     assert patients["9983"].covariates["weight_kg"] == 19.1
 

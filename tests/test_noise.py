@@ -117,7 +117,7 @@ def test_noise_from_a_folder(tmp_path: Path) -> None:
     stamps = Source.of(config, cohort, bank).digests()
     assert stamps == {"noise": noise.digest}
     (tmp_path / "none").mkdir()
-    with pytest.raises(ConfigError, match=r"noise_folder=.*none holds no \.wav and no \.flac"):
+    with pytest.raises(ConfigError, match=r"noise_folder=.*none holds no \.wav, \.flac or"):
         noise_bank(settings(f"augment.noise_folder={tmp_path / 'none'}").augment, config.features)
 
 

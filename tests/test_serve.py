@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -29,7 +30,9 @@ from kfold_hs.serve.app import make_app
 from kfold_hs.serve.limits import Limits
 from kfold_hs.ship.bundle import Bundle
 
+FIELDS = {"files": "files_", "files_": "files__"}
 CPU = torch.device("cpu")
+ODD = ["Height (cm)", "class", "files", "a-b", "größe", "files_", "1st"]
 HERE = "http://127.0.0.1"
 LIMITS = Limits(max_bytes=400_000, max_files=3, max_seconds=10, timeout_s=20, max_waiting=2)
 
@@ -37,7 +40,15 @@ LIMITS = Limits(max_bytes=400_000, max_files=3, max_seconds=10, timeout_s=20, ma
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Path:
     folder = tmp_path_factory.mktemp("serve")
-    words = [*TINY, "train.epochs=1", "model.covariates=[age]", f"data.path={shared_table_csv}"]
+    table = pd.read_csv(shared_table_csv)
+    for i, name in enumerate(ODD):
+        numbers = [int(each[1:]) >> (i % 4) & 1 for each in table["patient_id"]]
+        table[name] = np.where(numbers, "high", "low")
+    table["recording"] = [str(shared_table_csv.parent / each) for each in table["recording"]]
+    table.to_csv(folder / "table.csv", index=False)
+    names = ",".join(f"'{name}'" for name in ("age", *ODD))
+    words = [*TINY, "train.epochs=1", f"model.covariates=[{names}]"]
+    words.append(f"data.path={folder / 'table.csv'}")
     experiment.run(compose(words), Silent(), root=folder, name="one", device="cpu")
     shipping.export(folder / "reports" / "one", folder / "bundle", Silent())
     return folder / "bundle"
@@ -63,6 +74,12 @@ def wav(seconds: float = 2.0, seed: int = 7, rate: int = 4000) -> bytes:
     file = io.BytesIO()
     sound = 0.1 * np.random.default_rng(seed).standard_normal(round(rate * seconds))
     soundfile.write(file, sound, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def silence(n_samples: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(n_samples), 96_000, format="FLAC")
     return file.getvalue()
 
 
@@ -115,6 +132,21 @@ def test_covariates_and_ids_count_as_in_a_table(
     assert without["p.murmur.Present"] != found["p.murmur.Present"]
 
 
+def test_a_covariate_may_have_any_name(client: TestClient, bundle: Path) -> None:
+    fields = client.get("/about").json()["covariates"]
+    assert list(fields) == ["age", *ODD]
+    assert len({*fields.values(), "files", "patient_id"}) == len(fields) + 2
+    schema = client.get("/openapi.json").json()["components"]["schemas"]
+    (body,) = [each for name, each in schema.items() if name.startswith("Body")]
+    assert set(body["properties"]) == {*fields.values(), "files", "patient_id"}
+    rows = [
+        post(client, ("z.wav", wav()), **{fields[name]: value}).json()["p.murmur.Present"]
+        for name in ODD
+        for value in ("low", "high")
+    ]
+    assert all(low != high for low, high in zip(rows[::2], rows[1::2], strict=True))
+
+
 @pytest.mark.parametrize(
     ("files", "status", "message"),
     [
@@ -122,7 +154,7 @@ def test_covariates_and_ids_count_as_in_a_table(
         ([("a.wav", wav(11))], 413, "a.wav is longer than 10 s"),
         ([("a_AV.wav", wav())] * 4, 422, "files: List should have at most 3 items"),
         ([("a.wav", b"\0" * 500_000)], 413, r"more than 0.38147 MiB"),
-        ([("a.wav", wav(1, rate=3999))], 422, "rate of 3999 Hz; resample it to 4000 Hz"),
+        ([("a.wav", silence(600_000))], 413, "has 600000 samples in each of 1 channels"),
         ([], 422, "files: Field required"),
     ],
 )
@@ -136,7 +168,7 @@ def test_what_is_refused(
 
 def test_a_header_that_lies_about_its_length(client: TestClient) -> None:
     content = bytearray(wav())
-    content[40:44] = (2**31).to_bytes(4, "little")
+    content[40:44] = (2**30).to_bytes(4, "little")
     row = post(client, ("a.wav", bytes(content)))
     assert row.status_code in {200, 413}
     if row.status_code == 200:
@@ -181,7 +213,7 @@ def test_the_page_asks_nobody_else(client: TestClient) -> None:
     assert "connect-src 'self'" in response.headers["content-security-policy"]
     assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
     about = client.get("/about").json()
-    assert about["covariates"] == ["age"]
+    assert about["covariates"] == {each: FIELDS.get(each, each) for each in ("age", *ODD)}
     assert about["tasks"]["murmur"]["classes"] == ["Present", "Unknown", "Absent"]
 
 

@@ -43,7 +43,7 @@ class Real:
 
     @cached_property
     def patients(self) -> list[Patient]:
-        return find_patients([self.recordings], Bundle.read(self.bundle).config.data)
+        return find_patients([self.recordings], Bundle.read(self.bundle).config.data).patients
 
     def networks_say(self, patient: Patient) -> dict[str, np.ndarray]:
         """By task: (n_models, n_recordings, C), as predicting asks them."""

@@ -6,12 +6,13 @@ Ogg/Opus where libsndfile writes it, else WAV of 16 bits at no more than 4 kHz.
 from __future__ import annotations
 
 import io
-from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 import soundfile
 from scipy.signal import resample_poly
+
+from kfold_hs.cohort.audio import resampling_ratio
 
 Format = Literal["ogg", "wav"]
 OPUS_RATE_HZ = 8000
@@ -41,7 +42,7 @@ def excerpt(samples: np.ndarray, rate_hz: int, start_s: float, end_s: float, kin
     part = part - part.mean()
     target = OPUS_RATE_HZ if kind == "ogg" else min(rate_hz, WAV_RATE_HZ)
     if target != rate_hz:
-        ratio = Fraction(target, rate_hz)
+        ratio = resampling_ratio(rate_hz, target)
         part = resample_poly(part, ratio.numerator, ratio.denominator)
     loudest = float(np.abs(part).max())
     part = part * (_PEAK / loudest) if loudest > 0 else part

@@ -50,7 +50,11 @@ def write_figures(page: str, folder: Path) -> list[Path]:
     with ThreadPoolExecutor(1) as thread:
         drawing = _drawn([_on_paper(figure) for figure in figures.values()], kinds)
         drawn = thread.submit(asyncio.run, drawing).result()
-    names = [re.sub(r"[^A-Za-z0-9._-]+", "_", name) for name in figures]
+    names: list[str] = []
+    for figure in figures:
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", figure)[:100]
+        same = sum(re.fullmatch(rf"{re.escape(name)}(_\d+)?", each) is not None for each in names)
+        names.append(f"{name}_{same + 1}" if same else name)
     paths = [folder / f"{name}.{kind}" for name in names for kind in kinds]
     for path, content in zip(paths, drawn, strict=True):
         write_bytes(path, content)

@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.audio import read_samples
+from kfold_hs.cohort.audio import n_resampled, read_samples
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.learn.ahead import ahead
 from kfold_hs.learn.features import MelFeatures
@@ -292,18 +292,24 @@ def check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
     Parameters
     ----------
     table : DataFrame
-        path, sample_rate_hz, duration_s.
+        path, sample_rate_hz, n_samples.
 
     Raises
     ------
     CohortError
         With the recordings.
     """
-    short = table[table["duration_s"] < config.window_s]
+    wanted_hz = config.sample_rate_hz
+    lengths = [
+        n_resampled(int(n), int(rate), wanted_hz)
+        for n, rate in zip(table["n_samples"], table["sample_rate_hz"], strict=True)
+    ]
+    short = table[np.array(lengths) < config.least_samples]
     if len(short):
         raise CohortError(
-            f"{len(short)} recordings are shorter than a window of {config.window_s} s: "
-            f"{listing(short['path'])}. Remove them or shorten features.window_s."
+            f"{len(short)} recordings are shorter than {config.least_samples / wanted_hz:g} s, "
+            f"which features.window_s={config.window_s:g} and features.n_fft={config.n_fft} take: "
+            f"{listing(short['path'])}. Remove them, or lower these two."
         )
     low = table[table["sample_rate_hz"] < 2 * config.f_max_hz]
     if len(low):

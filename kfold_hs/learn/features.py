@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torchaudio
 
+from kfold_hs.cohort.audio import n_resampled, resampling_ratio
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.cleaning import band_pass, remove_spikes
 from kfold_hs.learn.compression import COMPRESSIONS
@@ -56,8 +57,7 @@ class MelFeatures:
 
     def n_frames(self, n_samples: int, sample_rate_hz: int) -> int:
         """Frames of a recording of `n_samples` at `sample_rate_hz`."""
-        if sample_rate_hz != self.config.sample_rate_hz:
-            n_samples = -(-n_samples * self.config.sample_rate_hz // sample_rate_hz)
+        n_samples = n_resampled(n_samples, sample_rate_hz, self.config.sample_rate_hz)
         return 1 + n_samples // self.config.hop_samples
 
     def __call__(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -97,7 +97,8 @@ class MelFeatures:
         """What is done before the spectrum: resampled and cleaned samples, (n,) float32."""
         wave = torch.from_numpy(samples)
         if sample_rate_hz != self.config.sample_rate_hz:
-            wave = torchaudio.functional.resample(wave, sample_rate_hz, self.config.sample_rate_hz)
+            ratio = resampling_ratio(sample_rate_hz, self.config.sample_rate_hz)
+            wave = torchaudio.functional.resample(wave, ratio.denominator, ratio.numerator)
         if self.config.band_pass_hz or self.config.remove_spikes:
             wave = torch.from_numpy(self._clean(wave.numpy()))
         return wave

@@ -31,6 +31,7 @@ from kfold_hs.learn.compression import FLOOR_POWER
 from kfold_hs.learn.features import MelFeatures
 from kfold_hs.learn.transfer import to_device
 from kfold_hs.settings import AugmentConfig, FeatureConfig
+from kfold_hs.walk import find_files
 
 SYNTHETIC_S = 120
 _EXPONENTS = {"white": 0, "pink": 1, "brown": 2}
@@ -45,7 +46,7 @@ def noise_bank(config: AugmentConfig, features: FeatureConfig) -> Bank | None:
     Raises
     ------
     ConfigError
-        `augment.noise_folder` holds no WAV or FLAC.
+        `augment.noise_folder` holds no WAV, FLAC or AIFF.
     CohortError
         One of its files cannot be used.
     """
@@ -122,11 +123,13 @@ def add_noise(level_db: torch.Tensor, noise_db: torch.Tensor, snr_db: torch.Tens
 
 
 def _files(folder: Path) -> pd.DataFrame:
-    paths = sorted(path for kind in ("wav", "flac") for path in folder.rglob(f"*.{kind}"))
+    found = find_files(folder)
+    paths = found.files
     if not paths:
         raise ConfigError(
-            f"augment.noise_folder={folder} holds no .wav and no .flac file. Name a folder that "
-            "does, or leave it out for synthetic noise (augment.noise)."
+            f"augment.noise_folder={folder} holds no .wav, .flac or .aiff file. Name a folder that "
+            "does, or leave it out for synthetic noise (augment.noise). "
+            + " ".join(found.notes(folder))
         )
     facts = pd.DataFrame([vars(each) for each in inspect_all(paths)])
     durations = facts["n_samples"] / facts["sample_rate_hz"]

@@ -13,7 +13,7 @@ import torch
 
 from kfold_hs.cohort import Task
 from kfold_hs.predictions import prob_column
-from kfold_hs.serve.limits import Limits, odd_rate, too_long
+from kfold_hs.serve.limits import Limits, too_long
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.ensemble import Ensemble
 from kfold_hs.ship.hearing import Ear
@@ -81,14 +81,11 @@ class Answers:
         for name, content in files:
             try:
                 with soundfile.SoundFile(io.BytesIO(content)) as file:
-                    n_frames, rate_hz = file.frames, file.samplerate
+                    why = too_long(name, file, self.limits)
             except (soundfile.LibsndfileError, OSError):
                 continue  # its row says what is wrong with it
-            wanted_hz = self.bundle.config.features.sample_rate_hz
-            if why := too_long(name, n_frames, rate_hz, self.limits):
+            if why:
                 raise RefusedError(413, why)
-            if why := odd_rate(name, rate_hz, wanted_hz):
-                raise RefusedError(422, why)
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of a row."""
@@ -135,6 +132,17 @@ def _site_schema(tasks: Sequence[Task]) -> dict[str, Any]:
     return {"type": "object", "properties": words | probs, "required": [*words, *probs]}
 
 
+def form_fields(covariates: Sequence[str]) -> dict[str, str]:
+    """The form's field of every covariate: its name, unless a form has no or another such field."""
+    fields: dict[str, str] = {}
+    for name in covariates:
+        field = "".join("_" if ord(each) < 32 or each in '"\\' else each for each in name)
+        while field in {"", "files", "patient_id", *fields.values()}:
+            field += "_"
+        fields[name] = field
+    return fields
+
+
 def about(bundle: Bundle, limits: Limits) -> dict[str, Any]:
     """What the page says of a bundle."""
     features = bundle.config.features
@@ -148,7 +156,7 @@ def about(bundle: Bundle, limits: Limits) -> dict[str, Any]:
             }
             for task in bundle.tasks
         },
-        "covariates": list(bundle.covariates),
+        "covariates": form_fields(bundle.covariates),
         "f_max_hz": features.f_max_hz,
         "max_mib": limits.max_bytes / 2**20,
         "max_files": limits.max_files,

@@ -27,7 +27,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from kfold_hs import __version__
-from kfold_hs.serve.answers import Answers, RefusedError, about
+from kfold_hs.serve.answers import Answers, RefusedError, about, form_fields
 from kfold_hs.serve.limits import BodyLimit, Limits
 
 _TEXT = Annotated[str | None, Form(max_length=200)]
@@ -57,6 +57,7 @@ def make_app(answers: Answers, hosts: Sequence[str]) -> FastAPI:
     MultiPartParser.spool_max_size = limits.max_bytes  # in memory, whatever its size
     page, policy = _page()
     queue = Queue(limits)
+    fields = form_fields(answers.bundle.covariates)
 
     @app.middleware("http")
     async def with_policy(
@@ -89,10 +90,11 @@ def make_app(answers: Answers, hosts: Sequence[str]) -> FastAPI:
         """
         uploads: list[UploadFile] = given.pop("files")
         patient_id = given.pop("patient_id")
+        covariates = {name: given[f"covariate_{i}"] for i, name in enumerate(fields)}
         files = [(each.filename or "recording", await each.read()) for each in uploads]
-        return JSONResponse(await queue.answer(partial(answers, files, patient_id, given)))
+        return JSONResponse(await queue.answer(partial(answers, files, patient_id, covariates)))
 
-    predict.__signature__ = _signature(answers.bundle.covariates, limits)  # type: ignore[attr-defined]
+    predict.__signature__ = _signature(list(fields.values()), limits)  # type: ignore[attr-defined]
     problems: dict[int | str, dict[str, Any]] = {
         status: {"model": Problem, "description": text}
         for status, text in (
@@ -146,19 +148,26 @@ class Queue:
             self._n_waiting -= 1
 
 
-def _signature(covariates: Sequence[str], limits: Limits) -> inspect.Signature:
-    """Of `predict`: the files, whose they are, and a field for each covariate of the bundle."""
+def _signature(fields: Sequence[str], limits: Limits) -> inspect.Signature:
+    """Of `predict`: the files, whose they are, and a field for each covariate of the bundle.
+
+    A covariate may be called anything, `class` or `Height (cm)`: its parameter has a number, and
+    the form's field has its name.
+    """
     keyword = inspect.Parameter.KEYWORD_ONLY
     some = File(min_length=1, max_length=limits.max_files)
-    fields: dict[str, tuple[Any, Any]] = {
+    parameters: dict[str, tuple[Any, Any]] = {
         "files": (Annotated[list[UploadFile], some], inspect.Parameter.empty),
         "patient_id": (_TEXT, None),
-        **dict.fromkeys(covariates, (_TEXT, None)),
+        **{
+            f"covariate_{i}": (Annotated[str | None, Form(alias=name, max_length=200)], None)
+            for i, name in enumerate(fields)
+        },
     }
     return inspect.Signature(
         [
             inspect.Parameter(name, keyword, annotation=kind, default=default)
-            for name, (kind, default) in fields.items()
+            for name, (kind, default) in parameters.items()
         ]
     )
 

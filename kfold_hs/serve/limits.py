@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import soundfile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-RESAMPLING_TAPS = 2_000_000
-"""Largest product of the two whole numbers that a ratio of rates comes to: 4000 and 3999 Hz would
-take a filter of 16 million numbers, 44100 and 4000 Hz take 441 * 40."""
+RATE_HZ = 48_000
+"""One channel at this rate for the longest time is as many samples as a recording may have."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Limits:
         Of all that is uploaded.
     max_files : int
     max_seconds : float
-        Of each recording.
+        Of each recording; it may hold no more samples, all channels together, than one channel of
+        this length at 48,000 Hz.
     timeout_s : float
         Until an answer is given up, waiting for others included.
     max_waiting : int
@@ -37,18 +37,16 @@ class Limits:
     max_waiting: int = 8
 
 
-def too_long(name: str, n_frames: int, rate_hz: int, limits: Limits) -> str | None:
-    """Why a recording is too long to be heard, or None."""
-    if n_frames > limits.max_seconds * rate_hz:
+def too_long(name: str, file: soundfile.SoundFile, limits: Limits) -> str | None:
+    """Why a recording is too long to be read, or None."""
+    if file.frames > limits.max_seconds * file.samplerate:
         return f"{name} is longer than {limits.max_seconds:g} s."
-    return None
-
-
-def odd_rate(name: str, rate_hz: int, wanted_hz: int) -> str | None:
-    """Why a rate cannot be resampled from at a bearable cost, or None."""
-    common = math.gcd(rate_hz, wanted_hz)
-    if (rate_hz // common) * (wanted_hz // common) > RESAMPLING_TAPS:
-        return f"{name} has a rate of {rate_hz} Hz; resample it to {wanted_hz} Hz first."
+    most = int(limits.max_seconds * RATE_HZ)
+    if file.frames * file.channels > most:
+        return (
+            f"{name} has {file.frames} samples in each of {file.channels} channels; at most {most} "
+            "in all can be read. Send one channel, at a lower rate."
+        )
     return None
 
 

@@ -91,6 +91,11 @@ class FeatureConfig(Settings):
         return round(self.window_s * self.sample_rate_hz)
 
     @property
+    def least_samples(self) -> int:
+        """Fewest samples of a recording: a window, and what is mirrored at its ends."""
+        return max(self.window_samples, self.n_fft // 2 + 1)
+
+    @property
     def hop_samples(self) -> int:
         return round(self.hop_s * self.sample_rate_hz)
 

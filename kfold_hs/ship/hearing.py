@@ -20,6 +20,7 @@ from kfold_hs.cohort.audio import (
     decode_with_facts,
     facts_of,
     in_one,
+    n_resampled,
     read_with_facts,
 )
 from kfold_hs.cohort.silence import identifies
@@ -117,7 +118,8 @@ class Ear:
 
     def _add(self, heard: Heard, sound: Sound, samples: np.ndarray, facts: AudioFacts) -> None:
         config = self.transform.config
-        if facts.duration_s < config.window_s or facts.sample_rate_hz < 2 * config.f_max_hz:
+        n_samples = n_resampled(facts.n_samples, facts.sample_rate_hz, config.sample_rate_hz)
+        if n_samples < config.least_samples or facts.sample_rate_hz < 2 * config.f_max_hz:
             check_recordings(_as_row(sound, facts), config)  # a table, for the words alone
         frames, level = self.transform.measure(samples, facts.sample_rate_hz)
         kept = frames.astype(np.float16)
@@ -176,6 +178,6 @@ def _as_row(sound: Sound, facts: AudioFacts) -> pd.DataFrame:
     row = {
         "path": str(sound.path),
         "sample_rate_hz": facts.sample_rate_hz,
-        "duration_s": facts.duration_s,
+        "n_samples": facts.n_samples,
     }
     return pd.DataFrame([row])

@@ -1,20 +1,26 @@
 """What is to be predicted: files, folders, CirCor folders or a CSV -> patients with recordings.
 
-    FILE.wav, FILE.flac   a recording
+    FILE.wav              a recording (WAV, FLAC or AIFF)
     FOLDER                with <id>.txt headers, or training_data/ that has them: CirCor's layout,
-                          labels not needed; else every WAV and FLAC below it
+                          labels not needed; recordings that no header lists, and those of any
+                          other folder, are as if each were given by itself
     FILE.csv              one row a recording: the columns recording and, where there are,
                           patient_id, person_id and site (or those that the run's data
                           configuration names); all others are covariates of the patient
 
-A file by itself is named <patient>_<site>, with a site AV, PV, TV, MV or Phc and maybe a number
-after it, as CirCor's are; any other name is a patient of one recording.
+Whose a recording is, where no header and no column patient_id says so: a file named
+<patient>_<site>, with a site AV, PV, TV, MV or Phc and maybe a number after it, as CirCor's are,
+is that patient's; any other is a patient of one recording. Names count within a folder: P1/rec1.wav
+and P2/rec1.wav are the patients P1/rec1 and P2/rec1, by the folders below the one that holds all.
+The same file given twice counts once.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +34,8 @@ from kfold_hs.cohort.values import are_same, is_missing, word
 from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import DataConfig, TableData
+from kfold_hs.walk import RECORDINGS, find_files, is_hidden
 
-_AUDIO = {".wav", ".flac"}
 _NAME = re.compile(r"(?P<patient>.+)_(?P<site>AV|PV|TV|MV|Phc)(_\d+)?", re.IGNORECASE)
 _UNKNOWN = "unknown"
 
@@ -69,8 +75,24 @@ class Patient:
     persons: tuple[str, ...] = ()
 
 
-def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
-    """All patients of the inputs, in their order, by name within a folder.
+@dataclass
+class Inputs:
+    """What was found.
+
+    Parameters
+    ----------
+    patients : list of Patient
+        In the order of the inputs, by name within a folder.
+    notes : list of str
+        What was left out, counted and named.
+    """
+
+    patients: list[Patient] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_patients(inputs: Sequence[Path], data: DataConfig) -> Inputs:
+    """All patients of the inputs.
 
     Parameters
     ----------
@@ -83,17 +105,22 @@ def find_patients(inputs: Sequence[Path], data: DataConfig) -> list[Patient]:
     CohortError
         An input does not exist, holds no recording, or two hold the same patient.
     """
-    found: list[Patient] = []
+    found = Inputs()
+    loose: dict[Path, _Loose] = {}
     for path in inputs:
         if not path.exists():
             raise CohortError(
-                f"{path} does not exist. An input is a WAV or FLAC file, a folder, or a CSV."
+                f"{path} does not exist. An input is a WAV, FLAC or AIFF file, a folder, or a CSV."
             )
-        new = list(_patients_of(path, data))
-        if not new:
-            raise CohortError(f"{path} holds no recording: no .wav, no .flac, no <id>.txt.")
-        found += new
-    if twice := _twice([patient.patient_id for patient in found]):
+        before = len(found.patients), len(loose)
+        _add(path, data, found, loose)
+        if before == (len(found.patients), len(loose)) and not _all_given(path, loose):
+            raise CohortError(
+                f"{path} holds no recording: no .wav, .flac or .aiff, and no <id>.txt. "
+                + " ".join(found.notes)
+            )
+    found.patients += _of_files(loose)
+    if twice := _twice([patient.patient_id for patient in found.patients]):
         raise CohortError(
             f"patient {listing(twice)} stands in the inputs more than once. Give each once, or a "
             "CSV that says which recordings are whose."
@@ -116,18 +143,81 @@ def of_cohort(cohort: Cohort, patient_ids: Collection[str]) -> list[Patient]:
     return found
 
 
-def _patients_of(path: Path, data: DataConfig) -> Iterator[Patient]:
-    if path.is_file():
-        if path.suffix.lower() == ".csv":
-            return iter(_of_table(path, data))
-        return iter(_of_files([path], path.parent))
-    for folder in (path / "training_data", path):
-        headers = sorted(folder.glob("*.txt"), key=lambda each: (len(each.stem), each.stem))
-        headers = [each for each in headers if _is_header(each)]
-        if headers:
-            return (_of_header(header) for header in headers)
-    files = [each for each in sorted(path.rglob("*")) if each.suffix.lower() in _AUDIO]
-    return iter(_of_files(files, path))
+@dataclass(frozen=True)
+class _Loose:
+    """A recording whose patient its name tells, and what its row says of that patient."""
+
+    sound: Sound
+    covariates: Mapping[str, Any] = field(default_factory=dict)
+    persons: tuple[str, ...] = ()
+
+
+def _by_itself(path: Path) -> _Loose:
+    return _Loose(Sound(clean_name(path.stem), path, named(path)[1]))
+
+
+def _add(path: Path, data: DataConfig, found: Inputs, loose: dict[Path, _Loose]) -> None:
+    """Patients of one input; recordings of which nobody says whose they are go to `loose`."""
+    if path.is_dir():
+        _add_folder(path, found, loose)
+    elif path.suffix.lower() == ".csv":
+        patients, files = _of_table(path, data)
+        found.patients += patients
+        for file in files:
+            loose.setdefault(_resolved(file.sound.path), file)
+    else:
+        loose.setdefault(_resolved(path), _by_itself(path))
+
+
+def _add_folder(path: Path, found: Inputs, loose: dict[Path, _Loose]) -> None:
+    inside = path / "training_data"
+    folder = inside if inside.is_dir() and _headers(inside) else path
+    headers = _headers(folder)
+    files = find_files(folder, RECORDINGS | {".txt", ".hea", ".tsv"} if headers else RECORDINGS)
+    mine = {clean_name(header.stem) for header in headers}
+    listed = set()
+    of_nobody = []
+    for patient in map(_of_header, headers):
+        found.patients.append(patient)
+        listed |= {sound.path for sound in patient.sounds}
+    for file in files.files:
+        if file.suffix.lower() not in RECORDINGS or file in listed:
+            continue
+        if file.parent == folder and named(file)[0] in mine:
+            of_nobody.append(file)
+        else:
+            loose.setdefault(_resolved(file), _by_itself(file))
+    if of_nobody:
+        files.left_out["recordings that their patient's header does not list"] = of_nobody
+    found.notes += files.notes(folder)
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _all_given(path: Path, loose: Mapping[Path, _Loose]) -> bool:
+    """Whether an input adds nothing because all of it was given before."""
+    return bool(loose) and (path.is_file() or bool(find_files(path).files))
+
+
+def _headers(folder: Path) -> list[Path]:
+    """Patients' headers in CirCor's layout, by number.
+
+    One begins with its patient's id. One that does not, since it is damaged, is known by its name:
+    a number, with recordings of that patient beside it.
+    """
+    texts = [each for each in folder.glob("*") if each.suffix.lower() == ".txt"]
+    texts = [each for each in texts if not is_hidden(each.name) and each.is_file()]
+    patients = {
+        named(each)[0] for each in folder.iterdir() if each.suffix.lower() in {*RECORDINGS, ".hea"}
+    }
+    headers = [
+        each
+        for each in texts
+        if _is_header(each) or (each.stem.isdecimal() and clean_name(each.stem) in patients)
+    ]
+    return sorted(headers, key=lambda each: (len(each.stem), each.stem))
 
 
 def _is_header(path: Path) -> bool:
@@ -140,11 +230,25 @@ def _is_header(path: Path) -> bool:
 
 
 def _of_header(path: Path) -> Patient:
+    """The patient of a header; if it cannot be read, with the recordings that bear their name."""
+    patient_id = clean_name(path.stem)
     try:
         fields, recordings = read_patient(path)
-    except CohortError as error:
-        return Patient(path.stem, (), (path.stem,), problem=str(error))
-    return patient_of(path.stem, fields, recordings, path.parent)
+        if not _is_header(path):
+            raise CohortError(f"{path} does not begin with the id {path.stem}.")
+        return patient_of(patient_id, fields, recordings, path.parent)
+    except (CohortError, OSError, ValueError) as error:
+        files = sorted(
+            each for each in path.parent.iterdir() if named(each)[0] == clean_name(path.stem)
+        )
+        sounds = tuple(
+            Sound(clean_name(each.stem), each, named(each)[1])
+            for each in files
+            if each.suffix.lower() in RECORDINGS and not is_hidden(each.name)
+        )
+        why = error if isinstance(error, CohortError) else f"{path} cannot be read: {error}."
+        problem = f"{why} Nothing is known of the patient but the recordings."
+        return Patient(patient_id, sounds, (patient_id,), problem=problem)
 
 
 def patient_of(
@@ -162,25 +266,31 @@ def patient_of(
 
 def named(path: Path) -> tuple[str, str]:
     """Patient and site, as a file by itself is named."""
-    match = _NAME.fullmatch(path.stem)
-    return (match["patient"], match["site"]) if match else (path.stem, _UNKNOWN)
+    stem = clean_name(path.stem)
+    match = _NAME.fullmatch(stem)
+    return (match["patient"], match["site"]) if match else (stem, _UNKNOWN)
 
 
-def _of_files(files: Sequence[Path], root: Path) -> list[Patient]:
-    """By the files' names; patients of one name in two folders are two."""
-    sounds: dict[tuple[Path, str], list[Sound]] = {}
-    for path in files:
-        patient, site = named(path)
-        sounds.setdefault((path.parent, patient), []).append(Sound(path.stem, path, site))
-    again = set(_twice([patient for _, patient in sounds]))
+def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
+    """By the files' names and folders; patients of one name in two folders are two."""
+    groups: dict[tuple[Path, str], list[_Loose]] = {}
+    for path, file in files.items():
+        groups.setdefault((path.parent, named(path)[0]), []).append(file)
+    again = set(_twice([patient for _, patient in groups]))
+    root = os.path.commonpath([folder for folder, _ in groups]) if groups else ""
     found = []
-    for (folder, patient), each in sounds.items():
+    for (folder, patient), each in groups.items():
         name = (folder.relative_to(root) / patient).as_posix() if patient in again else patient
-        found.append(Patient(name, tuple(each), (patient,)))
+        rows = [
+            Patient(name, (file.sound,), (name,), file.covariates, persons=file.persons)
+            for file in each
+        ]
+        found.append(functools.reduce(_with_row, rows))
     return found
 
 
-def _of_table(path: Path, data: DataConfig) -> list[Patient]:
+def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]]:
+    """Patients of a table that names them; without that column its recordings, one by one."""
     table = read_csv(path).table
     names = _names(path, data, table.columns.tolist())
     recording, patient = names.recording_column, names.patient_column
@@ -194,29 +304,36 @@ def _of_table(path: Path, data: DataConfig) -> list[Patient]:
             raise CohortError(f"{path}: {column} is empty in line {listing(empty)}.")
     columns = Columns.of(names, table.columns.tolist())
     found: dict[str, Patient] = {}
+    loose = []
     for row in table.to_dict("records"):
         file = find_file(path.parent, row[recording])
-        name = clean_name(row[patient] if patient in row else Path(row[recording]).stem)
         given = row[columns.recording_id] if columns.recording_id else None
-        site = word(row.get(names.site_column or "site"))
+        told = word(row.get(names.site_column or "site"))
         sound = Sound(
             clean_name(row[recording] if given is None or is_missing(given) else given),
-            file, site or _UNKNOWN,
-        )  # fmt: skip
+            file,
+            told or (_UNKNOWN if patient in table else named(file)[1]),
+        )
         person = row.get(names.person_column) if names.person_column else None
         persons = () if person is None or is_missing(person) else (clean_name(person),)
         beside = {ours: row[column] for column, ours in columns.covariates.items()}
-        known = found.get(name)
-        if known is None:
-            found[name] = Patient(name, (sound,), (name,), beside, persons=persons)
+        if patient not in table:
+            loose.append(_Loose(sound, beside, persons))
             continue
-        found[name] = replace(
-            known,
-            sounds=(*known.sounds, sound),
-            persons=tuple(dict.fromkeys(known.persons + persons)),
-            covariates=_in_all_rows(known.covariates, beside),
-        )
-    return list(found.values())
+        name = clean_name(row[patient])
+        new = Patient(name, (sound,), (name,), beside, persons=persons)
+        found[name] = _with_row(found[name], new) if name in found else new
+    return list(found.values()), loose
+
+
+def _with_row(known: Patient, new: Patient) -> Patient:
+    """A patient with what one more row says."""
+    return replace(
+        known,
+        sounds=(*known.sounds, *new.sounds),
+        persons=tuple(dict.fromkeys(known.persons + new.persons)),
+        covariates=_in_all_rows(known.covariates, new.covariates),
+    )
 
 
 def _in_all_rows(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

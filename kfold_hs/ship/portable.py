@@ -106,9 +106,8 @@ def add_graphs(
 
 
 def min_samples(bundle: Bundle) -> int:
-    """Fewest samples that a graph takes: a window, and what is mirrored at the ends."""
-    features = bundle.config.features
-    return max(features.window_samples, features.n_fft // 2 + 1)
+    """Fewest samples that a graph takes."""
+    return bundle.config.features.least_samples
 
 
 def _name(member: Member) -> str:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from kfold_hs.errors import ConfigError
 from kfold_hs.judge.challenge import MURMUR, OUTCOME
-from kfold_hs.paths import write_text, writing
+from kfold_hs.paths import file_name, write_text, writing
 from kfold_hs.predictions import prob_column
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.rows import Row, columns
@@ -121,7 +121,7 @@ class _Parquet:
 
 
 class ChallengeFiles:
-    """<id>.csv a patient, as `kfold_hs.judge.challenge_files` reads them.
+    """<id>.csv a patient (by `paths.file_name`), as `kfold_hs.judge.challenge_files` reads them.
 
     A patient who could not be scored gets empty lines, as a model that fails leaves them: the
     challenge counts them as Present and Abnormal.
@@ -132,7 +132,7 @@ class ChallengeFiles:
 
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            path = self._folder / f"{row['patient_id']}.csv"
+            path = self._folder / f"{file_name(row['patient_id'])}.csv"
             write_text(path, challenge_text(row, self._tasks))
 
 
@@ -161,7 +161,8 @@ def challenge_text(row: Mapping[str, Any], tasks: Mapping[str, Sequence[str]]) -
     """The four lines of a patient."""
     classes, labels, probabilities = challenge_answer(row, tasks)
     lines = [classes, [str(int(each)) for each in labels], [repr(float(p)) for p in probabilities]]
-    return "\n".join([f"#{row['patient_id']}", *(",".join(line) for line in lines)]) + "\n"
+    patient_id = " ".join(row["patient_id"].splitlines())
+    return "\n".join([f"#{patient_id}", *(",".join(line) for line in lines)]) + "\n"
 
 
 def challenge_answer(

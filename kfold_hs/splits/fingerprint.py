@@ -19,13 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import gcd
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage, signal
 
-from kfold_hs.cohort.audio import read_samples
+from kfold_hs.cohort.audio import read_samples, resampling_ratio
 
 RATE_HZ = 1000
 BAND_HZ = (25.0, 400.0)
@@ -87,8 +86,8 @@ class Match:
 
 def sound(samples: np.ndarray, sample_rate_hz: int) -> Sound:
     """Steps 1 to 3 for one recording; samples (n,), float, any scale."""
-    common = gcd(RATE_HZ, sample_rate_hz)
-    wave = signal.resample_poly(samples, RATE_HZ // common, sample_rate_hz // common)
+    ratio = resampling_ratio(sample_rate_hz, RATE_HZ)
+    wave = signal.resample_poly(samples, ratio.numerator, ratio.denominator)
     if len(wave) < RATE_HZ // 2:
         wave = np.pad(wave, (0, RATE_HZ // 2 - len(wave)))
     sos = signal.butter(4, BAND_HZ, "bandpass", fs=RATE_HZ, output="sos")

@@ -38,8 +38,8 @@ from kfold_hs.settings import DataConfig, TableData
 from kfold_hs.splits.fold_names import consecutive, fold_numbers
 from kfold_hs.splits.nnunet import folds_of_cases
 from kfold_hs.splits.split import Split
+from kfold_hs.walk import find_files
 
-_AUDIO = {".wav", ".flac"}
 _COLUMN = "column:"
 
 
@@ -200,9 +200,13 @@ def _repeat(text: str, path: Path) -> int:
 
 
 def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _AUDIO)
+    found = find_files(path)
+    files = found.files
     if not files:
-        raise SplitError(f"{path} holds no recording (.wav or .flac) in any folder below it.")
+        left = " ".join(found.notes(path))
+        raise SplitError(
+            f"{path} holds no recording (.wav, .flac, .aiff) in any folder below it. {left}"
+        )
     names = {p: p.relative_to(path).parts[0] for p in files}
     if loose := [p for p in files if p.parent == path]:
         raise SplitError(

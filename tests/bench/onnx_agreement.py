@@ -54,7 +54,7 @@ def differences(folder: Path, data: Path) -> tuple[dict[str, float], int]:
     }
     normalised = bundle.config.features.normalise == "recording"
     worst, n_recordings = dict.fromkeys(sessions, 0.0), 0
-    for patient in find_patients([data], bundle.config.data):
+    for patient in find_patients([data], bundle.config.data).patients:
         heard = ear.hear(patient)
         bank, rows = bank_of([heard], normalised, cpu), np.arange(len(heard.sounds))
         each = [

@@ -88,7 +88,9 @@ class Ceiling:
         bundle = Bundle.read(folder)
         self.model = bundle.model(bundle.members[0], CPU)
         ear = Ear(bundle.config, bundle.channel, dict(bundle.content["typical"]))
-        heard = [ear.hear(patient) for patient in find_patients([people], bundle.config.data)]
+        heard = [
+            ear.hear(patient) for patient in find_patients([people], bundle.config.data).patients
+        ]
         self.n_recordings = sum(len(one.sounds) for one in heard)
         bank = bank_of(heard, bundle.config.features.normalise == "recording", CPU)
         self.n_crops = len(Crops.of(bank, np.arange(self.n_recordings), bundle.config).rows)
