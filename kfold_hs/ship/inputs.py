@@ -236,6 +236,8 @@ def _of_header(path: Path) -> Patient:
         fields, recordings = read_patient(path)
         if not _is_header(path):
             raise CohortError(f"{path} does not begin with the id {path.stem}.")
+        if not recordings:
+            raise CohortError(f"{path} lists no recording.")
         return patient_of(patient_id, fields, recordings, path.parent)
     except (CohortError, OSError, ValueError) as error:
         files = sorted(
