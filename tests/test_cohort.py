@@ -19,6 +19,7 @@ from kfold_hs.cohort.audio import inspect, read_samples
 from kfold_hs.cohort.circor import link_persons
 from kfold_hs.config import compose
 from kfold_hs.errors import CohortError
+from kfold_hs.ship.inputs import find_patients
 
 Edit = Callable[[Callable[[pd.DataFrame], pd.DataFrame]], Path]
 
@@ -143,6 +144,55 @@ def test_circor_at_the_wrong_place(tmp_path: Path) -> None:
         load_circor(tmp_path)
 
 
+def saved_again(root: Path, **words: str) -> None:
+    """training_data.csv as a spreadsheet saves it: TRUE, blanks, 20.00, ids with decimals."""
+    path = root / "training_data.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False).replace("nan", "")
+    table["Pregnancy status"] = table["Pregnancy status"].str.upper()
+    decimal = words.pop("decimal", ".")
+    for column in ("Height", "Weight"):
+        table[column] = [
+            f"{float(cell):.2f}".replace(".", decimal) if cell else "" for cell in table[column]
+        ]
+    table["Patient ID"] = table["Patient ID"] + ".0"
+    table.to_csv(path, index=False, **words)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{}, {"sep": ";", "decimal": ","}, {"sep": "\t", "encoding": "utf-16"},
+     {"encoding": "utf-8-sig", "lineterminator": "\r\n"}],
+    ids=str,
+)  # fmt: skip
+def test_circor_saved_again_by_a_spreadsheet(
+    circor_wav: Path, small: Path, words: dict[str, str]
+) -> None:
+    saved_again(small, **words)
+    plain, cohort = load_circor(circor_wav), load_circor(small)
+    assert cohort.fingerprint == plain.fingerprint
+    assert cohort.n_persons == plain.n_persons  # a blank Additional ID joins nobody
+    pd.testing.assert_frame_equal(cohort.patients, plain.patients)
+    assert cohort.notes == plain.notes
+
+
+def test_circor_headers_in_other_encodings_and_an_odd_number(small: Path) -> None:
+    folder = small / "training_data"
+    for patient, encoding in (("2530", "utf-16"), ("13918", "cp1252"), ("9983", "utf-8-sig")):
+        header = folder / f"{patient}.txt"
+        header.write_bytes((header.read_text() + "#Comment: Größe\r\n").encode(encoding))
+    header = folder / "2530.txt"
+    header.write_text(header.read_text("utf-16").replace("98.0", "98 cm"), "utf-16")
+    change_csv(small, "2530", "Height", "98 cm")
+    cohort = load_circor(small)
+    assert [(n.name, n.items) for n in cohort.notes if n.name == "odd cells"] == [
+        ("odd cells", ("height_cm of 2530: '98 cm'",))
+    ]
+    # To be predicted, they keep what cannot be read: the row says so, and nobody is left out.
+    patients = {each.patient_id: each for each in find_patients([small], compose().data).patients}
+    assert patients["13918"].problem == ""
+    assert patients["9983"].covariates["weight_kg"] == 19.1
+
+
 # --- CinC 2016 --------------------------------------------------------------------------------
 
 
@@ -164,6 +214,80 @@ def test_cinc2016_unknown_label(cinc2016: Path, tmp_path: Path) -> None:
     (tmp_path / "REFERENCE.csv").write_text(reference.replace("c0001,1", "c0001,0"))
     with pytest.raises(CohortError, match=r"line 1: the label of c0001 is '0'"):
         cohorts.load(compose(["data=cinc2016", f"data.root={tmp_path}"]).data)
+
+
+def two_signals(root: Path, first_line: str, *signals: str, rate: int = 2000) -> Path:
+    """A part of the challenge with two recordings, their headers as given ({0} is the name)."""
+    part = root / "training-a"
+    part.mkdir()
+    for name, seed in (("a0001", 1), ("a0002", 2)):
+        samples = 0.1 * np.random.default_rng(seed).standard_normal(4000)
+        soundfile.write(part / f"{name}.wav", samples, rate, subtype="PCM_16")
+        lines = [first_line, *signals, "# Abnormal"]
+        (part / f"{name}.hea").write_text("\r\n".join(lines).format(name))
+    (part / "REFERENCE.csv").write_bytes(b'\xef\xbb\xbf"a0001",1\r\n\r\na0002 ,-1.0\r\n')
+    return root
+
+
+WAV, ECG = "{0}.wav 16+44 1 16 0 0 0 0 PCG", "{0}.dat 16 1000/mV 16 0 0 1 0 ECG"
+
+
+@pytest.mark.parametrize(
+    ("first_line", "signals"),
+    [
+        ("{0} 2 2000 4000", (WAV, ECG)),
+        ("# made by somebody\r\n\r\n{0} 2 2000 4000 12:30:00 01/02/2003", (ECG, WAV)),
+        ("{0} 2 2000/500(0) 4000", (ECG, "{0}.wav 16x1:3+44 1(0)/mV 16 0 0 0 0 heart sounds")),
+        ("{0} 2 2000.0 4000", (ECG, "{0}.wav 16")),
+        ("{0} 2 1000 2000", ("{0}.wav 16x2 1 16 0 0 0 0 PCG", ECG)),
+        ("{0} 2 2000", (ECG, WAV)),
+        ("{0} 1 2000 0", (WAV,)),
+        ("{0} 1 2000 4000", ()),
+        ("{0} 2 2000 4000", ("{0}.dat 16 1 16 0 0 0 0 PCG II", "{0}.dat 16 1 16 0 0 0 0 ECG")),
+    ],
+)
+def test_headers_of_several_signals(
+    tmp_path: Path, first_line: str, signals: tuple[str, ...]
+) -> None:
+    root = two_signals(tmp_path, first_line, *signals)
+    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+    assert cohort.patients["outcome"].tolist() == ["Abnormal", "Normal"]
+    assert [note.name for note in cohort.notes] == ["unknown persons"]
+
+
+@pytest.mark.parametrize(
+    ("first_line", "signals", "match"),
+    [
+        ("", (), "no name and number of signals"),
+        ("{0}", (), "no name and number of signals"),
+        ("{0} two 2000", (), "invalid literal"),
+        ("{0}/3 2 2000 4000", (), "3 segments"),
+        ("{0} 2 2000 4000", (), "describes none"),
+        ("{0} 2 2000 4000", (WAV,), "1 of 2 signals"),
+        ("{0} 2 2000 4000", (ECG, ECG), "cannot be told: ECG, ECG"),
+        ("{0} 1 fast 4000", (WAV,), "rate is 'fast'"),
+        ("{0} 1 2000 4000", ("{0}.wav wav",), "format 'wav'"),
+        ("{0} 1 2000 4001", (WAV,), r"has 4000 samples, its header says 4001"),
+        ("{0} 1 1000 4000", (WAV,), r"is at 2000 Hz, its header says 1000"),
+    ],
+)
+def test_headers_that_do_not_fit(
+    tmp_path: Path, first_line: str, signals: tuple[str, ...], match: str
+) -> None:
+    root = two_signals(tmp_path, first_line, *signals)
+    with pytest.raises(CohortError, match=match):
+        cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+
+
+def test_cinc2016_in_capitals_and_without_headers(tmp_path: Path) -> None:
+    part = two_signals(tmp_path, "{0} 2 2000 4000", WAV, ECG) / "training-a"
+    (part / "a0001.wav").rename(part / "a0001.WAV")
+    (part / "a0001.hea").rename(part / "a0001.HEA")
+    (part / "a0002.hea").unlink()
+    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={part}"]).data)
+    assert cohort.n_recordings == 2
+    without = [note for note in cohort.notes if note.name == "recordings without a header"]
+    assert [note.items for note in without] == [("a0002",)]
 
 
 # --- a user's table ---------------------------------------------------------------------------
@@ -333,6 +457,9 @@ def test_laws(shared_table_csv: Path, change: dict[str, Callable], match: str) -
         ({"classes": ("a",)}, "two or more"),
         ({"positive": "c"}, "'c' is not one of"),
         ({"class_weights": (1.0, 0.0)}, "above 0"),
+        ({"name": "a.b"}, "cannot be called 'a.b'"),
+        ({"name": "a+b"}, r"cannot be called 'a\+b'"),
+        ({"name": ""}, "cannot be called ''"),
     ],
 )
 def test_task_laws(values: dict[str, object], match: str) -> None:

@@ -58,3 +58,19 @@ def test_held_out_patients_do_not_enter_the_rules(shared_table_csv: Path) -> Non
     assert again == encoder
     with pytest.raises(ConfigError, match=r"'hight'; .*Did you mean 'height'"):
         check_covariates(cohort, ["hight"])
+
+
+def test_what_cannot_be_read_is_told_and_missing_is_not() -> None:
+    patients = pd.DataFrame({"age": ["1", "2,5", None], "sex": ["f", "m", None]})
+    encoder = CovariateEncoder.fit(patients, ["age", "sex"])
+    assert encoder.rules[0]["mean"] == 1.75
+    assert encoder.unreadable({}) == {}
+    assert encoder.unreadable({"age": "N/A", "sex": "-"}) == {}
+    assert encoder.unreadable({"age": "7,5", "sex": "f "}) == {}
+    found = encoder.unreadable({"age": "7 years", "sex": "w"})
+    assert found == {
+        "age": "age '7 years' is no number; it counts as missing",
+        "sex": "sex 'w' is a value that nobody trained on had",
+    }
+    odd = pd.DataFrame({"age": ["7 years", "nan"], "sex": ["w", "none"]})
+    np.testing.assert_array_equal(encoder.transform(odd), [[0, 1, 0, 0, 0], [0, 1, 0, 0, 1]])

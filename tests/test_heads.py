@@ -16,7 +16,7 @@ from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.fit import check
-from kfold_hs.learn.heads import JointHead
+from kfold_hs.learn.heads import JointHead, SeparateHeads
 
 TASKS = tuple(
     Task(name, tuple("abc"[:n]), "a", (1.0,) * n, "mean") for name, n in (("t", 3), ("u", 2))
@@ -38,6 +38,14 @@ def test_marginals_by_hand() -> None:
     torch.testing.assert_close(found["u"][:, 0], joint[:, 0] + joint[:, 2] + joint[:, 4])
     alone = JointHead(4, TASKS[:1])
     torch.testing.assert_close(alone(hidden)["t"].exp(), alone.joint(hidden).softmax(1))
+
+
+def test_a_task_may_be_called_like_a_part_of_torch() -> None:
+    names = ("type", "train", "forward", "keys", "training", "murmur")
+    tasks = tuple(Task(name, ("a", "b"), "a", (1.0, 1.0), "mean") for name in names)
+    heads = SeparateHeads(4, tasks)
+    assert tuple(heads(torch.zeros(3, 4))) == names
+    assert "murmur.weight" in heads.state_dict()
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,41 @@ def test_inputs_that_cannot_be_used_at_all(
         predict(tmp_path / "odd.csv")
 
 
+def test_a_table_as_a_spreadsheet_saves_it_is_read_as_in_training(
+    made: Path, predict: Callable[..., pd.DataFrame], shared_table_csv: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(shared_table_csv, dtype=str, keep_default_na=False)
+    table["recording"] = [str(shared_table_csv.parent / name) for name in table["recording"]]
+    table = table[table["patient_id"].isin(["p3", "p4", "p5", "p6"])]
+    table.to_csv(tmp_path / "plain.csv", index=False)
+    plain = predict(tmp_path / "plain.csv")
+    assert (plain["problem"] == "").all()
+    odd = table.assign(age=table["age"].replace("", "N/A"), person_id="somebody", sha256="x")
+    odd.iloc[::2, odd.columns.get_loc("patient_id")] += "\u00a0"
+    odd.to_csv(tmp_path / "odd.csv", index=False, sep=";", encoding="utf-16")
+    pd.testing.assert_frame_equal(predict(tmp_path / "odd.csv"), plain)
+
+
+def test_a_covariate_that_cannot_be_read_is_named_in_the_row(
+    predict: Callable[..., pd.DataFrame], shared_table_csv: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(shared_table_csv, dtype=str, keep_default_na=False)
+    table["recording"] = [str(shared_table_csv.parent / name) for name in table["recording"]]
+    table = table[table["patient_id"].isin(["p3", "p4"])].copy()
+    table["age"] = ["Kind", "", "Child", "Teenager"]
+    table.to_csv(tmp_path / "odd.csv", index=False)
+    found = predict(tmp_path / "odd.csv")
+    assert found["problem"].tolist() == [
+        "age 'Kind' is a value that nobody trained on had",
+        "age 'Child and Teenager' is a value that nobody trained on had",
+    ]
+    assert found[PROBS].notna().all(axis=None)
+    table.drop(columns="age").assign(note="x").to_csv(tmp_path / "less.csv", index=False)
+    assert set(predict(tmp_path / "less.csv")["problem"]) == {
+        "age is not given; it counts as missing"
+    }
+
+
 # --- the bundle ---------------------------------------------------------------------------------
 
 

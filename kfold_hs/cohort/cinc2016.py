@@ -93,6 +93,6 @@ def _read_reference(path: Path, spelling: Spelling) -> list[tuple[str, str]]:
                 f"{path}, line {line}: the label of {cells[0]:.80} is {shown!r:.80}; 1 (abnormal) "
                 "or -1 (normal) is expected."
             )
-        name = spelling(cells[0])
+        name = spelling(cells[0].strip())
         rows.append((name.removesuffix(".wav").removesuffix(".WAV"), label))
     return rows

@@ -43,7 +43,8 @@ def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[
         n_known = sum(each is not None for each in words)
         n_numbers = sum(each is not None for each in numbers)
         levels = {each for each in words if each is not None}
-        if n_numbers and n_numbers >= NUMERIC_SHARE * n_known:
+        is_declared = any(isinstance(cell, float) for cell in cells)  # by the loader
+        if n_numbers and (is_declared or n_numbers >= NUMERIC_SHARE * n_known):
             values: list[Any] = [
                 None if found is None else cell if isinstance(cell, float) else _plain(cell)
                 for cell, found in zip(cells, numbers, strict=True)

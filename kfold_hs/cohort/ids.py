@@ -60,6 +60,10 @@ def find_file(folder: Path, name: str) -> Path:
     for each in spellings:
         if (found := _alike(folder / each)) is not None and _is_file(found):
             return found
+    try:
+        (folder / name).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return folder / f"{name:.80}..."
     return folder / name
 
 

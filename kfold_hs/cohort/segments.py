@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kfold_hs.cohort.cohort import Cohort, Note
+from kfold_hs.cohort.csv_file import read_text
 from kfold_hs.errors import CohortError
 
 S1 = 1
@@ -36,7 +37,7 @@ def s1_onsets(recording: Path, duration_s: float) -> np.ndarray:
     if not path.is_file():
         return np.empty(0)
     onsets = set()
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(path)[0].splitlines(), start=1):
         if not line.strip():
             continue
         try:

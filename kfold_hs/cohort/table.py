@@ -7,7 +7,7 @@ varies belongs to the recording and is left alone.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -67,9 +67,18 @@ def load_table(
         }
         for i in sorted(first_row.values())
     ]
+    ids = [spelling(_recording_id(row, columns, config)) for row in table.to_dict("records")]
+    if columns.recording_id and (
+        twice := sorted({each for each, n in Counter(ids).items() if n > 1})
+    ):
+        raise CohortError(
+            f"{config.path}: recording_id must be unique; {listing(twice)} stands more than once. "
+            "Correct the ids, or rename the column if it does not name recordings: the path is "
+            "the id, then."
+        )
     recordings: list[dict[str, Any]] = [
         {
-            "recording_id": spelling(_recording_id(row, columns, config)),
+            "recording_id": ids[i],
             "patient_id": of_row[i],
             "path": str(find_file(config.path.parent, row[config.recording_column])),
             "site": word(row[config.site_column]) if config.site_column else "unknown",

@@ -28,7 +28,7 @@ from typing import Any
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.circor import covariates_of, other_id, read_patient
 from kfold_hs.cohort.columns import Columns
-from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.csv_file import read_csv, read_text
 from kfold_hs.cohort.ids import clean_name, find_file
 from kfold_hs.cohort.values import are_same, is_missing, word
 from kfold_hs.cohort.wfdb import audio_path
@@ -153,7 +153,7 @@ class _Loose:
 
 
 def _by_itself(path: Path) -> _Loose:
-    return _Loose(Sound(path.stem, path, named(path)[1]))
+    return _Loose(Sound(clean_name(path.stem), path, named(path)[1]))
 
 
 def _add(path: Path, data: DataConfig, found: Inputs, loose: dict[Path, _Loose]) -> None:
@@ -174,7 +174,7 @@ def _add_folder(path: Path, found: Inputs, loose: dict[Path, _Loose]) -> None:
     folder = inside if inside.is_dir() and _headers(inside) else path
     headers = _headers(folder)
     files = find_files(folder, RECORDINGS | {".txt", ".hea", ".tsv"} if headers else RECORDINGS)
-    mine = {header.stem for header in headers}
+    mine = {clean_name(header.stem) for header in headers}
     listed = set()
     of_nobody = []
     for patient in map(_of_header, headers):
@@ -215,7 +215,7 @@ def _headers(folder: Path) -> list[Path]:
     headers = [
         each
         for each in texts
-        if _is_header(each) or (each.stem.isdecimal() and each.stem in patients)
+        if _is_header(each) or (each.stem.isdecimal() and clean_name(each.stem) in patients)
     ]
     return sorted(headers, key=lambda each: (len(each.stem), each.stem))
 
@@ -223,29 +223,34 @@ def _headers(folder: Path) -> list[Path]:
 def _is_header(path: Path) -> bool:
     """Whether a .txt begins as a patient's header does, with their id."""
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return file.readline().split()[:1] == [path.stem]
-    except OSError:
+        text, _ = read_text(path)
+    except CohortError:
         return False
+    return clean_name(text[:1000]).split(" ")[0] == clean_name(path.stem).split(" ")[0]
 
 
 def _of_header(path: Path) -> Patient:
     """The patient of a header; if it cannot be read, with the recordings that bear their name."""
+    patient_id = clean_name(path.stem)
     try:
         fields, recordings = read_patient(path)
         if not _is_header(path):
             raise CohortError(f"{path} does not begin with the id {path.stem}.")
-        return patient_of(path.stem, fields, recordings, path.parent)
+        if not recordings:
+            raise CohortError(f"{path} lists no recording.")
+        return patient_of(patient_id, fields, recordings, path.parent)
     except (CohortError, OSError, ValueError) as error:
-        files = sorted(each for each in path.parent.iterdir() if named(each)[0] == path.stem)
+        files = sorted(
+            each for each in path.parent.iterdir() if named(each)[0] == clean_name(path.stem)
+        )
         sounds = tuple(
-            Sound(each.stem, each, named(each)[1])
+            Sound(clean_name(each.stem), each, named(each)[1])
             for each in files
             if each.suffix.lower() in RECORDINGS and not is_hidden(each.name)
         )
         why = error if isinstance(error, CohortError) else f"{path} cannot be read: {error}."
         problem = f"{why} Nothing is known of the patient but the recordings."
-        return Patient(path.stem, sounds, (path.stem,), problem=problem)
+        return Patient(patient_id, sounds, (patient_id,), problem=problem)
 
 
 def patient_of(
@@ -263,8 +268,9 @@ def patient_of(
 
 def named(path: Path) -> tuple[str, str]:
     """Patient and site, as a file by itself is named."""
-    match = _NAME.fullmatch(path.stem)
-    return (match["patient"], match["site"]) if match else (path.stem, _UNKNOWN)
+    stem = clean_name(path.stem)
+    match = _NAME.fullmatch(stem)
+    return (match["patient"], match["site"]) if match else (stem, _UNKNOWN)
 
 
 def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
@@ -277,10 +283,11 @@ def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
     found = []
     for (folder, patient), each in groups.items():
         name = (folder.relative_to(root) / patient).as_posix() if patient in again else patient
-        persons = tuple(dict.fromkeys(person for file in each for person in file.persons))
-        sounds = tuple(file.sound for file in each)
-        covariates = functools.reduce(_in_all_rows, [file.covariates for file in each])
-        found.append(Patient(name, sounds, (name,), covariates, persons=persons))
+        rows = [
+            Patient(name, (file.sound,), (name,), file.covariates, persons=file.persons)
+            for file in each
+        ]
+        found.append(functools.reduce(_with_row, rows))
     return found
 
 
@@ -303,29 +310,32 @@ def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]
     for row in table.to_dict("records"):
         file = find_file(path.parent, row[recording])
         given = row[columns.recording_id] if columns.recording_id else None
-        site = word(row.get(names.site_column or "site"))
+        told = word(row.get(names.site_column or "site"))
         sound = Sound(
             clean_name(row[recording] if given is None or is_missing(given) else given),
-            file, site or (_UNKNOWN if patient in row else named(file)[1]),
-        )  # fmt: skip
+            file,
+            told or (_UNKNOWN if patient in table else named(file)[1]),
+        )
         person = row.get(names.person_column) if names.person_column else None
         persons = () if person is None or is_missing(person) else (clean_name(person),)
         beside = {ours: row[column] for column, ours in columns.covariates.items()}
-        if patient not in row:
+        if patient not in table:
             loose.append(_Loose(sound, beside, persons))
             continue
         name = clean_name(row[patient])
-        known = found.get(name)
-        if known is None:
-            found[name] = Patient(name, (sound,), (name,), beside, persons=persons)
-            continue
-        found[name] = replace(
-            known,
-            sounds=(*known.sounds, sound),
-            persons=tuple(dict.fromkeys(known.persons + persons)),
-            covariates=_in_all_rows(known.covariates, beside),
-        )
+        new = Patient(name, (sound,), (name,), beside, persons=persons)
+        found[name] = _with_row(found[name], new) if name in found else new
     return list(found.values()), loose
+
+
+def _with_row(known: Patient, new: Patient) -> Patient:
+    """A patient with what one more row says."""
+    return replace(
+        known,
+        sounds=(*known.sounds, *new.sounds),
+        persons=tuple(dict.fromkeys(known.persons + new.persons)),
+        covariates=_in_all_rows(known.covariates, new.covariates),
+    )
 
 
 def _in_all_rows(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
