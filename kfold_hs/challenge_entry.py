@@ -49,8 +49,11 @@ def write_entry(folder: Path, config: Config, run: Path | None, listener: Listen
     KfoldHsError
         As of `check_entry` and `shipping.export`.
     """
+    from kfold_hs.learn.beforehand import check_training
+
     shipping.refuse_existing(folder)
     check_entry(config, run)
+    check_training(config)
     with writing_folder(folder) as temporary:
         code = resources.files("kfold_hs.ship").joinpath(TEMPLATE).read_text()
         write_text(temporary / "team_code.py", code)

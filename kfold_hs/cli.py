@@ -6,6 +6,7 @@ Exit status: 0 done, 1 an error of ours, 2 wrong usage, 130 interrupted and resu
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -18,7 +19,9 @@ from kfold_hs import __version__
 from kfold_hs.cli_compare import compare
 from kfold_hs.cli_foresight import print_foreseen
 from kfold_hs.cli_gallery import gallery
+from kfold_hs.cli_lr_find import lr_find
 from kfold_hs.cli_options import (
+    DEBUG,
     DEVICE,
     DRY_RUN,
     FOLDS,
@@ -48,8 +51,8 @@ if TYPE_CHECKING:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kfold-hs")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+@DEBUG
+def cli() -> None:
     """K-fold cross-validation of heart-sound classifiers that can be trusted.
 
     Settings are given as KEY=VALUE or GROUP=NAME, e.g. data=circor data.root=DIR
@@ -62,11 +65,15 @@ def cli(debug: bool) -> None:
 @FOLDS
 @REPEATS
 @SEEDS
-@click.option("--name", metavar="NAME", help="Name of the run's folders. [default: made up]")
+@click.option(
+    "--name", metavar="NAME", help="Name of the run's folders. [default: <data>-<recipe>-<digest>]"
+)
 @click.option(
     "--nested", is_flag=True, help="Search inside every fold; the options of `tune` say what for."
 )
-@click.option("--inner-folds", type=int, metavar="N", help="Of --nested. [default: 3]")
+@click.option(
+    "--inner-folds", type=int, metavar="N", help="Folds of the searches of --nested. [default: 3]"
+)
 @with_search
 @ROOT
 @DEVICE
@@ -260,45 +267,6 @@ def audit(
     raise SystemExit(1 if leaks else 0)
 
 
-@cli.command("lr-find")
-@OVERRIDES
-@click.option("--from", "lowest", type=float, default=1e-6, help="Lowest rate. [default: 1e-6]")
-@click.option("--to", "highest", type=float, default=1.0, help="Highest rate. [default: 1]")
-@click.option("--steps", type=int, default=120, help="Optimizer steps. [default: 120]")
-@DEVICE
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("lr-find.html"),
-    help="Where the plot goes. [default: lr-find.html]",
-)
-@QUIET
-def lr_find(
-    overrides: tuple[str, ...],
-    lowest: float,
-    highest: float,
-    steps: int,
-    device: str,
-    output: Path,
-    quiet: bool,
-) -> None:
-    """Suggest a learning rate: train a little while the rate grows, and look at the loss."""
-    from kfold_hs import experiment
-    from kfold_hs.terminal import Terminal
-
-    with Terminal(quiet=quiet) as terminal:
-        found = experiment.find_lr(
-            _config(overrides, None, None), terminal, device=device,
-            lowest_lr=lowest, highest_lr=highest, n_steps=steps, output=output,
-        )  # fmt: skip
-    click.echo(
-        f"The loss falls fastest at {found.steepest:.1e} and is lowest at {found.lowest:.1e}.\n"
-        f"Try optim.lr={found.steepest:.1e}; a tenth of the lowest is {found.lowest / 10:.1e}.\n"
-        f"Plot: {output}"
-    )
-
-
 def _config(
     overrides: tuple[str, ...], folds: int | None, repeats: int | None, seeds: int | None = None
 ) -> Config:
@@ -307,24 +275,41 @@ def _config(
     return compose(with_counts(overrides, folds, repeats, seeds))
 
 
-for each in (compare, gallery, plan, report, tune, score, export, predict, serve):
+for each in (compare, gallery, lr_find, plan, report, tune, score, export, predict, serve):
     cli.add_command(each)
+for each in cli.commands.values():
+    DEBUG(each)  # after the command's name as well as before
+
+
+def _unforeseen(error: Exception) -> str:
+    """An error of the system in its words; any other is a fault of ours, and says so."""
+    from kfold_hs.errors import readable
+
+    text = readable(f"{type(error).__name__}: {error}", 600)
+    if isinstance(error, MemoryError):
+        return "the memory is full. Use fewer --jobs, or a smaller train.batch_size."
+    if isinstance(error, OSError):
+        return f"the system refuses: {text}. --debug shows where."
+    return f"{text}. This is an error that kfold-hs does not foresee: --debug shows where."
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every error of ours ends in one paragraph, not a traceback."""
-    from kfold_hs.errors import KfoldHsError
+    from kfold_hs.errors import KfoldHsError, readable
 
     words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
     try:
         result: Any = cli.main(args=words, prog_name="kfold-hs", standalone_mode=False)
     except KfoldHsError as error:
-        if "--debug" in words:
+        if debug:
             raise
         click.echo(f"kfold-hs: {error}", err=True)
         raise SystemExit(error.exit_code) from None
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(file=said)
+        click.echo(readable(said.getvalue()), err=True, nl=False)
         raise SystemExit(error.exit_code) from None
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -332,6 +317,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"kfold-hs: {_unforeseen(error)}", err=True)
+        raise SystemExit(1) from None
     raise SystemExit(result if isinstance(result, int) else 0)
 
 

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 @FOLDS
 @REPEATS
 @SEEDS
-@click.option("--name", metavar="NAME", help="Of the comparison's folder. [default: made up]")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the comparison's folder. [default: compare-<data>-<digest>]",
+)
 @ROOT
 @DEVICE
 @with_fleet

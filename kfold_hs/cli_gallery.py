@@ -15,12 +15,17 @@ from kfold_hs.cli_options import DEVICE, QUIET
     "--data",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Where the recordings are now. [default: where the run had them]",
+    help="Where the recordings are now. [default: where they were for the run]",
 )
 @click.option(
-    "--patients", type=int, metavar="N", help="At most 20; 0 removes them. [default: the run's]"
+    "--patients",
+    type=int,
+    metavar="N",
+    help="Patients shown, at most 20; 0 removes them. [default: as in the run]",
 )
-@click.option("--audio/--no-audio", default=None, help="With their sound. [default: the run's]")
+@click.option(
+    "--audio/--no-audio", default=None, help="With or without their sound. [default: as in the run]"
+)
 @DEVICE
 @QUIET
 def gallery(

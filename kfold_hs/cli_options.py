@@ -24,7 +24,10 @@ ROOT = click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder for reports/ and checkpoints/. [default: here]",
+    help="Folder for reports/ and checkpoints/. [default: the current folder]",
+)
+DEBUG = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
 )
 DEVICE = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
@@ -34,31 +37,31 @@ _FLEET = (
         "--jobs",
         type=int,
         metavar="N",
-        help="Folds trained at once. [default: 1; one on each GPU; on a cluster, as fit]",
+        help="Folds trained at once. [default: 1; one on each GPU; on a cluster, all that fit]",
     ),
     click.option(
         "--executor",
         type=click.Choice(["local", "ray"]),
         default="local",
-        help="Where: on this machine, or on a Ray cluster. [default: local]",
+        help="Where folds are trained: on this machine, or on a Ray cluster. [default: local]",
     ),
     click.option(
         "--address",
         metavar="HOST:PORT",
-        help="Of the Ray cluster. [default: the one that runs here]",
+        help="Address of the Ray cluster. [default: the cluster of this machine]",
     ),
     click.option(
         "--cpus-per-fold",
         type=float,
         metavar="N",
-        help="Reserved on the cluster, 0.5 for a half. [default: one for each thread]",
+        help="CPUs that a fold reserves on the cluster, e.g. 2 or 0.5. [default: its threads]",
     ),
     click.option(
         "--gpus-per-fold",
         type=float,
         default=0.0,
         metavar="N",
-        help="Reserved on the cluster; 0 trains on the CPU. [default: 0]",
+        help="GPUs that a fold reserves on the cluster; 0 trains on the CPU. [default: 0]",
     ),
 )
 

@@ -10,11 +10,13 @@ import click
 
 def _counts(text: str) -> tuple[int, ...]:
     """One whole number or several, as 300,600."""
+    from kfold_hs.errors import shown
+
     try:
         return tuple(int(each) for each in text.split(",") if text)
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is not a whole number, nor several as 300,600."
+            f"{shown(text)} is not a whole number, nor several as 300,600."
         ) from None
 
 
@@ -23,16 +25,22 @@ def _counts(text: str) -> tuple[int, ...]:
     "--people", type=_counts, default="", metavar="N,...", help="People, e.g. 300 or 300,600."
 )
 @click.option("--prevalence", type=float, metavar="P", help="Share of positives, 0 to 1.")
-@click.option("--metric", default="accuracy", metavar="NAME", help="[default: accuracy]")
+@click.option(
+    "--metric", default="accuracy", metavar="NAME", help="Metric to compare. [default: accuracy]"
+)
 @click.option(
     "--difference",
     type=float,
     required=True,
     metavar="D",
-    help="Between two variants, that is to be seen.",
+    help="Difference between two variants that is to be seen.",
 )
-@click.option("--repeats", type=_counts, default="1,3,5", help="[default: 1,3,5]")
-@click.option("--folds", type=_counts, default="5,10", help="[default: 5,10]")
+@click.option(
+    "--repeats", type=_counts, default="1,3,5", metavar="N,...", help="Repeats. [default: 1,3,5]"
+)
+@click.option(
+    "--folds", type=_counts, default="5,10", metavar="N,...", help="Folds. [default: 5,10]"
+)
 @click.option(
     "--run",
     "folder",
@@ -40,20 +48,22 @@ def _counts(text: str) -> tuple[int, ...]:
     metavar="RUN",
     help="Take the uncertainty from a run's folder under reports/.",
 )
-@click.option("--task", metavar="NAME", help="Of the run. [default: its first]")
-@click.option("--value", type=float, help="Of the metric, assumed. [default: 0.85]")
+@click.option("--task", metavar="NAME", help="Task of the run. [default: its first]")
+@click.option("--value", type=float, help="Assumed value of the metric. [default: 0.85]")
 @click.option(
     "--person-share",
     type=float,
-    help="Of a person's error, what is the same whoever trained. [default: 0.7]",
+    help="Share of a person's error that is the same for all models. [default: 0.7]",
 )
 @click.option(
-    "--model-sd", type=float, help="Standard deviation of fold models' worth. [default: 0.01]"
+    "--model-sd",
+    type=float,
+    help="Standard deviation of the metric between fold models. [default: 0.01]",
 )
 @click.option(
     "--correlation",
     type=float,
-    help="Of two variants' errors on a person. [default: 0.7]",
+    help="Correlation of two variants' errors on a person. [default: 0.7]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(

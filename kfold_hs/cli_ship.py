@@ -132,13 +132,13 @@ def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
     type=float,
     default=0.9,
     metavar="P",
-    help="Of the conformal sets, between 0 and 1. [default: 0.9]",
+    help="Coverage of the conformal sets, between 0 and 1. [default: 0.9]",
 )
 @click.option(
     "--calibration",
     type=click.Choice(["temperature", "vector", "isotonic"]),
     default="temperature",
-    help="Of the calibrated probabilities. [default: temperature]",
+    help="Method of the calibrated probabilities. [default: temperature]",
 )
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON; needs -o.")

@@ -109,7 +109,9 @@ def with_search(command: Callable[..., Any]) -> Callable[..., Any]:
 @FOLDS
 @REPEATS
 @SEEDS
-@click.option("--name", metavar="NAME", help="Of the search's folder. [default: made up]")
+@click.option(
+    "--name", metavar="NAME", help="Name of the search's folder. [default: tune-<data>-<digest>]"
+)
 @ROOT
 @DEVICE
 @with_fleet

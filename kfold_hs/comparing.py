@@ -68,6 +68,7 @@ def compare(
     """
     started = time.time()
     from kfold_hs.fleet.folder import provenance
+    from kfold_hs.learn.beforehand import check_configs
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import check_device, pick_device
 
@@ -75,6 +76,7 @@ def compare(
         check_name(name)
     where = pick_device(device)
     first = design.variants[0].config
+    check_configs(each.config for each in design.variants)
     ground = Ground.of(first, listener)
     grounds = {each.name: ground.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:

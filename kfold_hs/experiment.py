@@ -221,6 +221,7 @@ def find_lr(
     """
     from kfold_hs.judge.charts import lr_page
     from kfold_hs.learn import bank as banks
+    from kfold_hs.learn.beforehand import check_config
     from kfold_hs.learn.examples import FoldData
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.lr_find import lr_find
@@ -233,6 +234,7 @@ def find_lr(
         )
     where = pick_device(device)
     check_device(config.train, where)
+    check_config(config)
     cohort = load_cohort(config, listener)
     check(config, cohort)
     split = make_split(config, cohort)

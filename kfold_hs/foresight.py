@@ -47,6 +47,7 @@ def foresee(
     from kfold_hs.fleet.estimate import estimate
     from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.plan import Plan
+    from kfold_hs.learn.beforehand import check_configs
     from kfold_hs.learn.precision import check_device, pick_device
 
     if name is not None:
@@ -54,6 +55,7 @@ def foresee(
     where = pick_device(device)
     jobs = (fleet or Fleet()).n_jobs(where)
     first = next(iter(variants.values()))
+    check_configs(variants.values())
     ground = Ground.of(first, listener)
     split = ground.split
     listener.stage("rehearsal")

@@ -57,8 +57,10 @@ class Ground:
         KfoldHsError
             As the parts say; what training would refuse is refused before the audit.
         """
+        from kfold_hs.learn.beforehand import check_config
         from kfold_hs.learn.fit import check
 
+        check_config(config)
         cohort = load_cohort(config, listener)
         check(config, cohort)
         split = make_split(config, cohort)

@@ -79,12 +79,14 @@ def nested(
     from kfold_hs.judge.objective import Objective
     from kfold_hs.judge.stack import Stacking
     from kfold_hs.judgement import judge_run
+    from kfold_hs.learn.beforehand import check_configs
     from kfold_hs.learn.precision import pick_device
 
     if name is not None:
         check_name(name)
     _check_judged_alike(search)
     config, where, fleet = search.first.config, pick_device(device), fleet or Fleet()
+    check_configs(each.config for each in search.each_value())
     ground = Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
     tasks = {task.name: task.classes for task in cohort.tasks}

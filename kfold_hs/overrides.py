@@ -37,7 +37,7 @@ MOST_WORDS = 500
 LONGEST_WORD = 10_000
 DEEPEST = 20
 MOST_INTERPOLATIONS = 20
-MOST_VALUES = 200
+MOST_VALUES = 100
 """Of one key; and variants that several keys make together."""
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
@@ -184,6 +184,8 @@ def values(override: Override) -> list[str]:
         n, plain = _length(sweep), True
     else:
         n, plain = 0, False
+    if override.is_delete():
+        raise ConfigError(f"{word} takes a key away, and there is one way to do that.")
     if not plain:
         raise ConfigError(f"{word}: write the values out, e.g. optim.lr=1e-4,1e-3, or range(1,4).")
     if not 1 <= n <= MOST_VALUES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kfold_hs.config import compose
@@ -98,6 +98,12 @@ class Search:
     def first(self) -> Variant:
         """The variant of every key's first value."""
         return self.variant({key: values[0] for key, values in self.space.choices.items()})
+
+    def each_value(self) -> Iterator[Variant]:
+        """Every value of every key once, the other keys at their first."""
+        point = {name: each[0] for name, each in self.space.choices.items()}
+        for key, values in self.space.choices.items():
+            yield from (self.variant({**point, key: value}) for value in values)
 
     def check_ground(self) -> None:
         """Refuse a space that changes who is trained on or scored."""

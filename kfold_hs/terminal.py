@@ -25,6 +25,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from kfold_hs.errors import readable
+
 _MOST_ITEMS = 10
 
 
@@ -52,6 +54,7 @@ class Terminal:
         self._n_epochs = 0
         self._under_way: dict[Any, TaskID] = {}
         self._reached: dict[Any, int] = {}
+        self._faults: dict[str, str] = {}
 
     def __enter__(self) -> Terminal:
         self._progress.start()
@@ -100,6 +103,10 @@ class Terminal:
             if place in self._under_way:
                 self._progress.remove_task(self._under_way.pop(place))
             text = {"found": "was trained before", "done": "done", "failed": "failed"}[state]
+            if state == "failed":
+                fault = note.removeprefix(f"fold {place.fold}: ")
+                earlier = self._faults.setdefault(fault, label)
+                note = fault if earlier == label else f"as {earlier} did"
             self._say(f"{label} {text}" + (f"; {note}" if note else ""))
 
     def epoch(self, place: Any, row: Mapping[str, float]) -> None:
@@ -123,7 +130,7 @@ class Terminal:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(readable(text)), soft_wrap=True)
 
 
 def show_run(summary: Mapping[str, Any], report: Path) -> None:
@@ -142,6 +149,16 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
         _say_why(console, {each["label"]: each for each in result["metrics"].values()})
     console.print(Text(summary["headline"]["sentence"]))
     console.print(Text(f"Report: {report}"), soft_wrap=True)
+    kept = {"last": "last.pt", "inner": "inner.pt"}.get(summary.get("select", {}).get("rule", ""))
+    if kept and "nested" not in summary:
+        models = f"checkpoints/{summary['provenance']['run']}"
+        console.print(
+            Text(
+                f"Models: {kept} of every fold in {models} is what was scored. best_model.pt is "
+                "the epoch that did best on the people it is scored on: to look at, not to report."
+            ),
+            soft_wrap=True,
+        )
 
 
 def show_comparison(content: Mapping[str, Any], page: Path) -> None:

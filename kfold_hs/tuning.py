@@ -77,6 +77,7 @@ def tune(
     from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.folder import provenance
     from kfold_hs.judge.objective import Objective
+    from kfold_hs.learn.beforehand import check_configs
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import check_device, pick_device
 
@@ -85,6 +86,7 @@ def tune(
         check_name(name)
     first, where = search.first.config, pick_device(device)
     check_device(first.train, where)
+    check_configs(each.config for each in search.each_value())
     ground = ground or Ground.of(first, listener)
     check(first, ground.cohort)
     tasks = {task.name: task.classes for task in ground.cohort.tasks}

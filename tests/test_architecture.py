@@ -51,7 +51,7 @@ ALLOWED = {
     "serving": SETTINGS | {"learn", "ship", "serve"},
     "challenge_entry": SETTINGS
     | {"cohort", "ground", "learn", "judge", "ship", "experiment", "shipping"},
-    "terminal": set(),
+    "terminal": {"errors"},
     "terminal_tune": set(),
     "terminal_refit": set(),
     "trying": SETTINGS
@@ -73,7 +73,8 @@ ALLOWED = {
     "cli_options": {"fleet"},
     "cli_foresight": {"foresight", "fleet", "settings", "terminal"},
     "cli_compare": {"comparing", "fleet", "cli_foresight", "variants", "terminal", "cli_options"},
-    "cli_plan": {"experiment", "terminal"},
+    "cli_lr_find": {"config", "experiment", "terminal", "cli_options"},
+    "cli_plan": {"errors", "experiment", "terminal"},
     "cli_report": {"reporting", "terminal", "terminal_tune", "cli_options"},
     "cli_score": {"judge"},
     "cli_ship": {"config", "challenge_entry", "shipping", "refit", "terminal", "cli_options"}
@@ -81,7 +82,7 @@ ALLOWED = {
     "cli_serve": {"serving", "cli_options"},
     "cli": SETTINGS
     | {"experiment", "ground", "terminal", "splits", "cli_options", "cli_compare", "cli_plan"}
-    | {"fleet", "cli_foresight", "cli_gallery", "cli_report"}
+    | {"fleet", "cli_foresight", "cli_gallery", "cli_lr_find", "cli_report"}
     | {"cli_score", "cli_serve", "cli_ship", "cli_tune", "nesting", "search"}
     | {"terminal_tune"},
     "__init__": {"openmp"},

