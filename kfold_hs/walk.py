@@ -34,7 +34,7 @@ class Found:
         """A sentence a reason: how many files of the folder were left out, and which."""
         return [
             f"{len(paths)} left out of {folder} ({reason}): "
-            f"{listing(path.relative_to(folder).as_posix() for path in paths)}"
+            f"{listing(plain(path.relative_to(folder).as_posix()) for path in paths)}"
             for reason, paths in sorted(self.left_out.items())
         ]
 
@@ -66,6 +66,11 @@ def find_files(folder: Path, suffixes: Collection[str] = RECORDINGS) -> Found:
     for paths in found.left_out.values():
         paths.sort()
     return found
+
+
+def plain(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8, which no CSV can hold, become `\\xE9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_hidden(name: str) -> bool:

@@ -160,3 +160,20 @@ def test_a_file_is_told_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "recording.wav"
     path.write_bytes(file_of("FLAC"))
     assert len(read_samples(path)[0]) == N
+
+
+@pytest.mark.parametrize("name", ["recording.raw", "recording.RAW", "recording", "recording.txt"])
+def test_a_name_says_nothing_of_the_format(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(file_of())
+    assert len(read_samples(tmp_path / name)[0]) == N
+    (tmp_path / name).write_bytes(b"nothing of the kind" * 100)
+    with pytest.raises(CohortError, match="cannot be read as audio"):
+        read_samples(tmp_path / name)
+
+
+@pytest.mark.parametrize("scale", [1e10, 1e30, -1e37])
+def test_samples_whose_power_is_no_number_are_refused(scale: float) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, SAMPLES / 32768 * scale, 4000, format="WAV", subtype="FLOAT")
+    with pytest.raises(CohortError, match="full scale is 1"):
+        decode_with_facts(buffer.getvalue(), "x")

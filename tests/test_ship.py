@@ -177,7 +177,7 @@ def test_every_patient_has_a_row_whatever_is_wrong(
     soundfile.write(tmp_path / "stereo.wav", np.zeros((8000, 2)), 4000)
     found = predict(tmp_path)
     assert found["problem"].str.contains("cannot be read as audio").to_dict()["broken"]
-    assert "shorter than a window" in found.loc["tooshort", "problem"]
+    assert "shorter than 0.05 s" in found.loc["tooshort", "problem"]
     assert "2 channels" in found.loc["stereo", "problem"]
     assert "the file is empty" in found.loc["good", "problem"]
     assert found.loc["good", "n_recordings"] == 1
@@ -341,8 +341,7 @@ def test_inputs_that_cannot_be_used_at_all(
     with pytest.raises(CohortError, match="holds no recording"):
         predict(tmp_path / "empty")
     noise(tmp_path, "a")
-    with pytest.raises(CohortError, match="patient a stands in the inputs more than once"):
-        predict(tmp_path / "a.wav", tmp_path / "a.wav")
+    assert list(predict(tmp_path / "a.wav", tmp_path / "a.wav").index) == ["a"]
     for folder in ("x", "y"):
         (tmp_path / "two" / folder).mkdir(parents=True)
         noise(tmp_path / "two" / folder, "a", "b" + folder)

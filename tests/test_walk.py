@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from kfold_hs.cohort.audio import inspect_all, read_samples
 from kfold_hs.config import compose
 from kfold_hs.errors import CohortError
 from kfold_hs.paths import file_name
@@ -122,3 +124,36 @@ def test_an_id_is_the_name_of_one_file_of_its_own(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == len(IDS)
     for harmless in ("13918", "p3", "13918_AV", "Ärztin 3", "a=b"):
         assert file_name(harmless) == harmless
+
+
+def test_a_link_to_what_is_given_adds_nobody(tmp_path: Path) -> None:
+    sound(tmp_path / "rec" / "b.wav")
+    for link in ("a.wav", "c.wav"):
+        (tmp_path / "rec" / link).symlink_to(tmp_path / "rec" / "b.wav")
+    files = sorted((tmp_path / "rec").iterdir())
+    assert names(*files) == names(tmp_path / "rec") == {"b": ["b"]}
+    notes = find_patients(files, DATA).notes
+    assert len(notes) == 1
+    assert "2 left out (a link to what is there already)" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b.wav", "a\0/b.wav", "x" * 5000 + ".wav", "x" * 300 + "/a.wav"]
+)
+def test_a_name_that_no_disk_takes_is_missing(tmp_path: Path, name: str) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(f'recording\n"{name}"\n')
+    (patient,) = find_patients([table], DATA).patients
+    with pytest.raises(CohortError, match="1 recording is missing"):
+        read_samples(patient.sounds[0].path)
+    with pytest.raises(CohortError, match="1 recording is missing"):
+        inspect_all([patient.sounds[0].path])
+
+
+def test_a_name_that_is_no_utf_8_becomes_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9_AV.wav"))
+    sound(tmp_path / "x.wav").rename(path)
+    (patient,) = find_patients([tmp_path], DATA).patients
+    (one,) = patient.sounds
+    assert (patient.patient_id, one.recording_id, one.site) == ("caf\\xe9", "caf\\xe9_AV", "AV")
+    assert len(read_samples(one.path)[0])

@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +45,9 @@ MAX_RATE_HZ = 1_000_000
 MAX_TAPS = 2_000_000
 """Largest product of the two whole numbers of a resampling ratio: 441 * 40 from 44100 to 4000 Hz.
 44099 and 4000 Hz have none smaller than 44099 * 4000, a filter of gigabytes."""
+LARGEST_SAMPLE = 2.0**31
+"""Floating-point samples are in [-1, 1], or of whole numbers' size; the power of any that are far
+larger is no number."""
 _ENDLESS = 2**63 - 1
 """Frames of a FLAC file that does not say how many it has, as written to a pipe."""
 _BLOCK = 2**20
@@ -155,7 +160,7 @@ def inspect_all(
     CohortError
         With every file that cannot be used, so that they can be mended in one go.
     """
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
         raise _missing(missing)
 
@@ -187,23 +192,34 @@ def _missing(paths: Sequence[Path]) -> CohortError:
 
 
 def _read(path: Path, channel: int | None) -> tuple[np.ndarray, int]:
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path's raises for a name that is too long
         raise _missing([path])
     return _decode(path, str(path), path.stat().st_size, channel)
+
+
+@contextmanager
+def _opened(source: Path | io.BytesIO) -> Iterator[soundfile.SoundFile]:
+    """By its content alone: soundfile takes a name `x.raw` for a format, and knows UTF-8 only."""
+    if isinstance(source, io.BytesIO):
+        with soundfile.SoundFile(source) as file:
+            yield file
+        return
+    with source.open("rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
+        yield file
 
 
 def _decode(
     source: Path | io.BytesIO, name: str, n_bytes: int, channel: int | None
 ) -> tuple[np.ndarray, int]:
     try:
-        with soundfile.SoundFile(source) as file:
+        with _opened(source) as file:
             _check_format(file, name)
             rate, n_channels, log = file.samplerate, file.channels, file.extra_info
             samples = _to_the_end(file)
             complete = not _is_cut(log) and len(samples) >= file.frames
             unread = file.frames == 0 and _announced(log, "data") == [(0, None)]
     except (soundfile.LibsndfileError, OSError) as error:
-        reason = str(getattr(error, "error_string", error))
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
         if n_bytes == 0:
             reason = "the file is empty"
         raise CohortError(f"{name} cannot be read as audio: {reason}. Replace it.") from error
@@ -234,6 +250,11 @@ def _decode(
         raise CohortError(
             f"{name} holds {bad} samples that are not finite numbers (NaN or infinite). "
             "Export it again or remove it from the data."
+        )
+    if mono.dtype != np.int16 and (peak := float(np.abs(mono).max())) > LARGEST_SAMPLE:
+        raise CohortError(
+            f"{name} holds samples as large as {peak:.3g}, and full scale is 1; at most "
+            f"{LARGEST_SAMPLE:.0f} can be used. Export it again or remove it from the data."
         )
     return mono, rate
 

@@ -31,6 +31,7 @@ from kfold_hs.learn.predict import n_crops_of
 from kfold_hs.settings import Config
 from kfold_hs.ship.inputs import Patient, Sound
 from kfold_hs.ship.typical import flags
+from kfold_hs.walk import plain
 
 N_THREADS = 2
 READ_AHEAD = 8
@@ -79,14 +80,14 @@ class Ear:
         """Read one patient's recordings; what cannot be used is told in `problems`."""
         heard = Heard(patient)
         if patient.problem:
-            heard.problems.append(patient.problem)
+            heard.problems.append(plain(patient.problem))
         elif not patient.sounds:
             heard.problems.append("no recording is listed")
         for sound in patient.sounds:
             try:
                 self._add(heard, sound, *read_with_facts(sound.path, self.channel))
             except CohortError as error:
-                heard.problems.append(str(error))
+                heard.problems.append(plain(str(error)))
         return heard
 
     def hear_arrays(
@@ -103,7 +104,7 @@ class Ear:
                     )
                 self._add(heard, sound, in_one(samples), facts_of(samples, rate_hz))
             except CohortError as error:
-                heard.problems.append(str(error))
+                heard.problems.append(plain(str(error)))
         return heard
 
     def hear_files(self, patient: Patient, contents: Sequence[bytes]) -> Heard:
@@ -113,7 +114,7 @@ class Ear:
             try:
                 self._add(heard, sound, *decode_with_facts(content, str(sound.path), self.channel))
             except CohortError as error:
-                heard.problems.append(str(error))
+                heard.problems.append(plain(str(error)))
         return heard
 
     def _add(self, heard: Heard, sound: Sound, samples: np.ndarray, facts: AudioFacts) -> None:

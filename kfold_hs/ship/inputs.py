@@ -34,7 +34,7 @@ from kfold_hs.cohort.values import are_same, is_missing, word
 from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import DataConfig, TableData
-from kfold_hs.walk import RECORDINGS, find_files, is_hidden
+from kfold_hs.walk import RECORDINGS, find_files, is_hidden, plain
 
 _NAME = re.compile(r"(?P<patient>.+)_(?P<site>AV|PV|TV|MV|Phc)(_\d+)?", re.IGNORECASE)
 _UNKNOWN = "unknown"
@@ -108,7 +108,7 @@ def find_patients(inputs: Sequence[Path], data: DataConfig) -> Inputs:
     found = Inputs()
     loose: dict[Path, _Loose] = {}
     for path in inputs:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path's raises for a name that is too long
             raise CohortError(
                 f"{path} does not exist. An input is a WAV, FLAC or AIFF file, a folder, or a CSV."
             )
@@ -119,7 +119,7 @@ def find_patients(inputs: Sequence[Path], data: DataConfig) -> Inputs:
                 f"{path} holds no recording: no .wav, .flac or .aiff, and no <id>.txt. "
                 + " ".join(found.notes)
             )
-    found.patients += _of_files(loose)
+    found.patients += _of_files(_without_links(loose, found))
     if twice := _twice([patient.patient_id for patient in found.patients]):
         raise CohortError(
             f"patient {listing(twice)} stands in the inputs more than once. Give each once, or a "
@@ -193,7 +193,28 @@ def _add_folder(path: Path, found: Inputs, loose: dict[Path, _Loose]) -> None:
 
 
 def _resolved(path: Path) -> Path:
-    return Path(os.path.realpath(path.parent)) / path.name
+    try:
+        return Path(os.path.realpath(path.parent)) / path.name
+    except ValueError:  # a NUL, which is in no file's name: its row says that it is missing
+        return path
+
+
+def _without_links(loose: dict[Path, _Loose], found: Inputs) -> dict[Path, _Loose]:
+    """Without links to a recording that is given itself, or by an earlier link."""
+    # Of os.path, which takes any name: a table may hold one that is too long for a disk.
+    seen = {str(path) for path in loose if not os.path.islink(path)}  # noqa: PTH114
+    kept, again = {}, []
+    for path, file in loose.items():
+        if os.path.islink(path):  # noqa: PTH114
+            if (real := os.path.realpath(path)) in seen:
+                again.append(path)
+                continue
+            seen.add(real)
+        kept[path] = file
+    if again:
+        names = listing(plain(str(path)) for path in again)
+        found.notes.append(f"{len(again)} left out (a link to what is there already): {names}")
+    return kept
 
 
 def _all_given(path: Path, loose: Mapping[Path, _Loose]) -> bool:

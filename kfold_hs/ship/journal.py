@@ -120,6 +120,6 @@ def key_of(bundle: Bundle, patients: Sequence[Patient], *settings: object) -> st
 def _state(path: Path) -> list[Any]:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return [str(path)]
     return [str(path.resolve()), found.st_size, found.st_mtime_ns]
