@@ -95,8 +95,9 @@ def run(
     if name is not None:
         check_name(name)
     where = pick_device(device)
-    check_device(config.train, where)
     fleet = fleet or Fleet()
+    config = config.on(fleet.kind(where))
+    check_device(config)
     train = fleet.train(where)
     if told := fleet.crowding(where, config.train.threads):
         listener.note(told)
@@ -133,7 +134,7 @@ def run(
         if wanted and show_worst(paths, config, cohort, split, bank, where, listener):
             report(paths.report_folder)
         if fault:
-            raise UnfinishedError(
+            raise type(fault)(
                 f"{fault} The report of the others says what is missing: {paths.report}. The same "
                 "command tries the failed folds again."
             )
@@ -224,6 +225,7 @@ def find_lr(
     from kfold_hs.learn.examples import FoldData
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.lr_find import lr_find
+    from kfold_hs.learn.models import check_network
     from kfold_hs.learn.precision import check_device, pick_device
 
     if not 0 < lowest_lr < highest_lr or n_steps < 20:
@@ -232,7 +234,9 @@ def find_lr(
             "from above 0, in 20 steps or more."
         )
     where = pick_device(device)
-    check_device(config.train, where)
+    config = config.on(where.type)
+    check_device(config)
+    check_network(config)
     cohort = load_cohort(config, listener)
     check(config, cohort)
     split = make_split(config, cohort)

@@ -58,7 +58,9 @@ class Ground:
             As the parts say; what training would refuse is refused before the audit.
         """
         from kfold_hs.learn.fit import check
+        from kfold_hs.learn.models import check_network
 
+        check_network(config)  # reading can take minutes
         cohort = load_cohort(config, listener)
         check(config, cohort)
         split = make_split(config, cohort)

@@ -84,7 +84,9 @@ def nested(
     if name is not None:
         check_name(name)
     _check_judged_alike(search)
-    config, where, fleet = search.first.config, pick_device(device), fleet or Fleet()
+    where, fleet = pick_device(device), fleet or Fleet()
+    search = search.on(fleet.kind(where))
+    config = search.first.config
     ground = Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
     tasks = {task.name: task.classes for task in cohort.tasks}

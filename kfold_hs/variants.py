@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfold_hs.config import compose, differences, expand, key_of
@@ -49,6 +49,10 @@ class Variant:
     overrides: tuple[str, ...]
     config: Config
 
+    def on(self, device_kind: str) -> Variant:
+        """The same, trained on this kind of device (`Config.on`)."""
+        return replace(self, config=self.config.on(device_kind))
+
 
 @dataclass(frozen=True)
 class Design:
@@ -63,6 +67,10 @@ class Design:
 
     factors: tuple[str, ...]
     variants: tuple[Variant, ...]
+
+    def on(self, device_kind: str) -> Design:
+        """The same, trained on this kind of device (`Config.on`)."""
+        return replace(self, variants=tuple(each.on(device_kind) for each in self.variants))
 
 
 def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
