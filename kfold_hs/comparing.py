@@ -67,6 +67,7 @@ def compare(
         As of `experiment.run`.
     """
     started = time.time()
+    from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.folder import provenance
     from kfold_hs.learn.beforehand import check_configs
     from kfold_hs.learn.fit import check
@@ -75,12 +76,14 @@ def compare(
     if name is not None:
         check_name(name)
     where = pick_device(device)
+    fleet = fleet or Fleet()
+    design = design.on(fleet.kind(where))
     first = design.variants[0].config
     check_configs(each.config for each in design.variants)
     ground = Ground.of(first, listener)
     grounds = {each.name: ground.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
-        check_device(each.config.train, where)
+        check_device(each.config)
         check(each.config, grounds[each.name].cohort)
     runs = {
         each.name: run_name(each.config, grounds[each.name].cohort, ground.split)

@@ -10,7 +10,9 @@ KfoldHsError                 exit 1: the message names the value, the bound, the
 |-- TrainingError            a fold could not be trained
 |   |-- DivergedError        its loss is no number, or far too large
 |   `-- UnfinishedError      some folds could not be trained; the others are kept
+|       `-- MemoryFullError  for want of memory: they can be tried again
 |-- ClusterError             there is no such cluster, or its nodes cannot train
+|-- DeviceError              a GPU failed under a training
 `-- StorageError             nothing could be written: disk full, no permission
 """
 
@@ -76,6 +78,14 @@ class DivergedError(TrainingError):
 
 class UnfinishedError(TrainingError):
     """Folds that could not be trained, told when all have had their turn."""
+
+
+class MemoryFullError(UnfinishedError):
+    """Folds that had no room; tried again, with less beside them, they may have it."""
+
+
+class DeviceError(KfoldHsError):
+    """A device that failed: no fault of what was computed on it."""
 
 
 class ClusterError(KfoldHsError):

@@ -95,8 +95,9 @@ def run(
     if name is not None:
         check_name(name)
     where = pick_device(device)
-    check_device(config.train, where)
     fleet = fleet or Fleet()
+    config = config.on(fleet.kind(where))
+    check_device(config)
     train = fleet.train(where)
     if told := fleet.crowding(where, config.train.threads):
         listener.note(told)
@@ -133,7 +134,7 @@ def run(
         if wanted and show_worst(paths, config, cohort, split, bank, where, listener):
             report(paths.report_folder)
         if fault:
-            raise UnfinishedError(
+            raise type(fault)(
                 f"{fault} The report of the others says what is missing: {paths.report}. The same "
                 "command tries the failed folds again."
             )
@@ -233,7 +234,8 @@ def find_lr(
             "from above 0, in 20 steps or more."
         )
     where = pick_device(device)
-    check_device(config.train, where)
+    config = config.on(where.type)
+    check_device(config)
     check_config(config)
     cohort = load_cohort(config, listener)
     check(config, cohort)

@@ -53,7 +53,8 @@ def foresee(
     if name is not None:
         check_name(name)
     where = pick_device(device)
-    jobs = (fleet or Fleet()).n_jobs(where)
+    fleet = fleet or Fleet()
+    jobs, kind = fleet.n_jobs(where), fleet.kind(where)
     first = next(iter(variants.values()))
     check_configs(variants.values())
     ground = Ground.of(first, listener)
@@ -63,7 +64,8 @@ def foresee(
     trained: dict[str, str] = {}
     for number, (variant, config) in enumerate(variants.items(), start=1):
         cohort = ground.for_tasks_of(config).cohort
-        check_device(config.train, where)
+        config = config.on(kind)
+        check_device(config)
         own = RunPaths(name or run_name(config, cohort, split), root)
         models = trained.get(config.training_digest)
         found = estimate(

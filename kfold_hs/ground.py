@@ -60,7 +60,7 @@ class Ground:
         from kfold_hs.learn.beforehand import check_config
         from kfold_hs.learn.fit import check
 
-        check_config(config)
+        check_config(config)  # reading can take minutes
         cohort = load_cohort(config, listener)
         check(config, cohort)
         split = make_split(config, cohort)

@@ -85,7 +85,9 @@ def nested(
     if name is not None:
         check_name(name)
     _check_judged_alike(search)
-    config, where, fleet = search.first.config, pick_device(device), fleet or Fleet()
+    where, fleet = pick_device(device), fleet or Fleet()
+    search = search.on(fleet.kind(where))
+    config = search.first.config
     check_configs(each.config for each in search.each_value())
     ground = Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split

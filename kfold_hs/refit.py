@@ -35,7 +35,7 @@ from kfold_hs.learn import bank as banks
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.fit import fit_fold
-from kfold_hs.learn.precision import pick_device
+from kfold_hs.learn.precision import exactness, pick_device
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads
 from kfold_hs.learn.track import make_trackers
@@ -129,7 +129,11 @@ def train_both(
             listener.step(int(row["epoch"]) + 1, config.train.epochs)
 
         tracking = partial(make_trackers, (), files.folder, "", {}, paths.name)
-        with threads(config.train.threads), lock(files.lock, what, LOCK_WAIT_S):
+        with (
+            threads(config.train.threads),
+            exactness(config.train, where),
+            lock(files.lock, what, LOCK_WAIT_S),
+        ):
             if not files.is_done:
                 sweep(files.folder)
                 fit_fold(

@@ -6,6 +6,7 @@ Nothing here is trained or judged anew, and nothing needs torch.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,9 +112,14 @@ def index(root: Path = Path()) -> tuple[Path, list[Entry]]:
     return page, entries
 
 
+_INNER = re.compile(r"(.+)-r\d+-f\d+")
+
+
 def _entries(root: Path) -> Iterator[Entry]:
     for folder in sorted((root / "reports").iterdir()):
         name = folder.name
+        if (outer := _INNER.fullmatch(name)) and RunPaths(outer[1], root).config.is_file():
+            continue  # one of the searches of a nested run, whose row stands for them
         run, comparison = RunPaths(name, root), ComparisonPaths(name, root)
         search = TunePaths(name, root)
         for content, kind in ((run.summary, of_run), (comparison.content, of_comparison),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
@@ -39,6 +39,11 @@ class Search:
     sampler: str
     n_trials: int
     racing: bool = True
+    device_kind: str = "cpu"
+
+    def on(self, device_kind: str) -> Search:
+        """The same, trained on this kind of device (`Config.on`)."""
+        return replace(self, device_kind=device_kind)
 
     @classmethod
     def of(
@@ -92,7 +97,8 @@ class Search:
         """
         levels = tuple(f"{key}={value}" for key, value in point.items())
         overrides = (*self.words, *self.space.overrides(point))
-        return Variant(" ".join(levels), levels, overrides, compose(overrides))
+        config = compose(overrides).on(self.device_kind)
+        return Variant(" ".join(levels), levels, overrides, config)
 
     @property
     def first(self) -> Variant:

@@ -98,6 +98,7 @@ class Study:
         # What is worth saying is said by the terminal.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._paths, self._space, self._sampler, self._seed = paths, space, sampler, seed
+        self._put_off: set[int] = set()
         self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
             key: optuna.distributions.CategoricalDistribution(values)
             for key, values in space.choices.items()
@@ -132,6 +133,8 @@ class Study:
         """
         with self._locked():
             for number, point in self._trials(("RUNNING",)).items():
+                if number in self._put_off:
+                    continue
                 if self._paths.trial(number).exists():  # ended before the study was told
                     self._tell(number, json.loads(self._paths.trial(number).read_text()))
                 elif handle := self._hold(number):
@@ -158,6 +161,10 @@ class Study:
             write_json(self._paths.trial(ticket.number), record)
             self._tell(ticket.number, record)
         self._paths.trial_lock(ticket.number).unlink(missing_ok=True)
+
+    def put_off(self, ticket: Ticket) -> None:
+        """Leave a trial open, for another process or the next command."""
+        self._put_off.add(ticket.number)
 
     def records(self) -> list[dict[str, Any]]:
         """What became of every trial that is over, by number."""

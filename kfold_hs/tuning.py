@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError, StorageError, TrainingError
+from kfold_hs.errors import ConfigError, KfoldHsError, TrainingError
+from kfold_hs.faults import TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import RunPaths, TunePaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
@@ -77,6 +78,7 @@ def tune(
     from kfold_hs.fleet.executors import Fleet
     from kfold_hs.fleet.folder import provenance
     from kfold_hs.judge.objective import Objective
+    from kfold_hs.judge.tune_page import render_tune
     from kfold_hs.learn.beforehand import check_configs
     from kfold_hs.learn.fit import check
     from kfold_hs.learn.precision import check_device, pick_device
@@ -84,8 +86,10 @@ def tune(
     check_optuna()
     if name is not None:
         check_name(name)
-    first, where = search.first.config, pick_device(device)
-    check_device(first.train, where)
+    where, fleet = pick_device(device), fleet or Fleet()
+    search = search.on(fleet.kind(where))
+    first = search.first.config
+    check_device(first)
     check_configs(each.config for each in search.each_value())
     ground = ground or Ground.of(first, listener)
     check(first, ground.cohort)
@@ -94,7 +98,6 @@ def tune(
     terms = _terms(search, ground)
     paths = TunePaths(name or _name(terms, ground), root)
     _settle(paths, terms)
-    fleet = fleet or Fleet()
     bench = Bench(ground, paths.predictions, root, device, fleet)
     sampling = (search.sampler, objective.higher_is_better, first.seed)
     with fleet.open(), Study(paths, search.space, *sampling) as study:
@@ -103,16 +106,21 @@ def tune(
             with ticket.handle:
                 for each in study.records():  # also of other processes
                     _learn(each, search, bench, rivals)
-                outcome = _attempt(search, ticket, bench, objective, rivals, listener)
-                study.finish(ticket, outcome)
+                try:
+                    outcome = _attempt(search, ticket, bench, objective, rivals, listener)
+                except TRIED_AGAIN as error:
+                    study.put_off(ticket)
+                    listener.note(f"trial {ticket.place} is put off: {error!s}")
+                else:
+                    study.finish(ticket, outcome)
         records, importances = study.records(), study.importances()
         n_running = study.n_running()
     listener.stage("search")
     origin = provenance(paths.name, command, _digests(ground), fleet.device(where), started)
-    content = _judge(search, objective, records, bench, paths, origin)
-    content |= {"importances": importances, "n_running": n_running}
+    content = _judge(search, objective, records, bench, paths, n_running)
+    content |= {"importances": importances, "provenance": origin}
     write_json(paths.content, content)
-    _render(paths, content)
+    write_text(paths.page, render_tune(content))
     return Tuned(paths, content)
 
 
@@ -164,9 +172,8 @@ def _attempt(
     except StoppedError as stopped:
         outcome |= {"state": STOPPED, "cause": str(stopped), "n_models": stopped.n_trained}
         listener.note(f"trial {ticket.place} {stopped}")
-    except (ClusterError, StorageError):  # not the trial's fault, and would fail all others, too
-        raise
-    except (KfoldHsError, RuntimeError, MemoryError) as error:
+    except (KfoldHsError, RuntimeError) as error:
+        raise_unless_its_own(error)
         outcome["cause"] = str(error) or type(error).__name__
         listener.note(f"trial {ticket.place} failed: {outcome['cause']}")
     outcome["seconds"] = time.perf_counter() - started
@@ -223,7 +230,7 @@ def _judge(
     records: Sequence[Mapping[str, Any]],
     bench: Bench,
     paths: TunePaths,
-    provenance: dict[str, Any],
+    n_open: int,
 ) -> dict[str, Any]:
     """The content of tune.json.
 
@@ -244,8 +251,10 @@ def _judge(
         if each["state"] == COMPLETE
     }
     if not scored:
-        causes = " ".join(f"{each['name']}: {each['cause']}" for each in records)
-        raise TrainingError(f"none of {len(records)} trials could be finished. {causes}")
+        causes = "".join(f" {each['name']}: {each['cause']}" for each in records)
+        if n_open:
+            causes += f" {n_open} more wait: the same command goes on with them."
+        raise TrainingError(f"none of {len(records)} trials could be finished.{causes}")
     tried = set(variants_tried(paths.root / "reports", split))
     tried |= {each["digest"] for each in records if each["digest"] is not None}
     found = judge_trials(
@@ -294,14 +303,8 @@ def _judge(
             "train_share": split.train_share,
         },
         "cohort": ground.cohort.describe(),
-        "provenance": provenance,
+        "n_running": n_open,
     }
-
-
-def _render(paths: TunePaths, content: Mapping[str, Any]) -> None:
-    from kfold_hs.judge.tune_page import render_tune
-
-    write_text(paths.page, render_tune(content))
 
 
 def _positives(ground: Ground) -> dict[str, int]:

@@ -19,7 +19,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfold_hs.config import check_number, compose, differences, expand, is_key, key_of
@@ -52,6 +52,10 @@ class Variant:
     overrides: tuple[str, ...]
     config: Config
 
+    def on(self, device_kind: str) -> Variant:
+        """The same, trained on this kind of device (`Config.on`)."""
+        return replace(self, config=self.config.on(device_kind))
+
 
 @dataclass(frozen=True)
 class Design:
@@ -66,6 +70,10 @@ class Design:
 
     factors: tuple[str, ...]
     variants: tuple[Variant, ...]
+
+    def on(self, device_kind: str) -> Design:
+        """The same, trained on this kind of device (`Config.on`)."""
+        return replace(self, variants=tuple(each.on(device_kind) for each in self.variants))
 
 
 def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:

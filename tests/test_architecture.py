@@ -59,12 +59,13 @@ ALLOWED = {
     "comparing": SETTINGS
     | {"runs", "ground", "variants", "learn", "judge", "fleet"}
     | {"experiment", "trying"},
+    "faults": GROUND | {"fleet"},
     "search": SETTINGS | {"space", "variants"},
     "study": SETTINGS | {"space"},
     "racing": SETTINGS | {"predictions", "ground", "variants", "trying", "judge"},
     "tuning": SETTINGS
     | {"predictions", "runs", "space", "ground", "variants", "learn", "judge"}
-    | {"fleet", "trying", "search", "study", "racing"},
+    | {"fleet", "trying", "search", "study", "racing", "faults"},
     "nesting": SETTINGS
     | {"predictions", "splits", "ground", "variants", "learn", "judge", "fleet"}
     | {"experiment", "judgement", "trying", "search", "tuning"},

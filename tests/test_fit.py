@@ -97,7 +97,8 @@ def test_same_seed_same_bits_in_one_go_or_interrupted(
 
 
 RECIPES = {
-    "averaged": ["train.swa_start=0.3", "train.epochs=4", "sched=plateau", "sched.patience=0"],
+    "averaged": ["train.swa_start=0.3", "train.epochs=4", "sched=plateau", "sched.patience=0",
+                 "train.swa_update_bn=true"],
     "grown": ["train.first_crop_frames=16", "train.accumulate=2", "augment.cutmix_alpha=1.0"],
     "stretched": ["augment.stretch=0.1", "sched=restarts", "sched.n_cycles=2",
                   "augment.cutmix_axis=band", "augment.cutmix_alpha=0.5"],

@@ -21,7 +21,7 @@ SHAPES = ["train.accumulate=2", "train.first_crop_frames=16", "train.ema_decay=0
 
 
 def on_the_cpu(
-    run: Callable[[], torch.Tensor], device: torch.device
+    run: Callable[[], torch.Tensor], device: torch.device, pool: graphs.Pool
 ) -> tuple[torch.Tensor, Callable[[], None]]:
     """Stands in for `graphs.capture`: warms up, then computes anew into the same place."""
     random = torch.get_rng_state()

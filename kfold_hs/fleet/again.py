@@ -11,6 +11,7 @@ from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.again import predict_again
 from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.examples import FoldData
+from kfold_hs.learn.precision import exactness
 from kfold_hs.learn.threads import threads
 from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
@@ -46,7 +47,7 @@ def predict_plan(
         A model cannot be read, or is of another run.
     """
     bank, parts = bank.to(device), []
-    with threads(config.train.threads):
+    with threads(config.train.threads), exactness(config.train, device):
         for place in plan:
             data = FoldData.of(cohort, split.fold_of_patients(cohort, place.repeat), place.fold)
             file = trained.fold(place.repeat, place.seed, place.fold).last_model

@@ -24,6 +24,7 @@ from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError
 from kfold_hs.fleet.fold import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.precision import pick_device
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads, threads_of
 from kfold_hs.paths import RunPaths, fold_name
@@ -67,7 +68,8 @@ def train(
         At most so many folds at once.
     n_cpus, n_gpus : float
         What a fold reserves; 0.5 lets two share one. By default as many CPUs as it has threads,
-        which are those of a run on this machine, so that results are the same to the bit.
+        which are those of a run on this machine, so that results are the same to the bit; one on
+        a GPU, where they do not decide the bits, reserves a CPU.
 
     Raises
     ------
@@ -82,13 +84,25 @@ def train(
     if left:
         work.paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
         n_threads = threads_of(config.train.threads)
-        asked = {"num_cpus": n_threads if n_cpus is None else n_cpus, "num_gpus": n_gpus}
+        asked = reserved(n_threads, n_cpus, n_gpus)
         with connected(address) as ray:
             _check_room(ray, asked)
             outcomes = _Tasks(ray, work, bank, asked, n_threads, on_fold, on_epoch).run(
                 left, n_jobs or len(left)
             )
     check_outcomes(outcomes, len(plan))
+
+
+def reserved(n_threads: int, n_cpus: float | None, n_gpus: float) -> dict[str, float]:
+    """num_cpus and num_gpus of a fold, for Ray."""
+    by_itself = 1 if n_gpus else n_threads
+    return {"num_cpus": by_itself if n_cpus is None else n_cpus, "num_gpus": n_gpus}
+
+
+def _rules(asked: Mapping[str, float]) -> dict[str, Any]:
+    """Of a task. A process that has seen a GPU sees no other: Ray must not give it to the next."""
+    one_fold = {"max_calls": 1} if asked["num_gpus"] else {}
+    return {"max_retries": RETRIES, **asked, **one_fold}
 
 
 class _Tasks:
@@ -112,7 +126,7 @@ class _Tasks:
         self._board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
         self._shared = [ray.put(work), ray.put(_packed(bank))]
         self._where = [n_threads, asked["num_gpus"] > 0, os.getcwd()]  # noqa: PTH109
-        self._task = ray.remote(_train).options(max_retries=RETRIES, **asked)
+        self._task = ray.remote(**_rules(asked))(_train)
         self._begun: set[Place] = set()
 
     def run(self, places: list[Place], n_jobs: int) -> list[Outcome]:
@@ -204,7 +218,8 @@ def _train(
         )
     with contextlib.suppress(OSError):  # what the configuration names may be relative to it
         os.chdir(folder)
-    device = torch.device("cuda" if on_gpu else "cpu")
+    # Of this node, whatever the machine has that the command runs on.
+    device = pick_device("cuda" if on_gpu else "cpu")
 
     def pin(row: Mapping[str, float] | None) -> None:
         ray.get(board.pin.remote(place, row))

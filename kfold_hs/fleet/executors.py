@@ -58,8 +58,14 @@ class Fleet:
     def device(self, device: torch.device) -> str:
         """What a report says about where models were trained."""
         if self.executor == "ray":
-            return f"{'cuda' if self.gpus else 'cpu'}, on a Ray cluster"
+            return f"{self.kind(device)}, on a Ray cluster"
         return str(device)
+
+    def kind(self, device: torch.device) -> str:
+        """The kind of device that folds are trained on: "cpu" or "cuda"."""
+        if self.executor == "ray":
+            return "cuda" if self.gpus else "cpu"
+        return device.type
 
     def n_jobs(self, device: torch.device) -> int:
         """How many folds are trained at once."""

@@ -17,7 +17,15 @@ from typing import Any
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import DivergedError, KfoldHsError, TrainingError, UnfinishedError
+from kfold_hs.errors import (
+    ConfigError,
+    DeviceError,
+    DivergedError,
+    KfoldHsError,
+    MemoryFullError,
+    TrainingError,
+    UnfinishedError,
+)
 from kfold_hs.fleet.lock import lock
 from kfold_hs.fleet.plan import Plan
 from kfold_hs.learn import bank as banks
@@ -25,6 +33,7 @@ from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.checkpoint import check_digests
 from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.fit import fit_fold
+from kfold_hs.learn.precision import exactness
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads
 from kfold_hs.learn.track import make_trackers
@@ -39,16 +48,22 @@ OnFold = Callable[[Place, str, str], None]
 OnFoldEpoch = Callable[[Place, Mapping[str, float]], None]
 """Called with a place and a row of its history."""
 
+_OF_A_DEVICE = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS", "cuFFT error")
+"""Libraries of a GPU raise plain RuntimeErrors."""
 LOCK_WAIT_S = 120.0
 """So long may whoever trained a fold before take to end, once nobody waits for it any more."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a fold ended: "done" or "failed", and a remark or why."""
+    """How a fold ended: "done" or "failed", and a remark or why.
+
+    `memory_full`: it failed for want of memory, and may not when it is tried again.
+    """
 
     state: str
     text: str = ""
+    memory_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,13 +118,15 @@ class Work:
         Raises
         ------
         KfoldHsError
-            What other folds would meet as well: `StorageError`, `WeightsError`, `ConfigError`.
+            What other folds would meet as well: `StorageError`, `WeightsError`, `ConfigError`,
+            `DeviceError`.
         """
         files = self.files(place)
         try:
             what = f"the fold {fold_name(place.repeat, place.seed, place.fold)}"
             with (
                 threads(self.config.train.threads),
+                exactness(self.config.train, device),
                 lock(files.lock, f"{what} of the run {self.paths.name}", LOCK_WAIT_S),
             ):
                 if files.is_done:  # by a process whose answer was lost
@@ -121,11 +138,24 @@ class Work:
         except KfoldHsError:
             raise
         except Exception as error:  # of one fold, as far as anybody knows
-            return self.failed(place, _words(error, device), {"trace": traceback.format_exc()})
+            if is_device_fault(error):
+                raise DeviceError(
+                    f"{device} failed ({_first_line(error)}), and nothing more can be computed on "
+                    "it in this process. Whole epochs are kept: the same command goes on."
+                ) from error
+            if "deterministic implementation" in str(error):
+                raise ConfigError(
+                    f"train.deterministic=true: {_first_line(error)}. Choose another backbone, or "
+                    "set train.deterministic=false."
+                ) from error
+            trace = {"trace": traceback.format_exc()}
+            return self.failed(place, _words(error, device), trace, is_memory_full(error))
         files.fault.unlink(missing_ok=True)
         return Outcome("done", "" if since is None else f"over-fitting from epoch {since + 1} on")
 
-    def failed(self, place: Place, text: str, more: Mapping[str, Any]) -> Outcome:
+    def failed(
+        self, place: Place, text: str, more: Mapping[str, Any], memory_full: bool = False
+    ) -> Outcome:
         """A fold that failed; failed.json says so.
 
         It holds repeat, seed, fold, text; epoch and step from 0, null where the loss was not the
@@ -134,7 +164,7 @@ class Work:
         record: dict[str, Any] = {"repeat": place.repeat, "seed": place.seed, "fold": place.fold}
         record |= {"epoch": None, "step": None, "cause": text, "text": text, **more}
         write_json(self.files(place).fault, record)
-        return Outcome("failed", text)
+        return Outcome("failed", text, memory_full)
 
     def _fit(
         self,
@@ -174,13 +204,14 @@ def check_outcomes(outcomes: Sequence[Outcome], n_folds: int) -> None:
     Raises
     ------
     UnfinishedError
-        Some failed.
+        Some failed; `MemoryFullError` where each of them did for want of memory.
     """
-    faults = [outcome.text for outcome in outcomes if outcome.state == "failed"]
+    faults = [outcome for outcome in outcomes if outcome.state == "failed"]
     if faults:
-        raise UnfinishedError(
+        kind = MemoryFullError if all(each.memory_full for each in faults) else UnfinishedError
+        raise kind(
             f"{len(faults)} of {n_folds} folds could not be trained; the others are kept. "
-            + _each_once(faults)
+            + _each_once([each.text for each in faults])
         )
 
 
@@ -200,9 +231,27 @@ def _of_loss(error: TrainingError) -> dict[str, Any]:
     return {}
 
 
-def _words(error: Exception, device: torch.device) -> str:
-    text = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
+def is_memory_full(error: BaseException) -> bool:
+    """Whether there was no room, on a GPU or beside the CPU; torch's CPU has no type for it."""
     full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if full or "can't allocate memory" in str(error):
+    return full or "can't allocate memory" in str(error)
+
+
+def is_device_fault(error: BaseException) -> bool:
+    """Whether a GPU or its libraries failed: whatever is computed there next fails as well."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    if isinstance(error, torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _OF_A_DEVICE)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
+
+
+def _words(error: Exception, device: torch.device) -> str:
+    text = _first_line(error)
+    if is_memory_full(error):
         return f"The memory of {device} is full ({text}). Use fewer --jobs, or a smaller batch."
     return f"{text}. This is not an error that kfold-hs foresees: failed.json has the trace."

@@ -142,7 +142,8 @@ class _Worker:
         except (EOFError, OSError):
             self.has_ended = True
             self.process.join()
-            return self.work.failed(self.place, self._obituary(), {})
+            killed = self.process.exitcode == -signal.SIGKILL  # as for want of memory
+            return self.work.failed(self.place, self._obituary(), {}, killed)
         return message
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ def of_comparison(name: str, content: Mapping[str, Any]) -> Entry:
 def of_tune(name: str, content: Mapping[str, Any]) -> Entry:
     """The row of a search; pointers are into tune.json."""
     best = traced(content["winner"]["corrected"], f"{name}/tune.json#/winner/corrected")
-    done = len(content["trials"]) >= content["n_trials"]
+    n_points = math.prod(len(values) for values in content["space"]["space"].values())
+    done = len(content["trials"]) >= min(content["n_trials"], n_points)
     return Entry(
         name, "search", "finished" if done else "not finished", content["sentence"],
         f"{name}/tune.html", content["provenance"]["started"],

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from kfold_hs.learn.precision import in_float32
+
 
 class GatedAttention(nn.Module):
     """The formula above.
@@ -31,8 +33,10 @@ class GatedAttention(nn.Module):
 
     def scores(self, features: torch.Tensor) -> torch.Tensor:
         """Log of the weights, up to a constant: (n, n_features) -> (n,) float32."""
-        hidden = self.value(features).tanh() * self.gate(features).sigmoid()
-        scores: torch.Tensor = self.score(hidden).squeeze(1).float()
+        with in_float32(features):
+            features = features.float()
+            hidden = self.value(features).tanh() * self.gate(features).sigmoid()
+            scores: torch.Tensor = self.score(hidden).squeeze(1)
         return scores
 
     def forward(self, features: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

@@ -94,12 +94,16 @@ class Bank:
             Length of a crop.
         speed : Tensor, shape (n,), optional
             Frames of the recording for each frame of the crop: above 1 it plays faster.
-            The nearest frame is taken; pitch stays.
+            The nearest frame is taken; pitch stays. A crop that would play past the end of a
+            recording starts earlier, or plays no faster than the whole recording fills it.
 
         Returns
         -------
         Tensor, shape (n, 1, n_mels, n_frames), float32
         """
+        if self.streamed:
+            (found,) = self.batches([recordings], [starts], n_frames, [speed])
+            return found
         at = self._places(recordings, starts, n_frames, speed)
         return _turned(self.frames.index_select(0, at.flatten()).view(*at.shape, self.n_mels))
 
@@ -125,7 +129,10 @@ class Bank:
                 yield self.crops(rows, first, n_frames, speed)
             return
         host = replace(self, first=self.first.cpu(), length=self.length.cpu())
-        moved = [(rows.cpu(), first.cpu(), speed) for rows, first, speed in batches]
+        moved = [
+            (rows.cpu(), first.cpu(), None if speed is None else speed.cpu())
+            for rows, first, speed in batches
+        ]
         read = (host._read(rows, first, n_frames, speed) for rows, first, speed in moved)
         for frames in ahead(read):
             yield _turned(to_device(frames, self.device))
@@ -139,9 +146,14 @@ class Bank:
     ) -> torch.Tensor:
         """Rows of `frames`, (n, n_frames) int64."""
         offsets = torch.arange(n_frames, device=recordings.device)
-        if speed is not None:
-            offsets = (offsets[None] * speed[:, None]).round().long()
         length = self.length[recordings, None]
+        if speed is not None:
+            whole = length >= n_frames  # shorter ones are repeated anyway
+            most = (length - 1) / max(1, n_frames - 1)
+            speed = torch.where(whole, torch.minimum(speed[:, None], most), speed[:, None])
+            offsets = (offsets[None] * speed).round().long()
+            latest = length - 1 - offsets[:, -1:]
+            starts = torch.where(whole[:, 0], torch.minimum(starts, latest[:, 0]), starts)
         return self.first[recordings, None] + (starts[:, None] + offsets) % length
 
     def _read(

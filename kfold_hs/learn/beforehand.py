@@ -11,7 +11,7 @@ from kfold_hs.cohort.assemble import tasks_of
 from kfold_hs.errors import CohortError, ConfigError, SplitError, unknown_name
 from kfold_hs.learn.heads import check_heads
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models import check_backbone
+from kfold_hs.learn.models import check_network
 from kfold_hs.learn.noise import noise_bank
 from kfold_hs.learn.track import check_wandb
 from kfold_hs.learn.weights import check_weights
@@ -33,8 +33,8 @@ def check_config(config: Config) -> None:
     Raises
     ------
     ConfigError
-        A backbone that timm does not have; sampling by, or a weight for, a task that is not
-        there; wandb where it is not installed; a folder without noise.
+        A backbone that timm does not have, or that takes other crops; sampling by, or a weight
+        for, a task that is not there; wandb where it is not installed; a folder without noise.
     SplitError, CohortError
         split.file or data.aliases is not there.
     WeightsError
@@ -47,8 +47,8 @@ def check_config(config: Config) -> None:
 def check_training(config: Config) -> None:
     """The same of the training alone, wherever the recordings will be; raises alike."""
     tasks = tasks_of(config.data.tasks)
-    check_backbone(config.model)
     check_weights(config.model)
+    check_network(config)
     check_heads(config.model.heads, tasks)
     if "wandb" in config.track:
         check_wandb()

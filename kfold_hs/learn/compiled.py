@@ -18,6 +18,10 @@ BACKEND = "inductor"
 """Of torch.compile: writes C++ for the CPU and Triton for CUDA."""
 
 
+MOST_NETWORKS = 100_000
+"""Times shapes of batches, in one process."""
+
+
 def compiled(model: HeartSoundNet, backbone: str) -> Callable[..., dict[str, torch.Tensor]]:
     """`model` as a function that torch compiles at the first batch, whole or not at all.
 
@@ -28,6 +32,9 @@ def compiled(model: HeartSoundNet, backbone: str) -> Callable[..., dict[str, tor
     ConfigError
         By the function: torch cannot compile this network here.
     """
+    # By default the ninth network of a process is refused; a search has as many as trials.
+    torch._dynamo.config.recompile_limit = MOST_NETWORKS
+    torch._dynamo.config.accumulated_recompile_limit = MOST_NETWORKS
     function = torch.compile(model, backend=BACKEND, fullgraph=True)
 
     def forward(*inputs: Any) -> dict[str, torch.Tensor]:

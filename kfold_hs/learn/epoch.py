@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.learn.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.bags import Bags
 from kfold_hs.learn.models import HeartSoundNet
+from kfold_hs.learn.optimise import Average
 from kfold_hs.learn.pace import Pace, bands_at, crop_frames_at, examples_of_a_batch
 from kfold_hs.learn.source import Source
 from kfold_hs.learn.step import COVARIATES, PRESENT, Step
@@ -21,7 +21,7 @@ from kfold_hs.settings import Config
 def train_epoch(
     config: Config,
     model: HeartSoundNet,
-    averaged: AveragedModel | None,
+    averaged: Average | None,
     optimizer: torch.optim.Optimizer,
     pace: Pace,
     source: Source,
@@ -91,5 +91,5 @@ def train_epoch(
         optimizer.step()
         optimizer.zero_grad(set_to_none=not step.keeps_gradients)
         if averaged is not None and config.train.ema_decay:
-            averaged.update_parameters(model)
+            averaged.update(model)
     return batch_losses

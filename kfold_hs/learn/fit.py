@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.covariates import CovariateEncoder
@@ -33,9 +32,15 @@ from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
 from kfold_hs.learn.heads import check_heads
 from kfold_hs.learn.history import INNER, History, best_epoch, is_over, mean_accuracy, write_history
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models import check_backbone, make_model
+from kfold_hs.learn.models import check_network, make_model
 from kfold_hs.learn.noise import noise_bank
-from kfold_hs.learn.optimise import make_average, make_optimizer, scored_model
+from kfold_hs.learn.optimise import (
+    Average,
+    make_average,
+    make_optimizer,
+    scored_model,
+    update_batch_statistics,
+)
 from kfold_hs.learn.outcome import EpochProbs, fold_predictions
 from kfold_hs.learn.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.schedules import momentum, schedule
@@ -142,7 +147,9 @@ def fit_fold(
             past = [row["train_loss"] for row in history]
             train_loss = check_training(batch_losses, past, knowing_nothing, config, place)
             if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
-                averaged.update_parameters(model)
+                averaged.update(model)
+                if config.train.swa_update_bn:
+                    update_batch_statistics(averaged.model, bank, data.train, config)
             scored = scored_model(model, averaged)
             fill = _may_be_asked_again(config, epoch)
             probs, val_loss = score(
@@ -206,11 +213,11 @@ def check(config: Config, cohort: Cohort) -> None:
     Raises
     ------
     ConfigError
-        A backbone that timm does not have; sampling by, or a weight for, a task that the
-        cohort has not; a covariate that it has not; wandb where it is not installed; a
-        folder without noise.
+        A backbone that timm does not have or that takes other crops; sampling by, or a weight
+        for, a task that the cohort has not; a covariate that it has not; wandb where it is not
+        installed; a folder without noise.
     """
-    check_backbone(config.model)
+    check_network(config)
     check_heads(config.model.heads, cohort.tasks)
     if "wandb" in config.track:
         check_wandb()
@@ -266,7 +273,7 @@ def _answers(cohort: Cohort, patients: np.ndarray, last: EpochProbs) -> dict[str
 
 def _resume(
     model: nn.Module,
-    averaged: AveragedModel | None,
+    averaged: Average | None,
     optimizer: torch.optim.Optimizer,
     history: History,
     kept: list[EpochProbs],

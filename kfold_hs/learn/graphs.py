@@ -7,8 +7,10 @@ launches them all at once, on inputs and gradients that always lie in the same p
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,22 +37,33 @@ class Recorder:
     ----------
     model : Module
         Whose gradients the step adds to.
-    run : callable
-        (x, what stands beside it, n_bands, n_together) -> loss, having called `backward`; see
-        `kfold_hs.learn.step.Step`.
     """
 
-    def __init__(self, model: nn.Module, run: Run) -> None:
-        self._model, self._run = model, run
+    def __init__(self, model: nn.Module) -> None:
+        self._model, self._pool = model, Pool()
         self._recordings: dict[tuple[object, ...], Recording] = {}
 
     def __call__(
-        self, x: torch.Tensor, beside: Mapping[str, torch.Tensor], n_bands: int, n_together: int
+        self,
+        run: Run,
+        x: torch.Tensor,
+        beside: Mapping[str, torch.Tensor],
+        n_bands: int,
+        n_together: int,
     ) -> torch.Tensor:
+        """The loss of a batch.
+
+        Parameters
+        ----------
+        run : callable
+            (x, what stands beside it, n_bands, n_together) -> loss, having called `backward`; see
+            `kfold_hs.learn.step.Step`. Not kept: whoever owns both would never be freed with
+            the memory of the graphs, but for a collection of garbage.
+        """
         shapes = sorted((name, each.shape) for name, each in beside.items())
         key = (x.shape, *shapes, n_bands, n_together)
         if key not in self._recordings:
-            self._recordings[key] = self._record(x, beside, n_bands, n_together)
+            self._recordings[key] = self._record(run, x, beside, n_bands, n_together)
         recording = self._recordings[key]
         recording.x.copy_(x)
         for name, each in beside.items():
@@ -59,7 +72,12 @@ class Recorder:
         return recording.loss.clone()
 
     def _record(
-        self, x: torch.Tensor, beside: Mapping[str, torch.Tensor], n_bands: int, n_together: int
+        self,
+        run: Run,
+        x: torch.Tensor,
+        beside: Mapping[str, torch.Tensor],
+        n_bands: int,
+        n_together: int,
     ) -> Recording:
         """Record, and leave gradients, batch statistics and random state as they were."""
         own = x.clone(), {name: each.clone() for name, each in beside.items()}
@@ -68,17 +86,28 @@ class Recorder:
                 parameter.grad = torch.zeros_like(parameter)
         touched = [*self._model.buffers(), *(p.grad for p in self._model.parameters())]
         kept = [each.clone() for each in touched if each is not None]
-        loss, replay = capture(lambda: self._run(*own, n_bands, n_together), x.device)
+        loss, replay = capture(lambda: run(*own, n_bands, n_together), x.device, self._pool)
         for each, before in zip(touched, kept, strict=True):
             assert each is not None
             each.copy_(before)
         return Recording(*own, loss, replay)
 
 
+class Pool:
+    """Memory that the graphs of one model share: they are replayed one after another."""
+
+    @functools.cached_property
+    def handle(self) -> Any:
+        return torch.cuda.graph_pool_handle()
+
+
 def capture(
-    run: Callable[[], torch.Tensor], device: torch.device
+    run: Callable[[], torch.Tensor], device: torch.device, pool: Pool
 ) -> tuple[torch.Tensor, Callable[[], None]]:
-    """Where the loss of `run` will lie, and what computes it."""
+    """Where the loss of `run` will lie, and what computes it.
+
+    `device` is the current one (`kfold_hs.learn.precision.exactness`).
+    """
     random = torch.cuda.get_rng_state(device)
     here = torch.cuda.current_stream(device)
     beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -88,7 +117,8 @@ def capture(
             run()
     here.wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # On a stream of this device: torch's own for captures is of the first device that captured.
+    with torch.cuda.graph(graph, pool=pool.handle, stream=beside):
         loss = run()
     torch.cuda.set_rng_state(random, device)
     return loss, graph.replay

@@ -8,6 +8,8 @@ features (n, 1, n_mels, n_frames) -> `front` -> backbone with its pooling, or on
 
 from __future__ import annotations
 
+import functools
+
 import timm
 import torch
 from torch import nn
@@ -19,8 +21,9 @@ from kfold_hs.learn.front import Front
 from kfold_hs.learn.heads import HEADS
 from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.pooling import POOLINGS
+from kfold_hs.learn.precision import in_float32
 from kfold_hs.learn.weights import load_pretrained
-from kfold_hs.settings import ModelConfig
+from kfold_hs.settings import Config, ModelConfig
 
 _COVARIATE_SIZE = 16
 
@@ -108,10 +111,12 @@ class HeartSoundNet(nn.Module):
         self, features: torch.Tensor, covariates: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """Logits by task of features, (n, size)."""
-        if self.beside is not None:
-            assert covariates is not None
-            features = torch.cat([features, self.beside(covariates)], dim=1)
-        logits: dict[str, torch.Tensor] = self.heads(self.neck(features))
+        with in_float32(features):
+            features = features.float()
+            if self.beside is not None:
+                assert covariates is not None
+                features = torch.cat([features, self.beside(covariates)], dim=1)
+            logits: dict[str, torch.Tensor] = self.heads(self.neck(features))
         return logits
 
 
@@ -163,8 +168,16 @@ def make_model(
     check_backbone(config)
     keep_freed_memory()
     torch.manual_seed(seed)
+    backbone = _make_backbone(config)
+    if config.weights != "none":
+        with torch.random.fork_rng(devices=[]):  # heads begin alike whatever a loader draws
+            load_pretrained(backbone, config)
+    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients, n_bands)
+
+
+def _make_backbone(config: ModelConfig) -> nn.Module:
     try:
-        backbone = timm.create_model(
+        backbone: nn.Module = timm.create_model(
             config.backbone,
             pretrained=False,
             in_chans=1 + config.deltas,
@@ -177,9 +190,46 @@ def make_model(
             f"model.backbone={config.backbone} cannot be built with model.drop_path="
             f"{config.drop_path}: {error}. Set model.drop_path=0."
         ) from error
-    if config.weights != "none":
-        load_pretrained(backbone, config)
-    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients, n_bands)
+    return backbone
+
+
+def check_network(config: Config) -> None:
+    """Refuse a network that cannot hear crops of these sizes: it is asked once, untrained.
+
+    Raises
+    ------
+    ConfigError
+        timm has no such backbone, it cannot be built, or it takes other sizes; with what it takes.
+    """
+    check_backbone(config.model)
+    n_mels, n_frames = config.features.n_mels, config.train.crop_frames
+    first = config.train.first_n_mels or n_mels, config.train.first_crop_frames or n_frames
+    untrained = config.model.model_copy(update={"weights": "none", "weights_file": None})
+    _hear_once(untrained, frozenset({first, (n_mels, n_frames)}))
+
+
+@functools.lru_cache(maxsize=256)  # the variants of a search ask again and again
+def _hear_once(config: ModelConfig, sizes: frozenset[tuple[int, int]]) -> None:
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        backbone = _make_backbone(config).eval()
+        for n_mels, n_frames in sorted(sizes):
+            try:
+                backbone(torch.zeros(1, 1 + config.deltas, n_mels, n_frames))
+            except Exception as error:  # each of timm's thousand says it in its own way
+                text = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise ConfigError(
+                    f"model.backbone={config.backbone} cannot hear crops of {n_mels} bands x "
+                    f"{n_frames} frames: {text[:80].rstrip('.')}. {_what_fits(backbone)}"
+                ) from error
+
+
+def _what_fits(backbone: nn.Module) -> str:
+    _, height, width = getattr(backbone, "default_cfg", {}).get("input_size", (3, 224, 224))
+    return (
+        f"It was made for {height} x {width}: set features.n_mels={height} "
+        f"train.crop_frames={width} (and a features.n_fft that has bins for all bands), without "
+        "crops that grow, or choose a convolutional backbone, which takes any size."
+    )
 
 
 def check_backbone(config: ModelConfig) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+import copy
+from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import update_bn
 
+from kfold_hs.learn.bank import Bank
 from kfold_hs.learn.models import HeartSoundNet
+from kfold_hs.learn.predict import Crops
 from kfold_hs.settings import Config
 
 
@@ -24,20 +29,91 @@ def make_optimizer(model: nn.Module, config: Config, device: torch.device) -> to
     return torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, fused=True)
 
 
-def make_average(model: nn.Module, config: Config) -> AveragedModel | None:
-    """A running mean of the weights and of the batch statistics, or None.
+class Average:
+    """A running mean of the weights and of the batch statistics; integers are the latest.
 
-    Exponential, step by step (`ema_decay`; Polyak & Juditsky 1992), or of equal weights,
-    epoch by epoch (`swa_start`; Izmailov et al., "Averaging Weights", UAI 2018).
+    Exponential (Polyak & Juditsky 1992): after t updates by min(decay, (1 + t) / (10 + t)), so that
+    the initial weights are soon forgotten. Or of equal weights (Izmailov et al., "Averaging
+    Weights", UAI 2018).
+
+    Parameters
+    ----------
+    model : HeartSoundNet
+        On its device; it is copied.
+    decay : float
+        In [0, 1); 0: equal weights.
     """
-    if config.train.ema_decay:
-        average = get_ema_multi_avg_fn(config.train.ema_decay)  # type: ignore[no-untyped-call]
-        return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-    return AveragedModel(model, use_buffers=True) if config.train.swa_start < 1 else None
+
+    def __init__(self, model: HeartSoundNet, decay: float) -> None:
+        self.model, self.n_updates = copy.deepcopy(model).requires_grad_(False), 0
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, model: HeartSoundNet) -> None:
+        """One more step or epoch of the model that is trained."""
+        n = self.n_updates
+        share = 1 - min(self._decay, (1 + n) / (10 + n)) if self._decay else 1 / (1 + n)
+        pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
+        floats = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
+        # One launch for all on a GPU; no copy from the host, no integer divided.
+        torch._foreach_lerp_([mine for mine, _ in floats], [other for _, other in floats], share)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
+        self.n_updates = n + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"n_updates": self.n_updates, "model": self.model.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.n_updates = int(state["n_updates"])
+        self.model.load_state_dict(state["model"])
 
 
-def scored_model(model: HeartSoundNet, averaged: AveragedModel | None) -> HeartSoundNet:
+def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
+
+
+def make_average(model: HeartSoundNet, config: Config) -> Average | None:
+    """Step by step with `train.ema_decay`, epoch by epoch from `train.swa_start` on, or None."""
+    if config.train.ema_decay or config.train.swa_start < 1:
+        return Average(model, config.train.ema_decay)
+    return None
+
+
+def scored_model(model: HeartSoundNet, averaged: Average | None) -> HeartSoundNet:
     """The averaged weights once there are any, else those that are trained."""
-    if averaged is None or not int(averaged.n_averaged):
-        return model
-    return cast(HeartSoundNet, averaged.module)
+    return averaged.model if averaged is not None and averaged.n_updates else model
+
+
+def update_batch_statistics(
+    model: HeartSoundNet, bank: Bank, recordings: np.ndarray, config: Config
+) -> None:
+    """Means and variances of batch normalisation anew, from all crops of some recordings.
+
+    Those of averaged weights are of no weights that were ever trained; for theirs the network has
+    to hear the training people once more (Izmailov et al. 2018, section 3.2).
+
+    Parameters
+    ----------
+    recordings : ndarray of int64, shape (n,)
+        Rows of the bank.
+    """
+    crops, size = Crops.of(bank, recordings, config), config.predict.batch_size
+    # Batches count alike: the last one, if it is smaller, would count too much.
+    whole = (
+        x for _, x in crops.batches(bank, config, fill=False) if len(x) in {size, len(crops.rows)}
+    )
+    update_bn(whole, _Embedding(model))
+
+
+class _Embedding(nn.Module):
+    """The part of a network that has batch statistics, as torch's `update_bn` calls it."""
+
+    def __init__(self, model: HeartSoundNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model.embed(x)

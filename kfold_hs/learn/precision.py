@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from collections.abc import Iterator
 
 import torch
 
 from kfold_hs.errors import ConfigError
-from kfold_hs.settings import TrainConfig
+from kfold_hs.settings import Config, TrainConfig
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -17,6 +20,55 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     """
     wanted = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
+
+
+def in_float32(x: torch.Tensor) -> contextlib.AbstractContextManager[object]:
+    """Heads and attention compute in float32 whatever the backbone does.
+
+    A logit of bfloat16 has 8 bits: half of 300 patients would tie with another.
+    """
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def exactness(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """`device` as the current one, as exact as `config` wants it; nothing on the CPU.
+
+    `train.tf32`: with 10 bits of mantissa. `train.deterministic`: by algorithms that give the same
+    bits each time; torch refuses operations that have none.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    # Streams and graphs are made on the current device, not on that of their tensors.
+    with torch.cuda.device(device), _exactness(config.tf32, config.deterministic):
+        yield
+
+
+@contextlib.contextmanager
+def _exactness(tf32: bool, deterministic: bool) -> Iterator[None]:
+    # cuBLAS reads it when it is used first.
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    formats = [each.fp32_precision for each in backends]
+    is_deterministic, is_cudnn = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.deterministic,
+    )
+    try:
+        for each in backends:
+            each.fp32_precision = "tf32" if tf32 else "ieee"
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.deterministic = deterministic
+        yield
+    finally:
+        for each, before in zip(backends, formats, strict=True):
+            each.fp32_precision = before
+        torch.use_deterministic_algorithms(is_deterministic)
+        torch.backends.cudnn.deterministic = is_cudnn
 
 
 def pick_device(name: str) -> torch.device:
@@ -41,16 +93,17 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def check_device(config: TrainConfig, device: torch.device) -> None:
-    """Refuse what the device cannot do.
+def check_device(config: Config) -> None:
+    """Refuse what the device that folds are trained on cannot do.
 
     Raises
     ------
     ConfigError
         CUDA graphs where there is no CUDA.
     """
-    if config.cuda_graphs and device.type != "cuda":
+    if config.train.cuda_graphs and config.device_kind != "cuda":
         raise ConfigError(
-            f"train.cuda_graphs=true needs an NVIDIA GPU, and this training is on {device.type}. "
-            "Set train.cuda_graphs=false, or --device cuda where there is one."
+            "train.cuda_graphs=true needs an NVIDIA GPU, and this training is on "
+            f"{config.device_kind}. Set train.cuda_graphs=false, or --device cuda where there "
+            "is one."
         )

@@ -19,7 +19,7 @@ from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models import make_model
 from kfold_hs.learn.optimise import make_average, make_optimizer
 from kfold_hs.learn.pace import examples_of_a_batch
-from kfold_hs.learn.precision import autocast
+from kfold_hs.learn.precision import autocast, exactness
 from kfold_hs.learn.predict import crop_starts
 from kfold_hs.learn.step import COVARIATES, PRESENT, Step
 from kfold_hs.learn.threads import threads
@@ -69,6 +69,8 @@ def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.devic
     Weights are not fetched. Crops of full length, whatever the epoch: an upper bound where crops
     grow. What surrounds a step (crops, augmentation, checkpoints) is not in it.
     """
+    if device.type == "cuda":  # of this rehearsal, not of one before
+        torch.cuda.reset_peak_memory_stats(device)
     size = examples_of_a_batch(config)
     of_patients = config.train.level == "patient"
     n_slots = config.train.sites_per_patient if of_patients else 1
@@ -106,7 +108,7 @@ def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.devic
         with autocast(config.train.precision, device):
             model.embed(x.contiguous(memory_format=torch.channels_last))
 
-    with threads(config.train.threads):
+    with threads(config.train.threads), exactness(config.train, device):
         step_s, predict_s = _seconds(train, device), _seconds(predict, device)
     return Rehearsal(
         step_s,

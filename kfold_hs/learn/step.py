@@ -31,7 +31,7 @@ class Step:
     def __init__(
         self, config: Config, model: HeartSoundNet, losses: TaskLosses, device: torch.device
     ) -> None:
-        check_device(config.train, device)
+        check_device(config.on(device.type))
         self._losses, self._device = losses, device
         self._precision = config.train.precision
         self._forward: Callable[..., dict[str, torch.Tensor]] = model
@@ -39,7 +39,7 @@ class Step:
             from kfold_hs.learn.compiled import compiled
 
             self._forward = compiled(model, config.model.backbone)
-        self._recorder = Recorder(model, self._run) if config.train.cuda_graphs else None
+        self._recorder = Recorder(model) if config.train.cuda_graphs else None
 
     @property
     def keeps_gradients(self) -> bool:
@@ -66,8 +66,10 @@ class Step:
         ConfigError
             torch cannot compile this network here.
         """
-        run = self._recorder or self._run
-        return run(x.contiguous(memory_format=torch.channels_last), beside, n_bands, n_together)
+        x = x.contiguous(memory_format=torch.channels_last)
+        if self._recorder is not None:
+            return self._recorder(self._run, x, beside, n_bands, n_together)
+        return self._run(x, beside, n_bands, n_together)
 
     def _run(
         self, x: torch.Tensor, beside: Mapping[str, torch.Tensor], n_bands: int, n_together: int

@@ -102,6 +102,7 @@ class Config(Settings):
     select: Literal["last", "inner", "best"]
     target: Annotated[float, Field(gt=0, lt=1)]
     judge: JudgeConfig = JudgeConfig()
+    device_kind: Literal["cpu", "cuda"] = "cpu"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
@@ -180,6 +181,23 @@ class Config(Settings):
                     "crops"
                 )
 
+    def on(self, device_kind: str) -> Config:
+        """These settings where they are trained: on a "cpu" or on "cuda".
+
+        A GPU computes other bits than a CPU, and with train.precision=auto in other numbers.
+        """
+        return self.model_copy(update={"device_kind": device_kind})
+
+    @property
+    def precision(self) -> str:
+        """What train.precision=auto comes to.
+
+        On the CPU that is float32, which was measured to be the faster of the two.
+        """
+        if self.train.precision != "auto":
+            return self.train.precision
+        return "bfloat16" if self.device_kind == "cuda" else "float32"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values (str, int, float, bool, list, dict), as the YAML has them."""
         return self.model_dump(mode="json")
@@ -195,7 +213,7 @@ class Config(Settings):
         target, the margins and the stacking, which only judging reads; the trackers; and every
         value that equals its declared default, which is "off" for each setting that came later,
         so that a new setting does not orphan the runs made before it. A declared default never
-        changes.
+        changes. The kind of device is in it, and on a GPU the precision that auto comes to.
         """
         return _sha256(self._decisive())
 
@@ -228,7 +246,20 @@ class Config(Settings):
         if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one
             for task in values["data"]["tasks"].values():
                 task.pop("uncertain", None)
+        if self.device_kind != "cpu":
+            values["train"]["precision"] = self.precision
+        if revised := self._revised():
+            values["revised"] = revised
         return values
+
+    def _revised(self) -> list[str]:
+        """Parts in use that computed otherwise once: what was trained then is another training."""
+        parts = {
+            "average": self.train.ema_decay > 0 or self.train.swa_start < 1,
+            "heads": self.precision == "bfloat16",
+            "stretch": self.augment.stretch > 0,
+        }
+        return [name for name, is_used in parts.items() if is_used]
 
 
 def _sha256(values: dict[str, Any]) -> str:

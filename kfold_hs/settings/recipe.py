@@ -276,6 +276,9 @@ class TrainConfig(Settings):
     first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
     uncertain: Literal["class", "drop", "soft"] = "class"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    swa_update_bn: bool = False
+    tf32: bool = False
+    deterministic: bool = False
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -283,6 +286,11 @@ class TrainConfig(Settings):
             raise ValueError(
                 f"train.ema_decay={self.ema_decay:g} and train.swa_start={self.swa_start:g}: "
                 "weights are averaged in one way or the other; set one of them off"
+            )
+        if self.swa_update_bn and self.swa_start == 1:
+            raise ValueError(
+                "train.swa_update_bn=true is about weights that are averaged epoch by epoch, and "
+                "train.swa_start=1 averages none: lower the one or leave the other out"
             )
         if self.compile and self.cuda_graphs:
             raise ValueError(
