@@ -24,6 +24,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kfold_hs import stored
 from kfold_hs.errors import ConfigError, listing, nearest, unknown_name
 from kfold_hs.settings import Config
 
@@ -216,11 +217,19 @@ def _sentence(fault: Any) -> str:
 
 
 def load_yaml(path: Path) -> Config:
-    """The configuration that a run wrote to its `config.yaml`."""
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} does not hold a configuration.")
-    return _validated({str(key): value for key, value in values.items()})
+    """The configuration that a run wrote to its `config.yaml`.
+
+    Raises
+    ------
+    DamagedFileError
+        The file is damaged.
+    ConfigError
+        It holds keys or values that this version has not.
+    """
+    what = "the configuration"
+    values = stored.read_yaml(path, what)
+    with stored.parsing(path, what):
+        try:
+            return _validated(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error

@@ -11,13 +11,15 @@ KfoldHsError                 exit 1: the message names the value, the bound, the
 |   |-- DivergedError        its loss is no number, or far too large
 |   `-- UnfinishedError      some folds could not be trained; the others are kept
 |-- ClusterError             there is no such cluster, or its nodes cannot train
-`-- StorageError             nothing could be written: disk full, no permission
+|-- StorageError             nothing could be written: disk full, no permission
+`-- DamagedFileError         a file of ours is not what was written
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class KfoldHsError(Exception):
@@ -77,6 +79,25 @@ class ClusterError(KfoldHsError):
 
 class StorageError(KfoldHsError):
     """A file that could not be written."""
+
+
+class DamagedFileError(KfoldHsError):
+    """A file that kfold-hs wrote and that is not, or is no longer, what was written.
+
+    Parameters
+    ----------
+    what : str
+        What the file holds, e.g. "the summary".
+    path : Path
+    fault : str
+        What is wrong with it.
+    way_out : str
+        What to do, in sentences.
+    """
+
+    def __init__(self, what: str, path: Path, fault: str, way_out: str = "") -> None:
+        super().__init__(f"cannot read {what} {path}: {fault}. {way_out}".strip())
+        self.path, self.fault = path, fault
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

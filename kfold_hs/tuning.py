@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfold_hs import stored
 from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError, StorageError, TrainingError
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import RunPaths, TunePaths, check_name, write_json, write_text
@@ -331,7 +332,7 @@ def _settle(paths: TunePaths, terms: Mapping[str, Any]) -> None:
     if not paths.terms.exists():
         write_json(paths.terms, dict(terms))
         return
-    earlier = json.loads(paths.terms.read_text())
+    earlier = stored.read_json(paths.terms, "what is searched")
     if differ := [key for key in terms if earlier.get(key) != terms[key]]:
         raise ConfigError(
             f"the search {paths.name} exists with another {' and '.join(differ)}. Give another "

@@ -12,13 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
-GROUND = {"errors", "paths"}
+GROUND = {"errors", "atomic", "paths", "stored"}
 SETTINGS = GROUND | {"settings", "config"}
 ALLOWED = {
     "errors": set(),
-    "paths": {"errors"},
+    "atomic": {"errors"},
+    "paths": {"errors", "atomic"},
+    "stored": {"errors", "atomic"},
     "settings": {"errors"},
-    "config": {"errors", "settings"},
+    "config": GROUND | {"settings"},
     "space": SETTINGS,
     "variants": SETTINGS,
     "cohort": SETTINGS,
