@@ -15,7 +15,8 @@ from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.experiment import run_name
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import ComparisonPaths, RunPaths, check_name, write_json, write_text
-from kfold_hs.runs import variants_tried
+from kfold_hs.runs import plan_of, variants_tried
+from kfold_hs.stored import read_history
 from kfold_hs.trying import Bench, Tried
 from kfold_hs.variants import Design
 
@@ -92,6 +93,8 @@ def compare(
     paths = ComparisonPaths(name or _name(runs, ground), root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
+    variants = {each.config.digest: runs[each.name] for each in design.variants}
+    write_json(paths.plan, plan_of(ground.split, variants))
     bench = Bench(ground, paths.predictions, root, device, fleet)
     tried: dict[str, Tried] = {}
     faults = []
@@ -129,8 +132,6 @@ def _judge(
     (`judge.learning.learning` of every variant that was trained), provenance, and all that
     `judge.comparison.compare_variants` finds out.
     """
-    import pandas as pd
-
     from kfold_hs.judge.comparison import compare_variants
     from kfold_hs.judge.effects import Crossing
     from kfold_hs.judge.epochs import HONEST
@@ -186,7 +187,7 @@ def _judge(
             for task in ground.cohort.tasks
         },
         "learning": {
-            name: learning(pd.read_csv(RunPaths(each.run, root).history), found["tasks"])
+            name: learning(read_history(RunPaths(each.run, root).history), found["tasks"])
             for name, each in tried.items()
             if each.predicted_with is None
         },

@@ -22,8 +22,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
+from kfold_hs import stored
 from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
 from kfold_hs.overrides import MOST_VALUES, read, understood, values
 from kfold_hs.settings import Config
@@ -276,11 +276,19 @@ def _sentence(fault: Any) -> str:
 
 
 def load_yaml(path: Path) -> Config:
-    """The configuration that a run wrote to its `config.yaml`."""
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} does not hold a configuration.")
-    return _validated({str(key): value for key, value in values.items()})
+    """The configuration that a run wrote to its `config.yaml`.
+
+    Raises
+    ------
+    DamagedFileError
+        The file is damaged.
+    ConfigError
+        It holds keys or values that this version has not.
+    """
+    what = "the configuration"
+    values = stored.read_yaml(path, what)
+    with stored.parsing(path, what):
+        try:
+            return _validated(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error

@@ -13,13 +13,15 @@ KfoldHsError                 exit 1: the message names the value, the bound, the
 |       `-- MemoryFullError  for want of memory: they can be tried again
 |-- ClusterError             there is no such cluster, or its nodes cannot train
 |-- DeviceError              a GPU failed under a training
-`-- StorageError             nothing could be written: disk full, no permission
+|-- StorageError             nothing could be written: disk full, no permission
+`-- DamagedFileError         a file of ours is not what was written
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST_MESSAGE = 1500
 """Characters of an error message; what is longer is cut in its middle."""
@@ -94,6 +96,25 @@ class ClusterError(KfoldHsError):
 
 class StorageError(KfoldHsError):
     """A file that could not be written."""
+
+
+class DamagedFileError(KfoldHsError):
+    """A file that kfold-hs wrote and that is not, or is no longer, what was written.
+
+    Parameters
+    ----------
+    what : str
+        What the file holds, e.g. "the summary".
+    path : Path
+    fault : str
+        What is wrong with it.
+    way_out : str
+        What to do, in sentences.
+    """
+
+    def __init__(self, what: str, path: Path, fault: str, way_out: str = "") -> None:
+        super().__init__(f"cannot read {what} {path}: {fault}. {way_out}".strip())
+        self.path, self.fault = path, fault
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from kfold_hs import stored
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config import load_yaml
@@ -24,6 +23,7 @@ from kfold_hs.splits import Split
 from kfold_hs.splits.audit import Finding, audit
 from kfold_hs.splits.foreign import read_folds
 from kfold_hs.splits.obtain import make_split
+from kfold_hs.stored import read_history
 
 if TYPE_CHECKING:
     from kfold_hs.fleet.executors import Fleet
@@ -154,10 +154,11 @@ def report(folder: Path) -> Run:
 
     paths, summary = finished_run(folder)
     check_one_split(paths, summary)
-    predictions = Predictions.read(paths.predictions)
+    predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
     config = load_yaml(paths.config).as_dict()
     gallery = read_gallery(paths.gallery, summary["provenance"]["digests"])
-    page = render(summary, pd.read_csv(paths.history), predictions, config, gallery)
+    with stored.making_sense_of(paths.summary, paths.history, paths.predictions, paths.gallery):
+        page = render(summary, history, predictions, config, gallery)
     write_text(paths.report, page)
     return Run(paths, summary)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from kfold_hs import stored
 from kfold_hs.cohort import Cohort
+from kfold_hs.errors import DamagedFileError
 from kfold_hs.judge.epochs import Place, kept_epochs
 from kfold_hs.judge.gallery import read_gallery
 from kfold_hs.judge.report import render
@@ -22,6 +24,7 @@ from kfold_hs.splits import Split, balance
 from kfold_hs.splits.audit import Finding
 from kfold_hs.splits.balance import compare as compare_balance
 from kfold_hs.splits.split import TEST
+from kfold_hs.stored import read_history
 
 
 def judge_run(
@@ -58,11 +61,11 @@ def judge_run(
     dict
         The content of summary.json.
     """
-    predictions, history = Predictions.read(paths.predictions), pd.read_csv(paths.history)
+    predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
     epochs = kept_epochs(history)
     faults = {}
     for place in missing:
-        faults[place] = json.loads(paths.fold(*place).fault.read_text())["cause"]
+        faults[place] = _cause(paths.fold(*place).fault)
     if not faults:
         predictions.at(epochs).check_partition(split.scored_patients(cohort))
     # Training people who only choose the epoch are not trained on.
@@ -118,6 +121,14 @@ def development(cohort: Cohort, split: Split) -> dict[str, Any]:
             for task in cohort.tasks
         ],
     }
+
+
+def _cause(fault: Path) -> str:
+    """Why a fold failed; its record may be damaged, which ends nothing."""
+    try:
+        return str(stored.read_json(fault, "the record")["cause"])
+    except (DamagedFileError, KeyError):
+        return f"nobody knows why: {fault.name} is damaged"
 
 
 def _groups(cohort: Cohort) -> pd.DataFrame:

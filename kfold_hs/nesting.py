@@ -120,7 +120,7 @@ def nested(
             "config": config.digest, "cohort": cohort.fingerprint, "split": split.digest,
         }  # fmt: skip
         predictions.write(paths.predictions, digests)
-        write_text(paths.history, history.to_csv(index=False))
+        write_text(paths.history, history.to_csv(index=False), True)
         stacking = Stacking.of(config, cohort)
         scored = stacking(predictions.at(kept_epochs(history)).mean_over_seeds())
         result = nested_result(

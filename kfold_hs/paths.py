@@ -1,4 +1,4 @@
-"""The name of every file a run leaves, and the one way files are written.
+"""The name of every file a run leaves; how files are written is `kfold_hs.atomic`'s.
 
     reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet  scored.parquet
                       history.csv  summary.json  gallery.json  report.html  tensorboard/
@@ -6,34 +6,43 @@
                                   history.csv  predictions.parquet   (last: the fold is done)
                                   failed.json   (why the last attempt at it failed)
     checkpoints/best_model.pt     the best fold of the latest run
-    reports/<comparison>/         comparison.json  comparison.html  <run>.parquet (a variant that
-                                  another one's models predicted)
+    reports/<comparison>/         plan.json  comparison.json  comparison.html
+                                  <run>.parquet (a variant that another one's models predicted)
     reports/<tune>/               tune.json  tune.html  study.db  space.json  trials/<number>.json
                                   <run>.parquet
     reports/index.html            all of them (`kfold-hs report`)
 
-A file is written under a temporary name beside its target, flushed to the disk
-and renamed, so that no reader and no later run ever sees half of one.
+Checksums of the files of a folder lie in its `.sha256/`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import json
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from kfold_hs.atomic import (
+    discard,
+    remove,
+    storage_error,
+    sweep,
+    write_bytes,
+    write_json,
+    write_text,
+    writing,
+    writing_folder,
+)
 from kfold_hs.errors import ConfigError, StorageError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+__all__ = [
+    "ComparisonPaths", "FoldPaths", "RunPaths", "TunePaths", "cache_folder", "check_name",
+    "discard", "fold_name", "keeping", "remove", "storage_error", "sweep", "whose", "write_bytes",
+    "write_json", "write_text", "writing", "writing_folder",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,10 +101,11 @@ class RunPaths:
 
     name: str
     root: Path = Path()
+    reports: str = "reports"
 
     @property
     def report_folder(self) -> Path:
-        return self.root / "reports" / self.name
+        return self.root / self.reports / self.name
 
     @property
     def checkpoint_folder(self) -> Path:
@@ -159,14 +169,20 @@ class ComparisonPaths:
 
     name: str
     root: Path = Path()
+    reports: str = "reports"
 
     @property
     def folder(self) -> Path:
-        return self.root / "reports" / self.name
+        return self.root / self.reports / self.name
 
     @property
     def content(self) -> Path:
         return self.folder / "comparison.json"
+
+    @property
+    def plan(self) -> Path:
+        """Which variants it is of, on which folds; written before the first is trained."""
+        return self.folder / "plan.json"
 
     @property
     def page(self) -> Path:
@@ -179,7 +195,7 @@ class ComparisonPaths:
     @property
     def is_run(self) -> bool:
         """Whether a run has this name."""
-        return RunPaths(self.name, self.root).config.exists()
+        return RunPaths(self.name, self.root, self.reports).config.exists()
 
 
 @dataclass(frozen=True)
@@ -188,10 +204,11 @@ class TunePaths:
 
     name: str
     root: Path = Path()
+    reports: str = "reports"
 
     @property
     def folder(self) -> Path:
-        return self.root / "reports" / self.name
+        return self.root / self.reports / self.name
 
     @property
     def content(self) -> Path:
@@ -229,7 +246,7 @@ class TunePaths:
     @property
     def is_other(self) -> bool:
         """Whether a run or a comparison has this name."""
-        other = ComparisonPaths(self.name, self.root)
+        other = ComparisonPaths(self.name, self.root, self.reports)
         return other.is_run or other.content.exists()
 
 
@@ -254,101 +271,61 @@ def check_name(name: str) -> str:
     return name
 
 
+def whose(folder: Path) -> tuple[str, Path, str]:
+    """Name, root and name of the folder of reports of what lies in `folder`.
+
+    Links are not followed: `reports`, the folder itself or one above them may be one, and what
+    belongs to a run is beside it under the names that the user sees.
+    """
+    here = Path(os.environ.get("PWD", ""))
+    if not (here.is_absolute() and here.is_dir() and here.samefile(".")):
+        here = Path.cwd()  # the same, with links followed
+    path = Path(os.path.normpath(here / folder))
+    if folder.exists() and not (path.exists() and path.samefile(folder)):  # `link/..`
+        path = folder.resolve()
+    return path.name, path.parent.parent, path.parent.name
+
+
 def cache_folder() -> Path:
     """Where features and the built-in cohort are kept between runs.
 
     `KFOLD_HS_CACHE`, else `XDG_CACHE_HOME`/kfold-hs, else ~/.cache/kfold-hs.
     Everything in it is addressed by its content and can be deleted at any time.
-    """
-    if folder := os.environ.get("KFOLD_HS_CACHE"):
-        return Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "kfold-hs"
-
-
-@contextlib.contextmanager
-def writing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; rename it to `target` on success.
 
     Raises
     ------
     StorageError
-        When there is no room or no permission; the temporary file is removed.
+        There is no home directory, and no variable names another.
     """
-    temporary: Path | None = None
+    if folder := os.environ.get("KFOLD_HS_CACHE"):
+        return Path(folder)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "kfold-hs"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except OSError as error:
-        raise storage_error(error, target) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def sweep(folder: Path) -> None:
-    """Remove the temporary files that a killed `writing` left; nobody else may be writing there."""
-    for path in folder.glob(".*.????????"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
+        return Path.home() / ".cache" / "kfold-hs"
+    except RuntimeError as error:
+        raise StorageError(
+            "this user has no home directory, and features must be kept somewhere: name a folder "
+            "for them with KFOLD_HS_CACHE=DIR."
+        ) from error
 
 
 @contextlib.contextmanager
-def writing_folder(target: Path) -> Iterator[Path]:
-    """As `writing`, for a whole folder. A folder that another process put there first stays."""
-    temporary: Path | None = None
+def keeping() -> Iterator[None]:
+    """Around what is written into the cache.
+
+    Raises
+    ------
+    StorageError
+        In place of one that does not say how to name another folder.
+    """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        yield temporary
-        for path in temporary.rglob("*"):
-            if path.is_file():
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
-        try:
-            temporary.replace(target)
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-    except OSError as error:
-        raise storage_error(error, target) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def storage_error(error: OSError, target: Path) -> StorageError:
-    """The error of the disk in words that say what to do."""
-    if error.errno in _NO_ROOM:
-        return StorageError(
-            f"no room to write {target}: {error.strerror}. Nothing half-written was left; "
-            "free some space (or run from a folder on another disk) and repeat the same "
-            "command, which goes on where it stopped."
-        )
-    return StorageError(f"cannot write {target}: {error.strerror or error}.")
-
-
-def write_bytes(target: Path, content: bytes | memoryview) -> None:
-    """Write `content` to `target`, whole or not at all."""
-    with writing(target) as temporary:
-        temporary.write_bytes(content)
-
-
-def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 `text` to `target`, whole or not at all."""
-    write_bytes(target, text.encode())
-
-
-def write_json(target: Path, value: Any, default: Callable[[Any], Any] | None = None) -> None:
-    """Write `value` as indented JSON; NaN is refused, since JSON has none."""
-    write_text(target, json.dumps(value, indent=1, allow_nan=False, default=default) + "\n")
+        yield
+    except StorageError as error:
+        raise StorageError(
+            f"{error} What is used again lies in {cache_folder()}; KFOLD_HS_CACHE=DIR names "
+            "another folder."
+        ) from error
 
 
 _OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)

@@ -23,10 +23,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kfold_hs.errors import PredictionsError, listing
+from kfold_hs import stored
+from kfold_hs.errors import DamagedFileError, PredictionsError, listing
 from kfold_hs.paths import writing
 
 KEYS = ("repeat", "seed", "fold", "epoch")
+_WHAT = "the predictions"
 COLUMNS = ("level", *KEYS, "person_id", "patient_id", "recording_id")
 
 
@@ -140,44 +142,46 @@ class Predictions:
                     f"{len(expected)} patients; each must be predicted exactly once."
                 )
 
+    def _check_types(self) -> None:
+        """Refuse a table that was read and whose columns are not what `write` writes."""
+        for column in KEYS:
+            if self.table[column].dtype.kind != "i" or (self.table[column] < 0).any():
+                raise PredictionsError(f"{column} is no number from 0 on.")
+        if not self.classes:
+            raise PredictionsError("it does not say which classes there are.")
+        for task, names in self.classes.items():
+            if odd := set(self.table[label_column(task)]) - set(names):
+                raise PredictionsError(f"{task} has no class {listing(sorted(map(str, odd)))}.")
+
     def write(self, path: Path, digests: Mapping[str, str] | None = None) -> None:
         """Write as Parquet, whole or not at all, stamped with what it stands on."""
         metadata = {f"classes.{task}": "\n".join(names) for task, names in self.classes.items()}
         metadata |= {f"digest.{name}": digest for name, digest in (digests or {}).items()}
         table = pa.Table.from_pandas(self.table, preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
-        with writing(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        with writing(path, checksum=True) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def read(cls, path: Path) -> Predictions:
         """Read what `write` wrote; the laws are checked again."""
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise PredictionsError(f"cannot read the predictions {path}: {error}") from error
-        metadata = table.schema.metadata or {}
-        prefix = b"classes."
-        classes = {
-            key.removeprefix(prefix).decode(): tuple(value.decode().split("\n"))
-            for key, value in metadata.items()
-            if key.startswith(prefix)
-        }
-        return cls(table.to_pandas(), classes)
+            table = stored.read_parquet(path, _WHAT)
+            with stored.parsing(path, _WHAT):
+                found = cls(table.to_pandas(), _with_prefix(table, "classes."))
+                found._check_types()
+                return found
+        except DamagedFileError as error:
+            raise PredictionsError(str(error)) from error
 
     @staticmethod
     def digests(path: Path) -> dict[str, str]:
         """The digests that a file of predictions was stamped with."""
         try:
-            metadata = pq.read_schema(path).metadata or {}
-        except (OSError, pa.ArrowInvalid) as error:
-            raise PredictionsError(f"cannot read the predictions {path}: {error}") from error
-        prefix = b"digest."
-        return {
-            key.removeprefix(prefix).decode(): value.decode()
-            for key, value in metadata.items()
-            if key.startswith(prefix)
-        }
+            found = _with_prefix(stored.read_parquet(path, _WHAT), "digest.")
+        except DamagedFileError as error:
+            raise PredictionsError(str(error)) from error
+        return {name: "\n".join(lines) for name, lines in found.items()}
 
     @classmethod
     def concat(cls, parts: Iterable[Predictions]) -> Predictions:
@@ -189,6 +193,13 @@ class Predictions:
             raise PredictionsError("predictions of different tasks or classes cannot be joined.")
         table = pd.concat([part.table for part in parts], ignore_index=True)
         return cls(table, parts[0].classes)
+
+
+def _with_prefix(table: pa.Table, prefix: str) -> dict[str, tuple[str, ...]]:
+    """Lines of the values of a table's metadata whose keys begin so; without the prefix."""
+    metadata = table.schema.metadata or {}
+    found = {key.decode(): tuple(value.decode().split("\n")) for key, value in metadata.items()}
+    return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
 
 
 def _check_probabilities(task: str, y_prob: np.ndarray) -> None:

@@ -49,6 +49,7 @@ from kfold_hs.ship.inputs import Patient, of_cohort
 from kfold_hs.ship.predict import predict_patients
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST
+from kfold_hs.stored import read_history
 
 TEXTS = {
     "refit": "One model trained on everybody but the hold-out test persons, with the settings of "
@@ -178,7 +179,7 @@ def compare_refit(
     is_test = split.fold_of_patients(cohort, 0) == TEST
     ids = set(cohort.patients["patient_id"].to_numpy()[is_test].tolist())
     content = _compared(cohort, of_cohort(cohort, ids), folders, where)
-    write_json(bundle_folder / "refit.json", content)
+    write_json(bundle_folder / "refit.json", content, checksum=False)
     return content
 
 
@@ -187,7 +188,7 @@ def out_of_fold(paths: RunPaths, cohort: Cohort) -> dict[str, np.ndarray]:
 
     Mean over repeats and seeds; NaN for recordings of hold-out test persons.
     """
-    epochs = kept_epochs(pd.read_csv(paths.history))
+    epochs = kept_epochs(read_history(paths.history))
     table = Predictions.read(paths.predictions).table
     table = table[table["level"] == "recording"]
     places = table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)

@@ -5,21 +5,20 @@ Nothing here is trained or judged anew, and nothing needs torch.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfold_hs import experiment
-from kfold_hs.errors import KfoldHsError
+from kfold_hs import experiment, stored
+from kfold_hs.errors import DamagedFileError, KfoldHsError
 from kfold_hs.judge.comparison_page import render_comparison
 from kfold_hs.judge.figures import write_figures
 from kfold_hs.judge.index_page import Entry, of_comparison, of_run, of_tune, render_index
 from kfold_hs.judge.tables import write_tables
 from kfold_hs.judge.tune_page import render_tune
-from kfold_hs.paths import ComparisonPaths, RunPaths, TunePaths, write_text
+from kfold_hs.paths import ComparisonPaths, RunPaths, TunePaths, whose, write_text
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,14 @@ def redraw(folder: Path) -> Redrawn:
     KfoldHsError
         The folder holds none of them, or files that do not belong together.
     """
-    name, root = folder.resolve().name, folder.resolve().parent.parent
-    comparison, search = ComparisonPaths(name, root), TunePaths(name, root)
-    if comparison.content.is_file():
-        content = json.loads(comparison.content.read_text())
-        write_text(comparison.page, render_comparison(content))
-        return Redrawn("comparison", comparison.page, content)
-    if search.content.is_file():
-        content = json.loads(search.content.read_text())
-        write_text(search.page, render_tune(content))
-        return Redrawn("search", search.page, content)
+    comparison, search = ComparisonPaths(*whose(folder)), TunePaths(*whose(folder))
+    for kind, paths, render in (("comparison", comparison, render_comparison),
+                                ("search", search, render_tune)):  # fmt: skip
+        if paths.content.is_file():
+            content = stored.read_json(paths.content, f"the {kind}")
+            with stored.making_sense_of(paths.content):
+                write_text(paths.page, render(content))
+            return Redrawn(kind, paths.page, content)
     run = experiment.report(folder)
     return Redrawn("run", run.paths.report, run.summary)
 
@@ -126,14 +123,18 @@ def _entries(root: Path) -> Iterator[Entry]:
                               (search.content, of_tune)):  # fmt: skip
             if content.is_file():
                 try:
-                    found: Mapping[str, Any] = json.loads(content.read_text())
-                    yield kind(name, found)
-                except (ValueError, LookupError, TypeError) as error:
-                    trouble = f"{content.name} cannot be read ({type(error).__name__}: {error})"
-                    yield Entry(name, "unknown", "unreadable", trouble)
+                    found: Mapping[str, Any] = stored.read_json(content, "the results")
+                    with stored.making_sense_of(content):
+                        entry = kind(name, found)
+                        render_index([entry])
+                    yield entry
+                except DamagedFileError as error:
+                    yield Entry(name, "unknown", "unreadable", str(error))
                 break
         else:
             if run.config.is_file():
                 yield Entry(name, "run", "not finished", "Repeat its command to go on.")
+            elif comparison.plan.is_file():
+                yield Entry(name, "comparison", "not finished", "Repeat its command to go on.")
             elif search.terms.is_file():
                 yield Entry(name, "search", "not finished", "Repeat its command to go on.")

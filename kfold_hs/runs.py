@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kfold_hs import stored
 from kfold_hs.config import load_yaml
-from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
-from kfold_hs.paths import RunPaths
+from kfold_hs.errors import ConfigError, DamagedFileError, KfoldHsError, SplitError
+from kfold_hs.paths import RunPaths, whose
 from kfold_hs.predictions import Predictions
 from kfold_hs.splits import Split
 
@@ -20,15 +22,19 @@ def finished_run(folder: Path) -> tuple[RunPaths, dict[str, Any]]:
     Raises
     ------
     KfoldHsError
-        The folder holds no summary.json.
+        The folder holds no summary.json, or one that is damaged.
     """
-    paths = RunPaths(folder.resolve().name, folder.resolve().parent.parent)
+    paths = RunPaths(*whose(folder))
     if not paths.summary.is_file():
         raise KfoldHsError(
             f"{folder} is not the folder of a finished run: it has no summary.json. Give a "
             "folder under reports/, or finish the run by repeating its command."
         )
-    return paths, json.loads(paths.summary.read_text())
+    summary: dict[str, Any] = stored.read_json(paths.summary, "the summary")
+    with stored.making_sense_of(paths.summary):
+        # What every story asks of it before anything else.
+        dict(summary["provenance"]["digests"]), summary["headline"], summary["incomplete"]
+    return paths, summary
 
 
 def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
@@ -50,7 +56,8 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
     dict
         Digest of a configuration -> names of its runs, both ascending. A run whose configuration
         this version cannot read is a variant of its own, under "unread <name>"; one whose split
-        it cannot read is left out, since nobody can say whose it is.
+        it cannot read is left out, since nobody can say whose it is, and so is a comparison or
+        search that cannot be read. The user is told of each.
     """
     mine, found = _repeats(split), dict[str, list[str]]()
     for folder in sorted(reports.iterdir()) if reports.is_dir() else []:
@@ -59,22 +66,66 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
             continue
         try:
             other = Split.read(paths.split)
-        except SplitError:
+        except SplitError as error:
+            stored.warn(f"left out of the count of variants tried: {error}")
             continue
         if other.fingerprint != split.fingerprint or not mine & _repeats(other):
             continue
         try:
             variant = load_yaml(paths.config).digest
-        except ConfigError:
+        except (ConfigError, DamagedFileError) as error:
+            stored.warn(f"counted as a variant of its own: {error}")
             variant = f"unread {folder.name}"
         found.setdefault(variant, []).append(folder.name)
     mine_by_name = {name for names in found.values() for name in names}
-    for path in sorted([*reports.glob("*/comparison.json"), *reports.glob("*/tune.json")]):
-        content = json.loads(path.read_text())
-        for each in content["trials" if path.name == "tune.json" else "variants"]:
-            if each["predicted_with"] in mine_by_name:
-                found.setdefault(each["digest"], []).append(path.parent.name)
-    return dict(sorted(found.items()))
+    for folder in sorted(reports.iterdir()) if reports.is_dir() else []:
+        for digest, name in _of_comparison_or_search(folder, split, mine_by_name):
+            if name not in found.setdefault(digest, []):
+                found[digest].append(name)
+    return {digest: sorted(found[digest]) for digest in sorted(found)}
+
+
+def plan_of(split: Split, variants: Mapping[str, str]) -> dict[str, Any]:
+    """What a comparison writes before it begins: its variants count as tried from then on.
+
+    Whatever is interrupted when, every run of it is told of the same variants.
+
+    Parameters
+    ----------
+    split : Split
+    variants : mapping
+        Digest of a configuration -> name of its run, made or not.
+    """
+    repeats = sorted(_digest(each) for each in _repeats(split))
+    return {"fingerprint": split.fingerprint, "repeats": repeats, "variants": dict(variants)}
+
+
+def _of_comparison_or_search(folder: Path, split: Split, known: set[str]) -> list[tuple[str, str]]:
+    """Digest and name of the variants that a comparison is of, or a search predicted."""
+    plan, comparison, search = (
+        folder / name for name in ("plan.json", "comparison.json", "tune.json")
+    )
+    for path in (plan, comparison, search):
+        if not path.is_file():
+            continue
+        try:
+            content = stored.read_json(path, "the results")
+            with stored.making_sense_of(path):
+                if path == plan:
+                    same = {_digest(each) for each in _repeats(split)} & set(content["repeats"])
+                    is_mine = content["fingerprint"] == split.fingerprint and same
+                    found = content["variants"].items() if is_mine else []
+                    return [(str(digest), str(name)) for digest, name in found]
+                each = content["trials" if path == search else "variants"]
+                mine = [e for e in each if e["predicted_with"] in known]
+                return [(str(e["digest"]), folder.name) for e in mine]
+        except DamagedFileError as error:
+            stored.warn(f"left out of the count of variants tried: {error}")
+    return []
+
+
+def _digest(folds: tuple[int, ...]) -> str:
+    return hashlib.sha256(json.dumps(folds).encode()).hexdigest()
 
 
 def _repeats(split: Split) -> set[tuple[int, ...]]:
@@ -92,7 +143,7 @@ def check_one_split(paths: RunPaths, summary: Mapping[str, Any]) -> None:
     """
     split = Split.read(paths.split).digest
     found = {
-        paths.summary: summary["provenance"]["digests"]["split"],
+        paths.summary: str(summary["provenance"]["digests"].get("split", "none")),
         paths.predictions: Predictions.digests(paths.predictions).get("split", "none"),
     }
     for path, digest in found.items():

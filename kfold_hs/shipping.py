@@ -14,6 +14,7 @@ from kfold_hs.ground import Listener, load_cohort
 from kfold_hs.paths import writing_folder
 from kfold_hs.runs import check_one_split, finished_run
 from kfold_hs.splits import Split
+from kfold_hs.stored import making_sense_of
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def export(
     bank = banks.build(cohort, config.features, channel, listener.step)
     listener.stage("bundle")
     with writing_folder(output) as temporary:
-        content = write_bundle(temporary, paths, summary, config, cohort, split, bank)
+        with making_sense_of(paths.summary, paths.history, paths.predictions):
+            content = write_bundle(temporary, paths, summary, config, cohort, split, bank)
         if graphs:
             listener.stage("graphs")
             content = add_graphs(temporary, summary, graphs, listener.step)

@@ -9,7 +9,7 @@ from kfold_hs.config import load_yaml
 from kfold_hs.errors import ConfigError, KfoldHsError
 from kfold_hs.ground import Listener, load_cohort
 from kfold_hs.judge.gallery import read_gallery, trouble
-from kfold_hs.paths import RunPaths, write_json
+from kfold_hs.paths import RunPaths, remove, write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.runs import check_one_split, finished_run
 from kfold_hs.settings import Config
@@ -45,7 +45,7 @@ def show_worst(
     wishes = config.judge.gallery
     if not wishes.patients:
         was_there = paths.gallery.exists()
-        paths.gallery.unlink(missing_ok=True)
+        remove(paths.gallery)
         return was_there
     listener.stage("gallery")
     try:
@@ -102,7 +102,7 @@ def gallery(
     given = {name: value for name, value in asked.items() if value is not None}
     wishes = config.judge.gallery.model_copy(update=given)
     if not wishes.patients:
-        paths.gallery.unlink(missing_ok=True)
+        remove(paths.gallery)
         return paths
     config = _moved(config, data)
     cohort = load_cohort(config, listener)

@@ -17,15 +17,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
-import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from kfold_hs.errors import ConfigError, unknown_name
-from kfold_hs.paths import TunePaths, write_json
+from kfold_hs import stored
+from kfold_hs.errors import ConfigError, DamagedFileError, unknown_name
+from kfold_hs.paths import TunePaths, remove, write_json
 from kfold_hs.space import Space, Value
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("grid", "random", "tpe")
 COMPLETE, FAILED, STOPPED = "complete", "failed", "stopped"
+_RECORD = {"number": int, "params": dict, "state": str}
+"""What every record of a trial holds, whatever became of it."""
 _MOST_DRAWS = 20
 """After so many draws of points that were tried before, one of the others is taken at random."""
 
@@ -104,7 +108,8 @@ class Study:
             for key, values in space.choices.items()
         }
         paths.study.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with self._locked(), self._reading():
+            _check_database(paths.study)
             self._storage = optuna.storages.RDBStorage(
                 f"sqlite:///{paths.study.absolute()}",
                 engine_kwargs={"connect_args": {"timeout": 60}},
@@ -131,15 +136,17 @@ class Study:
         n_trials : int
             Trials of the whole search, over all processes and commands.
         """
-        with self._locked():
-            for number, point in self._trials(("RUNNING",)).items():
+        with self._locked(), self._reading():
+            running = self._trials(("RUNNING",))
+            tried = self._trials()
+            for number, point in tried.items():
                 if number in self._put_off:
                     continue
-                if self._paths.trial(number).exists():  # ended before the study was told
-                    self._tell(number, json.loads(self._paths.trial(number).read_text()))
+                if (record := self._record(number, point)) is not None:
+                    if number in running:  # ended before the study was told
+                        self._tell(number, record)
                 elif handle := self._hold(number):
                     return Ticket(number, self._place_of(number), point, handle)
-            tried = self._trials()
             if len(tried) >= min(n_trials, len(self._space)):
                 return None
             number, point = self._draw(set(map(_key, tried.values())))
@@ -157,7 +164,7 @@ class Study:
             JSON values; `state` is `COMPLETE`, with the `value`, `FAILED` or `STOPPED`.
         """
         record = {"number": ticket.number, "params": ticket.point, **outcome}
-        with self._locked():
+        with self._locked(), self._reading():
             write_json(self._paths.trial(ticket.number), record)
             self._tell(ticket.number, record)
         self._paths.trial_lock(ticket.number).unlink(missing_ok=True)
@@ -168,12 +175,14 @@ class Study:
 
     def records(self) -> list[dict[str, Any]]:
         """What became of every trial that is over, by number."""
-        paths = [self._paths.trial(number) for number in self._trials()]
-        return [json.loads(path.read_text()) for path in paths if path.exists()]
+        with self._reading():
+            found = [self._record(number, point) for number, point in self._trials().items()]
+            return [record for record in found if record is not None]
 
     def n_running(self) -> int:
         """Trials that are not over, in this process or another."""
-        return len(self._trials(("RUNNING",)))
+        with self._reading():
+            return len(self._trials(("RUNNING",)))
 
     def importances(self) -> dict[str, float] | None:
         """Share of each key in the variance of the value (functional ANOVA), largest first.
@@ -189,6 +198,59 @@ class Study:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
         found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         return {key: float(share) for key, share in found.items()}
+
+    def _record(self, number: int, point: Point) -> dict[str, Any] | None:
+        """What became of a trial; None where it is not over, or nobody can say any more.
+
+        Raises
+        ------
+        DamagedFileError
+            The study has another point at this number.
+        """
+        path, what = self._paths.trial(number), "the trial"
+        if not path.exists():
+            return None
+        try:
+            record: dict[str, Any] = stored.read_json(path, what)
+            with stored.parsing(path, what):
+                if wrong := [key for key, kind in _RECORD.items() if type(record[key]) is not kind]:
+                    raise ValueError(f"{wrong[0]} is {record[wrong[0]]!r}")
+                if record["state"] not in (COMPLETE, FAILED, STOPPED):
+                    raise ValueError(f"there is no state {record['state']!r}")
+                if record["state"] == COMPLETE and not isinstance(record["value"], float):
+                    raise ValueError("it has no value")
+        except DamagedFileError as error:
+            stored.warn(f"{path} is damaged ({error.fault}): the trial is tried out again.")
+            remove(path)
+            return None
+        if record["params"] != point or record["number"] != number:
+            raise self._damaged(f"it and {path} differ about trial {number}")
+        return record
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Around all that Optuna reads.
+
+        Raises
+        ------
+        DamagedFileError
+            In place of what it or SQLite says of a damaged file.
+        """
+        import sqlalchemy.exc
+
+        try:
+            yield
+        except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, LookupError, ValueError,
+                TypeError, AttributeError) as error:  # fmt: skip
+            raise self._damaged(stored.words(error)) from error
+
+    def _damaged(self, fault: str) -> DamagedFileError:
+        path = self._paths.study
+        way_out = (
+            f"Remove {path} and repeat the command: what was trained is found again, and a "
+            "study is made anew."
+        )
+        return DamagedFileError("the study", path, fault, way_out)
 
     def _frozen(self, states: tuple[str, ...] = ()) -> list[optuna.trial.FrozenTrial]:
         """Trials of the study that have a whole point, in these states or in any."""
@@ -265,6 +327,22 @@ class Study:
         with self._paths.lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _check_database(path: Path) -> None:
+    """Refuse a file that SQLite does not find whole.
+
+    Raises
+    ------
+    sqlite3.Error
+        With what is wrong.
+    """
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection:
+        (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if told != "ok":
+        raise sqlite3.DatabaseError(told)
 
 
 def _key(point: Mapping[str, Value]) -> tuple[Value, ...]:

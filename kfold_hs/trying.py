@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from kfold_hs import stored
 from kfold_hs.experiment import run, run_name
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import RunPaths
@@ -147,7 +148,7 @@ def kept_predictions(run: RunPaths) -> Predictions:
     """Patient rows of the epoch that counts, of every fold of a finished run."""
     from kfold_hs.judge.epochs import kept_epochs
 
-    history = pd.read_csv(run.history)
+    history = stored.read_history(run.history)
     return Predictions.read(run.predictions).at(kept_epochs(history))
 
 
@@ -165,6 +166,6 @@ def tables_of_folds(run: RunPaths, places: Iterable[Key]) -> tuple[Predictions, 
     for place in sorted(places):
         files = run.fold(*place)
         named = dict(zip(("repeat", "seed", "fold"), place, strict=True))
-        histories.append(pd.read_csv(files.history).assign(**named))
+        histories.append(stored.read_history(files.history, of_fold=True).assign(**named))
         parts.append(Predictions.read(files.predictions))
     return Predictions.concat(parts), pd.concat(histories, ignore_index=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfold_hs import stored
 from kfold_hs.errors import ConfigError, KfoldHsError, TrainingError
 from kfold_hs.faults import TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.ground import Ground, Listener
@@ -340,7 +341,7 @@ def _settle(paths: TunePaths, terms: Mapping[str, Any]) -> None:
     if not paths.terms.exists():
         write_json(paths.terms, dict(terms))
         return
-    earlier = json.loads(paths.terms.read_text())
+    earlier = stored.read_json(paths.terms, "what is searched")
     if differ := [key for key in terms if earlier.get(key) != terms[key]]:
         raise ConfigError(
             f"the search {paths.name} exists with another {' and '.join(differ)}. Give another "

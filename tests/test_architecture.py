@@ -12,17 +12,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kfold_hs"
 
 # A part may import itself, its own floor's lower neighbours as listed, and nothing else.
-GROUND = {"errors", "paths", "names", "walk"}
+GROUND = {"errors", "atomic", "paths", "stored", "names", "walk"}
 SETTINGS = GROUND | {"settings", "overrides", "config"}
 ALLOWED = {
     "errors": set(),
     "names": set(),
     "openmp": set(),
-    "paths": {"errors"},
+    "atomic": {"errors"},
+    "paths": {"errors", "atomic"},
+    "stored": {"errors", "atomic"},
     "walk": {"errors"},
     "settings": {"errors", "names"},
     "overrides": {"errors", "settings"},
-    "config": {"errors", "names", "overrides", "settings"},
+    "config": GROUND | {"overrides", "settings"},
     "space": SETTINGS,
     "variants": SETTINGS,
     "cohort": SETTINGS,

@@ -90,11 +90,11 @@ def test_a_fold_that_finds_the_disk_full_says_so_and_goes_on_later(
     _, whole = fit(cohort, tmp_path / "whole")
     left = [n_written]
 
-    def write(target: Path, content: bytes) -> None:
+    def write(target: Path, content: bytes, checksum: bool) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise StorageError(f"no room to write {target}")
-        write_bytes(target, content)
+        write_bytes(target, content, checksum)
 
     with monkeypatch.context() as full:
         full.setattr(checkpoint, "write_bytes", write)

@@ -21,10 +21,12 @@ from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions
 from kfold_hs.runs import variants_tried
 from kfold_hs.splits import Split
+from kfold_hs.terminal import Terminal
 from kfold_hs.variants import design
 
 # A key that stands there twice would make variants.
 BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
+TIMES = {"seconds", "joules"}
 SMALL = [*BASE, "train.epochs=1", "split.n_repeats=2"]
 
 
@@ -67,6 +69,41 @@ def test_every_variant_is_a_run_of_its_own_on_one_split(compared: Path) -> None:
         tables.append(Predictions.read(paths.predictions).table)
     keys = ["repeat", "seed", "fold", "epoch", "patient_id"]
     pd.testing.assert_frame_equal(tables[0][keys], tables[1][keys])
+
+
+def without_times(value: object) -> object:
+    """What does not measure the execution itself."""
+    if isinstance(value, dict):
+        return {key: without_times(each) for key, each in value.items() if key not in TIMES}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("n_epochs", [2, 6])
+def test_runs_of_an_interrupted_comparison_are_those_of_one_that_was_not(
+    compared: Path, shared_table_csv: Path, tmp_path: Path, n_epochs: int
+) -> None:
+    """Interrupted in the first or the second variant, whose run is there already or is not."""
+    words, left = ("sched=onecycle", "sched=cosine"), [n_epochs]
+
+    def epoch(self: Terminal, place: object, row: object) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Terminal, "epoch", epoch)
+        assert command(tmp_path, shared_table_csv, *words).exit_code != 0
+    for _ in range(2):  # and once more, when all of it is finished
+        assert command(tmp_path, shared_table_csv, *words).exit_code == 0
+        for each in content(compared)["variants"]:
+            once, again = (
+                json.loads(RunPaths(each["run"], root).summary.read_text())
+                for root in (compared, tmp_path)
+            )
+            assert once["tried"]["n_variants"] == 2
+            for summary in (once, again):
+                del summary["provenance"]
+            assert without_times(again) == without_times(once)
 
 
 def test_verdicts_and_flips_of_the_pair(compared: Path) -> None:

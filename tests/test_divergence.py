@@ -14,6 +14,7 @@ from kfold_hs import experiment
 from kfold_hs.cohort import Task
 from kfold_hs.config import compose
 from kfold_hs.errors import DivergedError, UnfinishedError
+from kfold_hs.learn.checkpoint import _RESUMABLE, save
 from kfold_hs.learn.divergence import check_training, loss_of_knowing_nothing
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.streams import Place
@@ -76,7 +77,7 @@ def test_a_report_of_the_folds_that_could_be_trained(
     paths = RunPaths("a", tmp_path)
     broken = paths.fold(0, 0, 1)
     broken.folder.mkdir(parents=True)
-    broken.resume.write_bytes(b"half")
+    save(broken.resume, {**dict.fromkeys(_RESUMABLE, None), "digests": {"config": "another"}})
     done = kfold_hs(*words, cwd=tmp_path)
     assert done.returncode == 1
     assert "1 of 2 folds could not be trained" in done.stderr
@@ -85,10 +86,10 @@ def test_a_report_of_the_folds_that_could_be_trained(
     summary = json.loads(paths.summary.read_text())
     (missing,) = summary["incomplete"]
     assert missing["fold"] == 1
-    assert "cannot read the checkpoint" in missing["cause"]
+    assert "belongs to the config another" in missing["cause"]
     assert "it rests on 1 of 2 folds" in summary["headline"]["sentence"]
     page = paths.report.read_text().replace("\n", " ")
-    assert "Not finished: without fold 1 of repeat 0, seed 0 (cannot read the checkpoint" in page
+    assert "Not finished: without fold 1 of repeat 0, seed 0 (" in page
     # Repeated, it trains what is missing, and the fold that was done stays.
     broken.resume.unlink()
     done = kfold_hs(*words, cwd=tmp_path)

@@ -22,10 +22,12 @@ from pathlib import Path
 
 import soundfile
 
+from kfold_hs.atomic import check_sums, discard, sweep, writing_folder
 from kfold_hs.cohort.people import Patient, Recording, draw_patients, render
 from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ, Beats
-from kfold_hs.errors import CohortError, ConfigError, StorageError
-from kfold_hs.paths import cache_folder, writing_folder
+from kfold_hs.errors import CohortError, ConfigError, DamagedFileError, StorageError
+from kfold_hs.paths import cache_folder, keeping
+from kfold_hs.stored import warn
 
 SIMULATOR_VERSION = 2
 """To be raised with every change that alters a file."""
@@ -98,11 +100,25 @@ def ensure_cohort(
     _check(n_patients, seed)
     folder = cohort_folder(n_patients, seed)
     table = folder / "table.csv"
+    sweep(folder.parent, ours=False)
+    if table.is_file() and not _is_whole(folder):
+        discard(folder)
     if not table.is_file():
-        _write(folder, n_patients, seed, on_progress)
+        with keeping():
+            _write(folder, n_patients, seed, on_progress)
     if not table.is_file():  # something else was in the way, and it stays
         raise CohortError(f"{folder} lacks its table.csv. Delete that folder and repeat.")
     return table
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the cohort is what was simulated."""
+    try:
+        check_sums(folder)
+    except DamagedFileError as error:
+        warn(f"the built-in cohort is damaged ({error}) It is simulated anew.")
+        return False
+    return True
 
 
 def _check(n_patients: int, seed: int) -> None:
@@ -119,7 +135,7 @@ def _write(
 ) -> Path:
     patients = draw_patients(n_patients, seed)
     rows = [(patient, recording) for patient in patients for recording in patient.recordings]
-    with writing_folder(folder) as temporary:
+    with writing_folder(folder, sums=True) as temporary:
         (temporary / "recordings").mkdir()
         for done, (_, recording) in enumerate(rows, start=1):
             path = temporary / _file_name(recording)

@@ -37,7 +37,7 @@ from kfold_hs.learn.precision import exactness
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.threads import threads
 from kfold_hs.learn.track import make_trackers
-from kfold_hs.paths import FoldPaths, RunPaths, fold_name, sweep, write_json
+from kfold_hs.paths import FoldPaths, RunPaths, fold_name, remove, sweep, write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
@@ -102,7 +102,7 @@ class Work:
                 left.append(place)
                 continue
             check_digests(files.predictions, Predictions.digests(files.predictions), self.digests)
-            files.resume.unlink(missing_ok=True)  # of a training that ended between the two
+            remove(files.resume)  # of a training that ended between the two
             on_fold(place, "found", "")
         return left
 
@@ -150,7 +150,7 @@ class Work:
                 ) from error
             trace = {"trace": traceback.format_exc()}
             return self.failed(place, _words(error, device), trace, is_memory_full(error))
-        files.fault.unlink(missing_ok=True)
+        remove(files.fault)
         return Outcome("done", "" if since is None else f"over-fitting from epoch {since + 1} on")
 
     def failed(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from kfold_hs import stored
 from kfold_hs.cohort import Cohort
 from kfold_hs.config import differences, load_yaml
-from kfold_hs.errors import ConfigError, SplitError, listing
+from kfold_hs.errors import ConfigError, DamagedFileError, SplitError, listing
 from kfold_hs.fleet.hardware import hardware
 from kfold_hs.fleet.lock import lock
 from kfold_hs.fleet.plan import Plan
@@ -22,6 +24,8 @@ from kfold_hs.paths import RunPaths, sweep, write_bytes, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
 from kfold_hs.splits import Split
+
+_T = TypeVar("_T")
 
 
 @contextlib.contextmanager
@@ -35,16 +39,14 @@ def locked(paths: RunPaths) -> Iterator[None]:
 
 def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Split:
     """Write what the run stands on, or refuse when its folder stands on something else."""
-    if paths.config.exists():
-        earlier = load_yaml(paths.config)
-        if earlier.digest != config.digest:
-            raise ConfigError(
-                f"the run {paths.name} exists with another configuration; it differs in "
-                f"{listing(differences(earlier.as_dict(), config.as_dict()))}. Give this run "
-                "another --name, or remove the old one's folders in reports/ and checkpoints/."
-            )
-    if paths.split.exists():
-        found = Split.read(paths.split)
+    earlier = _earlier(paths.config, load_yaml)
+    if earlier is not None and earlier.digest != config.digest:
+        raise ConfigError(
+            f"the run {paths.name} exists with another configuration; it differs in "
+            f"{listing(differences(earlier.as_dict(), config.as_dict()))}. Give this run "
+            "another --name, or remove the old one's folders in reports/ and checkpoints/."
+        )
+    if (found := _earlier(paths.split, Split.read)) is not None:
         if found.assignment != split.assignment:
             raise SplitError(
                 f"{paths.split} holds the split {found.digest[:16]} and this run needs "
@@ -52,11 +54,26 @@ def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Spl
                 "another --name."
             )
         split = found  # the same people in the same folds, if by other versions
-    write_text(paths.config, config.to_yaml())
+    write_text(paths.config, config.to_yaml(), True)
     write_json(paths.cohort, cohort.describe())
-    if not paths.split.exists():
+    if found is None:
         split.write(paths.split)
     return split
+
+
+def _earlier(path: Path, read: Callable[[Path], _T]) -> _T | None:
+    """What a run wrote before; one that is damaged is written anew, for the same folds.
+
+    Every fold is stamped with what it stands on, so that nothing of another run is taken for
+    one of this.
+    """
+    if not path.exists():
+        return None
+    try:
+        return read(path)
+    except (DamagedFileError, SplitError) as error:
+        stored.warn(f"{error} It is written anew.")
+        return None
 
 
 def finished(plan: Plan, paths: RunPaths) -> list[Place]:
@@ -72,18 +89,18 @@ def collect(
     for place in places:
         files = paths.fold(place.repeat, place.seed, place.fold)
         predictions.append(Predictions.read(files.predictions))
-        history = pd.read_csv(files.history)
+        history = stored.read_history(files.history, of_fold=True)
         for column in ("fold", "seed", "repeat"):
             history.insert(0, column, getattr(place, column))
         histories.append(history)
     Predictions.concat(predictions).write(paths.predictions, digests)
     table = pd.concat(histories, ignore_index=True)
-    write_text(paths.history, table.to_csv(index=False))
+    write_text(paths.history, table.to_csv(index=False), True)
     best = table[table["best"]].copy()
     best["accuracy"] = best[[f"acc.{task.name}" for task in cohort.tasks]].mean(axis=1)
     first = best.sort_values(["accuracy", "val_loss"], ascending=[False, True]).iloc[0]
     files = paths.fold(*(int(first[column]) for column in ("repeat", "seed", "fold")))
-    write_bytes(paths.overall_best_model, files.best_model.read_bytes())
+    write_bytes(paths.overall_best_model, stored.read_bytes(files.best_model, "the checkpoint"))
 
 
 def provenance(

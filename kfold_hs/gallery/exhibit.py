@@ -42,6 +42,7 @@ from kfold_hs.paths import RunPaths
 from kfold_hs.predictions import Predictions, prob_column
 from kfold_hs.settings import Config, GalleryConfig
 from kfold_hs.splits import Split
+from kfold_hs.stored import read_history
 
 MOST_RECORDINGS = 6
 """Of one patient; the others are counted."""
@@ -96,7 +97,7 @@ class Exhibit:
             A recording, a model or a table of the run is missing, or is of another run.
         """
         predictions = Predictions.read(self.paths.predictions)
-        epochs = kept_epochs(pd.read_csv(self.paths.history))
+        epochs = kept_epochs(read_history(self.paths.history))
         repeat, seed, _ = min(epochs)
         fold_of = self._folds(repeat)
         probs = self._of_recordings(predictions, epochs)

@@ -6,14 +6,15 @@ order, is written out as its code point, and what is long is cut, visibly.
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kfold_hs.errors import DamagedFileError
 from kfold_hs.judge.traced import traced
+from kfold_hs.stored import read_json
 
 SCHEMA = 1
 MEDIA_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav"}
@@ -33,14 +34,13 @@ def read_gallery(path: Path, digests: Mapping[str, str]) -> dict[str, Any] | Non
     """
     if not path.is_file():
         return None
+    damaged = f"{path.name} is damaged or of another version of kfold-hs"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        is_ours = isinstance(content, dict) and content.get("schema") == SCHEMA
-    except (OSError, ValueError):
-        content, is_ours = None, False
-    if not is_ours:
-        return trouble(f"{path.name} is damaged or of another version of kfold-hs", {})
-    assert isinstance(content, dict)
+        content: dict[str, Any] = read_json(path, "the gallery")
+    except DamagedFileError:
+        return trouble(damaged, {})
+    if content.get("schema") != SCHEMA or not {"problem", "digests"} <= set(content):
+        return trouble(damaged, {})
     if content["problem"] is None and content["digests"] != dict(digests):
         return trouble(f"{path.name} is of another run", {})
     return content

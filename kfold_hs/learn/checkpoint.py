@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import io
+import zipfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,8 +22,12 @@ from typing import Any
 
 import torch
 
-from kfold_hs.errors import TrainingError
-from kfold_hs.paths import write_bytes
+from kfold_hs import stored
+from kfold_hs.errors import DamagedFileError, TrainingError
+from kfold_hs.paths import remove, write_bytes
+
+_WHAT = "the checkpoint"
+_RESUMABLE = ("model", "averaged", "optimizer", "history", "kept", "digests")
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -36,7 +41,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     # By way of memory: torch's own writer hides why the disk refused.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(path, buffer.getbuffer())
+    write_bytes(path, buffer.getbuffer(), True)
 
 
 class Writer:
@@ -112,13 +117,53 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         The file is missing or is not a checkpoint of kfold-hs.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # a damaged file can make the reader stumble in any way
-        text = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TrainingError(f"cannot read the checkpoint {path}: {text}.") from error
-    if not isinstance(content, dict):
-        raise TrainingError(f"{path} is not a checkpoint of kfold-hs.")
-    return content
+        return _read(path, device)
+    except DamagedFileError as error:
+        raise TrainingError(str(error)) from error
+
+
+def load_resumable(
+    path: Path, device: torch.device, digests: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """What an interrupted training left; None where there is nothing, or nothing whole.
+
+    Raises
+    ------
+    TrainingError
+        It stands on something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = _read(path, device)
+        with stored.parsing(path, _WHAT):
+            found = {name: state[name] for name in _RESUMABLE}
+            check_digests(path, found["digests"], digests)
+            return found
+    except DamagedFileError as error:
+        stored.warn(f"{path} is damaged ({error.fault}): the fold is trained from its start.")
+        remove(path)
+        return None
+
+
+def _read(path: Path, device: torch.device | str) -> dict[str, Any]:
+    raw = stored.read_bytes(path, _WHAT)
+    with stored.parsing(path, _WHAT):
+        _check_zip(raw)
+        content = torch.load(io.BytesIO(raw), map_location=device, weights_only=True)
+        if not isinstance(content, dict):
+            raise ValueError("it is not a checkpoint of kfold-hs")
+        return content
+
+
+def _check_zip(raw: bytes) -> None:
+    """Refuse an archive that holds more than it has: torch stores tensors as they are."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        for each in archive.infolist():
+            if each.compress_type != zipfile.ZIP_STORED or each.file_size > len(raw):
+                raise ValueError(f"{each.filename} is packed, which torch does not do")
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
 
 
 def check_digests(path: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:

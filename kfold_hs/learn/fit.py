@@ -49,7 +49,7 @@ from kfold_hs.learn.source import Source
 from kfold_hs.learn.step import Step
 from kfold_hs.learn.streams import Place
 from kfold_hs.learn.track import Answers, Tracker, check_wandb
-from kfold_hs.paths import FoldPaths
+from kfold_hs.paths import FoldPaths, remove
 from kfold_hs.settings import Config
 
 OnEpoch = Callable[[Mapping[str, float]], None]
@@ -124,9 +124,7 @@ def fit_fold(
 
     history: History = []
     kept: list[EpochProbs] = []
-    if paths.resume.exists():
-        state = checkpoint.load(paths.resume, device)
-        checkpoint.check_digests(paths.resume, state["digests"], digests)
+    if state := checkpoint.load_resumable(paths.resume, device, digests):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if averaged is not None:
@@ -203,7 +201,7 @@ def fit_fold(
     fold_predictions(cohort, data.held_out, data.patients, place, kept, keep).write(
         paths.predictions, digests
     )
-    paths.resume.unlink(missing_ok=True)
+    remove(paths.resume)
     return since
 
 

@@ -53,5 +53,5 @@ def write_history(
     if inner is not None:
         table["inner"] = table["epoch"] == inner
     table["overfitting"] = False if since is None else table["epoch"] >= since
-    write_text(paths.history, table.to_csv(index=False))
+    write_text(paths.history, table.to_csv(index=False), True)
     return since

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kfold_hs.paths import write_bytes, write_json, write_text
-from kfold_hs.ship.bundle import CARD, CERTIFICATE, CONTENT, Bundle, pack, sha256
+from kfold_hs.ship.bundle import CARD, CERTIFICATE, Bundle, pack, sha256, write_content
 from kfold_hs.splits.split import TEST, TRAIN
+from kfold_hs.stored import read_bytes
 
 
 def write_alternative(
@@ -38,7 +39,7 @@ def write_alternative(
     write_bytes(folder / file, raw)
     known = bundle.certificate
     people = [_trained_on(person) for person in known.people]
-    write_json(folder / CERTIFICATE, {**known.to_dict(), "people": people})
+    write_json(folder / CERTIFICATE, {**known.to_dict(), "people": people}, checksum=False)
     own = {"file": file, "sha256": sha256(raw), "covariates": trained["covariates"]}
     content = {key: value for key, value in bundle.content.items() if key != "graphs"}
     content["models"] = [
@@ -46,8 +47,8 @@ def write_alternative(
         for repeat in range(known.n_repeats)
         for fold in range(known.n_folds)
     ]
-    content["certificate"] = sha256((folder / CERTIFICATE).read_bytes())
-    write_json(folder / CONTENT, content)
+    content["certificate"] = sha256(read_bytes(folder / CERTIFICATE, "the certificate"))
+    write_content(folder, content)
     write_text(folder / CARD, f"# One model of `{content['run']}`: {name}\n\n{text}\n")
 
 

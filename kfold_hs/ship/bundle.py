@@ -18,18 +18,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pydantic
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from kfold_hs import stored
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.assemble import tasks_of
 from kfold_hs.cohort.covariates import CovariateEncoder
-from kfold_hs.errors import BundleError
+from kfold_hs.errors import BundleError, DamagedFileError
 from kfold_hs.judge.stack import Rule
 from kfold_hs.learn.models import HeartSoundNet, make_model
+from kfold_hs.paths import write_json
 from kfold_hs.settings import Config
 from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import Conformal
@@ -94,14 +95,16 @@ class Bundle:
                 "makes one of a finished run."
             )
         try:
-            content = json.loads(path.read_text())
+            content = stored.read_json(path, "the content")
             if (schema := content["schema"]) != SCHEMA:
                 raise BundleError(
                     f"{path} has schema {str(schema)[:80]}, and this version of kfold-hs reads "
                     f"{SCHEMA}, which holds what was fitted without each fold. Export the run "
                     "again."
                 )
-            known = (folder / CERTIFICATE).read_bytes()
+            if "digest" in content:  # bundles of older versions have none
+                _check(path, *_sealed(content))
+            known = stored.read_bytes(folder / CERTIFICATE, "the certificate", stored.MOST_TEXT)
             _check(folder / CERTIFICATE, known, content["certificate"])
             return cls(
                 folder,
@@ -110,11 +113,16 @@ class Bundle:
                     Member(**{**each, "covariates": tuple(each["covariates"])})
                     for each in content["models"]
                 ),
-                Certificate.from_dict(json.loads(known)),
+                Certificate.from_dict(stored.parse_json(known)),
                 content,
             )
-        except (OSError, ValueError, KeyError, TypeError, pydantic.ValidationError) as error:
-            raise BundleError(f"cannot read the bundle {folder}: {error!r}.") from error
+        except BundleError:
+            raise
+        except Exception as error:  # anything may be where something else belongs
+            fault = error.fault if isinstance(error, DamagedFileError) else stored.words(error)
+            raise BundleError(
+                f"cannot read the bundle {folder}: {fault}. Copy or export it again."
+            ) from error
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -179,7 +187,7 @@ class Bundle:
         """
         path = self.folder / member.file
         try:
-            raw = path.read_bytes()
+            raw = stored.read_bytes(path, "the weights")
             _check(path, raw, member.sha256)
             untrained = self.config.model.model_copy(
                 update={"weights": "none", "weights_file": None}
@@ -189,9 +197,10 @@ class Bundle:
                 self.config.train.level == "patient", self.config.features.n_fitted_bands,
             )  # fmt: skip
             model.load_state_dict(load_tensors(raw))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            text = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise BundleError(f"cannot load the model {path}: {text}.") from error
+        except DamagedFileError as error:
+            raise BundleError(f"cannot load the model {path}: {error.fault}.") from error
+        except (SafetensorError, RuntimeError) as error:
+            raise BundleError(f"cannot load the model {path}: {stored.words(error)}.") from error
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model.eval()
 
@@ -201,6 +210,22 @@ def pack(state: Mapping[str, torch.Tensor], place: Mapping[str, int]) -> bytes:
     plain = {name: each.detach().cpu().contiguous().clone() for name, each in state.items()}
     # One entry: safetensors writes several in any order, and the file's digest would change.
     return save_tensors(plain, metadata={"place": json.dumps(dict(place))})
+
+
+def write_content(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write bundle.json, with a digest of itself: bundles are sent to others, and copied."""
+    plain = {key: value for key, value in content.items() if key != "digest"}
+    as_read = json.loads(json.dumps(plain, allow_nan=False))
+    write_json(folder / CONTENT, {**plain, "digest": sha256(_canonical(as_read))}, checksum=False)
+
+
+def _sealed(content: Mapping[str, Any]) -> tuple[bytes, str]:
+    plain = {key: value for key, value in content.items() if key != "digest"}
+    return _canonical(plain), str(content["digest"])
+
+
+def _canonical(plain: Mapping[str, Any]) -> bytes:
+    return json.dumps(plain, sort_keys=True).encode()
 
 
 def sha256(content: bytes) -> str:

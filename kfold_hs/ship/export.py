@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from kfold_hs.cohort import Cohort, Task
@@ -41,7 +40,7 @@ from kfold_hs.learn.bank import Bank
 from kfold_hs.paths import FoldPaths, RunPaths, fold_name, write_bytes, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.settings import Config
-from kfold_hs.ship.bundle import CARD, CERTIFICATE, CONTENT, SCHEMA, pack, sha256
+from kfold_hs.ship.bundle import CARD, CERTIFICATE, SCHEMA, pack, sha256, write_content
 from kfold_hs.ship.card import card
 from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import calibration_scores
@@ -49,6 +48,7 @@ from kfold_hs.ship.fits import Fit, held_out_fits
 from kfold_hs.ship.typical import typical
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST
+from kfold_hs.stored import read_bytes, read_history
 
 _PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "safetensors")
 
@@ -83,13 +83,13 @@ def write_bundle(
         A model's file is missing or of another run.
     """
     predictions = Predictions.read(paths.predictions)
-    epochs = kept_epochs(pd.read_csv(paths.history))
+    epochs = kept_epochs(read_history(paths.history))
     stacking = Stacking.of(config, cohort)
     plain = predictions.at(epochs).mean_over_seeds()
     kept = stacking(plain)
     fits = {task: Fit.of(kept, task) for task in kept.tasks}
     certificate = Certificate.of(split).to_dict()
-    write_json(folder / CERTIFICATE, certificate)
+    write_json(folder / CERTIFICATE, certificate, checksum=False)
     digests = summary["provenance"]["digests"]
     content = {
         "schema": SCHEMA,
@@ -115,9 +115,9 @@ def write_bundle(
         "held_out": {task: held_out_fits(plain, stacking, task) for task in kept.tasks},
         "conformal": {task: calibration_scores(kept, task) for task in kept.tasks},
         "typical": typical(bank, _is_trained_on(cohort, split)),
-        "certificate": sha256((folder / CERTIFICATE).read_bytes()),
+        "certificate": sha256(read_bytes(folder / CERTIFICATE, "the certificate")),
     }
-    write_json(folder / CONTENT, content)
+    write_content(folder, content)
     write_text(folder / CARD, card(content, summary))
     return content
 

@@ -1,10 +1,12 @@
 """Rows on their way to a file, kept beside it so that an interrupted prediction goes on.
 
-    .<output>.rows    a line of JSON that says what is predicted, then one a patient
+    .<output>.rows    a line of JSON that says what is predicted, then one a patient: a digest of it
+                      and of all before it, and the row in JSON
 
 Rows come in the patients' order, so that how many there are says where to go on. What is predicted
 is the bundle, the patients with their files' sizes and times, the kind of device and the coverage:
-a journal of anything else is begun anew. A last line that was cut off is dropped.
+a journal of anything else is begun anew. A last line that was cut off is dropped, and so is all
+from a damaged line on.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from kfold_hs import stored
 from kfold_hs.paths import storage_error
 from kfold_hs.ship.bundle import CONTENT, Bundle
 from kfold_hs.ship.inputs import Patient
 from kfold_hs.ship.rows import Row
 
 _AT_ONCE = 1000
+_FORMAT = 2
+_LONGEST = 1 << 26
 
 
 class Journal:
@@ -45,7 +50,8 @@ class Journal:
     def __init__(self, output: Path, key: str) -> None:
         self.path = output.with_name(f".{output.name}.rows")
         self.n_rows = 0
-        head = json.dumps({"predicts": key}).encode() + b"\n"
+        head = json.dumps({"predicts": key, "format": _FORMAT}).encode() + b"\n"
+        self._digest = hashlib.sha256(head).hexdigest()
         try:
             if not self.path.exists() or not self._go_on(head):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,15 +62,33 @@ class Journal:
     def _go_on(self, head: bytes) -> bool:
         """Count whole lines and cut off the rest; False: it is about something else."""
         with self.path.open("rb+") as file:
-            if file.readline() != head:
+            if file.readline(len(head)) != head:
                 return False
             end = file.tell()
-            for line in file:
-                if line.endswith(b"\n"):
-                    end += len(line)
-                    self.n_rows += 1
+            while line := file.readline(_LONGEST):
+                if not self._fits(line):
+                    if line.endswith(b"\n") or len(line) == _LONGEST:
+                        stored.warn(
+                            f"{self.path} is damaged after {self.n_rows} patients: the others "
+                            "are predicted anew."
+                        )
+                    break
+                end += len(line)
+                self.n_rows += 1
             file.truncate(end)
         return True
+
+    def _fits(self, line: bytes) -> bool:
+        """Whether a line is whole and follows on the last; then it is the last."""
+        digest, _, row = line.partition(b" ")
+        follows = self._after(row[:-1])
+        if not line.endswith(b"\n") or digest != follows.encode():
+            return False
+        self._digest = follows
+        return True
+
+    def _after(self, row: bytes) -> str:
+        return hashlib.sha256(self._digest.encode() + row).hexdigest()
 
     def append(self, rows: Sequence[Row]) -> None:
         """Keep some more rows.
@@ -74,10 +98,14 @@ class Journal:
         StorageError
             No room.
         """
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        lines = []
+        for row in rows:
+            text = json.dumps(row, allow_nan=False).encode()
+            self._digest = self._after(text)
+            lines.append(self._digest.encode() + b" " + text + b"\n")
         try:
-            with self.path.open("a") as file:
-                file.write(text)
+            with self.path.open("ab") as file:
+                file.write(b"".join(lines))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -86,9 +114,10 @@ class Journal:
 
     def rows(self) -> Iterator[list[Row]]:
         """All rows, some at a time."""
-        with self.path.open() as file:
-            lines = itertools.islice(file, 1, None)
-            while some := [json.loads(line) for line in itertools.islice(lines, _AT_ONCE)]:
+        with self.path.open("rb") as file:
+            file.readline()
+            lines = (json.loads(line.partition(b" ")[2]) for line in file)
+            while some := list(itertools.islice(lines, _AT_ONCE)):
                 yield some
 
     def __enter__(self) -> Journal:
@@ -107,7 +136,7 @@ class Journal:
 
 def key_of(bundle: Bundle, patients: Sequence[Patient], *settings: object) -> str:
     """What is predicted, as SHA-256 (hex)."""
-    whole = hashlib.sha256((bundle.folder / CONTENT).read_bytes())
+    whole = hashlib.sha256(stored.read_bytes(bundle.folder / CONTENT, "the bundle"))
     for patient in patients:
         files = [_state(sound.path) for sound in patient.sounds]
         who = [patient.patient_id, patient.ids, patient.persons]

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from kfold_hs.errors import ConfigError
-from kfold_hs.paths import fold_name, write_bytes, write_json, write_text
-from kfold_hs.ship.bundle import CARD, CONTENT, Bundle, Member, sha256
+from kfold_hs.paths import fold_name, write_bytes, write_text
+from kfold_hs.ship.bundle import CARD, Bundle, Member, sha256, write_content
 from kfold_hs.ship.card import card
 from kfold_hs.ship.graph import INPUT, Graph
 
@@ -102,7 +102,7 @@ def add_graphs(
         "opset": OPSET if "onnx" in kinds else None,
         "files": files,
     }
-    write_json(folder / CONTENT, content)
+    write_content(folder, content)
     write_text(folder / CARD, card(content, summary))
     on_progress(len(groups) + 1, len(groups) + 1)
     return content

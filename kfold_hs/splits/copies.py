@@ -6,11 +6,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from kfold_hs import stored
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.paths import cache_folder, write_json
+from kfold_hs.errors import DamagedFileError
+from kfold_hs.paths import cache_folder, keeping, write_json
 from kfold_hs.splits.fingerprint import matches, sounds
 
 VERSION = 1
@@ -39,8 +42,30 @@ def near_copies(
     path = cache_folder() / "copies" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
     columns = ["sha256_a", "sha256_b", "correlation", "delay_s", "overlap_s"]
     if path.exists():
-        return pd.DataFrame(json.loads(path.read_text()), columns=columns)
+        try:
+            rows = stored.read_json(path, "what was found before in", list)
+            with stored.parsing(path, "what was found before in"):
+                return _checked(pd.DataFrame(rows, columns=columns), set(shas))
+        except DamagedFileError as error:
+            stored.warn(f"{path} is damaged ({error.fault}): copies are looked for anew.")
     found = matches(sounds([Path(each) for each in unique["path"]], channel, on_progress))
     rows = [[shas[m.first], shas[m.second], m.correlation, m.delay_s, m.overlap_s] for m in found]
-    write_json(path, rows)
+    with keeping():
+        write_json(path, rows)
     return pd.DataFrame(rows, columns=columns)
+
+
+def _checked(found: pd.DataFrame, shas: set[str]) -> pd.DataFrame:
+    """Refuse what was kept unless it is pairs of these recordings.
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+    """
+    numbers = found[["correlation", "delay_s", "overlap_s"]]
+    if not all(found[name].isin(shas).all() for name in ("sha256_a", "sha256_b")):
+        raise ValueError("it is of other recordings")
+    if len(found) and not np.isfinite(numbers.to_numpy(dtype=np.float64)).all():
+        raise ValueError("it holds something that is no number")
+    return found

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from kfold_hs import stored
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import SplitError, listing
+from kfold_hs.errors import DamagedFileError, SplitError, listing
 from kfold_hs.paths import write_json
 
 SCHEMA = 2
@@ -199,7 +200,7 @@ class Split:
 
     def write(self, path: Path) -> None:
         """Write `split.json`, whole or not at all."""
-        write_json(path, self.to_dict())
+        write_json(path, self.to_dict(), checksum=False)  # it has a digest of its own
 
     @classmethod
     def read(cls, path: Path) -> Split:
@@ -211,7 +212,7 @@ class Split:
             Not a certificate, of another schema, or changed after it was written.
         """
         try:
-            values = json.loads(path.read_text())
+            values = stored.read_json(path, "the split")
             if (schema := values["schema"]) != SCHEMA:
                 raise SplitError(
                     f"{path} has schema {schema}, and this version of kfold-hs reads {SCHEMA}. "
@@ -227,13 +228,18 @@ class Split:
                 people=values["people"],
                 versions=values["versions"],
             )
-            digest = values["digest"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SplitError(f"cannot read the split {path}: {error!r}.") from error
-        if digest != split.digest:
+            digest = str(values["digest"])
+            stated = split.digest
+        except DamagedFileError as error:
+            raise SplitError(str(error)) from error
+        except SplitError:
+            raise
+        except Exception as error:  # anything may be where something else belongs
+            raise SplitError(f"cannot read the split {path}: {stored.words(error)}.") from error
+        if digest != stated:
             raise SplitError(
                 f"{path} was changed after it was written: it says digest {digest[:16]}, its "
-                f"content gives {split.digest[:16]}. Draw the split again."
+                f"content gives {stated[:16]}. Draw the split again."
             )
         return split
 
