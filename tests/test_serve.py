@@ -31,7 +31,7 @@ from kfold_hs.ship.bundle import Bundle
 
 CPU = torch.device("cpu")
 HERE = "http://127.0.0.1"
-LIMITS = Limits(max_bytes=400_000, max_files=3, max_seconds=10, timeout_s=20, max_waiting=2)
+LIMITS = Limits(max_bytes=400_000, max_files=3, max_seconds=10, timeout_s=900, max_waiting=2)
 
 
 @pytest.fixture(scope="module")
