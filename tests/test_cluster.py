@@ -93,7 +93,6 @@ N_EPOCHS = 30
 LONG = [f"train.epochs={N_EPOCHS}", "track=[]"]
 
 
-@pytest.mark.timeout(1500)  # what it waits for are events; machines are busy
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_lost_node_costs_no_fold_and_no_bit(
     cluster: Any,

@@ -76,7 +76,7 @@ def check_same_bits(one: RunPaths, other: RunPaths, n_folds: int = 3) -> None:
 
 def wait_for_the_end_of(group: int) -> None:
     """Until no process of a group is left; what keeps books for them ends a little later."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 900
     while time.monotonic() < until:
         try:
             os.killpg(group, 0)
@@ -137,7 +137,7 @@ def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
         if heard == {0, 1}:
             break
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every one of them
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=900)
     assert process.returncode == 130
     assert "to go on, repeat" in rest
     assert "Traceback" not in rest

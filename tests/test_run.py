@@ -153,7 +153,7 @@ def test_ctrl_c_is_resumable_and_a_second_command_is_told(
         process.send_signal(signal.SIGINT)
     finally:
         process.send_signal(signal.SIGCONT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=900)
     assert process.returncode == 130
     assert "Interrupted." in rest
     assert "--name one" in rest  # the command to repeat
@@ -258,7 +258,7 @@ def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path:
             time.sleep(0.05)
             os.kill(process.pid, signal.SIGKILL)
             break
-    process.communicate(timeout=60)
+    process.communicate(timeout=900)
     paths = RunPaths("a", tmp_path)
     assert not paths.fold(0, 0, 0).is_done
     # Whatever lies under its proper name is whole.

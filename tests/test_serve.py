@@ -34,7 +34,7 @@ FIELDS = {"files": "files_", "files_": "files__"}
 CPU = torch.device("cpu")
 ODD = ["Height (cm)", "class", "files", "a-b", "größe", "files_", "1st"]
 HERE = "http://127.0.0.1"
-LIMITS = Limits(max_bytes=400_000, max_files=3, max_seconds=10, timeout_s=20, max_waiting=2)
+LIMITS = Limits(max_bytes=400_000, max_files=3, max_seconds=10, timeout_s=900, max_waiting=2)
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_two_commands_of_several_folds_at_once_share_the_trials(
     words += [f"data.path={shared_table_csv}", *ONCE]
     typed = [*COMMAND, "tune", *words]
     both = [subprocess.Popen(typed, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=280)[1] for process in both]
+    told = [process.communicate(timeout=900)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     found = content(tmp_path)
     assert [each["state"] for each in found["trials"]] == [COMPLETE] * 4
