@@ -83,6 +83,11 @@ def silence(n_samples: int) -> bytes:
     return file.getvalue()
 
 
+def without_size(seconds: float) -> bytes:
+    content = wav(seconds)
+    return content[:4] + bytes(4) + content[8:40] + bytes(4) + content[44:]
+
+
 def post(client: TestClient, *files: tuple[str, bytes], **fields: str) -> httpx.Response:
     return client.post("/predict", files=[("files", each) for each in files], data=fields)
 
@@ -155,6 +160,7 @@ def test_a_covariate_may_have_any_name(client: TestClient, bundle: Path) -> None
         ([("a_AV.wav", wav())] * 4, 422, "files: List should have at most 3 items"),
         ([("a.wav", b"\0" * 500_000)], 413, r"more than 0.38147 MiB"),
         ([("a.wav", silence(600_000))], 413, "has 600000 samples in each of 1 channels"),
+        ([("a.wav", without_size(11))], 413, "a.wav is longer than 10 s"),
         ([], 422, "files: Field required"),
     ],
 )

@@ -223,7 +223,7 @@ def _decode(
         if n_bytes == 0:
             reason = "the file is empty"
         raise CohortError(f"{name} cannot be read as audio: {reason}. Replace it.") from error
-    if unread and (content := _with_unknown_size(source)):
+    if unread and (content := with_unknown_size(source)):
         return _decode(io.BytesIO(content), name, n_bytes, channel)
     if not complete:
         raise CohortError(
@@ -311,7 +311,7 @@ def _is_unknown(n_bytes: int) -> bool:
     return abs(n_bytes - 2**31) <= 4096 or n_bytes >= 2**32 - 4096
 
 
-def _with_unknown_size(source: Path | io.BytesIO) -> bytes | None:
+def with_unknown_size(source: Path | io.BytesIO) -> bytes | None:
     """The bytes of a WAV that says it holds nothing, if samples follow its header all the same.
 
     None where other chunks follow: such a file is empty.

@@ -12,6 +12,7 @@ import soundfile
 import torch
 
 from kfold_hs.cohort import Task
+from kfold_hs.cohort.audio import with_unknown_size
 from kfold_hs.predictions import prob_column
 from kfold_hs.serve.limits import Limits, too_long
 from kfold_hs.ship.bundle import Bundle
@@ -82,6 +83,11 @@ class Answers:
             try:
                 with soundfile.SoundFile(io.BytesIO(content)) as file:
                     why = too_long(name, file, self.limits)
+                    told = file.frames
+                # A WAV that says it holds nothing is read to its end, too.
+                if not told and (whole := with_unknown_size(io.BytesIO(content))):
+                    with soundfile.SoundFile(io.BytesIO(whole)) as file:
+                        why = too_long(name, file, self.limits)
             except (soundfile.LibsndfileError, OSError):
                 continue  # its row says what is wrong with it
             if why:
