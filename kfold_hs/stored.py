@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_TEXT = 1 << 28
 """Bytes of a text file: a split of 100,000 patients takes a quarter of it."""
-MOST_YAML = 1 << 20
+MOST_YAML = 1 << 16
 MOST_BINARY = 1 << 36
 _MOST_DEEP = 100
 _FOLD = re.compile(r"r\d+-s\d+-f\d+|refit|distilled")

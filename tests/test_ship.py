@@ -498,10 +498,10 @@ def test_what_cannot_be_exported(made: Path, tmp_path: Path) -> None:
     path = tmp_path / "reports" / "one" / "summary.json"
     summary = json.loads(path.read_text())
     summary["incomplete"] = [{"repeat": 0, "seed": 1, "fold": 1}]
-    path.write_text(json.dumps(summary))
+    write_json(path, summary)
     with pytest.raises(BundleError, match="lacks r0-s1-f1: without every fold"):
         shipping.export(path.parent, tmp_path / "b", Silent())
-    path.write_text(json.dumps({**summary, "incomplete": [], "nested": {}}))
+    write_json(path, {**summary, "incomplete": [], "nested": {}})
     with pytest.raises(BundleError, match="nested search: each fold has settings of its own"):
         shipping.export(path.parent, tmp_path / "b", Silent())
     assert not (tmp_path / "b").exists()

@@ -161,7 +161,7 @@ COMMANDS = (
             run_of("i")),
     Command("run (cache)", ["run", "--name", "a", *SETTINGS],
             ["cache/features/*/*", "cache/copies/*.json"], run_of("a")),
-    Command("run (built-in cohort)", ["split", "data=synthetic", "data.n_patients=10",
+    Command("run (built-in cohort)", ["split", "data=synthetic", "data.n_patients=40",
                                       "split.n_folds=2", "-o", "drawn.json"],
             ["cache/synthetic/*/table.csv", "cache/synthetic/*/SHA256SUMS",
              "cache/synthetic/*/recordings/1*0_AV.*"],
@@ -219,7 +219,7 @@ def make(root: Path) -> None:
         ["tune", "--name", "t", *SETTINGS, "optim.lr=1e-3,2e-3"],
         ["run", "--name", "a", *SETTINGS],  # so that all variants are counted
         ["export", "reports/a", "-o", "bundle"],
-        ["split", "data=synthetic", "data.n_patients=10", "split.n_folds=2", "-o", "drawn.json"],
+        ["split", "data=synthetic", "data.n_patients=40", "split.n_folds=2", "-o", "drawn.json"],
         ["report"],
     ):
         said = call(words, root, 10 * LIMIT_S)
