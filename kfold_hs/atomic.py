@@ -4,9 +4,9 @@ A file is written under a temporary name beside its target, flushed to the disk 
 that no reader and no later run ever sees half of one. A writer holds a lock on its temporary file,
 so that those of killed processes can be told from those of living ones, and are swept.
 
-    FOLDER/.sha256/NAME     SHA-256 of FOLDER/NAME, a line; two while the file is replaced: its
-                            own and that of what takes its place
-    FOLDER/SHA256SUMS       of a folder that is written at once: as `sha256sum` writes it
+    FOLDER/.sha256/NAME.sha256  SHA-256 of FOLDER/NAME, a line; two while the file is replaced: its
+                                own and that of what takes its place
+    FOLDER/SHA256SUMS           of a folder that is written at once: as `sha256sum` writes it
 
 `kfold_hs.stored` reads what was written so, and refuses what is not what was written.
 """
@@ -200,7 +200,8 @@ def write_json(
 
 def checksum_file(path: Path) -> Path:
     """Where the checksum of a file is kept."""
-    return path.parent / ".sha256" / path.name
+    # With an ending of its own: whoever looks for `*.pt` or `*.json` does not find it.
+    return path.parent / ".sha256" / f"{path.name}.sha256"
 
 
 def checksums(path: Path) -> list[str] | None:

@@ -420,11 +420,11 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     table["recording"] = [str(shared_table_csv.parent / name) for name in table["recording"]]
     names = {"Present": "S3+S4", "Absent": 'no "sound"', "Unknown": "a/b, ../ü"}
     table["mean"] = table["murmur"].map(names)
-    table["a.keys"] = table["keys"] = table["outcome"]
+    table["items"] = table["keys"] = table["outcome"]
     table.to_csv(tmp_path / "odd.csv", index=False)
     classes = ",".join("'" + name + "'" for name in names.values())
     two = "{classes:[Abnormal,Normal]}"
-    tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",a.keys:" + two + "}"
+    tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",items:" + two + "}"
     words = [*TINY, "train.epochs=1", f"data.path={tmp_path / 'odd.csv'}", f"data.tasks={tasks}"]
     experiment.run(compose(words), Silent(), root=tmp_path, name="odd", device="cpu")
     shipping.export(tmp_path / "reports/odd", tmp_path / "b", Silent())
@@ -441,7 +441,7 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     graph = Graph(bundle.config, bundle.tasks, [model]).eval()
     raw = portable.WRITERS["onnx"](portable._traced(graph, bundle), graph, {})
     session = onnxruntime.InferenceSession(raw)
-    assert [each.name for each in session.get_outputs()] == ["mean", "keys", "a.keys"]
+    assert [each.name for each in session.get_outputs()] == ["mean", "keys", "items"]
     (mean,) = session.run(["mean"], {"samples": np.zeros(8000, np.float32)})
     assert mean.sum() == pytest.approx(1)
 

@@ -41,6 +41,7 @@ from conftest import TINY, write_table  # noqa: E402
 from mutations import Mutation, mutations  # noqa: E402
 
 from kfold_hs import stored  # noqa: E402
+from kfold_hs.atomic import checksum_file
 from kfold_hs.cli import main as kfold_hs  # noqa: E402
 
 PAGE = HERE.parent.parent / "docs" / "reliability.md"
@@ -323,7 +324,7 @@ def campaign(
 
 def _forget(path: Path) -> None:
     """Remove what says what the file was."""
-    (path.parent / ".sha256" / path.name).unlink(missing_ok=True)
+    checksum_file(path).unlink(missing_ok=True)
 
 
 def _is_told(work: Path, command: Command) -> bool:
