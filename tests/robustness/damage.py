@@ -41,7 +41,7 @@ from conftest import TINY, write_table  # noqa: E402
 from mutations import Mutation, mutations  # noqa: E402
 
 from kfold_hs import stored  # noqa: E402
-from kfold_hs.atomic import checksum_file
+from kfold_hs.atomic import checksum_file  # noqa: E402
 from kfold_hs.cli import main as kfold_hs  # noqa: E402
 
 PAGE = HERE.parent.parent / "docs" / "reliability.md"
