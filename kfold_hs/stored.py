@@ -208,7 +208,7 @@ def making_sense_of(*paths: Path) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=1024)
 def warn(text: str) -> None:
-    """Tell the user of a damaged file that does not end what is being done; the same only once."""
+    """Tell the user of what does not end what is being done, e.g. a damaged file."""
     logging.getLogger("kfold_hs").warning("kfold-hs: %s", text)
 
 
