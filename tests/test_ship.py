@@ -26,7 +26,7 @@ from kfold_hs.judge.calibrators import CALIBRATORS
 from kfold_hs.paths import write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.ship import portable
-from kfold_hs.ship.bundle import Bundle
+from kfold_hs.ship.bundle import Bundle, write_content
 from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import Conformal, conformal_set
 from kfold_hs.ship.graph import Graph, check_graph
@@ -122,14 +122,14 @@ def test_silence_and_a_number_make_nobody_known(
             inspect(tmp_path / f"{name}.wav").sha256
         )
     ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
-    for patient in find_patients([tmp_path], bundle.config.data):
+    for patient in find_patients([tmp_path], bundle.config.data).patients:
         heard = ear.hear(patient)
         assert (len(heard.sounds), heard.problems) == (1, [])
         assert not bundle.certificate.known(patient.ids, heard.digests, patient.persons)
     known = Patient("x", (Sound("x", shared_table_csv.parent / "p3_0.wav"),), ("x",))
     assert bundle.certificate.names(bundle.certificate.known((), ear.hear(known).digests)) == ["p3"]
     (tmp_path / "t.csv").write_text("recording,patient_id,person\nstill.wav,q,\nsilence.wav,y,q\n")
-    new, same = find_patients([tmp_path / "t.csv"], bundle.config.data)
+    new, same = find_patients([tmp_path / "t.csv"], bundle.config.data).patients
     assert not bundle.certificate.known(new.ids, (), new.persons)  # q is a person, no patient
     assert bundle.certificate.names(bundle.certificate.known(same.ids, (), same.persons)) == ["q"]
 
@@ -513,7 +513,7 @@ def test_who_is_known_is_told_too_well_by_epochs_chosen_on_them(
     shutil.copytree(made / "bundle", tmp_path / "b")
     content = json.loads((tmp_path / "b/bundle.json").read_text())
     content["select"] |= {"honest": False, "rule": "best"}
-    write_json(tmp_path / "b/bundle.json", content)
+    write_content(tmp_path / "b", content)
     noise(tmp_path, "a")
     for found, inputs in ((True, shared_table_csv), (False, tmp_path / "a.wav")):
         words = {"output": tmp_path / "out.csv", "device": "cpu"}
