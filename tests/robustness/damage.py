@@ -285,7 +285,7 @@ def judge(said: Said, whole: Said, checked: bool, in_page: bool) -> str:
         return TRACE
     if said.status != 0:
         return ERROR if said.text.strip() else TRACE
-    told = "damaged" in said.text or "anew" in said.text
+    told = any(word in said.text for word in ("damaged", "anew", "left out of", "of its own"))
     if said.result == whole.result:
         return ANEW if told else SAME
     if told or in_page:
