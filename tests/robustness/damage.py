@@ -41,6 +41,7 @@ from conftest import TINY, write_table  # noqa: E402
 from mutations import Mutation, mutations  # noqa: E402
 
 from kfold_hs import stored  # noqa: E402
+from kfold_hs.cli import UNFORESEEN  # noqa: E402
 from kfold_hs.cli import main as kfold_hs  # noqa: E402
 
 PAGE = HERE.parent.parent / "docs" / "reliability.md"
@@ -269,7 +270,7 @@ def judge(said: Said, whole: Said, checked: bool, in_page: bool) -> str:
     """Which of `OUTCOMES` it is."""
     if said.status == -2:
         return HANG
-    if said.status == -1 or "Traceback" in said.text:
+    if said.status == -1 or any(mark in said.text for mark in ("Traceback", *UNFORESEEN)):
         return TRACE
     if said.status != 0:
         return ERROR if said.text.strip() else TRACE
