@@ -2,7 +2,7 @@
 # make test    sets up .venv with what tests need too, checks style and types, runs the tests
 # make browser tries to install a browser for the tests of the pages, where there is none; test does, too
 #
-# make run TORCH_INDEX=https://download.pytorch.org/whl/cpu    torch without CUDA: 1 GB, not 7
+# make run TORCH_INDEX=URL    torch without CUDA: 1 GB, not 7; URL as pytorch.org names it for pip
 
 PYTHON ?= python3
 VENV   ?= .venv

@@ -4,9 +4,9 @@ A file is written under a temporary name beside its target, flushed to the disk 
 that no reader and no later run ever sees half of one. A writer holds a lock on its temporary file,
 so that those of killed processes can be told from those of living ones, and are swept.
 
-    FOLDER/.sha256/NAME     SHA-256 of FOLDER/NAME, a line; two while the file is replaced: its
-                            own and that of what takes its place
-    FOLDER/SHA256SUMS       of a folder that is written at once: as `sha256sum` writes it
+    FOLDER/.sha256/NAME.sha256  SHA-256 of FOLDER/NAME, a line; two while the file is replaced: its
+                                own and that of what takes its place
+    FOLDER/SHA256SUMS           of a folder that is written at once: as `sha256sum` writes it
 
 `kfold_hs.stored` reads what was written so, and refuses what is not what was written.
 """
@@ -37,6 +37,7 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 _OF_OLD = re.compile(r"\..+\.[a-z0-9_]{8}")
 """Temporary names of older versions; a user's hidden file may look like one."""
 _LINE = 65
+_HELD = ".held"
 _OLD_S = 24 * 3600.0
 """Where a file system knows no locks, a temporary file that is so old is nobody's any more."""
 
@@ -102,7 +103,8 @@ def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
         _sweep_once(target.parent.absolute())
         with alone(target.parent):
             temporary = Path(tempfile.mkdtemp(".tmp", f".{target.name}.", target.parent))
-            handle = os.open(temporary, os.O_RDONLY)
+            # Not the folder itself: whoever writes into it locks that for moments.
+            handle = os.open(temporary / _HELD, os.O_RDWR | os.O_CREAT)
             _lock(handle)
         yield temporary
         if sums:
@@ -111,11 +113,13 @@ def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
-        try:
-            temporary.replace(target)
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
+        with alone(target.parent):
+            (temporary / _HELD).unlink()
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
     except OSError as error:
         raise storage_error(error, target) from error
     finally:
@@ -196,7 +200,8 @@ def write_json(
 
 def checksum_file(path: Path) -> Path:
     """Where the checksum of a file is kept."""
-    return path.parent / ".sha256" / path.name
+    # With an ending of its own: whoever looks for `*.pt` or `*.json` does not find it.
+    return path.parent / ".sha256" / f"{path.name}.sha256"
 
 
 def checksums(path: Path) -> list[str] | None:
@@ -251,7 +256,8 @@ def check_sums(folder: Path) -> None:
 
 
 def _sums(folder: Path) -> str:
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != _HELD]
+    names = [path.relative_to(folder).as_posix() for path in files]
     return _as_text(_digests(folder, names))
 
 
@@ -318,7 +324,8 @@ def _lock(handle: int) -> None:
 def _is_held(path: Path) -> bool:
     """Whether somebody may be writing there."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        held = path / _HELD if path.is_dir() else path
+        handle = os.open(held, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -281,10 +281,6 @@ for each in cli.commands.values():
     DEBUG(each)  # after the command's name as well as before
 
 
-UNFORESEEN = ("the system refuses", "that kfold-hs does not foresee")
-"""Words of a message in a traceback's place: what finds faults looks for these as well."""
-
-
 def _unforeseen(error: Exception) -> str:
     """An error of the system in its words; any other is a fault of ours, and says so."""
     from kfold_hs.errors import readable
@@ -293,8 +289,8 @@ def _unforeseen(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "the memory is full. Use fewer --jobs, or a smaller train.batch_size."
     if isinstance(error, OSError):
-        return f"{UNFORESEEN[0]}: {text}. --debug shows where."
-    return f"{text}. This is an error {UNFORESEEN[1]}: --debug shows where."
+        return f"the system refuses: {text}. --debug shows where."
+    return f"{text}. This is an error that kfold-hs does not foresee: --debug shows where."
 
 
 def main(arguments: list[str] | None = None) -> None:

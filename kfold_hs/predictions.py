@@ -173,6 +173,8 @@ class Predictions:
                 return found
         except DamagedFileError as error:
             raise PredictionsError(str(error)) from error
+        except PredictionsError as error:
+            raise PredictionsError(f"cannot read {_WHAT} {path}: {error}") from error
 
     @staticmethod
     def digests(path: Path) -> dict[str, str]:

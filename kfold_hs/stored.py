@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_TEXT = 1 << 28
 """Bytes of a text file: a split of 100,000 patients takes a quarter of it."""
-MOST_YAML = 1 << 20
+MOST_YAML = 1 << 16
 MOST_BINARY = 1 << 36
 _MOST_DEEP = 100
 _FOLD = re.compile(r"r\d+-s\d+-f\d+|refit|distilled")
@@ -208,7 +208,7 @@ def making_sense_of(*paths: Path) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=1024)
 def warn(text: str) -> None:
-    """Tell the user of a damaged file that does not end what is being done; the same only once."""
+    """Tell the user of what does not end what is being done, e.g. a damaged file."""
     logging.getLogger("kfold_hs").warning("kfold-hs: %s", text)
 
 

@@ -171,7 +171,7 @@ OURS = [
     for each in vars(errors).values()
     if isinstance(each, type)
     and issubclass(each, KfoldHsError)
-    and each is not errors.DivergedError
+    and each not in (errors.DivergedError, errors.DamagedFileError)
 ]
 
 

@@ -158,7 +158,7 @@ def test_crops_by_index_and_wrapped(cohort: Cohort) -> None:
 def test_too_short_for_a_window(tmp_path: Path) -> None:
     path = write_table(tmp_path, seconds=0.04)
     cohort = cohorts.load(compose([*TINY, f"data.path={path}"]).data)
-    with pytest.raises(CohortError, match=r"32 recordings are shorter than a window of 0\.05 s"):
+    with pytest.raises(CohortError, match=r"32 recordings are shorter than 0\.06425 s"):
         banks.build(cohort, CONFIG)
 
 

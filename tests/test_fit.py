@@ -184,6 +184,7 @@ def test_files_of_a_fold(cohort: Cohort, plain: tuple[RunPaths, Predictions]) ->
     paths, predictions = plain
     files = paths.fold(0, 0, 1)
     assert sorted(p.name for p in files.folder.iterdir()) == [
+        ".sha256",
         "best_model.pt",
         "history.csv",
         "last.pt",

@@ -36,6 +36,7 @@ from kfold_hs.learn import bank as banks
 from kfold_hs.learn.examples import FoldData
 from kfold_hs.learn.gradcam import has_map, look
 from kfold_hs.learn.models import make_model
+from kfold_hs.paths import write_bytes
 from kfold_hs.predictions import Predictions
 from kfold_hs.showing import gallery
 from kfold_hs.splits import Split
@@ -215,7 +216,7 @@ def test_the_command_leaves_sound_out_and_takes_the_gallery_away(made: Path) -> 
         page = page_of(folder)
         assert "switched off (judge.gallery.audio=false)" in page
         assert "<audio" not in page
-        with pytest.raises(CohortError, match="missing"):
+        with pytest.raises(CohortError, match=r"missing|No such file"):
             gallery(folder / "reports/one", Silent(), device="cpu")
         assert content_of(folder)["audio"] is None  # what was there stays
         config = compose([*TINY, "data.path=nowhere.csv"])
@@ -236,7 +237,8 @@ def test_what_goes_wrong_is_told_and_loses_nothing(made: Path, tmp_path: Path) -
     # The model of the other seed, as if it were this one's.
     for fold in (0, 1):
         last = tmp_path / f"checkpoints/one/r0-s0-f{fold}/last.pt"
-        shutil.copy(tmp_path / f"checkpoints/one/r0-s1-f{fold}/last.pt", last)
+        other = tmp_path / f"checkpoints/one/r0-s1-f{fold}/last.pt"
+        write_bytes(last, other.read_bytes(), checksum=True)
     words = [*TINY, f"data.path={made / 'data/table.csv'}", "train.epochs=2", "n_seeds=2"]
     words += ["judge.gallery.patients=5"]
     listener = Silent()

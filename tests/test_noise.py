@@ -103,8 +103,9 @@ def test_a_share_of_the_crops_is_noisy_and_the_others_keep_their_bits() -> None:
     assert len(found[changed].flatten(1).unique(dim=0)) > 100  # each its own
 
 
-def test_noise_from_a_folder(tmp_path: Path) -> None:
+def test_noise_from_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "notes.txt").write_text("none")
     for i in range(3):
         samples = np.random.default_rng(i).standard_normal(8000 * (i + 1)) / 10
         soundfile.write(tmp_path / "deep" / f"{i}.wav", samples, 8000)
@@ -112,6 +113,8 @@ def test_noise_from_a_folder(tmp_path: Path) -> None:
     noise = noise_bank(config.augment, config.features)
     assert noise is not None
     assert noise.length.tolist() == [51, 101, 151]
+    assert "1 left out of" in caplog.text
+    assert "notes.txt" in caplog.text
     cohort = cohorts.load(compose([*TINY, f"data.path={write_table(tmp_path)}"]).data)
     bank = build(cohort, config.features)
     stamps = Source.of(config, cohort, bank).digests()

@@ -46,6 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -
 def test_files_of_a_run(finished: Path) -> None:
     report = finished / "reports" / "one"
     assert sorted(p.name for p in report.iterdir()) == [
+        ".sha256",
         "cohort.json",
         "config.yaml",
         "gallery.json",

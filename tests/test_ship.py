@@ -26,7 +26,7 @@ from kfold_hs.judge.calibrators import CALIBRATORS
 from kfold_hs.paths import write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.ship import portable
-from kfold_hs.ship.bundle import Bundle
+from kfold_hs.ship.bundle import Bundle, write_content
 from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import Conformal, conformal_set
 from kfold_hs.ship.graph import Graph, check_graph
@@ -122,14 +122,14 @@ def test_silence_and_a_number_make_nobody_known(
             inspect(tmp_path / f"{name}.wav").sha256
         )
     ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
-    for patient in find_patients([tmp_path], bundle.config.data):
+    for patient in find_patients([tmp_path], bundle.config.data).patients:
         heard = ear.hear(patient)
         assert (len(heard.sounds), heard.problems) == (1, [])
         assert not bundle.certificate.known(patient.ids, heard.digests, patient.persons)
     known = Patient("x", (Sound("x", shared_table_csv.parent / "p3_0.wav"),), ("x",))
     assert bundle.certificate.names(bundle.certificate.known((), ear.hear(known).digests)) == ["p3"]
     (tmp_path / "t.csv").write_text("recording,patient_id,person\nstill.wav,q,\nsilence.wav,y,q\n")
-    new, same = find_patients([tmp_path / "t.csv"], bundle.config.data)
+    new, same = find_patients([tmp_path / "t.csv"], bundle.config.data).patients
     assert not bundle.certificate.known(new.ids, (), new.persons)  # q is a person, no patient
     assert bundle.certificate.names(bundle.certificate.known(same.ids, (), same.persons)) == ["q"]
 
@@ -420,11 +420,11 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     table["recording"] = [str(shared_table_csv.parent / name) for name in table["recording"]]
     names = {"Present": "S3+S4", "Absent": 'no "sound"', "Unknown": "a/b, ../ü"}
     table["mean"] = table["murmur"].map(names)
-    table["a.keys"] = table["keys"] = table["outcome"]
+    table["items"] = table["keys"] = table["outcome"]
     table.to_csv(tmp_path / "odd.csv", index=False)
     classes = ",".join("'" + name + "'" for name in names.values())
     two = "{classes:[Abnormal,Normal]}"
-    tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",a.keys:" + two + "}"
+    tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",items:" + two + "}"
     words = [*TINY, "train.epochs=1", f"data.path={tmp_path / 'odd.csv'}", f"data.tasks={tasks}"]
     experiment.run(compose(words), Silent(), root=tmp_path, name="odd", device="cpu")
     shipping.export(tmp_path / "reports/odd", tmp_path / "b", Silent())
@@ -441,7 +441,7 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     graph = Graph(bundle.config, bundle.tasks, [model]).eval()
     raw = portable.WRITERS["onnx"](portable._traced(graph, bundle), graph, {})
     session = onnxruntime.InferenceSession(raw)
-    assert [each.name for each in session.get_outputs()] == ["mean", "keys", "a.keys"]
+    assert [each.name for each in session.get_outputs()] == ["mean", "keys", "items"]
     (mean,) = session.run(["mean"], {"samples": np.zeros(8000, np.float32)})
     assert mean.sum() == pytest.approx(1)
 
@@ -498,10 +498,10 @@ def test_what_cannot_be_exported(made: Path, tmp_path: Path) -> None:
     path = tmp_path / "reports" / "one" / "summary.json"
     summary = json.loads(path.read_text())
     summary["incomplete"] = [{"repeat": 0, "seed": 1, "fold": 1}]
-    path.write_text(json.dumps(summary))
+    write_json(path, summary)
     with pytest.raises(BundleError, match="lacks r0-s1-f1: without every fold"):
         shipping.export(path.parent, tmp_path / "b", Silent())
-    path.write_text(json.dumps({**summary, "incomplete": [], "nested": {}}))
+    write_json(path, {**summary, "incomplete": [], "nested": {}})
     with pytest.raises(BundleError, match="nested search: each fold has settings of its own"):
         shipping.export(path.parent, tmp_path / "b", Silent())
     assert not (tmp_path / "b").exists()
@@ -513,7 +513,7 @@ def test_who_is_known_is_told_too_well_by_epochs_chosen_on_them(
     shutil.copytree(made / "bundle", tmp_path / "b")
     content = json.loads((tmp_path / "b/bundle.json").read_text())
     content["select"] |= {"honest": False, "rule": "best"}
-    write_json(tmp_path / "b/bundle.json", content)
+    write_content(tmp_path / "b", content)
     noise(tmp_path, "a")
     for found, inputs in ((True, shared_table_csv), (False, tmp_path / "a.wav")):
         words = {"output": tmp_path / "out.csv", "device": "cpu"}

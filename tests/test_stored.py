@@ -235,3 +235,9 @@ def test_aliases_and_depth_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a":' + "[" * 150 + "]" * 150 + "}")
     with pytest.raises(DamagedFileError, match="nests more than 100 deep"):
         stored.read_json(tmp_path / "a.json", "it")
+
+
+def test_files_are_written_into_a_folder_that_is_being_written(tmp_path: Path) -> None:
+    with atomic.writing_folder(tmp_path / "bundle") as temporary:
+        write_json(temporary / "content.json", {"a": 1}, checksum=False)
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["content.json"]

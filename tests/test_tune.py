@@ -291,7 +291,7 @@ def test_importances_find_the_key_that_matters(tmp_path: Path) -> None:
         (["optim.lr=1e-3,1e-2", "--trials", "0"], "at least 1 trial"),
         (["optim.lr=1e-3,1e-2", "--objective", "acuracy"], "Did you mean 'accuracy'"),
         (["--space", "tabel"], "Did you mean 'table'"),
-        (["--space", "no.yaml"], r"cannot read the space no\.yaml"),
+        (["--space", "no.yaml"], r"cannot read the space 'no\.yaml"),
         (["optim.lr=1e-3,1e-2", "optim.lr=1e-4,1e-5"], "stands there twice"),
     ],
 )

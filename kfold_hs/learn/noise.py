@@ -31,6 +31,7 @@ from kfold_hs.learn.compression import FLOOR_POWER
 from kfold_hs.learn.features import MelFeatures
 from kfold_hs.learn.transfer import to_device
 from kfold_hs.settings import AugmentConfig, FeatureConfig
+from kfold_hs.stored import warn
 from kfold_hs.walk import find_files
 
 SYNTHETIC_S = 120
@@ -124,12 +125,13 @@ def add_noise(level_db: torch.Tensor, noise_db: torch.Tensor, snr_db: torch.Tens
 
 def _files(folder: Path) -> pd.DataFrame:
     found = find_files(folder)
+    for note in found.notes(folder):
+        warn(f"{note}.")
     paths = found.files
     if not paths:
         raise ConfigError(
             f"augment.noise_folder={folder} holds no .wav, .flac or .aiff file. Name a folder that "
-            "does, or leave it out for synthetic noise (augment.noise). "
-            + " ".join(found.notes(folder))
+            "does, or leave it out for synthetic noise (augment.noise)."
         )
     facts = pd.DataFrame([vars(each) for each in inspect_all(paths)])
     durations = facts["n_samples"] / facts["sample_rate_hz"]

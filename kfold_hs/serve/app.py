@@ -90,7 +90,8 @@ def make_app(answers: Answers, hosts: Sequence[str]) -> FastAPI:
         """
         uploads: list[UploadFile] = given.pop("files")
         patient_id = given.pop("patient_id")
-        covariates = {name: given[f"covariate_{i}"] for i, name in enumerate(fields)}
+        told = {name: given[f"covariate_{i}"] for i, name in enumerate(fields)}
+        covariates = {name: value for name, value in told.items() if value is not None}
         files = [(each.filename or "recording", await each.read()) for each in uploads]
         return JSONResponse(await queue.answer(partial(answers, files, patient_id, covariates)))
 

@@ -38,6 +38,7 @@ from kfold_hs.settings import DataConfig, TableData
 from kfold_hs.splits.fold_names import consecutive, fold_numbers
 from kfold_hs.splits.nnunet import folds_of_cases
 from kfold_hs.splits.split import Split
+from kfold_hs.stored import warn
 from kfold_hs.walk import find_files
 
 _COLUMN = "column:"
@@ -201,12 +202,11 @@ def _repeat(text: str, path: Path) -> int:
 
 def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
     found = find_files(path)
+    for note in found.notes(path):
+        warn(f"{note}.")
     files = found.files
     if not files:
-        left = " ".join(found.notes(path))
-        raise SplitError(
-            f"{path} holds no recording (.wav, .flac, .aiff) in any folder below it. {left}"
-        )
+        raise SplitError(f"{path} holds no recording (.wav, .flac, .aiff) in any folder below it.")
     names = {p: p.relative_to(path).parts[0] for p in files}
     if loose := [p for p in files if p.parent == path]:
         raise SplitError(
