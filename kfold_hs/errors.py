@@ -155,3 +155,8 @@ def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
         ends = (most - 5) // 2
         text = f"{text[:ends]} ... {text[-ends:]}"
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Such as 1 person, 1,204 people; `many` is by default `one` with an s."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

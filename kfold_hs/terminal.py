@@ -344,7 +344,10 @@ def _interval(found: Mapping[str, Any]) -> str:
         return "cannot be told"
     if max(abs(low), abs(high)) >= 100:
         return f"{low:,.0f} to {high:,.0f}"
-    return f"{_number(low)} to {_number(high)}"
+    shown = _number(low), _number(high)
+    if shown[0] == shown[1]:  # three decimals would hide a width that is there
+        shown = f"{low:.2g}", f"{high:.2g}"
+    return f"{shown[0]} to {shown[1]}"
 
 
 def _say_why(console: Console, estimates: Mapping[str, Mapping[str, Any]]) -> None:
@@ -360,4 +363,4 @@ def _say_why(console: Console, estimates: Mapping[str, Mapping[str, Any]]) -> No
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:z.3f}"

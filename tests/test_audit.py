@@ -145,7 +145,7 @@ def test_a_torn_person_is_named_with_patients_and_folds(
     (finding,) = [f for f in audit(cohort, folds) if f.is_leak]
     assert finding.kind == "person on two sides"
     assert finding.items == (
-        "person p7: patient p1 (1 recordings) in fold 0, patient p7 (1 recordings) in fold 1",
+        "person p7: patient p1 (1 recording) in fold 0, patient p7 (1 recording) in fold 1",
     )
     with pytest.raises(SplitError, match="this split leaks, and nothing was trained"):
         refuse_leaks([finding])
@@ -346,7 +346,7 @@ def test_the_command_fails_on_a_leak_and_mends_it(tmp_path: Path, hearts: list[n
     folds.to_csv(tmp_path / "folds.csv", index=False)
     found = kfold_hs("audit", "folds.csv", *data, "--fix", cwd=tmp_path)
     assert found.returncode == 1, found.stderr
-    assert "LEAK  near copy: 1 pairs of recordings" in found.stdout
+    assert "LEAK  near copy: 1 pair of recordings" in found.stdout
     words = ["data.aliases=split.aliases.csv", "split.file=split.json", "split.n_folds=2"]
     assert " ".join(words) in found.stdout
     assert kfold_hs("audit", "split.json", *data, words[0], cwd=tmp_path).returncode == 0

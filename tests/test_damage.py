@@ -12,11 +12,12 @@ import pytest
 from conftest import kfold_hs, write_table
 
 from kfold_hs import stored
+from kfold_hs.cli import _unforeseen
 from kfold_hs.errors import StorageError
 from kfold_hs.paths import RunPaths, cache_folder, whose
 
 sys.path.append(str(Path(__file__).parent / "robustness"))
-from damage import COMMANDS, SETTINGS, campaign
+from damage import COMMANDS, SETTINGS, TRACE, Said, campaign, judge
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,11 @@ def test_a_cache_that_is_a_file_is_named(
     assert done.returncode == 1
     assert "KFOLD_HS_CACHE" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError(""), FileNotFoundError(2, "no", "f")])
+def test_an_unforeseen_error_names_itself_and_the_campaign_counts_it(error: Exception) -> None:
+    text = f"kfold-hs: {_unforeseen(error)}"
+    assert type(error).__name__ in text
+    assert "--debug" in text
+    assert judge(Said(1, text), Said(0, "", "whole"), checked=True, in_page=False) == TRACE

@@ -301,9 +301,7 @@ def test_a_leaking_column_of_the_table_is_found(table_csv: Path) -> None:
     found = kfold_hs("audit", "column:leaks", *words, cwd=table_csv.parent)
     assert found.returncode == 1, found.stderr
     assert "LEAK  person on two sides: 15 of 15 persons" in found.stdout
-    assert (
-        "patient p2 (1 recordings) in fold 0, patient p2 (1 recordings) in fold 1" in found.stdout
-    )
+    assert "patient p2 (1 recording) in fold 0, patient p2 (1 recording) in fold 1" in found.stdout
     honest = kfold_hs("audit", "column:honest", *words, cwd=table_csv.parent)
     assert honest.returncode == 0, honest.stdout
     refused = kfold_hs("split", "split.file=column:leaks", *words, cwd=table_csv.parent)

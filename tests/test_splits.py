@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, two_numberings
+from conftest import TINY, kfold_hs, two_numberings, write_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -350,3 +350,13 @@ def test_the_search_reaches_the_limit_of_classes(seed: int, n_folds: int, n: int
         if row["class"] in {"Present", "Absent", "Abnormal", "Normal", "persons"}:
             # A person more or less than rounding costs, at most.
             assert max(counts) - min(counts) <= 2
+
+
+def test_a_class_of_one_person_is_not_told_to_use_one_fold(tmp_path: Path) -> None:
+    path = write_table(tmp_path, n_patients=8, n_recordings=1)
+    table = pd.read_csv(path)
+    table["murmur"] = ["Present", "Unknown", *["Absent", "Present"] * 3]
+    table.to_csv(path, index=False)
+    done = kfold_hs("split", "data=table", f"data.path={path}", "--folds", "2", cwd=tmp_path)
+    assert "murmur=Unknown occurs in 1 person, which" in done.stderr
+    assert "--folds 1" not in done.stderr

@@ -15,16 +15,20 @@ import pytest
 from conftest import TINY, kfold_hs, write_table
 from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 
+from kfold_hs import terminal
 from kfold_hs.judge import nested
 from kfold_hs.judge.comparison_page import render_comparison
+from kfold_hs.judge.influence import Influence
+from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import METRICS
+from kfold_hs.judge.paired import compare
 from kfold_hs.judge.report import render
 from kfold_hs.judge.results import Basis
 from kfold_hs.judge.subgroups import MOST_LEVELS, subgroups
 from kfold_hs.judge.summary import summarise
 from kfold_hs.judge.tables import write_tables
 from kfold_hs.judge.traced import marked, plainly
-from kfold_hs.judge.words import counted, without_folders
+from kfold_hs.judge.words import counted, ends, to_decide, without_folders
 from kfold_hs.predictions import Predictions
 from kfold_hs.ship.card import code, plain
 
@@ -264,3 +268,26 @@ def test_a_column_of_free_text_is_named_and_told_apart_by_nobody() -> None:
     assert len(sex["groups"]) == 2
     page = render(summary_of(predictions, history, patients=patients), history, predictions)
     assert f"Left out, note: it has {len(ids)} different values" in " ".join(page.split())
+
+
+def test_an_interval_is_shown_with_its_width_and_no_difference_beyond_what_can_be() -> None:
+    narrow = {"value": 1e-5, "low": -3.2e-5, "high": 4.1e-5}
+    assert ends(narrow, signed=True) == "-3.2e-05 to +4.1e-05"
+    assert terminal._interval(narrow) == "-3.2e-05 to 4.1e-05"
+    assert terminal._number(-1e-5) == "0.000"
+    unsure = {"verdict": "cannot tell", "bayes": {}, "settle": None}
+    assert "no difference that there can be" in to_decide({**unsure, "detectable": None}, 1)
+
+
+def test_no_design_sees_more_than_there_can_be() -> None:
+    """Two folds of five people, one all right and one all wrong, and the other way round."""
+    fold = np.repeat([0, 1], 5)
+    layout = Layout(run=0 * fold, model=fold, person=np.arange(10), n_folds=2)
+    psi = np.where(fold == 0, 0.05, -0.05)
+    psi[0], psi[9] = 0.03, -0.03
+    one = Influence(0.5, psi, psi, np.array([0.5]), layout)
+    other = Influence(0.48, -psi, -psi, np.array([0.48]), layout)
+    found = compare(one, other, margin=0.01)
+    assert found["bayes"] is not None
+    assert found["detectable"] is None
+    assert "no difference that there can be" in to_decide(found, 1)

@@ -87,7 +87,8 @@ def compare(
     dict
         difference (an estimate: second - first), p, verdict, winner ("first", "second" or
         None), margin, bayes (worse, same, better), detectable (smallest difference seen with
-        80 % power), power (of this design for the observed difference), settle, these_models.
+        80 % power, None where it is more than there can be), power (of this design for the
+        observed difference), settle, these_models.
     """
     apart = second.minus(first)
     if not np.isfinite(apart.value):
@@ -107,6 +108,7 @@ def compare(
     bayes = correlated_t(
         sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, apart.of_people
     )
+    least = detectable(found.se, found.df, n_looks=n_looks)
     return {
         "difference": dataclasses.asdict(estimate),
         "p": found.p_value(apart.value),
@@ -114,7 +116,7 @@ def compare(
         "winner": ahead if verdict == BETTER else None,
         "margin": margin,
         "bayes": None if bayes is None else dataclasses.asdict(bayes),
-        "detectable": detectable(found.se, found.df, n_looks=n_looks),
+        "detectable": least if least <= apart.bounds[1] else None,
         "power": power_of(apart.value, found.se, found.df, n_looks=n_looks),
         "settle": _settle(apart, found, margin, verdict),
         "these_models": these_models(apart),

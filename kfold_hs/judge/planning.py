@@ -237,7 +237,8 @@ def design(
     dict
         people, repeats, folds, trainings (of one variant), se, low, high, width (of one variant,
         None where the design could tell nothing);
-        se_difference, power, detectable (difference seen with 80 % power), people_needed (who
+        se_difference, power, detectable (difference seen with 80 % power, None where it
+        is more than there can be), people_needed (who
         would see `difference` with 80 % power, None where no number would).
 
     Raises
@@ -259,13 +260,14 @@ def design(
     )
     ends = around(outlook.value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), outlook.is_share)
     one = told(Estimate(outlook.value, *ends), SHARE if outlook.is_share else (0.0, inf))
+    least = detectable(se_difference, df)
     width = None if one.low is None or one.high is None else one.high - one.low
     return {
         "people": n_people, "repeats": n_runs, "folds": n_folds, "trainings": n_runs * n_folds,
         "se": se, "low": one.low, "high": one.high, "width": width,
         "se_difference": se_difference,
         "power": power_of(difference, se_difference, df),
-        "detectable": detectable(se_difference, df),
+        "detectable": None if outlook.is_share and least > 1 else least,
         "people_needed": people_for(difference, outlook.two, n_runs, n_folds),
     }  # fmt: skip
 

@@ -161,7 +161,8 @@ def _of_config(config: Mapping[str, Any], folds: str, s: Mapping[str, Any]) -> d
         f"{features['f_min_hz']:g} to {features['f_max_hz']:g} Hz){told}",
         11: "missing covariates are encoded as missing; patients are scored on the recordings "
         "that they have" if covariates else "patients are scored on the recordings that they have",
-        12: f"{folds}; {model['backbone']}, weights: {model['weights']}; {train['epochs']} epochs, "
+        12: f"{folds}; {model['backbone']}, weights: {model['weights']}; "
+        f"{counted(train['epochs'], 'epoch')}, "
         f"{config['sched']['kind']} to {config['optim']['lr']:g}; scored at {s['select']['text']}; "
         f"{counted(tried, 'variant')} tried on these folds; intervals: "
         f"{s['target']['mean']['method']}",

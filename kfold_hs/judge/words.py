@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kfold_hs.errors import counted as counted
 from kfold_hs.judge.paired import BETTER, EQUIVALENT
 
 UNTOLD = "cannot be told"
@@ -26,11 +27,6 @@ def is_simulated(content: Mapping[str, Any]) -> bool:
     return bool(content.get("simulated", named))
 
 
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """Such as 1 person, 1,204 people; `many` is by default `one` with an s."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def without_folders(text: str) -> str:
     """A text whose absolute paths have lost their folders: a page is shown to others.
 
@@ -45,7 +41,11 @@ def ends(found: Mapping[str, Any], signed: bool = False) -> str:
     low, high = found["low"], found["high"]
     if low is None or high is None or not low < high:  # earlier versions wrote some of no width
         return UNTOLD
-    return f"{number(low, signed)} to {number(high, signed)}"
+    shown = number(low, signed), number(high, signed)
+    if shown[0] == shown[1]:  # three decimals would hide a width that is there
+        sign = "+" if signed else ""
+        shown = f"{low:{sign}.2g}", f"{high:{sign}.2g}"
+    return f"{shown[0]} to {shown[1]}"
 
 
 def number(value: float | None, signed: bool = False) -> str:
@@ -91,9 +91,11 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
 
     Empty where there is a verdict, or nothing to go by.
     """
-    if found["verdict"] in {BETTER, EQUIVALENT} or found["detectable"] is None:
+    if found["verdict"] in {BETTER, EQUIVALENT} or found["bayes"] is None:
         return ""
-    seen = f"This design sees a difference of {number(found['detectable'])} with 80 % power."
+    seen = "This design sees no difference that there can be with 80 % power."
+    if found["detectable"] is not None:
+        seen = f"This design sees a difference of {number(found['detectable'])} with 80 % power."
     settle = found["settle"]
     if settle is None:
         return seen

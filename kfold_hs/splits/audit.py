@@ -19,7 +19,7 @@ from kfold_hs.cohort.aliases import union
 from kfold_hs.cohort.audio import Progress, read_samples
 from kfold_hs.cohort.ids import suspects
 from kfold_hs.cohort.silence import identifies
-from kfold_hs.errors import SplitError, listing
+from kfold_hs.errors import SplitError, counted, listing
 from kfold_hs.splits.copies import near_copies
 from kfold_hs.splits.split import TEST
 from kfold_hs.splits.telling import telling_covariates
@@ -155,7 +155,7 @@ class _Sides:
         )
         counts = where.groupby([self.patient[recordings], where]).size()
         each = [
-            f"patient {place[0]} ({n} recordings) in {place[1]}"
+            f"patient {place[0]} ({counted(n, 'recording')}) in {place[1]}"
             for place, n in zip(counts.index.tolist(), counts.tolist(), strict=True)
         ]
         return f"person {person}: " + ", ".join(each)
@@ -184,7 +184,7 @@ def _torn_persons(cohort: Cohort, sides: _Sides) -> list[Finding]:
         patients = sorted(set(sides.patient[mine]))
         same += [(patients[0], other) for other in patients[1:]]
     n_linked = sum(len(set(sides.patient[sides.person == person])) > 1 for person in persons)
-    text = f"{len(persons)} of {cohort.n_persons} persons are on two sides of a fold"
+    text = f"{len(persons)} of {cohort.n_persons} persons on two sides of a fold"
     if n_linked:
         text += f", {n_linked} of them under two patient ids"
     advice = "Split by person: `kfold-hs split -o split.json`, or --fix here."
@@ -204,7 +204,7 @@ def _lacking_classes(cohort: Cohort, folds: pd.DataFrame) -> list[Finding]:
     ]
     if not items:
         return []
-    text = f"{len(items)} times a fold lacks a class"
+    text = f"{counted(len(items), 'time')} a fold lacks a class"
     advice = "Use fewer folds, or a stratified split; such a split cannot be trained on."
     return [Finding("fold lacks a class", False, text, tuple(items), advice)]
 
@@ -225,7 +225,7 @@ def _linked(cohort: Cohort, sides: _Sides, aliases: Sequence[tuple[str, str]]) -
         items.append(sides.name_person(" = ".join(sorted(set(rows["person_id"]))), mine))
     if not items:
         return []
-    text = f"{len(items)} persons of the alias table stand in the data as several"
+    text = f"{counted(len(items), 'person')} of the alias table in the data as several"
     advice = "Give the table as data.aliases=FILE, or --fix here."
     return [Finding("linked patients", is_leak, text, tuple(items), advice, tuple(same))]
 
@@ -290,7 +290,7 @@ def _copies(
         leaks = [p for p in across if sides.differ(p[1], p[2])]
         items = [f"{sides.name(a)} and {sides.name(b)} ({how})" for _, a, b, how in across]
         same = [sides.patients_of(a, b) for _, a, b, _ in across]
-        text = f"{len(across)} pairs of recordings: {KINDS[kind]}"
+        text = f"{counted(len(across), 'pair')} of recordings: {KINDS[kind]}"
         if leaks and len(leaks) < len(across):
             text += f", {len(leaks)} of them on two sides"
         advice = (
@@ -304,7 +304,9 @@ def _copies(
             f"{one} and {other} of person {sides.person[one]} ({how})"
             for _, one, other, how in inside
         ]
-        text = f"{len(inside)} pairs of recordings of the same person hold the same sound"
+        text = (
+            f"{counted(len(inside), 'pair')} of recordings of the same person with the same sound"
+        )
         advice = "Harmless to the split; remove one if it should not count twice."
         found.append(Finding("copies within a person", False, text, tuple(items), advice))
     return found
@@ -322,7 +324,9 @@ def _contradictions(cohort: Cohort) -> list[Finding]:
             f"person {person}: " + ", ".join(group["patient_id"] + " " + group[task.name])
             for person, group in rows.groupby("person_id")
         ]
-        text = f"{len(persons)} persons have several values of {task.name}"
+        text = (
+            f"{counted(len(persons), 'person has', 'persons have')} several values of {task.name}"
+        )
         advice = "Right where the two visits differ; they count with both labels."
         found.append(Finding("contradicting labels", False, text, tuple(items), advice))
     return found
@@ -332,7 +336,7 @@ def _telling(cohort: Cohort) -> list[Finding]:
     items = telling_covariates(cohort)
     if not items:
         return []
-    text = f"{len(items)} times a covariate alone gives a label away"
+    text = f"{counted(len(items), 'time')} a covariate alone gives a label away"
     advice = (
         "A model can score by it without hearing a heart: stratify on it, report each of its "
         "levels apart, or leave a source out at a time."

@@ -191,8 +191,9 @@ class Split:
                         raise SplitError(
                             f"{task.name}={name} does not occur in fold "
                             f"{listing(sorted(lacking))} of repeat {repeat}: no score of that "
-                            f"class could be told there. Use fewer folds than "
-                            f"{self.n_folds} or another seed."
+                            f"class could be told there. Use "
+                            + ("fewer folds, " if self.n_folds > 2 else "")
+                            + "another seed, or in a split of your own move people."
                         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.whose import Whose
-from kfold_hs.errors import CohortError, SplitError
+from kfold_hs.errors import CohortError, SplitError, counted
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.splits.strata import Strata, covariates_to_stratify, strata
 from kfold_hs.splits.swaps import Draws, even_sizes, improve
@@ -173,8 +173,11 @@ def check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
         )
     counts = whole.table.iloc[rows].sum()[whole.is_class]
     if len(rare := counts[counts < n_folds]):
-        each = ", ".join(f"{name} occurs in {count} persons" for name, count in rare.items())
+        each = ", ".join(
+            f"{name} occurs in {counted(int(count), 'person')}" for name, count in rare.items()
+        )
+        fewer = f"Use at most --folds {rare.min():.0f}, or merge" if rare.min() >= 2 else "Merge"
         raise SplitError(
-            f"{each}, which cannot be split into {n_folds} folds that all hold it. Use at most "
-            f"--folds {rare.min()}, or merge the class with another in the data."
+            f"{each}, which cannot be split into {n_folds} folds that all hold it. "
+            f"{fewer} the class with another in the data."
         )
