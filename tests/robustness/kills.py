@@ -111,9 +111,13 @@ def ended(pid: int, after_s: float | None = None) -> int:
 
 
 def leaves(folder: Path) -> Leaves:
-    """Digest of every part of every file; locks and the pages' drawings are no parts."""
+    """Digest of every part of every file; locks and the pages' drawings are no parts.
+
+    Nor are checksums, which speak of the bytes of the very files that are compared by their values.
+    """
     found: Leaves = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock"):
+    unlike = {".lock", ".sha256"}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in unlike):
         name = str(path.relative_to(folder))
         name = re.sub(r"events\.out\.tfevents.*|(?<=tensorboard/).*", "events", name)
         for leaf, value in parts(path):
