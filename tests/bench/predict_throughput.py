@@ -31,7 +31,7 @@ from kfold_hs import experiment, shipping
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config import compose
 from kfold_hs.learn.predict import Crops
-from kfold_hs.ship.bundle import CONTENT, Bundle
+from kfold_hs.ship.bundle import CONTENT, Bundle, write_content
 from kfold_hs.ship.hearing import Ear, bank_of
 from kfold_hs.ship.inputs import find_patients
 from kfold_hs.terminal import Terminal
@@ -60,7 +60,7 @@ def bundles(folder: Path) -> tuple[Path, Path]:
         shipping.export(folder / "reports" / "run", whole, terminal, ["onnx"])
     shutil.copytree(whole, one)
     content = json.loads((one / CONTENT).read_text())
-    (one / CONTENT).write_text(json.dumps({**content, "models": content["models"][:1]}))
+    write_content(one, {**content, "models": content["models"][:1]})
     return whole, one
 
 
