@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfold_hs import stored
-from kfold_hs.errors import ConfigError, KfoldHsError, TrainingError
+from kfold_hs.errors import ConfigError, DamagedFileError, KfoldHsError, TrainingError
 from kfold_hs.faults import TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import RunPaths, TunePaths, check_name, write_json, write_text
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from kfold_hs.judge.racing import Look
 
 SCHEMA = 1
+
+_WRITTEN = (
+    "name", "state", "value", "cause", "run", "digest", "predicted_with", "honest", "command",
+    "n_models", "seconds",
+)  # fmt: skip
+"""What `_attempt` says of a trial."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def tune(
         rivals = Rivals(bench, objective, _positives(ground))
         while (ticket := study.next(search.n_trials)) is not None:
             with ticket.handle:
-                for each in study.records():  # also of other processes
+                for each in _records(study, paths):  # also of other processes
                     _learn(each, search, bench, rivals)
                 try:
                     outcome = _attempt(search, ticket, bench, objective, rivals, listener)
@@ -114,7 +120,7 @@ def tune(
                     listener.note(f"trial {ticket.place} is put off: {error!s}")
                 else:
                     study.finish(ticket, outcome)
-        records, importances = study.records(), study.importances()
+        records, importances = _records(study, paths), study.importances()
         n_running = study.n_running()
     listener.stage("search")
     origin = provenance(paths.name, command, _digests(ground), fleet.device(where), started)
@@ -123,6 +129,24 @@ def tune(
     write_json(paths.content, content)
     write_text(paths.page, render_tune(content))
     return Tuned(paths, content)
+
+
+def _records(study: Study, paths: TunePaths) -> list[dict[str, Any]]:
+    """What became of every trial that is over.
+
+    Raises
+    ------
+    DamagedFileError
+        A record lacks what `_attempt` writes.
+    """
+    records = study.records()
+    for record in records:
+        if lacks := [key for key in _WRITTEN if key not in record]:
+            raise DamagedFileError(
+                "the trial", paths.trial(record["number"]), f"it has no {lacks[0]}",
+                "Remove it and repeat the command: the trial is tried out again.",
+            )  # fmt: skip
+    return records
 
 
 def _learn(record: Mapping[str, Any], search: Search, bench: Bench, rivals: Rivals) -> None:
@@ -148,10 +172,8 @@ def _attempt(
     label = " ".join(f"{key}={value}" for key, value in ticket.point.items())
     n_trials = min(search.n_trials, len(search.space))
     listener.note(f"trial {ticket.place} of {n_trials}: {label}")
-    outcome: dict[str, Any] = {
-        "name": label, "state": FAILED, "value": None, "cause": None, "run": None, "digest": None,
-        "predicted_with": None, "honest": None, "command": None, "n_models": 0,
-    }  # fmt: skip
+    outcome: dict[str, Any] = {**dict.fromkeys(_WRITTEN), "name": label, "state": FAILED}
+    outcome["n_models"] = 0
     try:
         from kfold_hs.judge.epochs import HONEST
         from kfold_hs.learn.fit import check

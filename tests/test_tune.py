@@ -18,10 +18,10 @@ from test_traced import check
 
 from kfold_hs import tuning
 from kfold_hs.cli import cli
-from kfold_hs.errors import ClusterError, ConfigError, TrainingError
+from kfold_hs.errors import ClusterError, ConfigError, DamagedFileError, TrainingError
 from kfold_hs.fleet import local, processes
 from kfold_hs.judge.tune_page import FILTERS
-from kfold_hs.paths import RunPaths, TunePaths
+from kfold_hs.paths import RunPaths, TunePaths, write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.search import Search
 from kfold_hs.space import Space
@@ -73,6 +73,18 @@ def test_every_trial_is_a_run_and_the_best_is_corrected(tuned: Path) -> None:
     assert winner["corrected"]["low"] <= winner["corrected"]["value"] <= winner["corrected"]["high"]
     assert found["n_tried"] == 3
     assert winner["command"].startswith("kfold-hs run ")
+
+
+def test_a_record_that_lacks_something_is_told(tuned: Path, tmp_path: Path) -> None:
+    paths = TunePaths("t", tmp_path)
+    write_json(paths.trial(0), {"number": 0, "params": {}, "state": FAILED})
+
+    class Of:
+        def records(self) -> list[dict[str, object]]:
+            return [json.loads(paths.trial(0).read_text())]
+
+    with pytest.raises(DamagedFileError, match=r"0\.json: it has no name\. Remove it and repeat"):
+        tuning._records(Of(), paths)  # type: ignore[arg-type]
 
 
 def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:

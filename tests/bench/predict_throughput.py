@@ -114,7 +114,7 @@ def by_onnx(bundle: Path, name: str, people: Path) -> None:
     session = onnxruntime.InferenceSession(bundle / "onnx" / f"{name}.onnx")
     config = Bundle.read(bundle).config
     transform = Ear(config, None, {}).transform
-    for patient in find_patients([people], config.data):
+    for patient in find_patients([people], config.data).patients:
         for sound in patient.sounds:
             wave = transform.prepare(*read_samples(sound.path)).numpy()
             session.run(None, {"samples": wave})
