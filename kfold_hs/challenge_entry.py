@@ -177,7 +177,7 @@ class Model:
         CohortError
             The header cannot be read, or lists another number of recordings.
         """
-        from kfold_hs.ship.inputs import patient_of
+        from kfold_hs.ship.patients import patient_of
         from kfold_hs.ship.predict import predict_chunk
         from kfold_hs.ship.sinks import challenge_answer
 

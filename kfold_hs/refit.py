@@ -45,7 +45,8 @@ from kfold_hs.runs import finished_run
 from kfold_hs.ship.alternatives import write_alternative
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.export import check_finished
-from kfold_hs.ship.inputs import Patient, of_cohort
+from kfold_hs.ship.inputs import of_cohort
+from kfold_hs.ship.patients import Patient
 from kfold_hs.ship.predict import predict_patients
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST

@@ -65,6 +65,13 @@ def test_linked_ids_are_followed_through_any_number_of_steps() -> None:
     assert link_persons(ids, links) == {"5": "5", "40": "5", "3": "3", "77": "3", "8": "8"}
 
 
+@pytest.mark.parametrize(("word", "n"), [("unknown", 2), ("no", 4), ("0", 2), ("999", 3)])
+def test_a_word_for_nobody_makes_nobody_one_person(word: str, n: int) -> None:
+    links = [word] * n + ["nan"] * (4 - n)
+    with pytest.raises(CohortError, match=f"Additional ID is '{word}' for {n} patients"):
+        link_persons(["5", "40", "3", "77"], links)
+
+
 @pytest.fixture
 def small(circor_wav: Path, tmp_path: Path) -> Path:
     root = tmp_path / "circor"
@@ -79,6 +86,14 @@ def change_csv(root: Path, patient: str, column: str, value: str) -> None:
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table.loc[table["Patient ID"] == patient, column] = value
     table.to_csv(path, index=False)
+
+
+def test_circor_recordings_that_nobody_lists_are_counted(small: Path) -> None:
+    folder = small / "training_data"
+    (folder / "99999_AV.wav").write_bytes(b"")
+    (folder / "._13918_AV.wav").write_bytes(b"")
+    found = {note.name: note.items for note in load_circor(small).notes}
+    assert found["recordings of nobody"] == ("99999_AV.wav",)
 
 
 def test_circor_csv_and_headers_are_compared(small: Path) -> None:
@@ -243,6 +258,7 @@ WAV, ECG = "{0}.wav 16+44 1 16 0 0 0 0 PCG", "{0}.dat 16 1000/mV 16 0 0 1 0 ECG"
         ("{0} 2 2000", (ECG, WAV)),
         ("{0} 1 2000 0", (WAV,)),
         ("{0} 1 2000 4000", ()),
+        ("{0} 1", (WAV,)),
         ("{0} 2 2000 4000", ("{0}.dat 16 1 16 0 0 0 0 PCG II", "{0}.dat 16 1 16 0 0 0 0 ECG")),
     ],
 )
@@ -260,7 +276,8 @@ def test_headers_of_several_signals(
     [
         ("", (), "no name and number of signals"),
         ("{0}", (), "no name and number of signals"),
-        ("{0} two 2000", (), "invalid literal"),
+        ("{0} two 2000", (), "number of signals is 'two'"),
+        ("{0} " + "1" * 5000 + " 2000", (), "number of signals"),
         ("{0}/3 2 2000 4000", (), "3 segments"),
         ("{0} 2 2000 4000", (), "describes none"),
         ("{0} 2 2000 4000", (WAV,), "1 of 2 signals"),
@@ -277,6 +294,34 @@ def test_headers_that_do_not_fit(
     root = two_signals(tmp_path, first_line, *signals)
     with pytest.raises(CohortError, match=match):
         cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+
+
+def test_the_audio_that_a_header_names(tmp_path: Path) -> None:
+    root = two_signals(tmp_path, "{0} 2 2000 4000", "{0}_pcg.wav 16 1 16 0 0 0 0 PCG", ECG)
+    part = root / "training-a"
+    for name in ("a0001", "a0002"):
+        (part / f"{name}.wav").rename(part / f"{name}_pcg.wav")
+    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+    assert [Path(each).name for each in cohort.recordings["path"]] == [
+        "a0001_pcg.wav", "a0002_pcg.wav",
+    ]  # fmt: skip
+    shutil.copy(part / "a0001_pcg.wav", part / "a0001.wav")
+    with pytest.raises(CohortError, match=r"names a0001_pcg\.wav, and a0001\.wav is there, too"):
+        cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+
+
+def test_recordings_without_a_label_are_counted(tmp_path: Path) -> None:
+    root = two_signals(tmp_path, "{0} 2 2000 4000", WAV, ECG)
+    part = root / "training-a"
+    part = part.rename(root / "Training-A")
+    (part / "REFERENCE.csv").rename(part / "reference.CSV")
+    (root / "training-b").mkdir()
+    shutil.copy(part / "a0001.wav", root / "training-b" / "b0001.WAV")
+    shutil.copy(part / "a0001.wav", part / "a0009.wav")
+    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+    assert cohort.n_recordings == 2
+    found = {note.name: note.items for note in cohort.notes}
+    assert found["recordings without a label"] == ("Training-A/a0009.wav", "training-b/b0001.WAV")
 
 
 def test_cinc2016_in_capitals_and_without_headers(tmp_path: Path) -> None:

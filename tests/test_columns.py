@@ -212,3 +212,11 @@ def test_tables_as_spreadsheets_save_them(
     load: Callable[..., Cohort], save: dict[str, str]
 ) -> None:
     assert load(save=save, age=range(12)).fingerprint == load(age=range(12)).fingerprint
+
+
+def test_decimal_commas_between_semicolons(load: Callable[..., Cohort]) -> None:
+    height = [f"1,{600 + i}" for i in range(12)]
+    cohort = load(save={"sep": ";"}, height=height)
+    assert cohort.patients["height"].tolist() == [each.replace(",", ".") for each in height]
+    mixed = load(save={"sep": ";"}, dose=["1,200", *["12.5"] * 11])  # a thousand, or a mistake
+    assert notes(mixed) == {"odd cells": (1, ("dose of 000: '1,200'",))}

@@ -133,6 +133,8 @@ def test_covariates_and_ids_count_as_in_a_table(
     assert {k: v for k, v in found.items() if k != "sites"} == {
         k: v for k, v in wanted.items() if k != "sites"
     }
+    for odd in (" p3\u00a0", "p\u200b3", "ｐ3"):
+        assert post(client, ("a.wav", wav()), patient_id=odd, age="Child").json() == found
     without = post(client, ("a.wav", wav()), patient_id="p3").json()
     assert without["p.murmur.Present"] != found["p.murmur.Present"]
 

@@ -23,7 +23,8 @@ from kfold_hs.predictions import Predictions
 from kfold_hs.ship import portable
 from kfold_hs.ship.bundle import Bundle, sha256
 from kfold_hs.ship.hearing import Ear, bank_of
-from kfold_hs.ship.inputs import Patient, find_patients
+from kfold_hs.ship.inputs import find_patients
+from kfold_hs.ship.patients import Patient
 
 PROBS = ["p.murmur.Present", "p.murmur.Unknown", "p.murmur.Absent"]
 PROBS += ["p.outcome.Abnormal", "p.outcome.Normal"]

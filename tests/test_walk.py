@@ -155,3 +155,68 @@ def test_a_name_that_is_no_utf_8_becomes_text(tmp_path: Path) -> None:
     (one,) = patient.sounds
     assert (patient.patient_id, one.recording_id, one.site) == ("caf\\udce9", "caf\\udce9_AV", "AV")
     assert len(read_samples(one.path)[0])
+
+
+def test_a_note_beside_recordings_is_no_header(tmp_path: Path) -> None:
+    for name in ("anna_AV.wav", "anna_MV.wav", "rec1.wav"):
+        sound(tmp_path / name, seed=len(name))
+    notes = {
+        "anna.txt": "anna was restless\nand cried\n", "rec1.txt": "rec1\n", "1.txt": "1 thing\n",
+        "README.txt": "README of all\n", "7.txt": "7 2 days later\n", "a b.txt": "a b\n",
+    }  # fmt: skip
+    for name, text in notes.items():
+        (tmp_path / name).write_text(text)
+    assert names(tmp_path) == {"anna": ["anna_AV", "anna_MV"], "rec1": ["rec1"]}
+    assert not any(each.problem for each in find_patients([tmp_path], DATA).patients)
+    sound(tmp_path / "25_AV.wav")
+    (tmp_path / "25.txt").write_text(HEADER.format(id=25))
+    found = find_patients([tmp_path], DATA)
+    assert {each.patient_id for each in found.patients} == {"25", "anna", "rec1"}
+    (note,) = [each for each in found.notes if "no header of a patient" in each]
+    assert note.startswith("6 left out")
+
+
+def test_columns_by_the_runs_names_or_by_ours(tmp_path: Path) -> None:
+    for i in range(2):
+        sound(tmp_path / f"r{i}.wav", seed=i)
+    data = compose(
+        ["data=table", "data.path=x.csv", "data.recording_column=file",
+         "data.patient_column=subject", "data.person_column=who", "data.site_column=place"]
+    ).data  # fmt: skip
+    table = tmp_path / "list.csv"
+    for head in ("file,subject,who,place", "recording,patient_id,person_id,site",
+                 "file,patient_id,who,site"):  # fmt: skip
+        table.write_text(f"{head}\nr0.wav,a,1,AV\nr1.wav,a,1,MV\n")
+        (patient,) = find_patients([table], data).patients
+        assert (patient.patient_id, patient.persons) == ("a", ("1",))
+        assert [each.site for each in patient.sounds] == ["AV", "MV"]
+        assert patient.covariates == {}
+    table.write_text("recording,Patient_ID\nr0.wav,a\nr1.wav,a\n")
+    found = find_patients([table], data)
+    assert [each.patient_id for each in found.patients] == ["r0", "r1"]
+    assert any("no column of patients" in note for note in found.notes)
+
+
+def test_a_file_given_twice_counts_once(tmp_path: Path) -> None:
+    sound(tmp_path / "r0.wav")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "r0.wav")
+    table = tmp_path / "list.csv"
+    rows = "".join(f"{name},a\n" for name in ("r0.wav", "./r0.wav", "r0.wav", "link.wav"))
+    table.write_text(f"recording,patient_id\n{rows}")
+    found = find_patients([table], DATA)
+    assert len(found.patients[0].sounds) == 1
+    assert any(note.startswith("3 left out (a recording that") for note in found.notes)
+
+
+def test_an_id_that_says_missing_is_told(tmp_path: Path) -> None:
+    sound(tmp_path / "r0.wav")
+    (tmp_path / "list.csv").write_text("recording,patient_id\nr0.wav,.\n")
+    with pytest.raises(CohortError, match=r"line 2 \('\.' counts as missing\)"):
+        find_patients([tmp_path / "list.csv"], DATA)
+
+
+def test_decimal_commas_between_semicolons(tmp_path: Path) -> None:
+    sound(tmp_path / "r0.wav")
+    (tmp_path / "list.csv").write_text("recording;patient_id;height\nr0.wav;1,001;1,625\n")
+    (patient,) = find_patients([tmp_path / "list.csv"], DATA).patients
+    assert (patient.patient_id, patient.covariates) == ("1,001", {"height": "1.625"})

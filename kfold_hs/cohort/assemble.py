@@ -103,7 +103,7 @@ def _compare_with_headers(table: pd.DataFrame, announced: Mapping[str, Header]) 
         if header is None:
             continue
         rate, n_samples = header.rate_hz, header.n_samples
-        if row.sample_rate_hz != rate:
+        if rate is not None and row.sample_rate_hz != rate:
             faults.append(f"{row.path} is at {row.sample_rate_hz} Hz, its header says {rate} Hz")
         elif n_samples is not None and row.n_samples != n_samples:
             faults.append(f"{row.path} has {row.n_samples} samples, its header says {n_samples}")

@@ -15,7 +15,8 @@ Classification", IEEE J. Biomed. Health Inform. 26(6), 2022.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.csv_file import read_csv, read_text
 from kfold_hs.cohort.ids import Spelling, clean_name
 from kfold_hs.cohort.values import are_same, is_missing, number, word
-from kfold_hs.cohort.wfdb import Header, audio_path, header_path, read_header
+from kfold_hs.cohort.wfdb import Header, audio_of, header_path, read_header
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import CircorData
+from kfold_hs.walk import is_hidden
 
 LOCATIONS = "Recording locations:"
 # Column of the CSV -> covariate; the text after the unit is the column's own.
@@ -55,6 +57,8 @@ _ANNOTATIONS = {
 _NUMBERS = {"height_cm", "weight_kg"}
 COLUMNS = ("Murmur", "Outcome", "Additional ID", *_COVARIATES, *_ANNOTATIONS)
 """Of training_data.csv, beside the patient and the locations."""
+MOST_ENTRIES = 2
+"""Of a person: nobody was seen in more than the two campaigns."""
 COVARIATES = tuple(_COVARIATES.values())
 
 
@@ -91,16 +95,16 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
         )
         murmur, audible = clean_name(row["Murmur"]), row["Murmur locations"]
         for site, stem in headers[patient_id][1]:
+            announced[stem] = read_header(header_path(folder, stem))
             recordings.append(
                 {
                     "recording_id": stem,
                     "patient_id": patient_id,
-                    "path": str(audio_path(folder, stem)),
+                    "path": str(audio_of(folder, stem, announced[stem])),
                     "site": site,
                     "murmur": _murmur_at(site, murmur, audible),
                 }
             )
-            announced[stem] = read_header(header_path(folder, stem))
     return assemble(
         "circor",
         tasks_of(config.tasks),
@@ -108,7 +112,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
         recordings,
         list(_COVARIATES.values()),
         announced=announced,
-        notes=[*notes, *spelling.notes(), *_notes(person_of)],
+        notes=[*notes, *spelling.notes(), *_notes(person_of), *_left_out(folder, recordings)],
         annotations=[f"systolic_murmur_{part}" for part in ("grading", "timing", "pitch")],
         on_progress=on_progress,
     )
@@ -119,10 +123,16 @@ def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> d
 
     Links are followed through any number of steps, and through ids that are not in the
     table themselves.
+
+    Raises
+    ------
+    CohortError
+        Several patients have the same word in place of an id, as "unknown".
     """
-    ids = list(patient_ids)
+    ids, others = list(patient_ids), list(additional_ids)
+    _check_links(ids, others)
     linked = DisjointSet(ids)
-    for patient_id, other in zip(ids, additional_ids, strict=True):
+    for patient_id, other in zip(ids, others, strict=True):
         if not is_missing(other):
             linked.add(other)
             linked.merge(patient_id, other)
@@ -132,6 +142,20 @@ def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> d
         for group in linked.subsets()
         for member in group & known
     }
+
+
+def _check_links(ids: Sequence[str], others: Sequence[str]) -> None:
+    """A word for "none" in place of an id would make one person of all who have it."""
+    known = set(ids)
+    numbered = all(each.isdecimal() for each in ids)
+    shared = Counter(each for each in others if not is_missing(each) and each not in known)
+    for other, n in shared.items():
+        no_id = number(other) == 0 or (numbered and not other.isdecimal())
+        if n > MOST_ENTRIES or (n > 1 and no_id):
+            raise CohortError(
+                f"Additional ID is {other!r:.80} for {n} patients, and no patient has that id: "
+                "they would be one person. Leave the cell blank where nobody is linked."
+            )
 
 
 def _read_csv(path: Path, spelling: Spelling) -> tuple[pd.DataFrame, list[Note]]:
@@ -240,6 +264,19 @@ def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
 def _value(name: str, cell: str | None) -> str | float | None:
     found = number(cell) if name in _NUMBERS else None
     return word(cell) if found is None else found
+
+
+def _left_out(folder: Path, recordings: Sequence[Mapping[str, Any]]) -> list[Note]:
+    """Recordings of patients who are not in training_data.csv, or that their headers leave out."""
+    listed = {clean_name(Path(row["path"]).stem) for row in recordings}
+    found = [
+        each.name
+        for each in sorted(folder.iterdir())
+        if each.suffix.lower() in {".wav", ".flac"} and not is_hidden(each.name)
+        if clean_name(each.stem) not in listed
+    ]
+    text = "in training_data/, but of no patient of training_data.csv by their header; left out"
+    return [Note("recordings of nobody", len(found), text, tuple(found))] if found else []
 
 
 def _notes(person_of: dict[str, str]) -> list[Note]:

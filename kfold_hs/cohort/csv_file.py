@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _DELIMITERS = ",;\t"
 _LINES_TO_TELL = 20
 """Lines that the delimiter is told from."""
 FALLBACK = "cp1252"
+_UNCLEAR = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
+_WITH_POINT = r"\s*[+-]?\d*\.\d+\s*"
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,24 @@ class CsvFile:
         the line that a row begins in, the first being 1.
     told : str
         What a reader should be told of how it was read, or "".
+    delimiter : str
+        What stands between its cells.
     """
 
     table: pd.DataFrame
     told: str = ""
+    delimiter: str = ","
+
+    def values(self, column: str) -> pd.Series:
+        """Cells of a column of values, not of names or ids.
+
+        ``1,625`` could be a thousand. Where semicolons stand between the cells and no number of the
+        column has a point, its comma is a decimal one, and is made a point.
+        """
+        cells = self.table[column]
+        if self.delimiter != ";" or cells.str.fullmatch(_WITH_POINT).any():
+            return cells
+        return cells.map(lambda cell: cell.replace(",", ".") if _UNCLEAR.fullmatch(cell) else cell)
 
 
 def read_csv(path: Path, error: type[KfoldHsError] = CohortError) -> CsvFile:
@@ -60,7 +77,7 @@ def read_csv(path: Path, error: type[KfoldHsError] = CohortError) -> CsvFile:
         Of the type `error`: there is no such file, it is no text or no CSV, two columns have one
         name, or a row has more or fewer cells than there are columns; with the line.
     """
-    rows, told = read_rows(path, error)
+    rows, told, delimiter = read_rows(path, error)
     first = next(rows, None)
     if first is None:
         raise error(f"{path} is empty; its first line names the columns.")
@@ -84,13 +101,13 @@ def read_csv(path: Path, error: type[KfoldHsError] = CohortError) -> CsvFile:
         )
     content = [[row[i] for i in kept] for row in cells]
     columns = pd.Index([names[i] for i in kept], dtype=object)
-    return CsvFile(pd.DataFrame(content, pd.Index(lines), columns, dtype=object), told)
+    return CsvFile(pd.DataFrame(content, pd.Index(lines), columns, dtype=object), told, delimiter)
 
 
 def read_rows(
     path: Path, error: type[KfoldHsError] = CohortError
-) -> tuple[Iterator[tuple[int, list[str]]], str]:
-    """Rows that hold anything, each with the number of its line, and what is to be told."""
+) -> tuple[Iterator[tuple[int, list[str]]], str, str]:
+    """Rows that hold anything, each with the number of its line; what is to be told; delimiter."""
     text, told = read_text(path, error)
     if "\0" in text:
         raise error(f"{path} is no text, or UTF-16 without its mark. Save it as CSV in UTF-8.")
@@ -100,7 +117,7 @@ def read_rows(
         text = text[5:].removeprefix("\r").removeprefix("\n")
     else:
         delimiter = _delimiter(text)
-    return _rows(path, text, delimiter, skipped, error), told
+    return _rows(path, text, delimiter, skipped, error), told, delimiter
 
 
 def read_text(path: Path, error: type[KfoldHsError] = CohortError) -> tuple[str, str]:

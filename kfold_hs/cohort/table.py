@@ -11,13 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from kfold_hs.cohort.assemble import assemble, tasks_of
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.columns import Columns
-from kfold_hs.cohort.csv_file import read_csv
+from kfold_hs.cohort.csv_file import CsvFile, read_csv
 from kfold_hs.cohort.ids import Spelling, find_file
 from kfold_hs.cohort.values import is_missing, label_of, number, word
 from kfold_hs.errors import CohortError, listing, nearest
@@ -37,7 +35,8 @@ def load_table(
         A column is missing, a label is missing or unknown, the rows of a patient
         contradict each other, or a column `person_id` that nobody named joins patients.
     """
-    table, notes = _read(config)
+    file, notes = _read(config)
+    table = file.table
     columns, spelling = Columns.of(config, table.columns.tolist()), Spelling()
     of_row = [spelling(cell) for cell in table[config.patient_column]]
     person = config.person_column or config.patient_column
@@ -52,10 +51,11 @@ def load_table(
     if config.person_column is None and _PERSON_ID in columns.covariates:
         _check_joins_nobody(config, of_row, [spelling(cell) for cell in table[_PERSON_ID]])
 
+    values = {name: file.values(column) for column, name in columns.covariates.items()}
     covariates = {
-        name: column
-        for column, name in columns.covariates.items()
-        if not _contradictions(of_row, [_said(cell) for cell in table[column]])
+        name: cells
+        for name, cells in values.items()
+        if not _contradictions(of_row, [_said(cell) for cell in cells])
     }
     first_row = {patient_id: i for i, patient_id in reversed(list(enumerate(of_row)))}
     patients: list[dict[str, Any]] = [
@@ -63,7 +63,7 @@ def load_table(
             "patient_id": of_row[i],
             "person_id": person_of_row[i],
             **{task: each[i] for task, each in labels.items()},
-            **{name: table[column].iloc[i] for name, column in covariates.items()},
+            **{name: cells.iloc[i] for name, cells in covariates.items()},
         }
         for i in sorted(first_row.values())
     ]
@@ -104,11 +104,11 @@ def load_table(
 
 def column_of(config: TableData, column: str) -> list[Any] | None:
     """A column of the CSV, one value a recording in the cohort's order; None: there is none."""
-    table, _ = _read(config)
+    table = _read(config)[0].table
     return [word(cell) for cell in table[column]] if column in table else None
 
 
-def _read(config: TableData) -> tuple[pd.DataFrame, list[Note]]:
+def _read(config: TableData) -> tuple[CsvFile, list[Note]]:
     file = read_csv(config.path)
     table = file.table
     wanted = {
@@ -138,7 +138,7 @@ def _read(config: TableData) -> tuple[pd.DataFrame, list[Note]]:
             said = f" ({value!r:.80} counts as missing)" if value.strip() else ""
             raise CohortError(f"{config.path}: {column} is empty in line {listing(empty)}{said}.")
     notes = [Note("encoding", 1, f"{file.told}; save it as UTF-8")] if file.told else []
-    return table, notes
+    return file, notes
 
 
 def _recording_id(row: Mapping[Hashable, str], columns: Columns, config: TableData) -> str:

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfold_hs.cohort.csv_file import read_text
-from kfold_hs.cohort.ids import find_file
+from kfold_hs.cohort.ids import clean_name, find_file
 from kfold_hs.cohort.values import number
 from kfold_hs.errors import CohortError
 
-DEFAULT_RATE_HZ = 250
-"""Of a record line that gives none, as WFDB has it."""
 _AUDIO = (".wav", ".flac")
 _PCG = re.compile(r"\b(pcg|phonocardiogra\w*|heart.?sounds?)\b", re.IGNORECASE)
 _FORMAT = re.compile(r"(\d+)(x(?P<per_frame>\d+))?(:\d+)?(\+\d+)?")
@@ -36,13 +34,12 @@ class Header:
     ----------
     file : str
         Name of its file, as the header gives it; "" where it lists no signal.
-    rate_hz : int
-    n_samples : int, optional
-        None where the header does not say.
+    rate_hz, n_samples : int, optional
+        None where the header does not say. (WFDB then takes 250 Hz; the audio knows its own rate.)
     """
 
     file: str
-    rate_hz: int
+    rate_hz: int | None
     n_samples: int | None
 
 
@@ -65,10 +62,10 @@ def read_header(path: Path) -> Header:
         _, _, n_segments = words[0].partition("/")
         if n_segments:
             raise ValueError(f"a record of {n_segments} segments; one is taken")
-        n_signals = int(words[1])
-        rate = _whole(words[2].split("/")[0], "rate") if len(words) > 2 else DEFAULT_RATE_HZ
+        n_signals = _whole(words[1], "number of signals")
+        rate = _whole(words[2].split("/")[0], "rate") if len(words) > 2 else None
         n_samples = _whole(words[3], "number of samples") if len(words) > 3 else None
-        if rate < 1 or (n_samples or 0) < 0 or n_signals < 1:
+        if (rate is not None and rate < 1) or (n_samples or 0) < 0 or n_signals < 1:
             raise ValueError(f"the line {lines[0]!r:.80} announces no signal")
         signals = [line.split(maxsplit=8) for line in lines[1:]]
         if signals and len(signals) != n_signals:
@@ -81,7 +78,9 @@ def read_header(path: Path) -> Header:
         raise CohortError(f"{path} is no header of a phonocardiogram: {told}.") from error
     file = signal[0] if signal else ""
     # 0 samples: not known, as WFDB has it
-    return Header(file, rate * per_frame, n_samples * per_frame if n_samples else None)
+    return Header(
+        file, rate * per_frame if rate else None, n_samples * per_frame if n_samples else None
+    )
 
 
 def _whole(word: str, what: str) -> int:
@@ -122,6 +121,28 @@ def audio_path(folder: Path, stem: str) -> Path:
         if (found := find_file(folder, f"{stem}{suffix}")).is_file():
             return found
     return folder / f"{stem}.wav"
+
+
+def audio_of(folder: Path, stem: str, header: Header | None) -> Path:
+    """The recording called `stem`, or the audio file that its header names instead.
+
+    Raises
+    ------
+    CohortError
+        Both are there: which is meant cannot be told.
+    """
+    own = audio_path(folder, stem)
+    if header is None or Path(header.file).suffix.lower() not in _AUDIO:
+        return own
+    other = find_file(folder, header.file)
+    if clean_name(other.stem) == clean_name(stem) or not other.is_file():
+        return own
+    if own.is_file():
+        raise CohortError(
+            f"{folder / stem}.hea names {other.name}, and {own.name} is there, too: which is the "
+            "phonocardiogram cannot be told. Correct the header, or remove one."
+        )
+    return other
 
 
 def header_path(folder: Path, stem: str) -> Path:

@@ -13,12 +13,13 @@ import torch
 
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.audio import with_unknown_size
+from kfold_hs.cohort.ids import clean_name
 from kfold_hs.predictions import prob_column
 from kfold_hs.serve.limits import Limits, too_long
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.ensemble import Ensemble
 from kfold_hs.ship.hearing import Ear
-from kfold_hs.ship.inputs import Patient, Sound, named
+from kfold_hs.ship.patients import Patient, Sound, named
 from kfold_hs.ship.predict import predict_chunk
 from kfold_hs.ship.rows import columns
 
@@ -115,8 +116,9 @@ def _patient(
         path = Path(name.replace("\\", "/").rsplit("/", 1)[-1] or "recording")
         patient, site = named(path)
         names.append(patient)
-        sounds.append(Sound(path.stem, path, site))
-    if patient_id is None and len(set(names)) > 1:
+        sounds.append(Sound(clean_name(path.stem), path, site))
+    patient_id = clean_name(patient_id or "")
+    if not patient_id and len(set(names)) > 1:
         raise RefusedError(
             422,
             f"recordings of several patients: {', '.join(dict.fromkeys(names))}. Send one "

@@ -29,7 +29,7 @@ from kfold_hs.learn.bank import Bank, check_recordings
 from kfold_hs.learn.features import MelFeatures
 from kfold_hs.learn.predict import n_crops_of
 from kfold_hs.settings import Config
-from kfold_hs.ship.inputs import Patient, Sound
+from kfold_hs.ship.patients import Patient, Sound
 from kfold_hs.ship.typical import flags
 from kfold_hs.walk import plain
 

@@ -5,74 +5,35 @@
                           labels not needed; recordings that no header lists, and those of any
                           other folder, are as if each were given by itself
     FILE.csv              one row a recording: the columns recording and, where there are,
-                          patient_id, person_id and site (or those that the run's data
-                          configuration names); all others are covariates of the patient
+                          patient_id, person_id and site (or what the run's data configuration
+                          calls these, where it does); all others are covariates of the patient
 
 Whose a recording is, where no header and no column patient_id says so: a file named
 <patient>_<site>, with a site AV, PV, TV, MV or Phc and maybe a number after it, as CirCor's are,
 is that patient's; any other is a patient of one recording. Names count within a folder: P1/rec1.wav
 and P2/rec1.wav are the patients P1/rec1 and P2/rec1, by the folders below the one that holds all.
-The same file given twice counts once.
+The same file given twice, or twice in the rows of a patient, counts once.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.circor import covariates_of, other_id, read_patient
 from kfold_hs.cohort.columns import Columns
-from kfold_hs.cohort.csv_file import read_csv, read_text
+from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.cohort.ids import clean_name, find_file
 from kfold_hs.cohort.values import are_same, is_missing, word
-from kfold_hs.cohort.wfdb import audio_path
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.settings import DataConfig, TableData
-from kfold_hs.walk import RECORDINGS, find_files, is_hidden, plain
-
-_NAME = re.compile(r"(?P<patient>.+)_(?P<site>AV|PV|TV|MV|Phc)(_\d+)?", re.IGNORECASE)
-_UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Sound:
-    """One recording to be heard."""
-
-    recording_id: str
-    path: Path
-    site: str = _UNKNOWN
-
-
-@dataclass(frozen=True)
-class Patient:
-    """One row of what comes out.
-
-    Parameters
-    ----------
-    patient_id : str
-    sounds : tuple of Sound
-    ids : tuple of str
-        All patient ids that this person goes by.
-    covariates : mapping
-        What is known beside the sound.
-    problem : str
-        Why nothing of the patient can be read, or "".
-    persons : tuple of str
-        Person ids that the inputs give: a numbering of its own.
-    """
-
-    patient_id: str
-    sounds: tuple[Sound, ...]
-    ids: tuple[str, ...]
-    covariates: Mapping[str, Any] = field(default_factory=dict)
-    problem: str = ""
-    persons: tuple[str, ...] = ()
+from kfold_hs.ship.patients import UNKNOWN, Patient, Sound, headers_of, named, of_header
+from kfold_hs.walk import RECORDINGS, find_files, plain
 
 
 @dataclass
@@ -120,6 +81,12 @@ def find_patients(inputs: Sequence[Path], data: DataConfig) -> Inputs:
                 + " ".join(found.notes)
             )
     found.patients += _of_files(_without_links(loose, found))
+    again: list[str] = []
+    found.patients = [_each_once(patient, again) for patient in found.patients]
+    if again:
+        found.notes.append(
+            f"{len(again)} left out (a recording that the patient has already): {listing(again)}"
+        )
     if twice := _twice([patient.patient_id for patient in found.patients]):
         raise CohortError(
             f"patient {listing(twice)} stands in the inputs more than once. Give each once, or a "
@@ -163,6 +130,10 @@ def _add(path: Path, data: DataConfig, found: Inputs, loose: dict[Path, _Loose])
     elif path.suffix.lower() == ".csv":
         patients, files = _of_table(path, data)
         found.patients += patients
+        if files:
+            found.notes.append(
+                f"{path} has no column of patients: whose each recording is, its name says"
+            )
         for file in files:
             loose.setdefault(_resolved(file.sound.path), file)
     else:
@@ -171,13 +142,13 @@ def _add(path: Path, data: DataConfig, found: Inputs, loose: dict[Path, _Loose])
 
 def _add_folder(path: Path, found: Inputs, loose: dict[Path, _Loose]) -> None:
     inside = path / "training_data"
-    folder = inside if inside.is_dir() and _headers(inside) else path
-    headers = _headers(folder)
+    folder = inside if inside.is_dir() and headers_of(inside) else path
+    headers = headers_of(folder)
     files = find_files(folder, RECORDINGS | {".txt", ".hea", ".tsv"} if headers else RECORDINGS)
     mine = {clean_name(header.stem) for header in headers}
     listed = set()
     of_nobody = []
-    for patient in map(_of_header, headers):
+    for patient in map(of_header, headers):
         found.patients.append(patient)
         listed |= {sound.path for sound in patient.sounds}
     for file in files.files:
@@ -187,6 +158,11 @@ def _add_folder(path: Path, found: Inputs, loose: dict[Path, _Loose]) -> None:
             of_nobody.append(file)
         else:
             loose.setdefault(_resolved(file), _by_itself(file))
+    listless = [
+        each for each in files.files if each.suffix.lower() == ".txt" and each not in headers
+    ]
+    if listless:
+        files.left_out["no header of a patient in this folder"] = listless
     if of_nobody:
         files.left_out["recordings that their patient's header does not list"] = of_nobody
     found.notes += files.notes(folder)
@@ -217,81 +193,25 @@ def _without_links(loose: dict[Path, _Loose], found: Inputs) -> dict[Path, _Loos
     return kept
 
 
+def _each_once(patient: Patient, again: list[str]) -> Patient:
+    """A patient none of whose files is heard twice; `again` gets those that are left out."""
+    seen, kept = set(), []
+    for sound in patient.sounds:
+        try:
+            real = os.path.realpath(sound.path)
+        except ValueError:  # a NUL, which is in no file's name: its row says that it is missing
+            real = str(sound.path)
+        if real in seen:
+            again.append(plain(str(sound.path)))
+        else:
+            seen.add(real)
+            kept.append(sound)
+    return replace(patient, sounds=tuple(kept))
+
+
 def _all_given(path: Path, loose: Mapping[Path, _Loose]) -> bool:
     """Whether an input adds nothing because all of it was given before."""
     return bool(loose) and (path.is_file() or bool(find_files(path).files))
-
-
-def _headers(folder: Path) -> list[Path]:
-    """Patients' headers in CirCor's layout, by number.
-
-    One begins with its patient's id. One that does not, since it is damaged, is known by its name:
-    a number, with recordings of that patient beside it.
-    """
-    texts = [each for each in folder.glob("*") if each.suffix.lower() == ".txt"]
-    texts = [each for each in texts if not is_hidden(each.name) and each.is_file()]
-    patients = {
-        named(each)[0] for each in folder.iterdir() if each.suffix.lower() in {*RECORDINGS, ".hea"}
-    }
-    headers = [
-        each
-        for each in texts
-        if _is_header(each) or (each.stem.isdecimal() and clean_name(each.stem) in patients)
-    ]
-    return sorted(headers, key=lambda each: (len(each.stem), each.stem))
-
-
-def _is_header(path: Path) -> bool:
-    """Whether a .txt begins as a patient's header does, with their id."""
-    try:
-        text, _ = read_text(path)
-    except CohortError:
-        return False
-    return clean_name(text[:1000]).split(" ")[0] == clean_name(path.stem).split(" ")[0]
-
-
-def _of_header(path: Path) -> Patient:
-    """The patient of a header; if it cannot be read, with the recordings that bear their name."""
-    patient_id = clean_name(path.stem)
-    try:
-        fields, recordings = read_patient(path)
-        if not _is_header(path):
-            raise CohortError(f"{path} does not begin with the id {path.stem}.")
-        if not recordings:
-            raise CohortError(f"{path} lists no recording.")
-        return patient_of(patient_id, fields, recordings, path.parent)
-    except (CohortError, OSError, ValueError) as error:
-        files = sorted(
-            each for each in path.parent.iterdir() if named(each)[0] == clean_name(path.stem)
-        )
-        sounds = tuple(
-            Sound(clean_name(each.stem), each, named(each)[1])
-            for each in files
-            if each.suffix.lower() in RECORDINGS and not is_hidden(each.name)
-        )
-        why = error if isinstance(error, CohortError) else f"{path} cannot be read: {error}."
-        problem = f"{why} Nothing is known of the patient but the recordings."
-        return Patient(patient_id, sounds, (patient_id,), problem=problem)
-
-
-def patient_of(
-    patient_id: str,
-    fields: Mapping[str, str],
-    recordings: Sequence[tuple[str, str]],
-    folder: Path,
-) -> Patient:
-    """From what a header in CirCor's layout says; recordings are (site, name without suffix)."""
-    sounds = tuple(Sound(stem, audio_path(folder, stem), site) for site, stem in recordings)
-    other = other_id(fields)
-    ids = (patient_id,) if other is None else (patient_id, other)
-    return Patient(patient_id, sounds, ids, covariates_of(fields))
-
-
-def named(path: Path) -> tuple[str, str]:
-    """Patient and site, as a file by itself is named."""
-    stem = clean_name(path.stem)
-    match = _NAME.fullmatch(stem)
-    return (match["patient"], match["site"]) if match else (stem, _UNKNOWN)
 
 
 def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
@@ -314,7 +234,8 @@ def _of_files(files: Mapping[Path, _Loose]) -> list[Patient]:
 
 def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]]:
     """Patients of a table that names them; without that column its recordings, one by one."""
-    table = read_csv(path).table
+    listed = read_csv(path)
+    table = listed.table
     names = _names(path, data, table.columns.tolist())
     recording, patient = names.recording_column, names.patient_column
     if recording not in table:
@@ -324,22 +245,25 @@ def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]
         )
     for column in (recording, patient):
         if column in table and (empty := table.index[table[column].map(is_missing)].tolist()):
-            raise CohortError(f"{path}: {column} is empty in line {listing(empty)}.")
+            value = table[column].loc[empty[0]]
+            said = f" ({value!r:.80} counts as missing)" if value.strip() else ""
+            raise CohortError(f"{path}: {column} is empty in line {listing(empty)}{said}.")
     columns = Columns.of(names, table.columns.tolist())
     found: dict[str, Patient] = {}
     loose = []
-    for row in table.to_dict("records"):
+    values = {ours: listed.values(column).to_dict() for column, ours in columns.covariates.items()}
+    for line, row in zip(table.index, table.to_dict("records"), strict=True):
         file = find_file(path.parent, row[recording])
         given = row[columns.recording_id] if columns.recording_id else None
         told = word(row.get(names.site_column or "site"))
         sound = Sound(
             clean_name(row[recording] if given is None or is_missing(given) else given),
             file,
-            told or (_UNKNOWN if patient in table else named(file)[1]),
+            told or (UNKNOWN if patient in table else named(file)[1]),
         )
         person = row.get(names.person_column) if names.person_column else None
         persons = () if person is None or is_missing(person) else (clean_name(person),)
-        beside = {ours: row[column] for column, ours in columns.covariates.items()}
+        beside = {ours: cells[line] for ours, cells in values.items()}
         if patient not in table:
             loose.append(_Loose(sound, beside, persons))
             continue
@@ -372,9 +296,15 @@ def _in_all_rows(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
 
 
 def _names(path: Path, data: DataConfig, columns: Sequence[str]) -> TableData:
-    """What the columns are called: as in the run's table, or by our names where it had none."""
+    """What the columns are called: as in the run's table, or by our names where it had none, and
+    where the columns that it names are not here."""
     if isinstance(data, TableData):
-        return data
+        ours = {"recording_column": "recording", "patient_column": "patient_id"}
+        ours |= {"person_column": "person_id", "site_column": "site"}
+        theirs = {key: getattr(data, key) for key in ours}
+        absent = {key for key, name in theirs.items() if name is not None and name not in columns}
+        found = {key: ours[key] for key in absent if ours[key] in {*columns} - {*theirs.values()}}
+        return data.model_copy(update=found)
     person = "person_id" if "person_id" in columns else None
     site = "site" if "site" in columns else None
     return TableData(
@@ -383,10 +313,4 @@ def _names(path: Path, data: DataConfig, columns: Sequence[str]) -> TableData:
 
 
 def _twice(names: Sequence[str]) -> list[str]:
-    seen: set[str] = set()
-    again: dict[str, None] = {}
-    for name in names:
-        if name in seen:
-            again[name] = None
-        seen.add(name)
-    return list(again)
+    return [name for name, n in Counter(names).items() if n > 1]

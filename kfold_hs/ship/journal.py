@@ -23,7 +23,7 @@ from typing import Any
 from kfold_hs import stored
 from kfold_hs.paths import storage_error
 from kfold_hs.ship.bundle import CONTENT, Bundle
-from kfold_hs.ship.inputs import Patient
+from kfold_hs.ship.patients import Patient
 from kfold_hs.ship.rows import Row
 
 _AT_ONCE = 1000

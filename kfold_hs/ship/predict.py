@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from kfold_hs.errors import counted
 from kfold_hs.ship.bundle import Bundle
 from kfold_hs.ship.ensemble import Chunk, Ensemble, covariate_table
 from kfold_hs.ship.hearing import Ear, Heard, bank_of
-from kfold_hs.ship.inputs import Patient
+from kfold_hs.ship.patients import Patient
 from kfold_hs.ship.rows import Row, rows_of, unscored
 
 COVERAGE = 0.9
@@ -63,7 +64,8 @@ class Audit:
         if self.n_unscored:
             found.append(f"{self.n_unscored} could not be scored; `problem` says why.")
         if rest := self.n_with_problems - self.n_unscored:
-            found.append(f"{rest} were scored with something missing; `problem` says what.")
+            were = counted(rest, "was", "were")
+            found.append(f"{were} scored with something missing; `problem` says what.")
         return found
 
 

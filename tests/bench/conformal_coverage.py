@@ -25,7 +25,8 @@ from kfold_hs.config import compose, load_yaml
 from kfold_hs.ground import load_cohort
 from kfold_hs.judge.intervals import wilson
 from kfold_hs.ship.bundle import Bundle
-from kfold_hs.ship.inputs import Patient, of_cohort
+from kfold_hs.ship.inputs import of_cohort
+from kfold_hs.ship.patients import Patient
 from kfold_hs.ship.predict import predict_patients
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.terminal import Terminal
