@@ -195,11 +195,13 @@ def split(
     from kfold_hs.ground import load_cohort
     from kfold_hs.splits import balance
     from kfold_hs.splits.balance import compare
-    from kfold_hs.splits.obtain import make_split
+    from kfold_hs.splits.obtain import check_output, make_split
     from kfold_hs.terminal import Terminal, show_split
 
     with Terminal(quiet=quiet) as terminal:
         settings = _config(overrides, folds, repeats)
+        if output is not None:
+            check_output(settings, output)
         cohort = load_cohort(settings, terminal)
         drawn = make_split(settings, cohort)
     both = range(drawn.n_repeats)

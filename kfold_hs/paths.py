@@ -21,7 +21,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,8 @@ from kfold_hs.errors import ConfigError, StorageError
 
 __all__ = [
     "ComparisonPaths", "FoldPaths", "RunPaths", "TunePaths", "cache_folder", "check_name",
-    "discard", "fold_name", "keeping", "remove", "storage_error", "sweep", "whose", "write_bytes",
-    "write_json", "write_text", "writing", "writing_folder",
+    "discard", "fold_name", "keeping", "refuse_overwriting", "remove", "storage_error",
+    "sweep", "whose", "write_bytes", "write_json", "write_text", "writing", "writing_folder",
 ]  # fmt: skip
 
 
@@ -269,6 +269,20 @@ def check_name(name: str) -> str:
             "and '-', beginning with a letter or digit."
         )
     return name
+
+
+def refuse_overwriting(output: Path, read: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read: a user's table or recording would be gone.
+
+    Raises
+    ------
+    ConfigError
+        `output` is there, and is one of them, maybe by another name.
+    """
+    if output.is_file() and any(output.samefile(each) for each in read if os.path.isfile(each)):  # noqa: PTH113
+        raise ConfigError(
+            f"-o {output} is a file that is read here, and would be lost. Name another one."
+        )
 
 
 def whose(folder: Path) -> tuple[str, Path, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from kfold_hs.config import load_yaml
 from kfold_hs.errors import BundleError, ConfigError
 from kfold_hs.ground import Listener, load_cohort
-from kfold_hs.paths import writing_folder
+from kfold_hs.paths import refuse_overwriting, writing_folder
 from kfold_hs.runs import check_one_split, finished_run
 from kfold_hs.splits import Split
 from kfold_hs.stored import making_sense_of
@@ -135,6 +135,9 @@ def predict(
         challenge_tasks(bundle)
     given = find_patients(inputs, bundle.config.data)
     patients = given.patients
+    if output is not None:
+        heard = [sound.path for patient in patients for sound in patient.sounds]
+        refuse_overwriting(output, [*inputs, *heard, *bundle_folder.rglob("*")])
     for note in given.notes:
         listener.note(note)
     audit = Audit()

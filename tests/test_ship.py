@@ -31,7 +31,8 @@ from kfold_hs.ship.certificate import Certificate
 from kfold_hs.ship.conformal import Conformal, conformal_set
 from kfold_hs.ship.graph import Graph, check_graph
 from kfold_hs.ship.hearing import Ear, Heard
-from kfold_hs.ship.inputs import Patient, Sound, find_patients
+from kfold_hs.ship.inputs import find_patients
+from kfold_hs.ship.patients import Patient, Sound
 from kfold_hs.splits.split import TEST, TRAIN
 
 WORDS = [
@@ -605,3 +606,17 @@ def test_where_rows_can_go(made: Path, words: list[str], message: str) -> None:
     done = CliRunner().invoke(cli, ["predict", str(made / "bundle"), str(made), *words])
     assert isinstance(done.exception, ConfigError)
     assert message in str(done.exception)
+
+
+def test_rows_are_not_written_over_what_is_read(made: Path, tmp_path: Path) -> None:
+    samples = 0.1 * np.random.default_rng(3).standard_normal(8000)
+    soundfile.write(tmp_path / "a.wav", samples, 4000, subtype="PCM_16")
+    table = tmp_path / "people.csv"
+    table.write_text("recording\na.wav\n")
+    (tmp_path / "link.csv").hardlink_to(table)
+    kept = {path: path.read_bytes() for path in (table, tmp_path / "a.wav")}
+    kept[made / "bundle/bundle.json"] = (made / "bundle/bundle.json").read_bytes()
+    for output in (*kept, tmp_path / "link.csv"):
+        with pytest.raises(ConfigError, match="would be lost"):
+            shipping.predict(made / "bundle", [table], Silent(), output=output, kind="csv")
+    assert all(path.read_bytes() == content for path, content in kept.items())

@@ -360,3 +360,16 @@ def test_a_class_of_one_person_is_not_told_to_use_one_fold(tmp_path: Path) -> No
     done = kfold_hs("split", "data=table", f"data.path={path}", "--folds", "2", cwd=tmp_path)
     assert "murmur=Unknown occurs in 1 person, which" in done.stderr
     assert "--folds 1" not in done.stderr
+
+
+def test_a_split_is_not_written_over_the_data(table_csv: Path) -> None:
+    before, words = table_csv.read_bytes(), [*TINY, f"data.path={table_csv}"]
+    for name in ("table.csv", "link.csv"):
+        if name == "link.csv":
+            (table_csv.parent / name).symlink_to(table_csv)
+        refused = kfold_hs("split", *words, "-o", name, cwd=table_csv.parent)
+        assert refused.returncode == 2
+        assert "would be lost" in refused.stderr
+        fixed = kfold_hs("audit", *words, "--fix", "-o", name, cwd=table_csv.parent)
+        assert fixed.returncode != 0 or table_csv.read_bytes() == before
+    assert table_csv.read_bytes() == before

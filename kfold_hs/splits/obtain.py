@@ -8,8 +8,8 @@ from pathlib import Path
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import joined, link, of_patients, write_aliases
 from kfold_hs.errors import SplitError
-from kfold_hs.paths import write_text
-from kfold_hs.settings import Config
+from kfold_hs.paths import refuse_overwriting, write_text
+from kfold_hs.settings import CircorData, Config, TableData
 from kfold_hs.splits.audit import Finding, same_people
 from kfold_hs.splits.foreign import certify, is_foreign, read_folds
 from kfold_hs.splits.split import Split
@@ -48,6 +48,26 @@ def make_split(config: Config, cohort: Cohort) -> Split:
     return split
 
 
+def check_output(config: Config, output: Path) -> None:
+    """Refuse to write a split over a file that it is made of.
+
+    Raises
+    ------
+    ConfigError
+        The data's table, the table of aliases or `split.file` would be lost.
+    """
+    others = (config.data.aliases, config.split.file)
+    refuse_overwriting(output, [*_data_files(config), *filter(None, others)])
+
+
+def _data_files(config: Config) -> list[Path]:
+    if isinstance(config.data, TableData):
+        return [config.data.path]
+    if isinstance(config.data, CircorData):
+        return [config.data.root / "training_data.csv"]
+    return []
+
+
 def fix_split(
     config: Config, cohort: Cohort, findings: Sequence[Finding], output: Path
 ) -> tuple[Split, Path]:
@@ -58,11 +78,13 @@ def fix_split(
     split, aliases : Split, Path
         The split is of the cohort with `data.aliases=<aliases>`.
     """
+    aliases = output.with_suffix(".aliases.csv")
+    for each in (output, aliases):
+        refuse_overwriting(each, _data_files(config))
     pairs = same_people(findings)
     linked = link(cohort, of_patients(pairs))
     drawn = config.split.model_copy(update={"file": None})
     split = make_split(config.model_copy(update={"split": drawn}), linked)
-    aliases = output.with_suffix(".aliases.csv")
     # The new table takes the place of the one that was given.
     whole = joined(linked) if config.data.aliases else pairs
     write_text(aliases, write_aliases(whole))
