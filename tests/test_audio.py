@@ -61,6 +61,15 @@ def test_a_wav_of_unknown_size_is_read_to_its_end(data: int, riff: int | None) -
     np.testing.assert_array_equal(decoded(with_sizes(data, riff)), SAMPLES)
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_a_comment_about_data_is_no_data(size: int) -> None:
+    content = with_sizes(size, 0)
+    at = content.find(b"data")
+    comment = b"INFOICMT" + struct.pack("<I", 16) + b"heart data set\0\0"
+    content[at:at] = b"LIST" + struct.pack("<I", len(comment)) + comment
+    np.testing.assert_array_equal(decoded(content), SAMPLES)
+
+
 @pytest.mark.parametrize("missing", [1000, 1001, 7000])
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "AIFF"])
 def test_a_file_that_was_cut_is_refused(kind: str, missing: int) -> None:

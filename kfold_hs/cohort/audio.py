@@ -317,12 +317,20 @@ def with_unknown_size(source: Path | io.BytesIO) -> bytes | None:
     None where other chunks follow: such a file is empty.
     """
     content = source.getvalue() if isinstance(source, io.BytesIO) else source.read_bytes()
-    at = content.find(b"data", 12) + 8
-    if content[:4] != b"RIFF" or at < 20:
+
+    def after(chunk: int) -> int:
+        size = int.from_bytes(content[chunk + 4 : chunk + 8], "little")
+        return chunk + 8 + size + size % 2
+
+    chunk = 12
+    while chunk + 8 <= len(content) and content[chunk : chunk + 4] != b"data":
+        chunk = after(chunk)
+    at = chunk + 8
+    if content[:4] != b"RIFF" or at > len(content) or after(chunk) != at:
         return None
     end = at
     while end + 8 <= len(content) and content[end : end + 4].isalnum():
-        end += 8 + int.from_bytes(content[end + 4 : end + 8], "little")
+        end = after(end)
     if end >= len(content) - 1:
         return None
     unknown = struct.pack("<I", 2**32 - 1)
