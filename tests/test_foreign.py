@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.aliases import link, of_patients
+from kfold_hs.cohort.whose import Whose
 from kfold_hs.config import compose
 from kfold_hs.errors import SplitError
 from kfold_hs.splits import stratify
@@ -134,7 +137,7 @@ def test_train_val_test_is_one_fold(
 def test_a_torn_person_is_refused(cohort: Cohort, fold_of: dict[str, int], tmp_path: Path) -> None:
     fold_of["p1"] = 1 - fold_of["p0"]  # both are person q
     path = write_csv(tmp_path / "torn.csv", fold_of)
-    with pytest.raises(SplitError, match=r"puts 1 persons on two sides: q\..*audit .*torn.csv"):
+    with pytest.raises(SplitError, match=r"puts 1 person on two sides: q\..*audit .*torn.csv"):
         certify(read_folds(path, cohort), cohort, str(path))
 
 
@@ -331,3 +334,38 @@ def test_patients_and_persons_of_the_same_numbers(cohort: Cohort, tmp_path: Path
         read_folds(
             write_csv(tmp_path / "e.csv", {"q": 0} | {f"p{i}": 1 for i in range(2, 16)}), cohort
         )
+
+
+def test_links_put_nobody_into_two_folds(
+    cohort: Cohort, fold_of: dict[str, int], tmp_path: Path
+) -> None:
+    split = tmp_path / "split"
+    for row in cohort.recordings.itertuples():
+        folder = split / f"fold{fold_of[row.patient_id]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / row.recording_id).symlink_to(row.path)
+    (split / "fold0" / "circle").symlink_to(split)
+    assert same(cohort, split, fold_of)
+    first = next(row for row in cohort.recordings.itertuples() if fold_of[row.patient_id] == 1)
+    again = split / "fold0" / "again.wav"
+    again.symlink_to(first.path)
+    with pytest.raises(SplitError, match=r"in fold0 and, by the link fold1/.*, in fold1: remove"):
+        read_folds(split, cohort)
+    again.unlink()
+    (split / "fold2").symlink_to(split / "fold1")
+    with pytest.raises(SplitError, match=r"in fold1 and, by the link fold2, in fold2"):
+        read_folds(split, cohort)
+
+
+def test_a_qualified_id_comes_before_an_id_spelled_like_it(cohort: Cohort) -> None:
+    name = {"p3": "patient:2", "p4": "2"}
+    renamed = dataclasses.replace(
+        cohort,
+        patients=cohort.patients.replace({"patient_id": name}),
+        recordings=cohort.recordings.replace({"patient_id": name}),
+    )
+    whose = Whose(renamed)
+    assert whose.patients("patient:2") == {"2"}
+    assert whose.patients("patient:patient:2") == {"patient:2"}
+    linked = link(renamed, of_patients([("2", "patient:2")]))
+    assert linked.n_persons == cohort.n_persons - 1

@@ -41,3 +41,23 @@ def test_suspects_differ_in_what_spreadsheets_and_typists_change() -> None:
     ids = ["7", "007", "7.0", "P1", "p01", "A–1", "A-1", "B 2", "B2", "1.10", "1.1", "10", "x"]
     assert suspects(ids) == [("007", "7", "7.0"), ("A-1", "A–1"), ("B 2", "B2"), ("P1", "p01")]
     assert suspects(["1", "1", "2", "10", "100"]) == []
+
+
+def test_suspects_in_other_digits_underscores_and_quotes() -> None:
+    ids = [
+        "12",
+        "\u0661\u0662",
+        "\u0967\u0968",
+        "p_7",
+        "p-7",
+        "'9",
+        "9",
+        "#9",
+        "a_b",
+        "ab",
+        "#",
+        "'",
+    ]
+    assert suspects(ids) == sorted(
+        [tuple(sorted(ids[:3])), tuple(sorted(ids[3:5])), tuple(sorted(ids[5:8]))]
+    )

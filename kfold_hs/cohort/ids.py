@@ -104,7 +104,8 @@ def suspects(ids: Iterable[str]) -> list[tuple[str, ...]]:
     """Groups of two or more ids that may be one person's, each sorted, in the order of their first.
 
     They are alike but for upper and lower case, zeros before a number (``7``, ``007``), decimals
-    of a whole number (``7.0``), the kind of a dash, or spaces.
+    of a whole number (``7.0``), the script of digits, the kind of a dash or an underscore, spaces,
+    or signs around the id (``'7``, ``#7``).
 
     Parameters
     ----------
@@ -119,7 +120,15 @@ def suspects(ids: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _likeness(name: str) -> str:
     """The same for all that are suspects of one another."""
-    text = clean_name(name).casefold()
-    text = "".join("-" if unicodedata.category(c) == "Pd" or c == "\u2212" else c for c in text)
+    text = "".join(map(_plain, clean_name(name).casefold()))
+    text = text.strip("'\"`#") or text
     text = re.sub(r"(?<=\d)[.,]0+$", "", text.replace(" ", ""))
     return re.sub(r"(?<!\d)0+(?=\d)", "", text)
+
+
+def _plain(character: str) -> str:
+    """A digit of any script in ASCII, a dash or underscore of any kind as a dash."""
+    if unicodedata.category(character) in ("Pd", "Pc") or character == "\u2212":
+        return "-"
+    digit = unicodedata.decimal(character, None)
+    return character if digit is None else str(digit)

@@ -61,15 +61,16 @@ class Whose:
         """
         name = clean_name(name)
         kind, _, rest = (each.strip() for each in name.partition(":"))
+        # Before any plain id: somebody's may be spelled `patient:2`, and is `patient:patient:2`.
+        if kind == PATIENT and rest in self.cohort.person_of:
+            return frozenset([rest])
+        if kind == PERSON and rest in self._of_person:
+            return self._of_person[rest]
         meanings: dict[str, frozenset[str]] = {}
         if name in self.cohort.person_of:
             meanings[qualified(PATIENT, name)] = frozenset([name])
         if name in self._of_person:
             meanings[qualified(PERSON, name)] = self._of_person[name]
-        if kind == PATIENT and rest in self.cohort.person_of:
-            meanings[qualified(PATIENT, rest)] = frozenset([rest])
-        if kind == PERSON and rest in self._of_person:
-            meanings[qualified(PERSON, rest)] = self._of_person[rest]
         people = {self.cohort.person_of[each] for found in meanings.values() for each in found}
         if len(people) > 1:
             raise CohortError(

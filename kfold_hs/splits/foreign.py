@@ -20,7 +20,8 @@ Ids that could be of patients or of other persons are refused where nothing says
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.cohort.ids import clean_name
 from kfold_hs.cohort.table import column_of
 from kfold_hs.cohort.whose import PATIENT, PERSON, RECORDING, kind_of_column
-from kfold_hs.errors import SplitError, listing
+from kfold_hs.errors import SplitError, counted, listing
 from kfold_hs.settings import DataConfig, TableData
 from kfold_hs.splits.fold_names import consecutive, fold_numbers
 from kfold_hs.splits.nnunet import folds_of_cases
@@ -104,9 +105,9 @@ def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> 
     sides = folds.groupby(persons).nunique()
     if len(torn := sides.index[(sides > 1).any(axis=1)]):
         raise SplitError(
-            f"{source} puts {len(torn)} persons on two sides: {listing(torn)}. A score on it would "
-            f"be of people that the model has heard. `kfold-hs audit {source}` names their files, "
-            "and with --fix writes a split without them."
+            f"{source} puts {counted(len(torn), 'person')} on two sides: {listing(torn)}. A score "
+            f"on it would be of people that the model has heard. `kfold-hs audit {source}` names "
+            "their files, and with --fix writes a split without them."
         )
     each = folds.groupby(persons).first()
     split = Split.of(
@@ -151,8 +152,9 @@ def _from_column(column: str, cohort: Cohort, data: DataConfig | None) -> pd.Dat
         if column in table:
             pairs = dict(zip(table[key], map(_text, table[column]), strict=True))
             return _from_pairs({0: pairs}, cohort, source, kind)
+    names = listing(map(repr, cohort.covariates), 20) or "no column beside their labels"
     raise SplitError(
-        f"the cohort has no column {column!r}; its patients have {listing(cohort.covariates, 20)}."
+        f"the data have no column {column!r:.80} in their table; their patients have {names}."
     )
 
 
@@ -207,6 +209,7 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
     files = found.files
     if not files:
         raise SplitError(f"{path} holds no recording (.wav, .flac, .aiff) in any folder below it.")
+    _check_links(path, files, [each for left in found.left_out.values() for each in left])
     names = {p: p.relative_to(path).parts[0] for p in files}
     if loose := [p for p in files if p.parent == path]:
         raise SplitError(
@@ -242,6 +245,26 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
                 f"{path} holds {recording} in {known} and in {names[file]}: remove one of them."
             )
     return _from_pairs({0: pairs}, cohort, str(path))
+
+
+def _check_links(path: Path, files: Sequence[Path], left_out: Sequence[Path]) -> None:
+    """A link to what is in another fold puts it into two, though it is searched once."""
+
+    def fold(file: Path) -> str:
+        return file.relative_to(path).parts[0]
+
+    real = {os.path.realpath(file): file for file in files}
+    real |= {f"{os.path.realpath(file.parent)}/{file.name}": file for file in files}
+    for link in left_out:
+        target = os.path.realpath(link)
+        if not link.is_symlink() or Path(os.path.realpath(link.parent)).is_relative_to(target):
+            continue  # a circle holds nothing of its own
+        for place, file in real.items():
+            if Path(place).is_relative_to(target) and fold(file) != fold(link):
+                raise SplitError(
+                    f"{path} holds {file.name} in {fold(file)} and, by the link "
+                    f"{link.relative_to(path)}, in {fold(link)}: remove one of them."
+                )
 
 
 def _from_pairs(
