@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from kfold_hs.errors import readable
+from kfold_hs.errors import counted, readable
 
 _MOST_ITEMS = 10
 
@@ -295,7 +295,7 @@ def show_findings(findings: Sequence[Mapping[str, Any]], n_recordings: int) -> N
             console.print(Text(f"      and {rest} more (--json shows all)"))
         console.print(Text(f"      {finding['advice']}"), soft_wrap=True)
     n_leaks = sum(finding["is_leak"] for finding in findings)
-    said = f"{n_leaks} kinds of leak" if n_leaks else "no leak"
+    said = f"{counted(n_leaks, 'kind')} of leak" if n_leaks else "no leak"
     console.print(Text(f"{n_recordings} recordings looked at: {said}."))
 
 

@@ -29,7 +29,7 @@ import torch
 from kfold_hs.atomic import check_sums, discard, sweep, writing_folder
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import n_resampled, read_samples
-from kfold_hs.errors import CohortError, DamagedFileError, listing
+from kfold_hs.errors import CohortError, DamagedFileError, counted, listing
 from kfold_hs.learn.ahead import ahead
 from kfold_hs.learn.features import MelFeatures
 from kfold_hs.learn.memory import room_on
@@ -335,15 +335,17 @@ def check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
     short = table[np.array(lengths) < config.least_samples]
     if len(short):
         raise CohortError(
-            f"{len(short)} recordings are shorter than {config.least_samples / wanted_hz:g} s, "
-            f"which features.window_s={config.window_s:g} and features.n_fft={config.n_fft} take: "
+            f"{counted(len(short), 'recording is', 'recordings are')} shorter than "
+            f"{config.least_samples / wanted_hz:g} s, which "
+            f"features.window_s={config.window_s:g} and features.n_fft={config.n_fft} take: "
             f"{listing(short['path'])}. Remove them, or lower these two."
         )
     low = table[table["sample_rate_hz"] < 2 * config.f_max_hz]
     if len(low):
         rate = int(low["sample_rate_hz"].min())
         raise CohortError(
-            f"{len(low)} recordings have a sample rate as low as {rate} Hz, which holds nothing "
-            f"above {rate / 2:g} Hz, and features.f_max_hz is {config.f_max_hz:g}: "
+            f"{counted(len(low), 'recording has', 'recordings have')} a sample rate as low as "
+            f"{rate} Hz, which holds nothing above {rate / 2:g} Hz, "
+            f"and features.f_max_hz is {config.f_max_hz:g}: "
             f"{listing(low['path'])}. Lower features.f_max_hz to {rate / 2:g} or remove them."
         )
