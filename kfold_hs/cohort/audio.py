@@ -113,7 +113,8 @@ def inspect(path: Path, channel: int | None = None) -> AudioFacts:
 def resampling_ratio(rate_hz: int, wanted_hz: int) -> Fraction:
     """wanted_hz / rate_hz, or the nearest fraction whose filter is of a bearable size.
 
-    Off by less than two parts in 100,000 from 100 Hz to 1 MHz: a millisecond in a minute.
+    Off by less than four parts in 10,000 (beside a ratio as simple as 1; 12,002 Hz are taken for
+    three times 4,000): 22 ms in a minute, most often far less.
     Rates of which the exact ratio is small, as all usual ones are, are resampled exactly.
     """
     exact = Fraction(wanted_hz, rate_hz)
