@@ -17,11 +17,10 @@ Checksums of the files of a folder lie in its `.sha256/`.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +35,11 @@ from kfold_hs.atomic import (
     writing,
     writing_folder,
 )
-from kfold_hs.errors import ConfigError, StorageError
+from kfold_hs.errors import ConfigError
 
 __all__ = [
-    "ComparisonPaths", "FoldPaths", "RunPaths", "TunePaths", "cache_folder", "check_name",
-    "discard", "fold_name", "keeping", "refuse_overwriting", "remove", "storage_error",
+    "ComparisonPaths", "FoldPaths", "RunPaths", "TunePaths", "check_name",
+    "discard", "fold_name", "refuse_overwriting", "remove", "storage_error",
     "sweep", "whose", "write_bytes", "write_json", "write_text", "writing", "writing_folder",
 ]  # fmt: skip
 
@@ -298,48 +297,6 @@ def whose(folder: Path) -> tuple[str, Path, str]:
     if folder.exists() and not (path.exists() and path.samefile(folder)):  # `link/..`
         path = folder.resolve()
     return path.name, path.parent.parent, path.parent.name
-
-
-def cache_folder() -> Path:
-    """Where features and the built-in cohort are kept between runs.
-
-    `KFOLD_HS_CACHE`, else `XDG_CACHE_HOME`/kfold-hs, else ~/.cache/kfold-hs.
-    Everything in it is addressed by its content and can be deleted at any time.
-
-    Raises
-    ------
-    StorageError
-        There is no home directory, and no variable names another.
-    """
-    if folder := os.environ.get("KFOLD_HS_CACHE"):
-        return Path(folder)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "kfold-hs"
-    try:
-        return Path.home() / ".cache" / "kfold-hs"
-    except RuntimeError as error:
-        raise StorageError(
-            "this user has no home directory, and features must be kept somewhere: name a folder "
-            "for them with KFOLD_HS_CACHE=DIR."
-        ) from error
-
-
-@contextlib.contextmanager
-def keeping() -> Iterator[None]:
-    """Around what is written into the cache.
-
-    Raises
-    ------
-    StorageError
-        In place of one that does not say how to name another folder.
-    """
-    try:
-        yield
-    except StorageError as error:
-        raise StorageError(
-            f"{error} What is used again lies in {cache_folder()}; KFOLD_HS_CACHE=DIR names "
-            "another folder."
-        ) from error
 
 
 _OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from kfold_hs import stored
 from kfold_hs.config import compose
 from kfold_hs.errors import ConfigError
+from kfold_hs.paths import TunePaths, write_json
 from kfold_hs.space import Space, Value, find_space
 from kfold_hs.variants import Variant, check_same_ground
 
@@ -111,9 +114,48 @@ class Search:
         for key, values in self.space.choices.items():
             yield from (self.variant({**point, key: value}) for value in values)
 
+    def terms(self, fingerprint: str, assignment: str) -> dict[str, Any]:
+        """What a search cannot change under way; sampler and number of trials it can.
+
+        Parameters
+        ----------
+        fingerprint, assignment : str
+            Of the cohort and of the split.
+        """
+        return {
+            "space": {key: list(values) for key, values in self.space.choices.items()},
+            "objective": self.objective,
+            "config": self.first.config.digest,
+            "cohort": fingerprint,
+            "split": assignment,
+        }
+
     def check_ground(self) -> None:
         """Refuse a space that changes who is trained on or scored."""
         first = self.first
         for key, values in self.space.choices.items():
             point = {name: each[0] for name, each in self.space.choices.items()}
             check_same_ground([first, *(self.variant({**point, key: v}) for v in values[1:])])
+
+
+def settle(paths: TunePaths, terms: Mapping[str, Any]) -> None:
+    """Write down what is searched, or refuse when the folder is of something else.
+
+    Raises
+    ------
+    ConfigError
+        A run, a comparison or another search has this name.
+    """
+    if paths.is_other:
+        raise ConfigError(
+            f"{paths.folder} is the folder of a run or a comparison. Give another --name."
+        )
+    if not paths.terms.exists():
+        write_json(paths.terms, dict(terms))
+        return
+    earlier = stored.read_json(paths.terms, "what is searched")
+    if differ := [key for key in terms if earlier.get(key) != terms[key]]:
+        raise ConfigError(
+            f"the search {paths.name} exists with another {' and '.join(differ)}. Give another "
+            f"--name, or remove {paths.folder}."
+        )

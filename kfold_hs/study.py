@@ -29,14 +29,12 @@ from kfold_hs import stored
 from kfold_hs.errors import ConfigError, DamagedFileError, unknown_name
 from kfold_hs.paths import TunePaths, remove, write_json
 from kfold_hs.space import Space, Value
+from kfold_hs.trials import COMPLETE, STOPPED, read_record
 
 if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("grid", "random", "tpe")
-COMPLETE, FAILED, STOPPED = "complete", "failed", "stopped"
-_RECORD = {"number": int, "params": dict, "state": str}
-"""What every record of a trial holds, whatever became of it."""
 _MOST_DRAWS = 20
 """After so many draws of points that were tried before, one of the others is taken at random."""
 
@@ -207,18 +205,11 @@ class Study:
         DamagedFileError
             The study has another point at this number.
         """
-        path, what = self._paths.trial(number), "the trial"
+        path = self._paths.trial(number)
         if not path.exists():
             return None
         try:
-            record: dict[str, Any] = stored.read_json(path, what)
-            with stored.parsing(path, what):
-                if wrong := [key for key, kind in _RECORD.items() if type(record[key]) is not kind]:
-                    raise ValueError(f"{wrong[0]} is {record[wrong[0]]!r}")
-                if record["state"] not in (COMPLETE, FAILED, STOPPED):
-                    raise ValueError(f"there is no state {record['state']!r}")
-                if record["state"] == COMPLETE and not isinstance(record["value"], float):
-                    raise ValueError("it has no value")
+            record = read_record(path)
         except DamagedFileError as error:
             stored.warn(f"{path} is damaged ({error.fault}): the trial is tried out again.")
             remove(path)

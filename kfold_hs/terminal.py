@@ -26,6 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from kfold_hs.errors import counted, readable
+from kfold_hs.terminal_numbers import interval, number
 
 _MOST_ITEMS = 10
 
@@ -143,8 +144,8 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
         table.add_column("95 % interval", justify="right")
         table.add_column("each fold", justify="right")
         for metric in result["metrics"].values():
-            each = "  ".join(_number(fold["value"]) for fold in metric["folds"])
-            table.add_row(metric["label"], _number(metric["value"]), _interval(metric), each)
+            each = "  ".join(number(fold["value"]) for fold in metric["folds"])
+            table.add_row(metric["label"], number(metric["value"]), interval(metric), each)
         console.print(table)
         _say_why(console, {each["label"]: each for each in result["metrics"].values()})
     console.print(Text(summary["headline"]["sentence"]))
@@ -177,10 +178,10 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
                 apart = found["difference"]
                 table.add_row(
                     metric["label"] + ("" if metric["higher_is_better"] else " (lower is better)"),
-                    _number(values[baseline]),
-                    _number(values[name]),
-                    _number(apart["value"]),
-                    _interval(apart),
+                    number(values[baseline]),
+                    number(values[name]),
+                    number(apart["value"]),
+                    interval(apart),
                     {"first": "baseline is better", "second": "better"}.get(
                         found["winner"], found["verdict"]
                     ),
@@ -313,9 +314,9 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         needed = each["people_needed"]
         table.add_row(
             *(str(each[name]) for name in ("folds", "repeats", "people")),
-            _interval(each),
+            interval(each),
             f"{each['power']:.0%}".replace("%", " %"),
-            _number(each["detectable"]),
+            number(each["detectable"]),
             "none" if needed is None else str(needed),
         )
     console.print(table)
@@ -338,18 +339,6 @@ def _place(place: Any) -> str:
     return "".join(f"{name} {n} " for name, n in each.items() if n) + f"fold {place.fold}"
 
 
-def _interval(found: Mapping[str, Any]) -> str:
-    low, high = found["low"], found["high"]
-    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
-        return "cannot be told"
-    if max(abs(low), abs(high)) >= 100:
-        return f"{low:,.0f} to {high:,.0f}"
-    shown = _number(low), _number(high)
-    if shown[0] == shown[1]:  # three decimals would hide a width that is there
-        shown = f"{low:.2g}", f"{high:.2g}"
-    return f"{shown[0]} to {shown[1]}"
-
-
 def _say_why(console: Console, estimates: Mapping[str, Mapping[str, Any]]) -> None:
     """Why intervals cannot be told and what would tell, a line a reason."""
     reasons: dict[str, list[str]] = {}
@@ -358,9 +347,3 @@ def _say_why(console: Console, estimates: Mapping[str, Mapping[str, Any]]) -> No
             reasons.setdefault(each["method"], []).append(label)
     for reason, labels in reasons.items():
         console.print(Text(f"Cannot be told, {', '.join(labels)}: {reason}."), soft_wrap=True)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:z.3f}"

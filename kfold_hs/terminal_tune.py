@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from kfold_hs.terminal_numbers import interval, number
+
 
 def show_tune(content: Mapping[str, Any], page: Path) -> None:
     """Every trial, the best first; the answer, and where the page is."""
@@ -30,8 +32,8 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
         found = each["estimate"]
         table.add_row(
             str(each["number"]),
-            each["state"] if found is None else _number(each["value"]),
-            "" if found is None else _interval(found),
+            each["state"] if found is None else number(each["value"]),
+            "" if found is None else interval(found),
             *(escape(str(value)) for value in each["params"].values()),
         )
     console.print(table)
@@ -65,21 +67,6 @@ def show_nested(nested: Mapping[str, Any]) -> None:
     for each in nested["folds"]:
         place = f"{each['repeat']}/{each['fold']}"
         values = (each[name] for name in ("claimed", "corrected", "delivered"))
-        table.add_row(place, escape(each["name"]), *(_number(value) for value in values))
+        table.add_row(place, escape(each["name"]), *(number(value) for value in values))
     console.print(table)
     console.print(Text(nested["sentence"]), soft_wrap=True)
-
-
-def _interval(found: Mapping[str, Any]) -> str:
-    low, high = found["low"], found["high"]
-    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
-        return "cannot be told"
-    if max(abs(low), abs(high)) >= 100:
-        return f"{low:,.0f} to {high:,.0f}"
-    return f"{_number(low)} to {_number(high)}"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"

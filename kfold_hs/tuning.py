@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfold_hs import stored
-from kfold_hs.errors import ConfigError, DamagedFileError, KfoldHsError, TrainingError
+from kfold_hs.errors import KfoldHsError, TrainingError
 from kfold_hs.faults import TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.ground import Ground, Listener
 from kfold_hs.paths import RunPaths, TunePaths, check_name, write_json, write_text
 from kfold_hs.predictions import Predictions
 from kfold_hs.racing import Rivals, StoppedError, Watch
 from kfold_hs.runs import variants_tried
-from kfold_hs.search import Search
+from kfold_hs.search import Search, settle
 from kfold_hs.space import Space
-from kfold_hs.study import COMPLETE, FAILED, STOPPED, Study, Ticket, check_optuna
+from kfold_hs.study import Study, Ticket, check_optuna
+from kfold_hs.trials import COMPLETE, STOPPED, not_yet
 from kfold_hs.trying import Bench
 from kfold_hs.variants import Variant
 
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from kfold_hs.judge.racing import Look
 
 SCHEMA = 1
-
-_WRITTEN = (
-    "name", "state", "value", "cause", "run", "digest", "predicted_with", "honest", "command",
-    "n_models", "seconds",
-)  # fmt: skip
-"""What `_attempt` says of a trial."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +96,16 @@ def tune(
     check(first, ground.cohort)
     tasks = {task.name: task.classes for task in ground.cohort.tasks}
     objective = Objective.of(search.objective, tasks)
-    terms = _terms(search, ground)
+    terms = search.terms(ground.cohort.fingerprint, ground.split.assignment)
     paths = TunePaths(name or _name(terms, ground), root)
-    _settle(paths, terms)
+    settle(paths, terms)
     bench = Bench(ground, paths.predictions, root, device, fleet)
     sampling = (search.sampler, objective.higher_is_better, first.seed)
     with fleet.open(), Study(paths, search.space, *sampling) as study:
         rivals = Rivals(bench, objective, _positives(ground))
         while (ticket := study.next(search.n_trials)) is not None:
             with ticket.handle:
-                for each in _records(study, paths):  # also of other processes
+                for each in study.records():  # also of other processes
                     _learn(each, search, bench, rivals)
                 try:
                     outcome = _attempt(search, ticket, bench, objective, rivals, listener)
@@ -120,7 +114,7 @@ def tune(
                     listener.note(f"trial {ticket.place} is put off: {error!s}")
                 else:
                     study.finish(ticket, outcome)
-        records, importances = _records(study, paths), study.importances()
+        records, importances = study.records(), study.importances()
         n_running = study.n_running()
     listener.stage("search")
     origin = provenance(paths.name, command, _digests(ground), fleet.device(where), started)
@@ -129,24 +123,6 @@ def tune(
     write_json(paths.content, content)
     write_text(paths.page, render_tune(content))
     return Tuned(paths, content)
-
-
-def _records(study: Study, paths: TunePaths) -> list[dict[str, Any]]:
-    """What became of every trial that is over.
-
-    Raises
-    ------
-    DamagedFileError
-        A record lacks what `_attempt` writes.
-    """
-    records = study.records()
-    for record in records:
-        if lacks := [key for key in _WRITTEN if key not in record]:
-            raise DamagedFileError(
-                "the trial", paths.trial(record["number"]), f"it has no {lacks[0]}",
-                "Remove it and repeat the command: the trial is tried out again.",
-            )  # fmt: skip
-    return records
 
 
 def _learn(record: Mapping[str, Any], search: Search, bench: Bench, rivals: Rivals) -> None:
@@ -172,8 +148,7 @@ def _attempt(
     label = " ".join(f"{key}={value}" for key, value in ticket.point.items())
     n_trials = min(search.n_trials, len(search.space))
     listener.note(f"trial {ticket.place} of {n_trials}: {label}")
-    outcome: dict[str, Any] = {**dict.fromkeys(_WRITTEN), "name": label, "state": FAILED}
-    outcome["n_models"] = 0
+    outcome = not_yet(label)
     try:
         from kfold_hs.judge.epochs import HONEST
         from kfold_hs.learn.fit import check
@@ -341,34 +316,6 @@ def _digests(ground: Ground) -> dict[str, str]:
 def _describe(space: Space) -> dict[str, Any]:
     choices = {key: list(values) for key, values in space.choices.items()}
     return {"name": space.name, "with": list(space.shared), "space": choices}
-
-
-def _terms(search: Search, ground: Ground) -> dict[str, Any]:
-    """What a search cannot change under way; sampler and number of trials it can."""
-    return {
-        "space": {key: list(values) for key, values in search.space.choices.items()},
-        "objective": search.objective,
-        "config": search.first.config.digest,
-        "cohort": ground.cohort.fingerprint,
-        "split": ground.split.assignment,
-    }
-
-
-def _settle(paths: TunePaths, terms: Mapping[str, Any]) -> None:
-    """Write down what is searched, or refuse when the folder is of something else."""
-    if paths.is_other:
-        raise ConfigError(
-            f"{paths.folder} is the folder of a run or a comparison. Give another --name."
-        )
-    if not paths.terms.exists():
-        write_json(paths.terms, dict(terms))
-        return
-    earlier = stored.read_json(paths.terms, "what is searched")
-    if differ := [key for key in terms if earlier.get(key) != terms[key]]:
-        raise ConfigError(
-            f"the search {paths.name} exists with another {' and '.join(differ)}. Give another "
-            f"--name, or remove {paths.folder}."
-        )
 
 
 def _name(terms: Mapping[str, Any], ground: Ground) -> str:

@@ -26,17 +26,21 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 LONGEST = (
-    "test_jobs",
     "test_cluster",
-    "test_fit",
+    "test_jobs",
+    "test_pages",
+    "test_compare",
     "test_run",
-    "test_ship_real",
+    "test_fit",
     "test_tune",
+    "test_patients",
+    "test_ship_real",
     "test_audit",
     "test_resume",
+    "test_held_out",
+    "test_statements",
     "test_ship",
     "test_nested",
-    "test_compare",
 )
 """Files that take longest, longest first."""
 

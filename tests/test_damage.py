@@ -12,9 +12,10 @@ import pytest
 from conftest import kfold_hs, write_table
 
 from kfold_hs import stored
+from kfold_hs.cache import cache_folder
 from kfold_hs.cli import _unforeseen
 from kfold_hs.errors import StorageError
-from kfold_hs.paths import RunPaths, cache_folder, whose
+from kfold_hs.paths import RunPaths, whose
 
 sys.path.append(str(Path(__file__).parent / "robustness"))
 from damage import COMMANDS, SETTINGS, TRACE, Said, campaign, judge

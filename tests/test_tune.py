@@ -18,14 +18,15 @@ from test_traced import check
 
 from kfold_hs import tuning
 from kfold_hs.cli import cli
-from kfold_hs.errors import ClusterError, ConfigError, DamagedFileError, TrainingError
+from kfold_hs.errors import ClusterError, ConfigError, TrainingError
 from kfold_hs.fleet import local, processes
 from kfold_hs.judge.tune_page import FILTERS
 from kfold_hs.paths import RunPaths, TunePaths, write_json
 from kfold_hs.predictions import Predictions
 from kfold_hs.search import Search
 from kfold_hs.space import Space
-from kfold_hs.study import COMPLETE, FAILED, STOPPED, Study
+from kfold_hs.study import Study
+from kfold_hs.trials import COMPLETE, FAILED, STOPPED, not_yet
 
 BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
 ONCE = [*BASE, "train.epochs=1", "track=[]"]
@@ -75,16 +76,22 @@ def test_every_trial_is_a_run_and_the_best_is_corrected(tuned: Path) -> None:
     assert winner["command"].startswith("kfold-hs run ")
 
 
-def test_a_record_that_lacks_something_is_told(tuned: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [*not_yet("x"), "number", "params"])
+def test_a_record_that_lacks_something_is_made_anew(
+    tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
     paths = TunePaths("t", tmp_path)
-    write_json(paths.trial(0), {"number": 0, "params": {}, "state": FAILED})
-
-    class Of:
-        def records(self) -> list[dict[str, object]]:
-            return [json.loads(paths.trial(0).read_text())]
-
-    with pytest.raises(DamagedFileError, match=r"0\.json: it has no name\. Remove it and repeat"):
-        tuning._records(Of(), paths)  # type: ignore[arg-type]
+    with Study(paths, SPACE, "grid", True, 0) as study:
+        ticket = study.next(6)
+        assert ticket is not None
+        with ticket.handle:
+            study.finish(ticket, {**not_yet("x"), "state": COMPLETE, "value": 0.5})
+        assert len(study.records()) == 1
+        whole = json.loads(paths.trial(0).read_text())
+        write_json(paths.trial(0), {each: whole[each] for each in whole if each != key})
+        assert study.records() == []
+    assert "0.json is damaged" in caplog.text
+    assert key in caplog.text
 
 
 def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:
@@ -250,7 +257,7 @@ def test_several_processes_share_the_points(tmp_path: Path, sampler: str) -> Non
             assert ticket.place == turn + 1
             if turn % 2:  # the others are still at work when the next one is asked for
                 with ticket.handle:
-                    study.finish(ticket, {"state": COMPLETE, "value": float(turn)})
+                    study.finish(ticket, {**not_yet("x"), "state": COMPLETE, "value": float(turn)})
             else:
                 open_ones.enter_context(ticket.handle)
         assert one.next(6) is None
@@ -273,7 +280,7 @@ def test_a_trial_that_nobody_holds_is_gone_on_with(tmp_path: Path) -> None:
         assert again is not None
         assert (again.number, again.point) == (lost.number, lost.point)
         with again.handle:
-            study.finish(again, {"state": STOPPED, "value": None})
+            study.finish(again, {**not_yet("x"), "state": STOPPED})
         assert [each["state"] for each in study.records()] == [STOPPED]
         assert study.importances() is None
         other = study.next(3)
@@ -287,7 +294,7 @@ def test_importances_find_the_key_that_matters(tmp_path: Path) -> None:
         while (ticket := study.next(6)) is not None:
             value = 100 * ticket.point["optim.lr"] + 0.01 * len(str(ticket.point["sched"]))
             with ticket.handle:
-                study.finish(ticket, {"state": COMPLETE, "value": value})
+                study.finish(ticket, {**not_yet("x"), "state": COMPLETE, "value": value})
         found = study.importances()
     assert found is not None
     assert list(found) == ["optim.lr", "sched"]

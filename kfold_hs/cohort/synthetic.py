@@ -22,12 +22,11 @@ from pathlib import Path
 
 import soundfile
 
-from kfold_hs.atomic import check_sums, discard, sweep, writing_folder
+from kfold_hs.atomic import discard, sweep, writing_folder
+from kfold_hs.cache import cache_folder, is_whole, keeping
 from kfold_hs.cohort.people import Patient, Recording, draw_patients, render
 from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ, Beats
-from kfold_hs.errors import CohortError, ConfigError, DamagedFileError, StorageError
-from kfold_hs.paths import cache_folder, keeping
-from kfold_hs.stored import warn
+from kfold_hs.errors import CohortError, ConfigError, StorageError
 
 SIMULATOR_VERSION = 2
 """To be raised with every change that alters a file."""
@@ -101,7 +100,7 @@ def ensure_cohort(
     folder = cohort_folder(n_patients, seed)
     table = folder / "table.csv"
     sweep(folder.parent, ours=False)
-    if table.is_file() and not _is_whole(folder):
+    if table.is_file() and not is_whole(folder, "the sounds of the built-in cohort"):
         discard(folder)
     if not table.is_file():
         with keeping():
@@ -109,16 +108,6 @@ def ensure_cohort(
     if not table.is_file():  # something else was in the way, and it stays
         raise CohortError(f"{folder} lacks its table.csv. Delete that folder and repeat.")
     return table
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether the cohort is what was simulated."""
-    try:
-        check_sums(folder)
-    except DamagedFileError as error:
-        warn(f"the built-in cohort is damaged ({error}) It is simulated anew.")
-        return False
-    return True
 
 
 def _check(n_patients: int, seed: int) -> None:

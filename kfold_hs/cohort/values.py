@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 
+import pandas as pd
+
 from kfold_hs.names import clean_name
 
 _MISSING = {
@@ -34,6 +36,12 @@ def is_missing(cell: object) -> bool:
         return True
     text = clean_name(cell).casefold()
     return text in _MISSING or bool(_NOTHING.fullmatch(text))
+
+
+def are_missing(cells: pd.Series) -> pd.Series:
+    """`is_missing` of a column, (n,) bool."""
+    told = {each: is_missing(each) for each in cells.unique()}
+    return cells.map(lambda cell: told.get(cell, True)).astype(bool)  # NaN is no key of its own
 
 
 def number(cell: object) -> float | None:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.cohort.values import are_missing
 from kfold_hs.judge.influence import Influence, influence
 from kfold_hs.judge.layout import Layout
 from kfold_hs.judge.metrics import Metric
@@ -123,7 +124,7 @@ def levels(values: pd.Series) -> tuple[pd.Categorical, str]:
     Terciles are of the patients (the index), each counted once whatever the number of their rows.
     """
     text = values.astype(str).str.strip()
-    known = values.notna() & ~text.isin(["", "nan", "None"])
+    known = ~are_missing(values)
     numbers = pd.to_numeric(text.where(known), errors="coerce")
     if not known.any() or numbers[known].isna().any() or numbers.nunique() < _TERCILES_FROM:
         names = list(dict.fromkeys([*sorted(text[known].unique()), NOT_KNOWN]))

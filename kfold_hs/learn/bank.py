@@ -26,17 +26,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from kfold_hs.atomic import check_sums, discard, sweep, writing_folder
+from kfold_hs.atomic import discard, sweep, writing_folder
+from kfold_hs.cache import cache_folder, is_whole, keeping
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import n_resampled, read_samples
-from kfold_hs.errors import CohortError, DamagedFileError, counted, listing
+from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.learn.ahead import ahead
 from kfold_hs.learn.features import MelFeatures
 from kfold_hs.learn.memory import room_on
 from kfold_hs.learn.transfer import to_device
-from kfold_hs.paths import cache_folder, keeping
 from kfold_hs.settings import FeatureConfig
-from kfold_hs.stored import warn
 
 VERSION = 1
 """Raised when the same configuration gives other features than before."""
@@ -233,7 +232,7 @@ def build_from(
     digest = _digest(unique, config)
     folder = _folder(digest)
     sweep(folder.parent, ours=False)
-    if folder.exists() and not _is_whole(folder):
+    if folder.exists() and not is_whole(folder, "features"):
         discard(folder)
     if not folder.is_dir():
         with keeping(), writing_folder(folder, sums=True) as temporary:
@@ -248,16 +247,6 @@ def build_from(
         level = torch.from_numpy(np.load(folder / "level.npy"))[rows]
     length = index[rows + 1] - index[rows]
     return Bank(torch.from_numpy(frames), index[rows], length, digest, level)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a bank is what was written; its bytes are read once, at about 1.4 GB/s."""
-    try:
-        check_sums(folder)
-    except DamagedFileError as error:
-        warn(f"features that were kept are damaged ({error}) They are computed anew.")
-        return False
-    return True
 
 
 def is_cached(cohort: Cohort, config: FeatureConfig) -> bool:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs import stored
+from kfold_hs.cache import cache_folder, keeping
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.errors import DamagedFileError
-from kfold_hs.paths import cache_folder, keeping, write_json
+from kfold_hs.paths import write_json
 from kfold_hs.splits.fingerprint import matches, sounds
 
 VERSION = 1

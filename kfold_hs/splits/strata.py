@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.values import are_missing
 from kfold_hs.errors import SplitError, unknown_name
 
 AUTO = ("age", "sex", "campaign", "source", "n_recordings", "site")
@@ -157,7 +158,7 @@ def levels_of(values: pd.Series) -> pd.Series:
     SplitError
         Words with more than 20 different values.
     """
-    missing = values.isna() | values.astype(str).str.strip().isin(["", "nan", "None"])
+    missing = are_missing(values)
     numbers = pd.to_numeric(values.where(~missing), errors="coerce")
     if not missing.all() and numbers[~missing].notna().all() and _is_many(numbers):
         edges = np.unique(numbers.quantile([0, 0.25, 0.5, 0.75, 1]).to_numpy())
