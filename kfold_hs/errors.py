@@ -68,7 +68,7 @@ class TrainingError(KfoldHsError):
 
 
 class DivergedError(TrainingError):
-    """A training whose loss is no number, or far too large; see `kfold_hs.learn.divergence`.
+    """A training whose loss is no number, or far too large; see `learn.training.divergence`.
 
     `epoch` and `step` of the epoch count from 0; `step` is None after the last one.
     """

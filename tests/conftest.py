@@ -174,7 +174,7 @@ def kfold_hs(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
     A process of its own loads torch for seconds; `test_run.COMMAND` is for what needs one.
     """
-    from kfold_hs.cli import main
+    from kfold_hs.cli.main import main
 
     typed = [str(word) for word in words]
     out, err = io.StringIO(), io.StringIO()

@@ -16,9 +16,9 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from kfold_hs import experiment
-from kfold_hs.config import compose
-from kfold_hs.learn.step import Step
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.training.step import Step
+from kfold_hs.workflows import cross_validation
 
 MOMENTS = ("step", "half", "before", "after")
 
@@ -67,4 +67,4 @@ class Mute:
 if __name__ == "__main__":
     moment, number, *words = sys.argv[1:]
     arm(moment, int(number))
-    experiment.run(compose(words), Mute(), name="a", device="cpu")  # type: ignore[arg-type]
+    cross_validation.run(compose(words), Mute(), name="a", device="cpu")  # type: ignore[arg-type]

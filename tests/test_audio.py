@@ -21,10 +21,10 @@ from kfold_hs.cohort.audio import (
     read_samples,
     resampling_ratio,
 )
+from kfold_hs.config.schema import FeatureConfig
 from kfold_hs.errors import CohortError
-from kfold_hs.learn.bank import check_recordings
-from kfold_hs.learn.features import MelFeatures
-from kfold_hs.settings import FeatureConfig
+from kfold_hs.learn.features.bank import check_recordings
+from kfold_hs.learn.features.mel import MelFeatures
 
 N = 4001
 SAMPLES = (np.random.default_rng(0).standard_normal(N) * 3000).astype(np.int16)

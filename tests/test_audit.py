@@ -14,18 +14,18 @@ import soundfile
 from conftest import TINY, Silent, kfold_hs, two_numberings
 from scipy import signal
 
-from kfold_hs import cohort as cohorts
-from kfold_hs import experiment
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import read_aliases, union
-from kfold_hs.cohort.people import draw_patients, render
+from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.silence import identifies
-from kfold_hs.config import compose
+from kfold_hs.cohort.synthetic.people import draw_patients, render
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, SplitError
 from kfold_hs.splits import Split, stratify
+from kfold_hs.splits.audio_fingerprint import SAME, correlation_at, matches, sound
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks, same_people
-from kfold_hs.splits.fingerprint import SAME, correlation_at, matches, sound
-from kfold_hs.splits.foreign import folds_of_recordings, read_folds
+from kfold_hs.splits.imported import folds_of_recordings, read_folds
+from kfold_hs.workflows import cross_validation
 
 RATE = 4000
 
@@ -58,7 +58,7 @@ def write(folder: Path, sounds: dict[str, np.ndarray], persons: dict[str, str]) 
 
 
 def load(path: Path, *words: str) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={path}", *words]).data)
+    return read_cohort(compose([*TINY, f"data.path={path}", *words]).data)
 
 
 def kinds(findings: list[Finding], leaks: bool = True) -> list[str]:
@@ -198,7 +198,7 @@ def test_a_source_that_tells_the_label(tmp_path: Path) -> None:
         f"data.path={tmp_path / 't.csv'}",
         "data.tasks={outcome: {classes: [ill, well]}}",
     ]
-    (finding,) = audit(cohorts.load(compose(words).data))
+    (finding,) = audit(read_cohort(compose(words).data))
     assert (finding.kind, finding.is_leak) == ("telling covariate", False)
     assert all(item.startswith("hospital tells outcome") for item in finding.items)
 
@@ -393,7 +393,7 @@ def test_the_leak_can_be_seen(tmp_path: Path) -> None:
     ]  # fmt: skip
     auroc = {}
     for by in ("person", "patient"):
-        result = experiment.run(compose([*words, f"split.by={by}"]), Silent(), root=tmp_path)
+        result = cross_validation.run(compose([*words, f"split.by={by}"]), Silent(), root=tmp_path)
         auroc[by] = result.summary["tasks"]["outcome"]["metrics"]["auroc"]["value"]
         page = result.paths.report.read_text()
         assert ("Split by patient id (split.by=patient):" in page) == (by == "patient")
@@ -404,7 +404,7 @@ def test_the_leak_can_be_seen(tmp_path: Path) -> None:
 def test_by_patient_is_named_by_the_audit(tmp_path: Path) -> None:
     words = ["data=table", f"data.path={signatures(tmp_path, 8, 2)}", "data.person_column=person"]
     words.append("data.tasks={outcome: {classes: [A, N]}}")
-    cohort = cohorts.load(compose(words).data)
+    cohort = read_cohort(compose(words).data)
     split = stratify(cohort, 2, 0, by="patient")
     split.write(tmp_path / "split.json")
     assert Split.read(tmp_path / "split.json").by == "patient"

@@ -10,13 +10,13 @@ from conftest import TINY
 from test_models import TASKS
 from test_models import config as model_config
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn import bank as banks
-from kfold_hs.learn.models import HeartSoundNet, make_model
-from kfold_hs.learn.optimise import Average, update_batch_statistics
-from kfold_hs.learn.predict import Crops
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.models.network import HeartSoundNet, make_model
+from kfold_hs.learn.prediction.crops import Crops
+from kfold_hs.learn.training.optimizer import Average, update_batch_statistics
 
 COUNTER = "num_batches_tracked"
 
@@ -61,7 +61,7 @@ def test_an_average_needs_no_value_from_the_device() -> None:
 def test_batch_statistics_are_those_of_the_crops(shared_table_csv: Path) -> None:
     words = [*TINY, f"data.path={shared_table_csv}", "predict.batch_size=4096"]
     config = compose(words)
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     bank = banks.build(cohort, config.features)
     recordings = torch.arange(5).numpy()
     model = make_model(config.model, cohort.tasks, 0, n_bands=config.features.n_fitted_bands)

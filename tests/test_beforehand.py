@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Silent, kfold_hs
 
-from kfold_hs.config import compose
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import KfoldHsError
-from kfold_hs.fleet.fold import Outcome, check_outcomes
-from kfold_hs.ground import Ground
+from kfold_hs.orchestrator.worker import Outcome, check_outcomes
+from kfold_hs.workflows.inputs import Ground
 
 
 class Watching(Silent):
@@ -78,7 +78,7 @@ def test_debug_stands_before_or_after_the_command(tmp_path: Path) -> None:
 
 
 def kfold_hs_raising(words: list[str]) -> None:
-    from kfold_hs.cli import main
+    from kfold_hs.cli.main import main
 
     main(words)
 

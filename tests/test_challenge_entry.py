@@ -12,11 +12,11 @@ import soundfile
 from click.testing import CliRunner
 from conftest import TINY, Silent
 
-from kfold_hs import challenge_entry
-from kfold_hs.cli import cli
-from kfold_hs.config import compose
+from kfold_hs.cli.main import cli
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, ConfigError
-from kfold_hs.judge.challenge_score import score_folders
+from kfold_hs.judge.results.challenge2022 import score_folders
+from kfold_hs.workflows import challenge_entry
 
 SETTINGS = [word for word in TINY if not word.startswith("data")]
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
 
-from kfold_hs.cli import cli
+from kfold_hs.cli.main import cli
 from kfold_hs.errors import CohortError, PredictionsError
-from kfold_hs.judge.challenge import MURMUR, OUTCOME
-from kfold_hs.judge.challenge_score import as_text, score_folders
+from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME
+from kfold_hs.judge.results.challenge2022 import as_text, score_folders
 
 CLASSES = {"murmur": MURMUR, "outcome": OUTCOME}
 ALL = (*MURMUR, *OUTCOME)

@@ -11,8 +11,8 @@ from test_fit import cohort, fit  # noqa: F401
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import StorageError
+from kfold_hs.files.paths import write_bytes
 from kfold_hs.learn import checkpoint
-from kfold_hs.paths import write_bytes
 
 
 def test_a_checkpoint_holds_what_was_there_when_it_was_handed_over(

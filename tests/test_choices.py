@@ -13,13 +13,13 @@ from test_judge import SPLIT, fake_run, summary_of
 from test_judge_summary import summary_with, twice, without
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.challenge import MURMUR, class_costs, cost
-from kfold_hs.judge.choices import CONFIGURED, by_rule, temperature_of, tempered
-from kfold_hs.judge.decide import called, class_weights, decisions, referral_threshold
-from kfold_hs.judge.epochs import kept_epochs
-from kfold_hs.judge.results import Basis
-from kfold_hs.pool import POOLS, pool_groups
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.metrics.challenge2022 import MURMUR, class_costs, cost
+from kfold_hs.judge.selection.choices import CONFIGURED, by_rule, temperature_of, tempered
+from kfold_hs.judge.selection.decisions import called, class_weights, decisions, referral_threshold
+from kfold_hs.judge.stats.estimates import Basis
+from kfold_hs.predictions.aggregation import POOLS, pool_groups
+from kfold_hs.predictions.epoch_rules import kept_epochs
+from kfold_hs.predictions.table import Predictions
 
 
 def patients(seed: int, n: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:

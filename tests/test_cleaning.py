@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfold_hs.config import compose
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.cleaning import band_pass, remove_spikes
-from kfold_hs.learn.features import MelFeatures
+from kfold_hs.learn.features.cleaning import band_pass, remove_spikes
+from kfold_hs.learn.features.mel import MelFeatures
 
 
 def tone(hz: float, rate_hz: int = 4000) -> np.ndarray:

@@ -13,23 +13,23 @@ from conftest import TINY, Silent
 from test_jobs import CPU, check_same_bits, config, fit
 from test_racing import race, raced  # noqa: F401
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ClusterError, ConfigError
-from kfold_hs.fleet.cluster import _packed, _unpacked
-from kfold_hs.fleet.executors import Fleet
-from kfold_hs.fleet.lock import lock
-from kfold_hs.fleet.plan import Plan
-from kfold_hs.learn import bank as banks
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.threads import threads
-from kfold_hs.paths import RunPaths
+from kfold_hs.orchestrator.executor import Fleet
+from kfold_hs.orchestrator.lock import lock
+from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.orchestrator.ray_cluster import _packed, _unpacked
 from kfold_hs.splits import stratify
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 @pytest.fixture

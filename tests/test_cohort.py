@@ -13,23 +13,23 @@ import pytest
 import soundfile
 from conftest import TINY
 
-from kfold_hs import cohort as cohorts
+from kfold_hs.bundle.inputs import find_patients
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.audio import inspect, read_samples
-from kfold_hs.cohort.circor import link_persons
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.circor import link_persons
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError
-from kfold_hs.ship.inputs import find_patients
 
 Edit = Callable[[Callable[[pd.DataFrame], pd.DataFrame]], Path]
 
 
 def load_circor(root: Path) -> Cohort:
-    return cohorts.load(compose(["data=circor", f"data.root={root}"]).data)
+    return read_cohort(compose(["data=circor", f"data.root={root}"]).data)
 
 
 def load_table(path: Path, *more: str) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={path}", *more]).data)
+    return read_cohort(compose([*TINY, f"data.path={path}", *more]).data)
 
 
 # --- CirCor -----------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_circor_headers_in_other_encodings_and_an_odd_number(small: Path) -> Non
 
 
 def test_cinc2016_sample(cinc2016: Path) -> None:
-    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={cinc2016}"]).data)
+    cohort = read_cohort(compose(["data=cinc2016", f"data.root={cinc2016}"]).data)
     assert cohort.n_recordings == 86
     assert set(cohort.recordings["sample_rate_hz"]) == {2000}
     assert cohort.patients["source"].value_counts().to_dict() == {
@@ -220,7 +220,7 @@ def test_cinc2016_sample(cinc2016: Path) -> None:
         "training-c": 31,
     }
     assert [note.name for note in cohort.notes] == ["unknown persons"]
-    one = cohorts.load(compose(["data=cinc2016", f"data.root={cinc2016 / 'training-c'}"]).data)
+    one = read_cohort(compose(["data=cinc2016", f"data.root={cinc2016 / 'training-c'}"]).data)
     assert one.n_recordings == 31
 
 
@@ -228,7 +228,7 @@ def test_cinc2016_unknown_label(cinc2016: Path, tmp_path: Path) -> None:
     reference = (cinc2016 / "training-c" / "REFERENCE.csv").read_text()
     (tmp_path / "REFERENCE.csv").write_text(reference.replace("c0001,1", "c0001,0"))
     with pytest.raises(CohortError, match=r"line 1: the label of c0001 is '0'"):
-        cohorts.load(compose(["data=cinc2016", f"data.root={tmp_path}"]).data)
+        read_cohort(compose(["data=cinc2016", f"data.root={tmp_path}"]).data)
 
 
 def two_signals(root: Path, first_line: str, *signals: str, rate: int = 2000) -> Path:
@@ -266,7 +266,7 @@ def test_headers_of_several_signals(
     tmp_path: Path, first_line: str, signals: tuple[str, ...]
 ) -> None:
     root = two_signals(tmp_path, first_line, *signals)
-    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+    cohort = read_cohort(compose(["data=cinc2016", f"data.root={root}"]).data)
     assert cohort.patients["outcome"].tolist() == ["Abnormal", "Normal"]
     assert [note.name for note in cohort.notes] == ["unknown persons"]
 
@@ -293,7 +293,7 @@ def test_headers_that_do_not_fit(
 ) -> None:
     root = two_signals(tmp_path, first_line, *signals)
     with pytest.raises(CohortError, match=match):
-        cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+        read_cohort(compose(["data=cinc2016", f"data.root={root}"]).data)
 
 
 def test_the_audio_that_a_header_names(tmp_path: Path) -> None:
@@ -301,13 +301,13 @@ def test_the_audio_that_a_header_names(tmp_path: Path) -> None:
     part = root / "training-a"
     for name in ("a0001", "a0002"):
         (part / f"{name}.wav").rename(part / f"{name}_pcg.wav")
-    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+    cohort = read_cohort(compose(["data=cinc2016", f"data.root={root}"]).data)
     assert [Path(each).name for each in cohort.recordings["path"]] == [
         "a0001_pcg.wav", "a0002_pcg.wav",
     ]  # fmt: skip
     shutil.copy(part / "a0001_pcg.wav", part / "a0001.wav")
     with pytest.raises(CohortError, match=r"names a0001_pcg\.wav, and a0001\.wav is there, too"):
-        cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+        read_cohort(compose(["data=cinc2016", f"data.root={root}"]).data)
 
 
 def test_recordings_without_a_label_are_counted(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_recordings_without_a_label_are_counted(tmp_path: Path) -> None:
     (root / "training-b").mkdir()
     shutil.copy(part / "a0001.wav", root / "training-b" / "b0001.WAV")
     shutil.copy(part / "a0001.wav", part / "a0009.wav")
-    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={root}"]).data)
+    cohort = read_cohort(compose(["data=cinc2016", f"data.root={root}"]).data)
     assert cohort.n_recordings == 2
     found = {note.name: note.items for note in cohort.notes}
     assert found["recordings without a label"] == ("Training-A/a0009.wav", "training-b/b0001.WAV")
@@ -329,7 +329,7 @@ def test_cinc2016_in_capitals_and_without_headers(tmp_path: Path) -> None:
     (part / "a0001.wav").rename(part / "a0001.WAV")
     (part / "a0001.hea").rename(part / "a0001.HEA")
     (part / "a0002.hea").unlink()
-    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={part}"]).data)
+    cohort = read_cohort(compose(["data=cinc2016", f"data.root={part}"]).data)
     assert cohort.n_recordings == 2
     without = [note for note in cohort.notes if note.name == "recordings without a header"]
     assert [note.items for note in without] == [("a0002",)]

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.columns import PREFIX
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError
 
 Table = pd.DataFrame
@@ -49,7 +49,7 @@ def load(sounds: Path, tmp_path: Path) -> Callable[..., Cohort]:
                 table[name] = np.repeat(cells, 2) if len(cells) == 12 else cells
         table.to_csv(tmp_path / "t.csv", index=False, **(save or {}))  # type: ignore[call-overload]
         config = compose(["data=table", f"data.path={tmp_path / 't.csv'}", *(words or [TASK])])
-        return cohorts.load(config.data)
+        return read_cohort(config.data)
 
     return run
 

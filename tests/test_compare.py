@@ -12,17 +12,17 @@ from click.testing import CliRunner, Result
 from conftest import TINY, Silent
 from test_traced import check
 
-from kfold_hs.cli import cli
-from kfold_hs.comparing import compare
+from kfold_hs.cli.main import cli
+from kfold_hs.cli.tables import Terminal
+from kfold_hs.config.sweep import design
 from kfold_hs.errors import ConfigError, UnfinishedError
-from kfold_hs.experiment import run
-from kfold_hs.judge.comparison_page import FILTERS
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
-from kfold_hs.runs import variants_tried
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.orchestrator.finished import variants_tried
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.comparison_page import FILTERS
 from kfold_hs.splits import Split
-from kfold_hs.terminal import Terminal
-from kfold_hs.variants import design
+from kfold_hs.workflows.comparison import compare
+from kfold_hs.workflows.cross_validation import run
 
 # A key that stands there twice would make variants.
 BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
@@ -187,7 +187,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kfold_hs.comparing.compare", interrupted)
+    monkeypatch.setattr("kfold_hs.workflows.comparison.compare", interrupted)
     result = CliRunner().invoke(cli, ["compare", "sched=onecycle,cosine"])
     assert result.exit_code == 130
     assert "to go on, repeat" in result.output

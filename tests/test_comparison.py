@@ -10,8 +10,8 @@ from test_judge import SPLIT, fake_run
 from test_judge_summary import twice
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.comparison import compare_variants
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.predictions.table import Predictions
 
 POSITIVES = {"murmur": 0, "outcome": 0}
 

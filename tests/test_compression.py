@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kfold_hs.config import compose
-from kfold_hs.learn.compression import pcen
-from kfold_hs.learn.features import MelFeatures
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.features.compression import pcen
+from kfold_hs.learn.features.mel import MelFeatures
 
 CONFIG = compose(["features=pcen"]).features
 

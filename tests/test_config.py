@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from kfold_hs.config import compose, config_folder, expand, groups, load_yaml
+from kfold_hs.config.compose import compose, config_folder, expand, groups, load_yaml
+from kfold_hs.config.schema import Margins
 from kfold_hs.errors import LONGEST_MESSAGE, ConfigError
-from kfold_hs.settings import Margins
 
 
 def test_defaults() -> None:

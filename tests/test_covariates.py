@@ -11,11 +11,11 @@ import pytest
 import torch
 from conftest import TINY
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort.covariates import CovariateEncoder
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.covariates import check_covariates, encode
+from kfold_hs.learn.data.covariates import check_covariates, encode
 
 PATIENTS = pd.DataFrame({"height_cm": ["100", None, "120", "140"], "sex": ["F", "M", None, "F"]})
 
@@ -42,7 +42,7 @@ def test_a_constant_and_an_empty_covariate_stay_finite() -> None:
 
 
 def test_held_out_patients_do_not_enter_the_rules(shared_table_csv: Path) -> None:
-    cohort = cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
     patients = cohort.patients.assign(height=[float(i) for i in range(cohort.n_patients)])
     cohort = dataclasses.replace(cohort, patients=patients, covariates=("age", "height"))
     train = np.flatnonzero(cohort.recordings["patient_id"].isin(["p2", "p3", "p4"]))

@@ -12,12 +12,12 @@ import pytest
 from scipy import stats
 from simulation import World, draw, train, truth
 
-from kfold_hs.judge import recipe
-from kfold_hs.judge.challenge import metrics_for
-from kfold_hs.judge.fixed import bayle
-from kfold_hs.judge.influence import influence
-from kfold_hs.judge.intervals import around
-from kfold_hs.judge.layout import Layout
+from kfold_hs.judge.metrics.challenge2022 import metrics_for
+from kfold_hs.judge.stats import expected_error
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.conditional_error import bayle
+from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.intervals import around
 
 N_SETS, N, N_RUNS = 300, 400, 3
 METRICS = [
@@ -45,7 +45,7 @@ def rates() -> Rates:
         for metric in METRICS:
             name = metric.name
             a, b = (influence(metric, y, t.prob[i].reshape(-1, 2), 0, layout) for t in (one, two))
-            estimate = recipe.recipe_estimate(a, 0.8, N)
+            estimate = expected_error.recipe_estimate(a, 0.8, N)
             assert estimate.low is not None
             assert estimate.high is not None
             found["F1"][name].append(estimate.low <= true[name] <= estimate.high)
@@ -53,11 +53,11 @@ def rates() -> Rates:
             naive = a.models.std(ddof=1) / np.sqrt(15) * stats.t.ppf(0.975, 14)
             found["naive t"][name].append(abs(a.models.mean() - true[name]) <= naive)
             apart = b.minus(a)
-            spread = recipe.spread(apart)
+            spread = expected_error.spread(apart)
             assert spread is not None
             found["F1 errs"][name].append(spread.p_value(apart.value) <= 0.05)
             a, b = (influence(metric, drawn.y[i], t.prob[i, 0], 0, first) for t in (one, two))
-            corrected = recipe.spread(a)
+            corrected = expected_error.spread(a)
             assert corrected is not None
             low, high = around(a.value, corrected.se, corrected.quantile(), is_share=True)
             found["one run"][name].append(low <= true[name] <= high)

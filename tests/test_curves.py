@@ -13,15 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from test_judge import fake_run, problem, summary_of
 from test_report import unmarked
 
-from kfold_hs.judge.bands import bands, by_model, by_run
-from kfold_hs.judge.calibration import bins_of, calibration, platt, platt_of
-from kfold_hs.judge.challenge import cost
-from kfold_hs.judge.crossfit import choose
-from kfold_hs.judge.curve_charts import curve_figures
-from kfold_hs.judge.curves import cost_at, curves
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.rates import PROBABILITIES, net_benefit, net_benefit_of_all, rates
-from kfold_hs.judge.report import number, render
+from kfold_hs.judge.metrics.challenge2022 import cost
+from kfold_hs.judge.metrics.curves import PROBABILITIES, net_benefit, net_benefit_of_all, rates
+from kfold_hs.judge.results.curves import cost_at, curves
+from kfold_hs.judge.selection.calibration import bins_of, calibration, platt, platt_of
+from kfold_hs.judge.selection.crossfit import choose
+from kfold_hs.judge.stats.bands import bands, by_model, by_run
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.report.charts.curves import curve_figures
+from kfold_hs.report.run_page import number, render
 
 FINE = np.linspace(0, 1, 20_001)
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from conftest import TINY, Silent, write_table
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.cohort.segments import cycles_of, s1_onsets, with_segmentation_note
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.segmentation import cycles_of, s1_onsets, with_segmentation_note
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError
-from kfold_hs.experiment import run
-from kfold_hs.learn.bank import Bank, build
-from kfold_hs.learn.cycles import Cycles
-from kfold_hs.learn.source import Source
+from kfold_hs.learn.data.crops import Source
+from kfold_hs.learn.data.heart_cycles import Cycles
+from kfold_hs.learn.features.bank import Bank, build
+from kfold_hs.workflows.cross_validation import run
 
 
 def write(folder: Path, text: str) -> Path:
@@ -35,7 +35,7 @@ def test_onsets_survive_the_blemishes_of_real_files(tmp_path: Path) -> None:
 
 def test_no_segmentation_is_an_error_and_some_are_counted(tmp_path: Path) -> None:
     path = write_table(tmp_path)
-    cohort = cohorts.load(compose([*TINY, f"data.path={path}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={path}"]).data)
     with pytest.raises(CohortError, match=r"none of the 32 recordings.*p0_0\.tsv.*align=none"):
         with_segmentation_note(cohort)
     (tmp_path / "p3_1.tsv").write_text("0.2\t0.3\t1\n")
@@ -70,7 +70,7 @@ def test_every_fitting_onset_is_drawn_equally_often() -> None:
 def test_marked_onsets_are_where_the_sound_begins(circor_wav: Path) -> None:
     """Frames at the onsets of real recordings hold less than those just after them."""
     config = compose(["data=circor", f"data.root={circor_wav}", "train.align=cycle"])
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     assert all(len(each) for each in cycles_of(cohort))
     cycles = Cycles.of(cohort, config.features, torch.device("cpu"))
     bank = build(cohort, config.features)

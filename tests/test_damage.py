@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import kfold_hs, write_table
 
-from kfold_hs import stored
-from kfold_hs.cache import cache_folder
-from kfold_hs.cli import _unforeseen
+from kfold_hs.cli.main import _unforeseen
 from kfold_hs.errors import StorageError
-from kfold_hs.paths import RunPaths, whose
+from kfold_hs.files import stored
+from kfold_hs.files.cache import cache_folder
+from kfold_hs.files.paths import RunPaths, whose
 
 sys.path.append(str(Path(__file__).parent / "robustness"))
 from damage import COMMANDS, SETTINGS, TRACE, Said, campaign, judge

@@ -17,19 +17,20 @@ from conftest import TINY, Silent, kfold_hs
 from test_models import TASKS
 from test_models import config as model_config
 
-from kfold_hs import errors, tuning
-from kfold_hs.config import compose
+from kfold_hs import errors
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DeviceError, KfoldHsError, MemoryFullError
-from kfold_hs.faults import ENDS_THE_SEARCH, TRIED_AGAIN, raise_unless_its_own
-from kfold_hs.fleet.cluster import _rules, reserved
-from kfold_hs.learn import compiled
-from kfold_hs.learn.bank import Bank
+from kfold_hs.learn.device import _exactness, autocast
+from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models import make_model
-from kfold_hs.learn.precision import _exactness, autocast
-from kfold_hs.learn.step import Step
-from kfold_hs.search import Search
-from kfold_hs.settings import Config
+from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.training import compiled
+from kfold_hs.learn.training.step import Step
+from kfold_hs.orchestrator.ray_cluster import _rules, reserved
+from kfold_hs.workflows.search import tuning
+from kfold_hs.workflows.search.faults import ENDS_THE_SEARCH, TRIED_AGAIN, raise_unless_its_own
+from kfold_hs.workflows.search.spec import Search
 
 CPU = torch.device("cpu")
 
@@ -272,7 +273,7 @@ def test_a_full_memory_puts_a_trial_off(search: Search, tmp_path: Path) -> None:
 
 
 def test_cuda_graphs_are_a_matter_of_where_folds_are_trained() -> None:
-    from kfold_hs.learn.precision import check_device
+    from kfold_hs.learn.device import check_device
 
     check_device(config("train.cuda_graphs=true").on("cuda"))
     with pytest.raises(ConfigError, match="this training is on cpu"):

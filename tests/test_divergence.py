@@ -10,17 +10,17 @@ import pytest
 import torch
 from conftest import TINY, Silent, kfold_hs
 
-from kfold_hs import experiment
 from kfold_hs.cohort import Task
-from kfold_hs.config import compose
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import CrossEntropyConfig
 from kfold_hs.errors import DivergedError, UnfinishedError
+from kfold_hs.files.paths import RunPaths
 from kfold_hs.learn.checkpoint import _RESUMABLE, save
-from kfold_hs.learn.divergence import check_training, loss_of_knowing_nothing
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.streams import Place
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
-from kfold_hs.settings import CrossEntropyConfig
+from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.training.divergence import check_training, loss_of_knowing_nothing
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.workflows import cross_validation
 
 PLACE = Place(0, 0, 0, 3)
 
@@ -60,7 +60,7 @@ def test_a_diverging_training_leaves_a_record(tmp_path: Path, shared_table_csv: 
     for _ in range(2):  # what was learnt of an attempt stands in the way of none
         listener = Silent()
         with pytest.raises(UnfinishedError, match="2 of 2 folds"):
-            experiment.run(config, listener, root=tmp_path, name="a", device="cpu")
+            cross_validation.run(config, listener, root=tmp_path, name="a", device="cpu")
         assert listener.states == ["start", "failed", "start", "failed"]
     for fold in range(2):
         record = json.loads(RunPaths("a", tmp_path).fold(0, 0, fold).fault.read_text())
@@ -97,7 +97,7 @@ def test_a_report_of_the_folds_that_could_be_trained(
     assert "fold 0 was trained before" in done.stderr
     assert not broken.fault.exists()
     assert json.loads(paths.summary.read_text())["incomplete"] == []
-    whole = experiment.run(
+    whole = cross_validation.run(
         compose([*TINY, f"data.path={shared_table_csv}"]), Silent(), root=tmp_path / "once"
     )
     found = [Predictions.read(p.predictions).table for p in (paths, whole.paths)]

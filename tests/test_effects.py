@@ -10,10 +10,10 @@ from test_comparison import POSITIVES, kept
 from test_judge import SPLIT
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.comparison import compare_variants
-from kfold_hs.judge.effects import Crossing
-from kfold_hs.judge.flips import flips
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.judge.results.discordant import flips
+from kfold_hs.judge.stats.factorial import Crossing
+from kfold_hs.predictions.table import Predictions
 
 SKILLS = {("a=1", "b=1"): 0.0, ("a=1", "b=2"): 1.0, ("a=2", "b=1"): 2.0, ("a=2", "b=2"): 6.0}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kfold_hs.learn.energy import counters, joules_since
+from kfold_hs.learn.tracking.energy import counters, joules_since
 
 CPU = torch.device("cpu")
 

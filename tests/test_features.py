@@ -11,14 +11,14 @@ import torch
 import torchaudio
 from conftest import TINY, write_table
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import FeatureConfig
 from kfold_hs.errors import CohortError, ConfigError
-from kfold_hs.learn import bank as banks
-from kfold_hs.learn.features import MelFeatures
-from kfold_hs.settings import FeatureConfig
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.features.mel import MelFeatures
 
 CONFIG = compose().features
 
@@ -86,7 +86,7 @@ def test_bands_without_a_bin_are_refused() -> None:
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def test_bank_holds_the_features_of_every_recording(cohort: Cohort) -> None:
@@ -126,7 +126,7 @@ def test_bank_is_found_again_and_is_the_same(
 
 
 def test_bank_does_not_depend_on_names_and_folders(cohort: Cohort, tmp_path: Path) -> None:
-    other = cohorts.load(compose([*TINY, f"data.path={write_table(tmp_path)}"]).data)
+    other = read_cohort(compose([*TINY, f"data.path={write_table(tmp_path)}"]).data)
     assert banks.build(other, CONFIG).digest == banks.build(cohort, CONFIG).digest
 
 
@@ -157,12 +157,12 @@ def test_crops_by_index_and_wrapped(cohort: Cohort) -> None:
 
 def test_too_short_for_a_window(tmp_path: Path) -> None:
     path = write_table(tmp_path, seconds=0.04)
-    cohort = cohorts.load(compose([*TINY, f"data.path={path}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={path}"]).data)
     with pytest.raises(CohortError, match=r"32 recordings are shorter than 0\.06425 s"):
         banks.build(cohort, CONFIG)
 
 
 def test_band_edge_above_what_a_recording_holds(cinc2016: Path) -> None:
-    cohort = cohorts.load(compose(["data=cinc2016", f"data.root={cinc2016}"]).data)
+    cohort = read_cohort(compose(["data=cinc2016", f"data.root={cinc2016}"]).data)
     with pytest.raises(CohortError, match=r"as low as 2000 Hz.*features\.f_max_hz to 1000"):
         banks.build(cohort, with_(f_max_hz=1200))

@@ -15,25 +15,25 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, StorageError, TrainingError
-from kfold_hs.fleet.local import train
-from kfold_hs.fleet.plan import Plan
-from kfold_hs.learn import bank as banks
+from kfold_hs.files.paths import RunPaths
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.examples import FoldData, make_targets, sampling_weights
-from kfold_hs.learn.models import HeartSoundNet, make_model
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
-from kfold_hs.settings import Config
+from kfold_hs.learn.data.examples import FoldData, make_targets, sampling_weights
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.models.network import HeartSoundNet, make_model
+from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.orchestrator.sequential import train
+from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import stratify
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def config(*more: str) -> Config:

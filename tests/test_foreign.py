@@ -14,22 +14,22 @@ from conftest import TINY, kfold_hs, two_numberings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import link, of_patients
+from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.whose import Whose
-from kfold_hs.config import compose
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import SplitError
 from kfold_hs.splits import stratify
 from kfold_hs.splits.fold_names import fold_numbers
-from kfold_hs.splits.foreign import certify, folds_of_recordings, is_foreign, read_folds
-from kfold_hs.splits.obtain import make_split
+from kfold_hs.splits.imported import certify, folds_of_recordings, is_foreign, read_folds
+from kfold_hs.splits.make import make_split
 from kfold_hs.splits.split import TEST, TRAIN
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ import torch
 from click.testing import CliRunner
 from conftest import TINY, Silent
 
-from kfold_hs import cohort as cohorts
-from kfold_hs import experiment
-from kfold_hs.cli import cli
-from kfold_hs.config import compose
-from kfold_hs.learn import bank as banks
-from kfold_hs.learn.examples import FoldData
-from kfold_hs.learn.predict import Crops
-from kfold_hs.learn.rehearsal import Rehearsal, frames_of, n_predicted, rehearse
+from kfold_hs.cli.main import cli
+from kfold_hs.cli.tables import _duration, _size
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.prediction.crops import Crops
+from kfold_hs.learn.training.benchmark import Rehearsal, frames_of, n_predicted, rehearse
 from kfold_hs.splits import stratify
-from kfold_hs.terminal import _duration, _size
+from kfold_hs.workflows import cross_validation
 
 WORDS = [word for word in TINY if not word.startswith("split.n_folds")]
 
@@ -45,7 +45,7 @@ def test_a_run_is_foreseen_and_what_is_done_is_counted(
     assert run["fold_s"] == pytest.approx(6 * run["step_s"] + 3 * run["predict_s"])
     assert found["at_least_s"] == pytest.approx(found["left_s"] / 2)
     config = compose([*TINY, f"data.path={shared_table_csv}"])
-    done = experiment.run(config, Silent(), root=tmp_path, device="cpu")
+    done = cross_validation.run(config, Silent(), root=tmp_path, device="cpu")
     assert run["run"] == done.paths.name
     # The files are what was foreseen, to within what a checkpoint says about itself.
     files = [done.paths.fold(0, 0, 0).last_model, done.paths.fold(0, 0, 0).best_model]
@@ -59,7 +59,7 @@ def test_a_run_is_foreseen_and_what_is_done_is_counted(
 
 def rehearsal_of(table_csv: Path, *words: str) -> Rehearsal:
     config = compose([*TINY, f"data.path={table_csv}", *words])
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     data = FoldData.of(cohort, stratify(cohort, 2, 0).fold_of_patients(cohort, 0), 0)
     return rehearse(config, cohort, data, torch.device("cpu"))
 
@@ -81,7 +81,7 @@ def test_all_kinds_of_networks_can_be_rehearsed(shared_table_csv: Path, words: l
 
 def test_crops_are_counted_without_features(shared_table_csv: Path) -> None:
     config = compose([*TINY, f"data.path={shared_table_csv}", "predict.n_shifts=2"])
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     bank, rows = banks.build(cohort, config.features), np.arange(cohort.n_recordings)
     frames = frames_of(cohort, config)
     assert frames.tolist() == bank.length.tolist()

@@ -12,21 +12,21 @@ import torchaudio
 from conftest import TINY
 from test_fit import Interrupts, config, fit
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort, Task
-from kfold_hs.config import compose
-from kfold_hs.learn import bank as banks
-from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.examples import FoldData
-from kfold_hs.learn.front import Front, delta
-from kfold_hs.learn.models import make_model
-from kfold_hs.settings import ModelConfig
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import ModelConfig
+from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.models.input_scaling import Front, delta
+from kfold_hs.learn.models.network import make_model
 from kfold_hs.splits import stratify
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def test_each_recording_counts_once_and_no_other_counts() -> None:

@@ -20,26 +20,26 @@ from conftest import TINY, Silent
 from PIL import Image
 from test_judge import fake_run, summary_of
 
-from kfold_hs import cohort as cohorts
-from kfold_hs import experiment
-from kfold_hs.cli import cli
-from kfold_hs.config import compose
+from kfold_hs.cli.main import cli
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, ConfigError, TrainingError
-from kfold_hs.gallery.exhibit import window
-from kfold_hs.gallery.picture import hz_of, hz_ticks, overlay, spectrogram
-from kfold_hs.gallery.proof import check_held_out, check_same
-from kfold_hs.gallery.sound import excerpt
-from kfold_hs.judge.gallery import name, trouble
-from kfold_hs.judge.report import render
-from kfold_hs.judge.worst import worst
-from kfold_hs.learn import bank as banks
-from kfold_hs.learn.examples import FoldData
-from kfold_hs.learn.gradcam import has_map, look
-from kfold_hs.learn.models import make_model
-from kfold_hs.paths import write_bytes
-from kfold_hs.predictions import Predictions
-from kfold_hs.showing import gallery
+from kfold_hs.files.paths import write_bytes
+from kfold_hs.judge.results.hardest import worst
+from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.prediction.gradcam import has_map, look
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.gallery import name, trouble
+from kfold_hs.report.run_page import render
 from kfold_hs.splits import Split
+from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.gallery.audio import excerpt
+from kfold_hs.workflows.gallery.checks import check_held_out, check_same
+from kfold_hs.workflows.gallery.exhibit import window
+from kfold_hs.workflows.gallery.spectrogram import hz_of, hz_ticks, overlay, spectrogram
+from kfold_hs.workflows.gallery.story import gallery
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Pa
     shutil.copytree(shared_table_csv.parent, folder / "data")
     words = [*TINY, f"data.path={folder / 'data/table.csv'}", "train.epochs=2", "n_seeds=2"]
     words += ["judge.gallery.patients=5", "judge.gallery.seconds=1.5"]
-    experiment.run(
+    cross_validation.run(
         compose(words), Silent(), root=folder, name="one", device="cpu", gallery=True
     )  # fmt: skip
     return folder
@@ -117,7 +117,7 @@ def test_with_an_average_and_a_linear_head_it_is_the_weighted_map(shared_table_c
     config = config.model_copy(
         update={"train": config.train.model_copy(update={"crop_frames": 64})}  # one crop each
     )
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     bank = banks.build(cohort, config.features)
     model = make_model(config.model, cohort.tasks, 3).eval()
     assert has_map(model, 16, 32, torch.device("cpu"))
@@ -157,7 +157,7 @@ def test_patients_are_of_the_fold_that_held_them_out(made: Path) -> None:
             assert recording["probs"]["murmur"]["Absent"] == pytest.approx(
                 rows["p.murmur.Absent"].mean()
             )
-    cohort = cohorts.load(compose([*TINY, f"data.path={made / 'data/table.csv'}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={made / 'data/table.csv'}"]).data)
     folds = np.zeros(16, dtype=int)
     folds[0] = 1
     with pytest.raises(TrainingError, match="does not hold out the patients p0"):
@@ -168,7 +168,7 @@ def test_a_model_that_says_something_else_is_refused(made: Path) -> None:
     kept = Predictions.read(made / "reports/one/predictions.parquet").where(
         level="recording", seed=0
     )
-    task = cohorts.load(compose([*TINY, f"data.path={made / 'data/table.csv'}"]).data).tasks[0]
+    task = read_cohort(compose([*TINY, f"data.path={made / 'data/table.csv'}"]).data).tasks[0]
     who, p = kept.table["recording_id"].tolist()[:2], kept.table["p.murmur.Absent"].to_numpy()[:2]
     check_same(p + np.array([0.0, 0.04]), who, [(task, 2)] * 2, kept, "recording")
     with pytest.raises(TrainingError, match="not those of the run"):
@@ -242,7 +242,7 @@ def test_what_goes_wrong_is_told_and_loses_nothing(made: Path, tmp_path: Path) -
     words = [*TINY, f"data.path={made / 'data/table.csv'}", "train.epochs=2", "n_seeds=2"]
     words += ["judge.gallery.patients=5"]
     listener = Silent()
-    result = experiment.run(
+    result = cross_validation.run(
         compose(words), listener, root=tmp_path, name="one", device="cpu", gallery=True
     )
     assert result.summary["headline"]["value"] is not None
@@ -256,7 +256,9 @@ def test_what_goes_wrong_is_told_and_loses_nothing(made: Path, tmp_path: Path) -
 def test_a_model_of_patients_is_asked_about_patients(made: Path, tmp_path: Path) -> None:
     words = [*TINY, f"data.path={made / 'data/table.csv'}", "train.epochs=1"]
     words += ["train.level=patient", "judge.gallery.patients=3", "judge.gallery.audio=false"]
-    experiment.run(compose(words), Silent(), root=tmp_path, name="one", device="cpu", gallery=True)
+    cross_validation.run(
+        compose(words), Silent(), root=tmp_path, name="one", device="cpu", gallery=True
+    )
     found = content_of(tmp_path)
     assert found["problem"] is None
     assert all(r["look"] for p in found["patients"] for r in p["recordings"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kfold_hs.fleet.hardware import hardware
+from kfold_hs.orchestrator.hardware import hardware
 
 
 def test_the_model_of_the_processor_is_read(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import torch
 from conftest import TINY
 from test_fit import Interrupts, fit
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort, Task
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.fit import check
-from kfold_hs.learn.heads import JointHead, SeparateHeads
+from kfold_hs.learn.models.heads import JointHead, SeparateHeads
+from kfold_hs.learn.training.fold import check
 
 TASKS = tuple(
     Task(name, tuple("abc"[:n]), "a", (1.0,) * n, "mean") for name, n in (("t", 3), ("u", 2))
@@ -25,7 +25,7 @@ TASKS = tuple(
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def test_marginals_by_hand() -> None:

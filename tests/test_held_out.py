@@ -13,18 +13,18 @@ import pandas as pd
 import pytest
 from conftest import TINY, Silent
 
-from kfold_hs import experiment, shipping
-from kfold_hs.config import compose
-from kfold_hs.judge.calibrators import CALIBRATORS, calibrations
-from kfold_hs.judge.decide import decisions
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.stack import Stacking
-from kfold_hs.predictions import COLUMNS, Predictions, label_column, prob_column
-from kfold_hs.ship.bundle import Bundle
-from kfold_hs.ship.conformal import calibration_scores
-from kfold_hs.ship.fits import Fit, Fits, held_out_fits
+from kfold_hs.bundle.conformal import calibration_scores
+from kfold_hs.bundle.fits import Fit, Fits, held_out_fits
+from kfold_hs.bundle.format import Bundle
+from kfold_hs.config.compose import compose
+from kfold_hs.judge.selection.calibrators import CALIBRATORS, calibrations
+from kfold_hs.judge.selection.decisions import decisions
+from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.predictions.table import COLUMNS, Predictions, label_column, prob_column
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST
+from kfold_hs.workflows import bundles, cross_validation
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
 TURNED = {"Present": "Absent", "Absent": "Unknown", "Unknown": "Present"}
@@ -59,7 +59,7 @@ class Made:
                 column = label_column(task)
                 table.loc[mine, column] = table.loc[mine, column].map(TURNED)
             Predictions(table, kept.classes).write(path, digests)
-        shipping.export(run, to / "bundle", Silent())
+        bundles.export(run, to / "bundle", Silent())
         return to / "bundle"
 
 
@@ -69,16 +69,14 @@ def made(
 ) -> Made:
     folder = tmp_path_factory.mktemp("held")
     words = [*TINY, "train.epochs=1", *RUNS[request.param], f"data.path={shared_table_csv}"]
-    experiment.run(compose(words), Silent(), root=folder, name="one", device="cpu")
-    shipping.export(folder / "reports/one", folder / "bundle", Silent())
+    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    bundles.export(folder / "reports/one", folder / "bundle", Silent())
     return Made(folder / "reports/one", shared_table_csv, folder / "bundle")
 
 
 def rows(bundle: Path, table: Path, calibration: str) -> pd.DataFrame:
     output = bundle.parent / "rows.json"
-    shipping.predict(
-        bundle, [table], Silent(), output=output, device="cpu", calibration=calibration
-    )
+    bundles.predict(bundle, [table], Silent(), output=output, device="cpu", calibration=calibration)
     return pd.DataFrame(json.loads(output.read_text())).set_index("patient_id")
 
 

@@ -13,23 +13,23 @@ from conftest import TINY, Silent
 from test_fit import Interrupts, fit
 from test_splits import people
 
-from kfold_hs import cohort as cohorts
-from kfold_hs import experiment
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.people import draw_patients
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.synthetic.people import draw_patients
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, SplitError
-from kfold_hs.learn.examples import FoldData
-from kfold_hs.learn.history import is_over
+from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.training.history import is_over
 from kfold_hs.splits import stratify
-from kfold_hs.splits.inner import inner_persons
+from kfold_hs.splits.validation import inner_persons
+from kfold_hs.workflows import cross_validation
 
 INNER = ["select=inner", "train.inner_share=0.3"]
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def test_who_is_set_aside(cohort: Cohort) -> None:
@@ -135,7 +135,7 @@ def test_patience_needs_people_who_lose_it() -> None:
 
 def test_the_report_names_the_rule(tmp_path: Path, shared_table_csv: Path) -> None:
     config = compose([*TINY, f"data.path={shared_table_csv}", *INNER, "train.patience=1"])
-    summary = experiment.run(config, Silent(), root=tmp_path, device="cpu").summary
+    summary = cross_validation.run(config, Silent(), root=tmp_path, device="cpu").summary
     assert summary["select"]["honest"]
     assert set(summary["optimism"]) == {"last", "inner", "crossfit", "best"}
     assert "trained on 35 % of the people" in summary["headline"]["sentence"]

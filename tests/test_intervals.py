@@ -17,23 +17,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_judge import SPLIT, fake_run, summary_of
 
-from kfold_hs.judge import comparison as comparing
-from kfold_hs.judge import optimism, planning
-from kfold_hs.judge.challenge import COST_BOUNDS, metrics_for, outcome_cost
-from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.intervals import SHARE, Estimate, told
-from kfold_hs.judge.label_noise import label_noise
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import ACCURACY, METRICS
-from kfold_hs.judge.optimism import mean_accuracy
-from kfold_hs.judge.paired import compare
-from kfold_hs.judge.report import render
-from kfold_hs.judge.results import Basis
-from kfold_hs.judge.tables import write_tables
-from kfold_hs.judge.variants import Resamples, best
-from kfold_hs.predictions import Predictions
-from kfold_hs.settings.judge import Margins
-from kfold_hs.terminal import show_run
+from kfold_hs.cli.tables import show_run
+from kfold_hs.config.judging import Margins
+from kfold_hs.judge.metrics.bounds import SHARE
+from kfold_hs.judge.metrics.challenge2022 import COST_BOUNDS, metrics_for, outcome_cost
+from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
+from kfold_hs.judge.results import comparison as comparing
+from kfold_hs.judge.selection import optimism
+from kfold_hs.judge.selection.optimism import mean_accuracy
+from kfold_hs.judge.stats import sample_size
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.estimates import Basis
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.intervals import Estimate, told
+from kfold_hs.judge.stats.label_noise import label_noise
+from kfold_hs.judge.stats.multiplicity import Resamples, best
+from kfold_hs.judge.stats.paired import compare
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.run_page import render
+from kfold_hs.report.tables import write_tables
 
 ALL = metrics_for(("Abnormal", "Normal"))
 
@@ -167,9 +169,9 @@ def test_what_holds_everything_says_nothing() -> None:
 
 
 def test_a_plan_of_what_does_not_vary_has_no_width() -> None:
-    nothing = planning.Components(0.0, 0.0, 0.0)
-    found = planning.design(
-        planning.Outlook("accuracy", 0.8, nothing, nothing, True, ()), 0.05, n_people=100,
+    nothing = sample_size.Components(0.0, 0.0, 0.0)
+    found = sample_size.design(
+        sample_size.Outlook("accuracy", 0.8, nothing, nothing, True, ()), 0.05, n_people=100,
         n_runs=3, n_folds=5,
     )  # fmt: skip
     assert (found["low"], found["width"]) == (None, None)

@@ -20,32 +20,32 @@ from conftest import TINY, Silent
 from test_fit import config
 from test_run import COMMAND, heeds_ctrl_c
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.cli import cli
+from kfold_hs.cli.main import cli
+from kfold_hs.cli.tables import Terminal
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, UnfinishedError
-from kfold_hs.fleet import hardware, local, processes
-from kfold_hs.fleet.executors import Fleet
-from kfold_hs.fleet.fold import Work
-from kfold_hs.fleet.lock import lock
-from kfold_hs.fleet.plan import Plan
-from kfold_hs.judge.racing import Look
-from kfold_hs.learn import bank as banks
-from kfold_hs.learn.streams import Place
+from kfold_hs.files.paths import RunPaths, sweep
+from kfold_hs.judge.stats.sequential import Look
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.threads import threads
-from kfold_hs.paths import RunPaths, sweep
-from kfold_hs.predictions import Predictions
-from kfold_hs.racing import StoppedError
+from kfold_hs.orchestrator import hardware, processes, sequential
+from kfold_hs.orchestrator.executor import Fleet
+from kfold_hs.orchestrator.lock import lock
+from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.orchestrator.worker import Work
+from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import stratify
-from kfold_hs.terminal import Terminal
+from kfold_hs.workflows.search.pruning import StoppedError
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def fit(
@@ -230,7 +230,7 @@ def test_processes_take_all_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert processes.spread(CPU, 2) == [CPU, CPU]
     assert Fleet().train(everything).keywords == {"n_jobs": 2}  # type: ignore[attr-defined]
     for device in (CPU, second):
-        assert Fleet().train(device) is local.train
+        assert Fleet().train(device) is sequential.train
     with pytest.raises(ConfigError, match="--jobs 0"):
         Fleet(0)
 

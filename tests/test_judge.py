@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from kfold_hs.judge.challenge import cost, metrics_for
-from kfold_hs.judge.epochs import chosen_epochs
-from kfold_hs.judge.intervals import Estimate
-from kfold_hs.judge.metrics import METRICS, weighted_accuracy
-from kfold_hs.judge.optimism import optimism
-from kfold_hs.judge.stack import Stacking
-from kfold_hs.judge.summary import summarise, verdict
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
+from kfold_hs.judge.metrics.scores import METRICS, weighted_accuracy
+from kfold_hs.judge.results.run import summarise, verdict
+from kfold_hs.judge.selection.optimism import optimism
+from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.judge.stats.intervals import Estimate
+from kfold_hs.predictions.epoch_rules import chosen_epochs
+from kfold_hs.predictions.table import Predictions
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 

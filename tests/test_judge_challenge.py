@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_judge import problem
 
-from kfold_hs.judge.challenge import MURMUR, OUTCOME, cost, metrics_for, murmur_cost
-from kfold_hs.judge.metrics import Metric
+from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME, cost, metrics_for, murmur_cost
+from kfold_hs.judge.metrics.scores import Metric
 
 
 def named(metrics: tuple[Metric, ...], name: str) -> Metric:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from test_judge import problem
 
-from kfold_hs.judge.fixed import bca, fixed_estimate
-from kfold_hs.judge.influence import influence
-from kfold_hs.judge.intervals import Estimate
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import MACRO, METRICS
+from kfold_hs.judge.metrics.scores import MACRO, METRICS
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.conditional_error import bca, fixed_estimate
+from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.intervals import Estimate
 
 BY_NAME = {metric.name: metric for metric in (*METRICS, *MACRO)}
 

@@ -11,10 +11,10 @@ import pytest
 from sklearn import metrics as sk
 from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 
-from kfold_hs.judge.challenge import MURMUR, murmur_cost
-from kfold_hs.judge.fixed import BCA
-from kfold_hs.judge.summary import summarise
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.metrics.challenge2022 import MURMUR, murmur_cost
+from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.stats.conditional_error import BCA
+from kfold_hs.predictions.table import Predictions
 
 
 def twice(predictions: Predictions, history: pd.DataFrame) -> tuple[Predictions, pd.DataFrame]:

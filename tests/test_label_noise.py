@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 from test_judge import TASKS, fake_run, summary_of
 
-from kfold_hs.judge.label_noise import ceiling, label_noise
-from kfold_hs.judge.report import render
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.stats.label_noise import ceiling, label_noise
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.run_page import render
 
 
 def labelled(labels: dict[str, list[str]]) -> Predictions:

@@ -11,15 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfold_hs.cohort import Task
-from kfold_hs.config import compose
-from kfold_hs.errors import ConfigError
-from kfold_hs.learn.augment import band_stop, cutmix, gain, mask, mixup, neutral
-from kfold_hs.learn.bank import Bank
-from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
-from kfold_hs.learn.outcome import overfitting_since
-from kfold_hs.learn.pace import bands_at, crop_frames_at
-from kfold_hs.learn.predict import Crops, crop_starts
-from kfold_hs.learn.schedules import (
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schedules import (
     constant,
     cosine,
     linear,
@@ -29,9 +22,16 @@ from kfold_hs.learn.schedules import (
     restarts,
     steps,
 )
-from kfold_hs.learn.streams import Place
-from kfold_hs.pool import POOLS, pool_groups
-from kfold_hs.settings import AugmentConfig, CrossEntropyConfig, FocalConfig
+from kfold_hs.config.schema import AugmentConfig, CrossEntropyConfig, FocalConfig
+from kfold_hs.errors import ConfigError
+from kfold_hs.learn.data.augment import band_stop, cutmix, gain, mask, mixup, neutral
+from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
+from kfold_hs.learn.prediction.crops import Crops, crop_starts
+from kfold_hs.learn.prediction.held_out import overfitting_since
+from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.training.pace import bands_at, crop_frames_at
+from kfold_hs.predictions.aggregation import POOLS, pool_groups
 
 # --- schedules --------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from kfold_hs.fleet import processes
 from kfold_hs.openmp import wait_briefly
+from kfold_hs.orchestrator import processes
 
 SPINS, ASKED = "GOMP_SPINCOUNT", ("OMP_", "GOMP_", "KMP_")
 CODE = """
@@ -18,8 +18,8 @@ import resource, sys
 import numpy as np
 if sys.argv[1] == "kept":
     from kfold_hs.cohort import Task
-    from kfold_hs.learn.models import make_model
-    from kfold_hs.settings import ModelConfig
+    from kfold_hs.learn.models.network import make_model
+    from kfold_hs.config.schema import ModelConfig
     small = ModelConfig(backbone="test_efficientnet", weights="none")
     make_model(small, (Task("murmur", ("Present", "Absent"), "Present", (1.0, 1.0), "mean"),), 0)
 def step():

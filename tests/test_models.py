@@ -9,10 +9,10 @@ import timm
 import torch
 
 from kfold_hs.cohort import Task
+from kfold_hs.config.schema import ModelConfig
 from kfold_hs.errors import ConfigError, WeightsError
-from kfold_hs.learn.models import make_model
-from kfold_hs.learn.pooling import POOLINGS
-from kfold_hs.settings import ModelConfig
+from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.models.pooling import POOLINGS
 
 TASKS = (
     Task("murmur", ("Present", "Unknown", "Absent"), "Present", (1.0, 1.0, 1.0), "mean"),

@@ -14,19 +14,19 @@ from conftest import TINY
 from scipy import stats
 from test_comparison import POSITIVES, kept
 
-from kfold_hs.cli import cli
-from kfold_hs.config import compose
+from kfold_hs.cli.main import cli
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, SplitError
-from kfold_hs.ground import load_cohort
-from kfold_hs.judge.nested import nested_result
-from kfold_hs.judge.objective import Objective
-from kfold_hs.judge.results import metrics_of
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.judge.results.nested import nested_result
+from kfold_hs.judge.stats.estimates import metrics_of
+from kfold_hs.judge.stats.objective import Objective
+from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
-from kfold_hs.splits.nested import inner_split
-from kfold_hs.splits.obtain import make_split
+from kfold_hs.splits.inner_folds import inner_split
+from kfold_hs.splits.make import make_split
 from kfold_hs.splits.split import TEST
+from kfold_hs.workflows.inputs import load_cohort
 
 SKIP = ("train.epochs", "split.n_folds")
 ONCE = [word for word in TINY if not word.startswith(SKIP)] + ["train.epochs=1", "track=[]"]

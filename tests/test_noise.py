@@ -11,14 +11,14 @@ import torch
 from conftest import TINY, write_table
 from scipy import signal
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.bank import Bank, build
-from kfold_hs.learn.features import MelFeatures
-from kfold_hs.learn.noise import add_noise, coloured, noise_bank, noisy
-from kfold_hs.learn.source import Source
-from kfold_hs.settings import Config
+from kfold_hs.learn.data.crops import Source
+from kfold_hs.learn.data.noise import add_noise, coloured, noise_bank, noisy
+from kfold_hs.learn.features.bank import Bank, build
+from kfold_hs.learn.features.mel import MelFeatures
 
 
 def settings(*words: str) -> Config:
@@ -115,7 +115,7 @@ def test_noise_from_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     assert noise.length.tolist() == [51, 101, 151]
     assert "1 left out of" in caplog.text
     assert "notes.txt" in caplog.text
-    cohort = cohorts.load(compose([*TINY, f"data.path={write_table(tmp_path)}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={write_table(tmp_path)}"]).data)
     bank = build(cohort, config.features)
     stamps = Source.of(config, cohort, bank).digests()
     assert stamps == {"noise": noise.digest}

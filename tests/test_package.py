@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kfold_hs.cli import cli
-from kfold_hs.config import compose, expand
+from kfold_hs.cli.main import cli
+from kfold_hs.config.compose import compose, expand
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,7 +51,7 @@ def test_wheel_works_from_any_directory_with_the_same_defaults(wheel: Path, tmp_
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
-        "import kfold_hs; from kfold_hs.config import compose\n"
+        "import kfold_hs; from kfold_hs.config.compose import compose\n"
         f"assert kfold_hs.__file__.startswith({str(tmp_path)!r}), kfold_hs.__file__\n"
         "print(compose(['recipe=lite', 'data=circor', 'data.root=x']).to_yaml(), end='')"
     )

@@ -22,10 +22,10 @@ from click.testing import CliRunner
 from conftest import TINY, write_table
 from PIL import Image
 
-from kfold_hs import reporting
-from kfold_hs.cli import cli
+from kfold_hs.cli.main import cli
 from kfold_hs.errors import KfoldHsError
-from kfold_hs.judge.figures import SCALE, WIDTH_PX, figures_of, write_figures
+from kfold_hs.report.figures import SCALE, WIDTH_PX, figures_of, write_figures
+from kfold_hs.workflows import pages
 
 PAGES = ("report", "comparison", "tune", "index")
 EVIL = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
@@ -328,9 +328,9 @@ def test_the_list_names_all_and_what_is_wrong(files: dict[str, Path], tmp_path: 
 
 def test_there_must_be_something_to_list(tmp_path: Path) -> None:
     with pytest.raises(KfoldHsError, match=r"reports is not there: .* name it with --root"):
-        reporting.index(tmp_path)
+        pages.index(tmp_path)
     (tmp_path / "reports").mkdir()
-    assert "Nothing is here yet" in reporting.index(tmp_path)[0].read_text()
+    assert "Nothing is here yet" in pages.index(tmp_path)[0].read_text()
     wrong = CliRunner().invoke(cli, ["report", "--tables", str(tmp_path)])
     assert wrong.exit_code == 2
     assert "of one FOLDER" in wrong.output

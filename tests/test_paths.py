@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kfold_hs.errors import ConfigError, StorageError
-from kfold_hs.paths import check_name, write_json, write_text, writing, writing_folder
+from kfold_hs.files.paths import check_name, write_json, write_text, writing, writing_folder
 
 
 def write_half(target: Path) -> None:
@@ -61,7 +61,7 @@ def test_no_room_is_told_and_nothing_half_written_stays(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from kfold_hs.errors import StorageError
-from kfold_hs.paths import write_bytes
+from kfold_hs.files.paths import write_bytes
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

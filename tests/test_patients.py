@@ -11,22 +11,22 @@ import torch
 from conftest import TINY
 from test_fit import Interrupts, fit
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.attention import GatedAttention
-from kfold_hs.learn.bags import Bags
-from kfold_hs.learn.pace import examples_of_a_batch
-from kfold_hs.pool import POOLS
-from kfold_hs.predictions import Predictions
+from kfold_hs.learn.data.bags import Bags
+from kfold_hs.learn.models.attention import GatedAttention
+from kfold_hs.learn.training.pace import examples_of_a_batch
+from kfold_hs.predictions.aggregation import POOLS
+from kfold_hs.predictions.table import Predictions
 
 PATIENT = ["train.level=patient", "train.sites_per_patient=2"]
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 RECIPES = {

@@ -12,17 +12,17 @@ import pytest
 from click.testing import CliRunner
 from test_judge import fake_run, summary_of
 
-from kfold_hs import experiment
-from kfold_hs.cli import cli
+from kfold_hs.cli.main import cli
 from kfold_hs.errors import ConfigError, KfoldHsError
-from kfold_hs.judge import planning, power
-from kfold_hs.judge.challenge import metrics_for
-from kfold_hs.judge.influence import influence
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.planning import Assumptions, design, of_run, stated
+from kfold_hs.judge.metrics.challenge2022 import metrics_for
+from kfold_hs.judge.stats import power, sample_size
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.sample_size import Assumptions, design, of_run, stated
+from kfold_hs.workflows import cross_validation
 
 
-@pytest.mark.parametrize("name", sorted(planning.TOTALS))
+@pytest.mark.parametrize("name", sorted(sample_size.TOTALS))
 def test_a_persons_variance_is_that_of_the_influence_values(name: str) -> None:
     # Scores of which a share v lies on the right side; for AUROC exponential ones, as the
     # formula of Hanley & McNeil has it (A / (A + 1) is the AUROC of rates 1 and A).
@@ -37,7 +37,7 @@ def test_a_persons_variance_is_that_of_the_influence_values(name: str) -> None:
     metric = next(m for m in metrics_for(("Abnormal", "Normal")) if m.name == name)
     found = influence(metric, y, np.c_[prob, 1 - prob], 0, layout)
     assert found.value == pytest.approx(v, abs=0.02)
-    expected = planning.TOTALS[name](v, p)
+    expected = sample_size.TOTALS[name](v, p)
     assert n**2 * np.mean(found.psi**2) == pytest.approx(expected, rel=0.06)
 
 
@@ -143,7 +143,7 @@ def test_a_run_says_what_would_be_assumed(tmp_path: Path) -> None:
     people = sorted({d["people"] for d in found["designs"]})
     assert people[1] == 2 * people[0]
     with pytest.raises(ConfigError, match="--run says what --model-sd, --value"):
-        experiment.plan(
+        cross_validation.plan(
             "cost", 1, people=(), repeats=(1,), folds=(5,), folder=folder,
             assumptions={"value": 0.8, "model_sd": 0.01},
         )  # fmt: skip

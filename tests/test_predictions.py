@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.predictions import Predictions
+from kfold_hs.predictions.table import Predictions
 
 CLASSES = {"t": ("a", "b")}
 

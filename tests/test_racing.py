@@ -13,16 +13,16 @@ from click.testing import CliRunner
 from conftest import TINY, Silent, write_table
 from scipy import stats
 
-from kfold_hs import racing
-from kfold_hs.cli import cli
-from kfold_hs.fleet.plan import Plan
-from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS
-from kfold_hs.judge.racing import Look, Race, level, spent
-from kfold_hs.learn.streams import Place
-from kfold_hs.paths import RunPaths
-from kfold_hs.racing import StoppedError, Watch
+from kfold_hs.cli.main import cli
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.judge.metrics.scores import METRICS
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.sequential import Look, Race, level, spent
+from kfold_hs.learn.random_streams import Place
+from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.workflows.search import pruning
+from kfold_hs.workflows.search.pruning import StoppedError, Watch
 
 ACCURACY = METRICS[0]
 
@@ -128,7 +128,7 @@ def test_a_fold_is_looked_at_once_when_all_its_seeds_are_done(
         seen.append(places)
         return Look(len(places), 0.0, 1.0, 0.01)
 
-    monkeypatch.setattr(racing, "kept_of_folds", lambda _, places: list(places))
+    monkeypatch.setattr(pruning, "kept_of_folds", lambda _, places: list(places))
     plan = list(Plan(0, 2, n_seeds, 3))
     keys = [(p.repeat, p.seed, p.fold) for p in plan]
     watch = Watch(Silent(), RunPaths("t", tmp_path), look, "best", keys)  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ def test_folds_are_looked_at_in_the_order_of_the_plan(
         return Look(len(kept), -0.5, 0.0 if len(kept) == 2 else 1.0, 0.01)
 
     monkeypatch.setattr(
-        racing, "kept_of_folds", lambda _, places: tuple(fold for *_, fold in places)
+        pruning, "kept_of_folds", lambda _, places: tuple(fold for *_, fold in places)
     )
     listener, plan = Silent(), [(0, 0, fold) for fold in range(5)]
     watch = Watch(listener, RunPaths("t", tmp_path), look, "best", plan)  # type: ignore[arg-type]

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from conftest import TINY, Silent, kfold_hs, write_table
 
-from kfold_hs import experiment, refit, shipping
-from kfold_hs.cli import cli
-from kfold_hs.config import compose
+from kfold_hs.bundle.format import Bundle
+from kfold_hs.cli.main import cli
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import BundleError
-from kfold_hs.judge.side_by_side import side_by_side
-from kfold_hs.ship.bundle import Bundle
+from kfold_hs.judge.results.test_set import side_by_side
 from kfold_hs.splits.split import TEST
+from kfold_hs.workflows import bundles, cross_validation, refit
 
 
 def test_side_by_side_by_hand() -> None:
@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = write_table(folder, 24)
     words = [*TINY, "train.epochs=1", "split.test=0.33", f"data.path={table}"]
     words.append("+data.tasks.outcome.stack=[murmur,outcome]")
-    experiment.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
     return folder / "reports" / "one"
 
 
@@ -73,7 +73,7 @@ def test_three_models_side_by_side(run: Path, tmp_path: Path) -> None:
         one = bundle / "alternatives" / name
         assert len({member.file for member in Bundle.read(one).members}) == 1
         table = run.parent.parent / "table.csv"
-        said = shipping.predict(one, [table], Silent(), output=tmp_path / "x.csv", device="cpu")
+        said = bundles.predict(one, [table], Silent(), output=tmp_path / "x.csv", device="cpu")
         n_test = content["n_patients"]
         assert said.counts["known"] == n_test
         assert said.counts["not_scored"] == 24 - n_test

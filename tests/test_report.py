@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from test_judge import PROVENANCE, fake_run, summary_of
 
-from kfold_hs.judge.report import duration, number, render
-from kfold_hs.predictions import Predictions
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.run_page import duration, number, render
 
 Run = tuple[dict, pd.DataFrame, Predictions]  # type: ignore[type-arg]
 

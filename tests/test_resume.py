@@ -15,11 +15,11 @@ from killed import MOMENTS
 from test_jobs import wait_for_the_end_of
 from test_run import COMMAND
 
-from kfold_hs import experiment
-from kfold_hs.config import compose
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
-from kfold_hs.settings import Config
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.workflows import cross_validation
 
 N_STEPS, N_FILES = 2 * 3 * 2, 18
 """Training steps and written files of a run of `TINY`, at least."""
@@ -37,7 +37,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Ru
 
 def resume(config: Config, root: Path) -> tuple[RunPaths, Silent]:
     listener = Silent()
-    return experiment.run(config, listener, root=root, name="a", device="cpu").paths, listener
+    return cross_validation.run(config, listener, root=root, name="a", device="cpu").paths, listener
 
 
 def kill(words: list[str], root: Path, moment: str, n: int) -> None:

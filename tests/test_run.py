@@ -17,15 +17,15 @@ import pytest
 import torch
 from conftest import TINY, Silent, kfold_hs
 
-from kfold_hs import cohort as cohorts
-from kfold_hs import experiment
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split, stratify
+from kfold_hs.workflows import cross_validation
 
-COMMAND = [sys.executable, "-m", "kfold_hs.cli"]
+COMMAND = [sys.executable, "-m", "kfold_hs.cli.main"]
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +103,11 @@ def test_files_of_two_splits_are_refused_with_both_digests(
 ) -> None:
     folder = tmp_path / "reports" / "one"
     shutil.copytree(finished / "reports" / "one", folder)
-    cohort = cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
     own, other = Split.read(folder / "split.json"), stratify(cohort, 2, seed=99)
     other.write(folder / "split.json")
     with pytest.raises(SplitError) as caught:
-        experiment.report(folder)
+        cross_validation.report(folder)
     assert own.digest[:16] in str(caught.value)
     assert other.digest[:16] in str(caught.value)
 
@@ -117,7 +117,7 @@ def test_the_report_is_drawn_again_without_torch(finished: Path) -> None:
     before = page.read_text()
     page.unlink()
     code = (
-        "import sys; from kfold_hs.cli import main\n"
+        "import sys; from kfold_hs.cli.main import main\n"
         "try: main(['report', 'reports/one'])\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert 'torch' not in sys.modules"
@@ -150,7 +150,7 @@ def test_ctrl_c_is_resumable_and_a_second_command_is_told(
             break
     try:
         with pytest.raises(KfoldHsError, match="another process is working on the run one"):
-            experiment.run(config, Silent(), root=tmp_path, name="one", device="cpu")
+            cross_validation.run(config, Silent(), root=tmp_path, name="one", device="cpu")
         process.send_signal(signal.SIGINT)
     finally:
         process.send_signal(signal.SIGCONT)
@@ -213,7 +213,7 @@ def test_split_is_written_and_used(shared_table_csv: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "recordings" in done.stdout
     config = compose([*words[:-1], f"split.file={tmp_path / 'mine.json'}", "train.epochs=1"])
-    run = experiment.run(config, Silent(), root=tmp_path, device="cpu")
+    run = cross_validation.run(config, Silent(), root=tmp_path, device="cpu")
     assert run.summary["split"]["seed"] == 7
     assert config.seed == 0
 
@@ -230,7 +230,7 @@ def again(finished: Path, tmp_path: Path) -> Path:
 def test_a_name_is_not_used_for_two_configurations(again: Path, table_csv: Path) -> None:
     config = compose([*TINY, f"data.path={table_csv}", "optim.lr=2e-3"])
     with pytest.raises(ConfigError, match=r"optim\.lr \(0\.003 there, 0\.002 here\)"):
-        experiment.run(config, Silent(), root=again, name="one")
+        cross_validation.run(config, Silent(), root=again, name="one")
 
 
 def test_a_split_of_other_data_is_refused(again: Path, table_csv: Path) -> None:
@@ -238,12 +238,12 @@ def test_a_split_of_other_data_is_refused(again: Path, table_csv: Path) -> None:
     table[table["patient_id"] != "p9"].to_csv(table_csv, index=False)
     config = compose([*TINY, f"data.path={table_csv}"])
     with pytest.raises(SplitError, match=r"data, seed or number of folds changed"):
-        experiment.run(config, Silent(), root=again, name="one")
+        cross_validation.run(config, Silent(), root=again, name="one")
 
 
 def test_another_target_does_not_train_again(again: Path, shared_table_csv: Path) -> None:
     listener, config = Silent(), compose([*TINY, f"data.path={shared_table_csv}", "target=0.1"])
-    summary = experiment.run(config, listener, root=again, name="one", device="cpu").summary
+    summary = cross_validation.run(config, listener, root=again, name="one", device="cpu").summary
     assert listener.states == ["found", "found"]
     assert summary["target"]["value"] == 0.1
     # One repeat of two folds: a t of one degree of freedom tells next to nothing.
@@ -271,7 +271,7 @@ def test_repeats_seeds_and_test_persons(tmp_path: Path, shared_table_csv: Path) 
     """Two splits, two trainings of each fold: apart in the files, their mean in the numbers."""
     words = [*TINY, f"data.path={shared_table_csv}", "split.n_repeats=2", "n_seeds=2"]
     config = compose([*words, "split.test=[p5,p7]", "train.epochs=2"])
-    result = experiment.run(config, Silent(), root=tmp_path)
+    result = cross_validation.run(config, Silent(), root=tmp_path)
     predictions = Predictions.read(result.paths.predictions).where(level="patient", epoch=1)
     places = set(predictions.table[["repeat", "seed", "fold"]].itertuples(index=False, name=None))
     assert len(places) == 8

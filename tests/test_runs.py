@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.config import compose
-from kfold_hs.paths import RunPaths, write_text
-from kfold_hs.runs import variants_tried
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.orchestrator.finished import variants_tried
 from kfold_hs.splits import Split, stratify
 
 
@@ -18,7 +18,7 @@ from kfold_hs.splits import Split, stratify
 def split(shared_table_csv: Path) -> Split:
     from conftest import TINY
 
-    cohort = cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    cohort = read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
     return stratify(cohort, 2, seed=0, n_repeats=2)
 
 

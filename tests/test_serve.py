@@ -20,15 +20,15 @@ from conftest import TINY, Silent
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from kfold_hs import experiment, serving, shipping
-from kfold_hs.cli import cli
-from kfold_hs.cli_serve import is_loopback
-from kfold_hs.config import compose
+from kfold_hs.bundle.format import Bundle
+from kfold_hs.bundle.server.app import make_app
+from kfold_hs.bundle.server.limits import Limits
+from kfold_hs.bundle.server.service import Answers
+from kfold_hs.cli.main import cli
+from kfold_hs.cli.serve import is_loopback
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import StorageError
-from kfold_hs.serve.answers import Answers
-from kfold_hs.serve.app import make_app
-from kfold_hs.serve.limits import Limits
-from kfold_hs.ship.bundle import Bundle
+from kfold_hs.workflows import bundles, cross_validation, serving
 
 FIELDS = {"files": "files_", "files_": "files__"}
 CPU = torch.device("cpu")
@@ -49,8 +49,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> 
     names = ",".join(f"'{name}'" for name in ("age", *ODD))
     words = [*TINY, "train.epochs=1", f"model.covariates=[{names}]"]
     words.append(f"data.path={folder / 'table.csv'}")
-    experiment.run(compose(words), Silent(), root=folder, name="one", device="cpu")
-    shipping.export(folder / "reports" / "one", folder / "bundle", Silent())
+    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    bundles.export(folder / "reports" / "one", folder / "bundle", Silent())
     return folder / "bundle"
 
 
@@ -93,7 +93,7 @@ def post(client: TestClient, *files: tuple[str, bytes], **fields: str) -> httpx.
 
 
 def predicted(bundle: Path, folder: Path, output: Path) -> dict[str, Any]:
-    shipping.predict(bundle, [folder], Silent(), output=output, device="cpu")
+    bundles.predict(bundle, [folder], Silent(), output=output, device="cpu")
     (row,) = json.loads(output.read_text())
     return dict(row)
 

@@ -17,23 +17,23 @@ import torch
 from click.testing import CliRunner
 from conftest import TINY, Silent
 
-from kfold_hs import experiment, shipping
-from kfold_hs.cli import cli
+from kfold_hs.bundle import portable
+from kfold_hs.bundle.audio_reader import Ear, Heard
+from kfold_hs.bundle.certificate import Certificate
+from kfold_hs.bundle.conformal import Conformal, conformal_set
+from kfold_hs.bundle.format import Bundle, write_content
+from kfold_hs.bundle.graph import Graph, check_graph
+from kfold_hs.bundle.inputs import find_patients
+from kfold_hs.bundle.patients import Patient, Sound
+from kfold_hs.cli.main import cli
 from kfold_hs.cohort.audio import inspect
-from kfold_hs.config import compose
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import BundleError, CohortError, ConfigError
-from kfold_hs.judge.calibrators import CALIBRATORS
-from kfold_hs.paths import write_json
-from kfold_hs.predictions import Predictions
-from kfold_hs.ship import portable
-from kfold_hs.ship.bundle import Bundle, write_content
-from kfold_hs.ship.certificate import Certificate
-from kfold_hs.ship.conformal import Conformal, conformal_set
-from kfold_hs.ship.graph import Graph, check_graph
-from kfold_hs.ship.hearing import Ear, Heard
-from kfold_hs.ship.inputs import find_patients
-from kfold_hs.ship.patients import Patient, Sound
+from kfold_hs.files.paths import write_json
+from kfold_hs.judge.selection.calibrators import CALIBRATORS
+from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.split import TEST, TRAIN
+from kfold_hs.workflows import bundles, cross_validation
 
 WORDS = [
     *TINY,
@@ -51,8 +51,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Pa
     """A folder with a finished run `one` and its bundle `bundle`."""
     folder = tmp_path_factory.mktemp("ship")
     config = compose([*WORDS, f"data.path={shared_table_csv}"])
-    experiment.run(config, Silent(), root=folder, name="one", device="cpu")
-    shipping.export(folder / "reports" / "one", folder / "bundle", Silent())
+    cross_validation.run(config, Silent(), root=folder, name="one", device="cpu")
+    bundles.export(folder / "reports" / "one", folder / "bundle", Silent())
     return folder
 
 
@@ -62,7 +62,7 @@ def predict(made: Path) -> Callable[..., pd.DataFrame]:
 
     def run(*inputs: Path, bundle: Path = made / "bundle") -> pd.DataFrame:
         output = made / "out.json"
-        shipping.predict(bundle, inputs, Silent(), output=output, device="cpu")
+        bundles.predict(bundle, inputs, Silent(), output=output, device="cpu")
         return pd.DataFrame(json.loads(output.read_text())).set_index("patient_id")
 
     return run
@@ -196,7 +196,7 @@ def test_every_patient_has_a_row_whatever_is_wrong(
 def test_an_interrupted_prediction_goes_on(
     made: Path, shared_table_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kfold_hs.ship.hearing.CHUNK_CROPS", 4)
+    monkeypatch.setattr("kfold_hs.bundle.audio_reader.CHUNK_CROPS", 4)
     heard: list[str] = []
     hear = Ear.hear
 
@@ -212,7 +212,7 @@ def test_an_interrupted_prediction_goes_on(
                 raise KeyboardInterrupt
 
     def run(listener: Silent, output: Path, **more: float) -> None:
-        shipping.predict(
+        bundles.predict(
             made / "bundle", [shared_table_csv], listener, output=output, device="cpu", **more
         )
 
@@ -246,7 +246,7 @@ def test_an_interrupted_prediction_goes_on(
 def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
     noise(tmp_path, "a_AV", "b")
     output = tmp_path / "out.parquet"
-    shipping.predict(
+    bundles.predict(
         made / "bundle", [tmp_path], Silent(), output=output, device="cpu", calibration=name
     )
     found = pd.read_parquet(output)
@@ -427,10 +427,10 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     two = "{classes:[Abnormal,Normal]}"
     tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",items:" + two + "}"
     words = [*TINY, "train.epochs=1", f"data.path={tmp_path / 'odd.csv'}", f"data.tasks={tasks}"]
-    experiment.run(compose(words), Silent(), root=tmp_path, name="odd", device="cpu")
-    shipping.export(tmp_path / "reports/odd", tmp_path / "b", Silent())
+    cross_validation.run(compose(words), Silent(), root=tmp_path, name="odd", device="cpu")
+    bundles.export(tmp_path / "reports/odd", tmp_path / "b", Silent())
     words = [tmp_path / "b", [tmp_path / "odd.csv"], Silent()]
-    shipping.predict(*words, output=tmp_path / "rows.parquet", device="cpu", coverage=0.99)
+    bundles.predict(*words, output=tmp_path / "rows.parquet", device="cpu", coverage=0.99)
     for row in pd.read_parquet(tmp_path / "rows.parquet").to_dict("records"):
         (inside,) = csv.reader([row["set.mean"]], delimiter="+")
         assert set(inside) <= set(names.values())
@@ -469,7 +469,7 @@ def test_a_bundle_that_was_changed_is_refused(made: Path, tmp_path: Path) -> Non
         shutil.copytree(made / "bundle", bundle)
         change(bundle)
         with pytest.raises(BundleError, match=message):
-            shipping.predict(
+            bundles.predict(
                 bundle, [tmp_path / "a.wav"], Silent(), output=tmp_path / "x.csv", device="cpu"
             )
         assert not list(tmp_path.glob("*x.csv*"))
@@ -494,17 +494,17 @@ def test_a_bundle_that_was_changed_is_refused(made: Path, tmp_path: Path) -> Non
 
 def test_what_cannot_be_exported(made: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is there already"):
-        shipping.export(made / "reports" / "one", made / "bundle", Silent())
+        bundles.export(made / "reports" / "one", made / "bundle", Silent())
     shutil.copytree(made / "reports" / "one", tmp_path / "reports" / "one")
     path = tmp_path / "reports" / "one" / "summary.json"
     summary = json.loads(path.read_text())
     summary["incomplete"] = [{"repeat": 0, "seed": 1, "fold": 1}]
     write_json(path, summary)
     with pytest.raises(BundleError, match="lacks r0-s1-f1: without every fold"):
-        shipping.export(path.parent, tmp_path / "b", Silent())
+        bundles.export(path.parent, tmp_path / "b", Silent())
     write_json(path, {**summary, "incomplete": [], "nested": {}})
     with pytest.raises(BundleError, match="nested search: each fold has settings of its own"):
-        shipping.export(path.parent, tmp_path / "b", Silent())
+        bundles.export(path.parent, tmp_path / "b", Silent())
     assert not (tmp_path / "b").exists()
 
 
@@ -518,7 +518,7 @@ def test_who_is_known_is_told_too_well_by_epochs_chosen_on_them(
     noise(tmp_path, "a")
     for found, inputs in ((True, shared_table_csv), (False, tmp_path / "a.wav")):
         words = {"output": tmp_path / "out.csv", "device": "cpu"}
-        done = shipping.predict(tmp_path / "b", [inputs], Silent(), **words)
+        done = bundles.predict(tmp_path / "b", [inputs], Silent(), **words)
         assert (
             "the epochs were chosen on these people (select=best)" in " ".join(done.sentences)
         ) is found
@@ -618,5 +618,5 @@ def test_rows_are_not_written_over_what_is_read(made: Path, tmp_path: Path) -> N
     kept[made / "bundle/bundle.json"] = (made / "bundle/bundle.json").read_bytes()
     for output in (*kept, tmp_path / "link.csv"):
         with pytest.raises(ConfigError, match="would be lost"):
-            shipping.predict(made / "bundle", [table], Silent(), output=output, kind="csv")
+            bundles.predict(made / "bundle", [table], Silent(), output=output, kind="csv")
     assert all(path.read_bytes() == content for path, content in kept.items())

@@ -14,17 +14,17 @@ import pytest
 import torch
 from conftest import Silent
 
-from kfold_hs import experiment, shipping
+from kfold_hs.bundle import portable
+from kfold_hs.bundle.audio_reader import Ear, bank_of
+from kfold_hs.bundle.format import Bundle, sha256
+from kfold_hs.bundle.inputs import find_patients
+from kfold_hs.bundle.patients import Patient
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config import compose
-from kfold_hs.learn.features import MelFeatures
-from kfold_hs.learn.predict import hear_recordings
-from kfold_hs.predictions import Predictions
-from kfold_hs.ship import portable
-from kfold_hs.ship.bundle import Bundle, sha256
-from kfold_hs.ship.hearing import Ear, bank_of
-from kfold_hs.ship.inputs import find_patients
-from kfold_hs.ship.patients import Patient
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.prediction.crops import hear_recordings
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.workflows import bundles, cross_validation
 
 PROBS = ["p.murmur.Present", "p.murmur.Unknown", "p.murmur.Absent"]
 PROBS += ["p.outcome.Abnormal", "p.outcome.Normal"]
@@ -64,8 +64,8 @@ def real(circor_wav: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     folder = tmp_path_factory.mktemp("real")
     words = ["data=circor", f"data.root={circor_wav}", "model=tiny", "train.epochs=1"]
     config = compose([*words, "split.n_folds=2", "features.n_mels=32"])
-    experiment.run(config, Silent(), root=folder, name="real", device="cpu")
-    shipping.export(folder / "reports/real", folder / "bundle", Silent(), ["onnx", "pt2"])
+    cross_validation.run(config, Silent(), root=folder, name="real", device="cpu")
+    bundles.export(folder / "reports/real", folder / "bundle", Silent(), ["onnx", "pt2"])
     return Real(folder, circor_wav)
 
 
@@ -82,7 +82,7 @@ def test_everybody_is_scored_by_held_out_folds_and_gets_their_rows_to_the_bit(
         shutil.copy(path, alone)
     for folder in (real.recordings, alone):
         output = tmp_path / "rows.parquet"
-        done = shipping.predict(real.bundle, [folder], Silent(), output=output, device="cpu")
+        done = bundles.predict(real.bundle, [folder], Silent(), output=output, device="cpu")
         found = pd.read_parquet(output).set_index("patient_id")
         pd.testing.assert_frame_equal(
             found[PROBS], scored.loc[found.index, PROBS], check_exact=True

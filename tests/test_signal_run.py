@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import Silent
 
-from kfold_hs.config import compose
-from kfold_hs.experiment import run
+from kfold_hs.config.compose import compose
+from kfold_hs.workflows.cross_validation import run
 
 WORDS = [
     "data.n_patients=24", "split.n_folds=2", "split.audit=false", "track=[]", "train.epochs=2",

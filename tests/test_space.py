@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import timm
 
-from kfold_hs import space as spaces_module
-from kfold_hs.config import compose, groups
+from kfold_hs.config import space as spaces_module
+from kfold_hs.config.compose import compose, groups
+from kfold_hs.config.space import Space, read_space, space, spaces
 from kfold_hs.errors import ConfigError
-from kfold_hs.space import Space, read_space, space, spaces
 
 TABLE = {
     "optim.lr": (1e-4, 5e-4, 1e-3, 5e-3),

@@ -13,26 +13,26 @@ from conftest import TINY, kfold_hs, two_numberings, write_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort, Task
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import SplitError
-from kfold_hs.learn.examples import FoldData
+from kfold_hs.learn.data.examples import FoldData
 from kfold_hs.splits import Split, balance, stratify
 from kfold_hs.splits.balance import compare
+from kfold_hs.splits.local_search import limits
 from kfold_hs.splits.split import TEST
 from kfold_hs.splits.strata import levels_of, strata
 from kfold_hs.splits.stratify import draw_some
-from kfold_hs.splits.swaps import limits
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def test_circor_no_person_on_both_sides(circor: Path) -> None:
-    cohort = cohorts.load(compose(["data=circor", f"data.root={circor}"]).data)
+    cohort = read_cohort(compose(["data=circor", f"data.root={circor}"]).data)
     split = stratify(cohort, n_folds=5, seed=0)
     folds = split.fold_of_patients(cohort, 0)
     sides = cohort.patients.assign(fold=folds).groupby("person_id")["fold"].nunique()
@@ -41,7 +41,7 @@ def test_circor_no_person_on_both_sides(circor: Path) -> None:
 
 
 def test_circor_is_stratified_to_the_integer_limit(circor: Path) -> None:
-    cohort = cohorts.load(compose(["data=circor", f"data.root={circor}"]).data)
+    cohort = read_cohort(compose(["data=circor", f"data.root={circor}"]).data)
     split = stratify(cohort, 5, 0, n_repeats=3, covariates="auto")
     for repeat in range(3):
         for row in balance(cohort, split, repeat):

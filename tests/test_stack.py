@@ -11,12 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from test_judge import fake_run, summary_of
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.judge.epochs import kept_epochs
-from kfold_hs.judge.stack import CLIP, INVERSE_PENALTY, Rule, Stacking
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.selection.stacking import CLIP, INVERSE_PENALTY, Rule, Stacking
+from kfold_hs.predictions.epoch_rules import kept_epochs
+from kfold_hs.predictions.table import Predictions
 
 SOURCES = {"outcome": ("murmur", "outcome", "age", "sex")}
 
@@ -120,7 +120,7 @@ def test_sources_are_checked_and_no_part_of_the_digest() -> None:
         == stacked.digest
         == compose(["data.n_patients=12", "predict.stack=none"]).digest
     )
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     assert Stacking.of(stacked, cohort).sources == {"outcome": ("murmur", "age")}
     assert not Stacking.of(
         compose(["+data.tasks.outcome.stack=[murmur]", "predict.stack=none"]), cohort

@@ -15,22 +15,23 @@ import pytest
 from conftest import TINY, kfold_hs, write_table
 from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 
-from kfold_hs import terminal_numbers
-from kfold_hs.judge import nested
-from kfold_hs.judge.comparison_page import render_comparison
-from kfold_hs.judge.influence import Influence
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS
-from kfold_hs.judge.paired import compare
-from kfold_hs.judge.report import render
-from kfold_hs.judge.results import Basis
-from kfold_hs.judge.subgroups import MOST_LEVELS, subgroups
-from kfold_hs.judge.summary import summarise
-from kfold_hs.judge.tables import write_tables
-from kfold_hs.judge.traced import marked, plainly
-from kfold_hs.judge.words import counted, ends, to_decide, without_folders
-from kfold_hs.predictions import Predictions
-from kfold_hs.ship.card import code, plain
+from kfold_hs.bundle.card import code, plain
+from kfold_hs.cli import numbers
+from kfold_hs.judge.metrics.scores import METRICS
+from kfold_hs.judge.results import nested
+from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.results.sentences import counted, ends, to_decide, without_folders
+from kfold_hs.judge.results.subgroups import MOST_LEVELS, subgroups
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.estimates import Basis
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.paired import compare
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.comparison_page import render_comparison
+from kfold_hs.report.run_page import render
+from kfold_hs.report.tables import write_tables
+from kfold_hs.report.traced import marked, plainly
+from kfold_hs.report.tripod import tripod
 
 ILL = "<i>ill|*x*`</i>"
 WORDS = [word for word in TINY if not word.startswith("train.epochs")] + ["train.epochs=2"]
@@ -139,7 +140,7 @@ def test_one_fold_with_two_seeds_is_no_conservative_repeat() -> None:
     )
     assert "conservative" not in found["headline"]["sentence"]
     assert "for these models" in found["headline"]["sentence"]
-    items = {item["number"]: item["known"] for item in found["tripod"]}
+    items = {item["number"]: item["known"] for item in tripod(found, config)}
     assert "one repeat" not in items[26]
     assert "cross-validation" not in items[4]
 
@@ -273,8 +274,8 @@ def test_a_column_of_free_text_is_named_and_told_apart_by_nobody() -> None:
 def test_an_interval_is_shown_with_its_width_and_no_difference_beyond_what_can_be() -> None:
     narrow = {"value": 1e-5, "low": -3.2e-5, "high": 4.1e-5}
     assert ends(narrow, signed=True) == "-3.2e-05 to +4.1e-05"
-    assert terminal_numbers.interval(narrow) == "-3.2e-05 to 4.1e-05"
-    assert terminal_numbers.number(-1e-5) == "0.000"
+    assert numbers.interval(narrow) == "-3.2e-05 to 4.1e-05"
+    assert numbers.number(-1e-5) == "0.000"
     unsure = {"verdict": "cannot tell", "bayes": {}, "settle": None}
     assert "no difference that there can be" in to_decide({**unsure, "detectable": None}, 1)
 

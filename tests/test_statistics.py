@@ -18,12 +18,26 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from kfold_hs.errors import ConfigError, PredictionsError
-from kfold_hs.judge import fixed, gradients, intervals, paired, power, recipe, variants
-from kfold_hs.judge.budget import budget
-from kfold_hs.judge.challenge import metrics_for, murmur_cost
-from kfold_hs.judge.influence import Influence, influence, jackknife, of_persons
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS, Metric, sensitivity, specificity, weighted_accuracy
+from kfold_hs.judge.metrics import gradients
+from kfold_hs.judge.metrics.challenge2022 import metrics_for, murmur_cost
+from kfold_hs.judge.metrics.scores import (
+    METRICS,
+    Metric,
+    sensitivity,
+    specificity,
+    weighted_accuracy,
+)
+from kfold_hs.judge.stats import (
+    conditional_error,
+    expected_error,
+    intervals,
+    multiplicity,
+    paired,
+    power,
+)
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.influence import Influence, influence, jackknife, of_persons
+from kfold_hs.judge.stats.variance_components import budget
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
 CASES = [(classes, m) for classes in (MURMUR, OUTCOME) for m in metrics_for(classes)]
@@ -107,8 +121,8 @@ def test_a_fold_without_a_class_is_undefined_not_skipped() -> None:
     y, p, layout = table(n=20, n_runs=1)
     y = np.where(layout.model == 0, 1, y)
     metric = next(m for m in METRICS if m.name == "auroc")
-    estimate = recipe.recipe_estimate(influence(metric, y, p, 0, layout), 0.8, 5)
-    assert (estimate.value, estimate.low, estimate.method) == (None, None, recipe.UNDEFINED)
+    estimate = expected_error.recipe_estimate(influence(metric, y, p, 0, layout), 0.8, 5)
+    assert (estimate.value, estimate.low, estimate.method) == (None, None, expected_error.UNDEFINED)
 
 
 # --- golden numbers -----------------------------------------------------------------------------
@@ -128,7 +142,7 @@ def test_two_way_by_hand() -> None:
     assert (layout.by_person(psi) ** 2).sum() == pytest.approx(0.0120081, abs=1e-7)
     assert 6 / 5 * (layout.by_model(psi) ** 2).sum() == pytest.approx(0.0055556, abs=1e-7)
     assert (layout.by_cell(psi) ** 2).sum() == pytest.approx(0.0085359, abs=1e-7)
-    estimate = recipe.recipe_estimate(found, 2 / 3, 12)
+    estimate = expected_error.recipe_estimate(found, 2 / 3, 12)
     assert (estimate.value, estimate.se, estimate.df) == pytest.approx((0.708333, 0.1342094, 5))
     assert (estimate.low, estimate.high) == pytest.approx((0.313761, 0.928056), abs=1e-6)
     assert estimate.target == "this recipe, trained on 67 % of the people"
@@ -149,9 +163,9 @@ def test_two_way_is_statsmodels() -> None:
 
 def test_corrected_t_by_hand_and_as_baycomp() -> None:
     a, b = np.array(GOLDEN["second"]), np.array(GOLDEN["first"])
-    se = sqrt(recipe.corrected(a - b, 1 / 4))
+    se = sqrt(expected_error.corrected(a - b, 1 / 4))
     assert se == pytest.approx(0.0101735, abs=1e-7)
-    found = recipe.Spread(se**2, 4, "")
+    found = expected_error.Spread(se**2, 4, "")
     assert found.p_value(0.014) == pytest.approx(0.240802, abs=1e-6)
     ends = intervals.around(0.014, se, found.quantile(), is_share=False)
     assert ends == pytest.approx((-0.014246, 0.042246), abs=1e-6)
@@ -167,15 +181,22 @@ def test_delong_is_that_of_other_packages() -> None:
     metric = next(m for m in METRICS if m.name == "auroc")
     a, b = (influence(metric, 1 - y, np.c_[each, 1 - each], 0, layout) for each in (s, t))
     assert a.value == pytest.approx(GOLDEN["auc"])
-    assert fixed.bayle(a) == pytest.approx(GOLDEN["auc_variance"], rel=1e-6)  # theirs is float32
+    assert conditional_error.bayle(a) == pytest.approx(
+        GOLDEN["auc_variance"], rel=1e-6
+    )  # theirs is float32
     apart = a.minus(b)
-    assert abs(apart.value) / sqrt(fixed.bayle(apart)) == pytest.approx(GOLDEN["delong_z"])
+    assert abs(apart.value) / sqrt(conditional_error.bayle(apart)) == pytest.approx(
+        GOLDEN["delong_z"]
+    )
     these = paired.these_models(apart)
-    assert (these["p"], these["method"]) == (pytest.approx(GOLDEN["delong_p"]), fixed.DELONG)
+    assert (these["p"], these["method"]) == (
+        pytest.approx(GOLDEN["delong_p"]),
+        conditional_error.DELONG,
+    )
     y, s = np.array([0, 0, 0, 1, 1, 1, 1]), np.array([0.9, 0.6, 0.35, 0.8, 0.4, 0.3, 0.1])
     layout = Layout.of(np.zeros(7), np.zeros(7), np.arange(7))
     found = influence(metric, y, np.c_[s, 1 - s], 0, layout)
-    assert (found.value, sqrt(fixed.bayle(found))) == pytest.approx((0.75, 0.2151657))
+    assert (found.value, sqrt(conditional_error.bayle(found))) == pytest.approx((0.75, 0.2151657))
 
 
 def test_delong_by_fold_is_the_mean_of_the_folds_variances() -> None:
@@ -189,11 +210,11 @@ def test_delong_by_fold_is_the_mean_of_the_folds_variances() -> None:
         v10, v01 = above.mean(axis=1), above.mean(axis=0)
         variances.append(v10.var(ddof=1) / len(v10) + v01.var(ddof=1) / len(v01))
     found = influence(by_name["auroc"], y, p, 0, layout)
-    assert fixed.bayle(found) == pytest.approx(np.sum(variances) / 25)
+    assert conditional_error.bayle(found) == pytest.approx(np.sum(variances) / 25)
     # The influence itself, which F1 stands on, is without that factor.
     plain = influence(replace(by_name["auroc"], unbiased=None), y, p, 0, layout)
     np.testing.assert_array_equal(found.psi, plain.psi)
-    assert fixed.bayle(found) > fixed.bayle(plain)
+    assert conditional_error.bayle(found) > conditional_error.bayle(plain)
     of_macro = influence(by_name["macro_auroc"], y, p, 0, layout)
     each = [influence(by_name["auroc"], y, p, c, layout).within for c in range(3)]
     np.testing.assert_allclose(of_macro.within, np.mean(each, axis=0))
@@ -220,14 +241,14 @@ def test_wilson_mcnemar_and_holm_are_statsmodels() -> None:
         expected = sm_mcnemar([[0, b], [c, 0]], exact=True).pvalue
         assert paired.mcnemar(b, c)[0] == pytest.approx(expected)
     p = [0.01, 0.04, 0.03, 0.005, 0.5]
-    np.testing.assert_allclose(variants.holm(p), multipletests(p, method="holm")[1])
-    np.testing.assert_allclose(variants.holm([0.01, 0.02], n_tests=5), [0.05, 0.08])
+    np.testing.assert_allclose(multiplicity.holm(p), multipletests(p, method="holm")[1])
+    np.testing.assert_allclose(multiplicity.holm([0.01, 0.02], n_tests=5), [0.05, 0.08])
 
 
 def test_accuracy_of_these_models_is_wilsons_where_patients_are_persons() -> None:
     right = np.r_[np.ones(73), np.zeros(27)]
     layout = Layout.of(np.zeros(100), np.arange(100) % 5, np.arange(100))
-    found = fixed.fixed_estimate(of(right, layout), 100, is_proportion=True)
+    found = conditional_error.fixed_estimate(of(right, layout), 100, is_proportion=True)
     assert (found.low, found.high) == pytest.approx(proportion_confint(73, 100, method="wilson"))
 
 
@@ -235,7 +256,7 @@ def test_bca_corrects_for_skewness() -> None:
     right = np.r_[np.ones(57), np.zeros(3)]
     layout = Layout.of(np.zeros(60), np.arange(60) % 5, np.arange(60))
     found = of(right, layout)
-    ends = fixed.bca(found, lambda w: w @ right / w.sum(axis=1), 5000)
+    ends = conditional_error.bca(found, lambda w: w @ right / w.sum(axis=1), 5000)
     assert ends is not None
     e = right - right.mean()
     expected = stats.bootstrap((right,), np.mean, n_resamples=5000, method="BCa", rng=0)
@@ -251,18 +272,18 @@ def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.Monk
     value = of_persons(metric, y, p, 0, layout)
     found = influence(metric, y, p, 0, layout)
     assert value(np.ones((1, 60))) == pytest.approx(found.value)
-    drawn = fixed.person_weights(layout, 3, 0)
+    drawn = conditional_error.person_weights(layout, 3, 0)
     for weights, ours in zip(drawn, value(drawn), strict=True):
         rows = np.repeat(np.arange(len(y)), weights[layout.person].astype(int))
         again = Layout(layout.run[rows], layout.model[rows], layout.person[rows], 5)
         assert ours == pytest.approx(influence(metric, y[rows], p[rows], 0, again).value)
-    whole = fixed.bca(found, value, 1000)
+    whole = conditional_error.bca(found, value, 1000)
     assert whole is not None
-    monkeypatch.setattr(fixed, "_CELLS", 360 * 100)
-    parts = fixed.bca(found, value, 1000)
+    monkeypatch.setattr(conditional_error, "_CELLS", 360 * 100)
+    parts = conditional_error.bca(found, value, 1000)
     assert parts is not None
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.02)
-    near = fixed.fixed_estimate(found, 60)
+    near = conditional_error.fixed_estimate(found, 60)
     assert (whole.low, whole.high) == pytest.approx((near.low, near.high), abs=0.03)
 
 
@@ -279,8 +300,8 @@ def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
     mixed_layout = Layout.of(layout.run[order], layout.model[order], layout.person[order], 5)
     mixed = influence(metric, y[order], p[order], 0, mixed_layout)
     assert mixed.value == pytest.approx(whole.value)
-    assert recipe.two_way(mixed.psi, mixed_layout) == pytest.approx(
-        recipe.two_way(whole.psi, layout)
+    assert expected_error.two_way(mixed.psi, mixed_layout) == pytest.approx(
+        expected_error.two_way(whole.psi, layout)
     )
     twice = Layout.of(
         np.r_[layout.run, layout.run + 3],
@@ -290,7 +311,7 @@ def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
     copies = influence(metric, np.tile(y, 2), np.tile(p, (2, 1)), 0, twice)
     assert copies.value == pytest.approx(whole.value)
     # Rows count persons, not copies.
-    assert fixed.bayle(copies) == pytest.approx(fixed.bayle(whole))
+    assert conditional_error.bayle(copies) == pytest.approx(conditional_error.bayle(whole))
 
 
 @settings(max_examples=20, deadline=None)
@@ -305,11 +326,11 @@ def test_names_of_runs_folds_and_persons_do_not_matter(seed: int, name: str) -> 
     other = Layout.of(run[layout.run], fold[layout.run, layout.model % 5], person[layout.person], 5)
     one, two = (influence(metric, y, p, 0, each) for each in (layout, other))
     assert two.value == pytest.approx(one.value)
-    first, second = recipe.spread(one), recipe.spread(two)
+    first, second = expected_error.spread(one), expected_error.spread(two)
     assert first is not None
     assert second is not None
     assert (second.variance, second.df) == pytest.approx((first.variance, first.df))
-    assert fixed.bayle(two) == pytest.approx(fixed.bayle(one))
+    assert conditional_error.bayle(two) == pytest.approx(conditional_error.bayle(one))
 
 
 @settings(max_examples=20, deadline=None)
@@ -360,10 +381,12 @@ def test_persons_are_the_unit() -> None:
     copied = Layout(*(np.repeat(c, 4) for c in (layout.run, layout.model, layout.person)), 5)
     apart = Layout(copied.run, copied.model, np.arange(1200) % 4 + 4 * copied.person, 5)
     rows = np.repeat(y, 4), np.repeat(p, 4, axis=0), 0
-    one = recipe.two_way(influence(ACCURACY, y, p, 0, layout).psi, layout)
-    same = recipe.two_way(influence(ACCURACY, *rows, copied).psi, copied)
+    one = expected_error.two_way(influence(ACCURACY, y, p, 0, layout).psi, layout)
+    same = expected_error.two_way(influence(ACCURACY, *rows, copied).psi, copied)
     assert same == pytest.approx(one)
-    each = [fixed.bayle(influence(ACCURACY, *rows, layout)) for layout in (copied, apart)]
+    each = [
+        conditional_error.bayle(influence(ACCURACY, *rows, layout)) for layout in (copied, apart)
+    ]
     assert each[1] == pytest.approx(each[0] / 4)
 
 
@@ -400,13 +423,13 @@ def test_the_best_of_equal_variants_is_not_believed() -> None:
         rng = np.random.default_rng(seed)
         layout = table(seed, n=200, n_runs=1)[2]
         each = {f"v{i}": of(rng.random(200) < 0.7, layout) for i in range(6)}
-        resampled = variants.Resamples(layout, 400).corrected(
+        resampled = multiplicity.Resamples(layout, 400).corrected(
             {"accuracy": list(each.values())}, {"accuracy": 1}
         )
-        found = variants.best(each, 0.8, resampled=resampled["accuracy"])
+        found = multiplicity.best(each, 0.8, resampled=resampled["accuracy"])
         gain.append(found["estimate"]["value"] - 0.7)
         left.append(found["corrected"]["value"] - 0.7)
-        against = variants.against_baseline(each, "v0", margin=0.01)
+        against = multiplicity.against_baseline(each, "v0", margin=0.01)
         called += any(other["verdict"] == "better" for other in against.values())
         assert set(against) == {"v1", "v2", "v3", "v4", "v5"}
     assert np.mean(gain) > 0.02
@@ -417,7 +440,7 @@ def test_the_best_of_equal_variants_is_not_believed() -> None:
 def test_more_tried_variants_widen_the_best_ones_interval() -> None:
     y, p, layout = table(n_runs=3)
     each = {"a": influence(ACCURACY, y, p, 0, layout)}
-    one, many = (variants.best(each, 0.8, n_tried=n)["estimate"] for n in (1, 20))
+    one, many = (multiplicity.best(each, 0.8, n_tried=n)["estimate"] for n in (1, 20))
     assert many["low"] < one["low"] < one["high"] < many["high"]
     assert "best of 20 tried" in many["target"]
 
@@ -426,15 +449,15 @@ def test_unknown_baseline_is_told() -> None:
     y, p, layout = table()
     each = {"onecycle": influence(ACCURACY, y, p, 0, layout)}
     with pytest.raises(ConfigError, match="Did you mean 'onecycle'"):
-        variants.against_baseline(each, "onecycl", margin=0.01)
+        multiplicity.against_baseline(each, "onecycl", margin=0.01)
 
 
 def test_resamples_come_in_parts_that_change_nothing_much(monkeypatch: pytest.MonkeyPatch) -> None:
     y, p, layout = table(n_runs=1)
     each = {"accuracy": [influence(ACCURACY, y, p, 0, layout)]}
-    whole = variants.Resamples(layout, 2000).corrected(each, {"accuracy": 1})["accuracy"]
-    monkeypatch.setattr(variants, "_CELLS", 120 * 100)
-    parts = variants.Resamples(layout, 2000).corrected(each, {"accuracy": 1})["accuracy"]
+    whole = multiplicity.Resamples(layout, 2000).corrected(each, {"accuracy": 1})["accuracy"]
+    monkeypatch.setattr(multiplicity, "_CELLS", 120 * 100)
+    parts = multiplicity.Resamples(layout, 2000).corrected(each, {"accuracy": 1})["accuracy"]
     assert parts.mean() == pytest.approx(whole.mean(), abs=0.005)
     assert len(set(parts.tolist())) > 20
 
@@ -462,7 +485,7 @@ def test_two_way_where_fold_models_differ_most() -> None:
     )
     assert 20 / 19 * models > both
     expected = 5 / 4 * (people + 20 / 19 * models - both)
-    assert recipe.two_way(psi, layout) == pytest.approx(expected)
+    assert expected_error.two_way(psi, layout) == pytest.approx(expected)
 
 
 def test_components_are_recovered() -> None:

@@ -13,15 +13,15 @@ from test_fit import cohort, config, fit  # noqa: F401
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import ConfigError
-from kfold_hs.experiment import run
-from kfold_hs.learn import compiled, graphs, step
+from kfold_hs.learn.training import compiled, cuda_graphs, step
+from kfold_hs.workflows.cross_validation import run
 
 SHAPES = ["train.accumulate=2", "train.first_crop_frames=16", "train.ema_decay=0.9",
           "model.dropout=0.3", "train.crops_per_recording=3"]  # fmt: skip
 
 
 def on_the_cpu(
-    run: Callable[[], torch.Tensor], device: torch.device, pool: graphs.Pool
+    run: Callable[[], torch.Tensor], device: torch.device, pool: cuda_graphs.Pool
 ) -> tuple[torch.Tensor, Callable[[], None]]:
     """Stands in for `graphs.capture`: warms up, then computes anew into the same place."""
     random = torch.get_rng_state()
@@ -43,7 +43,7 @@ def test_recorded_steps_train_as_steps_do(
         made.append(inputs)
         return on_the_cpu(*inputs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(graphs, "capture", counted)
+    monkeypatch.setattr(cuda_graphs, "capture", counted)
     monkeypatch.setattr(step, "check_device", lambda *_: None)
     _, recorded = fit(cohort, tmp_path / "recorded", *SHAPES, "train.cuda_graphs=true")
     assert recorded.table.equals(plain.table)

@@ -13,8 +13,8 @@ import torch
 from test_fit import cohort, fit  # noqa: F401
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.learn import bank as banks
 from kfold_hs.learn.ahead import ahead
+from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.memory import room_on
 
 

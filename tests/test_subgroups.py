@@ -11,15 +11,15 @@ import pytest
 from test_judge import SPLIT, fake_run, summary_of
 from test_judge_summary import twice
 
-from kfold_hs.judge.epochs import kept_epochs
-from kfold_hs.judge.influence import influence
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS
-from kfold_hs.judge.recipe import two_way
-from kfold_hs.judge.report import render
-from kfold_hs.judge.results import Basis
-from kfold_hs.judge.subgroups import levels, subgroups
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.metrics.scores import METRICS
+from kfold_hs.judge.results.subgroups import levels, subgroups
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.estimates import Basis
+from kfold_hs.judge.stats.expected_error import two_way
+from kfold_hs.judge.stats.influence import influence
+from kfold_hs.predictions.epoch_rules import kept_epochs
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.run_page import render
 
 POSITIVES = {"murmur": 0, "outcome": 0}
 N = 200

@@ -16,12 +16,12 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.cohort.people import draw_patients, render
-from kfold_hs.cohort.phonocardiogram import SAMPLE_RATE_HZ, Phonocardiogram
-from kfold_hs.cohort.segments import s1_onsets
-from kfold_hs.cohort.synthetic import ensure_cohort, write_cohort
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.segmentation import s1_onsets
+from kfold_hs.cohort.synthetic.dataset import ensure_cohort, write_cohort
+from kfold_hs.cohort.synthetic.people import draw_patients, render
+from kfold_hs.cohort.synthetic.phonocardiogram import SAMPLE_RATE_HZ, Phonocardiogram
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, StorageError
 
 
@@ -42,7 +42,7 @@ def test_same_seed_same_bytes_and_fewer_are_the_first_of_more(tmp_path: Path) ->
 
 
 def test_cohort_is_lawful_and_has_linked_patients() -> None:
-    cohort = cohorts.load(compose(["data.n_patients=40"]).data)
+    cohort = read_cohort(compose(["data.n_patients=40"]).data)
     assert cohort.name == "synthetic"
     assert cohort.n_patients == 40
     assert cohort.n_persons < 40

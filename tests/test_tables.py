@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from test_judge import fake_run, summary_of
 
-from kfold_hs.judge.report import render
-from kfold_hs.judge.tables import tables_of, to_csv, to_latex, write_tables
+from kfold_hs.report.run_page import render
+from kfold_hs.report.tables import tables_of, to_csv, to_latex, write_tables
 
 PAGE = """<h2 id="one">One</h2>
 <table><caption>Of a

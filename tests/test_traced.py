@@ -12,9 +12,9 @@ import jinja2
 import pytest
 from test_judge import fake_run, summary_of
 
-from kfold_hs.judge import report
-from kfold_hs.judge.page import rendered
-from kfold_hs.judge.traced import Count, Number, at, marked, plainly, showing, traced
+from kfold_hs.report import run_page
+from kfold_hs.report.render import rendered
+from kfold_hs.report.traced import Count, Number, at, marked, plainly, showing, traced
 
 Filters = Mapping[str, Callable[..., str]]
 
@@ -68,8 +68,8 @@ def check(page: str, content: Any, filters: Filters) -> int:
 def test_numbers_of_a_run() -> None:
     predictions, history = fake_run()
     summary = json.loads(json.dumps(summary_of(predictions, history)))
-    page = report.render(summary, history, predictions)
-    assert check(page, summary, report.FILTERS) > 300
+    page = run_page.render(summary, history, predictions)
+    assert check(page, summary, run_page.FILTERS) > 300
     pointed = {each["data-key"] for each, _ in Cells(page).keyed}
     for end in ("value", "low", "high", "pooled", "folds/3/value", "these_models/low"):
         assert f"/tasks/murmur/metrics/accuracy/{end}" in pointed
@@ -102,4 +102,4 @@ def test_arithmetic_loses_the_key() -> None:
 
 def test_a_name_that_a_template_misspells_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="'s' is undefined"):
-        rendered("report.html.j2", report.FILTERS)
+        rendered("report.html.j2", run_page.FILTERS)

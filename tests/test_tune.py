@@ -16,17 +16,17 @@ from conftest import TINY, Silent
 from test_run import COMMAND
 from test_traced import check
 
-from kfold_hs import tuning
-from kfold_hs.cli import cli
+from kfold_hs.cli.main import cli
+from kfold_hs.config.space import Space
 from kfold_hs.errors import ClusterError, ConfigError, TrainingError
-from kfold_hs.fleet import local, processes
-from kfold_hs.judge.tune_page import FILTERS
-from kfold_hs.paths import RunPaths, TunePaths, write_json
-from kfold_hs.predictions import Predictions
-from kfold_hs.search import Search
-from kfold_hs.space import Space
-from kfold_hs.study import Study
-from kfold_hs.trials import COMPLETE, FAILED, STOPPED, not_yet
+from kfold_hs.files.paths import RunPaths, TunePaths, write_json
+from kfold_hs.orchestrator import processes, sequential
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.search_page import FILTERS
+from kfold_hs.workflows.search import tuning
+from kfold_hs.workflows.search.spec import Search
+from kfold_hs.workflows.search.study import Study
+from kfold_hs.workflows.search.trials import COMPLETE, FAILED, STOPPED, not_yet
 
 BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
 ONCE = [*BASE, "train.epochs=1", "track=[]"]
@@ -142,7 +142,7 @@ def test_jobs_come_to_where_folds_are_trained(
 
     def train(*args: Any, n_jobs: int) -> None:
         asked.append(n_jobs)
-        local.train(*args)
+        sequential.train(*args)
 
     monkeypatch.setattr(processes, "train", train)
     words = ["--jobs", "3", "--trials", "1", "--folds", "2", "--root", str(tmp_path), "-q"]
@@ -332,7 +332,7 @@ def test_without_optuna_the_command_says_how_to_install_it(
 
 
 def test_a_space_of_a_file_and_of_a_command_line(tmp_path: Path) -> None:
-    from kfold_hs.space import find_space
+    from kfold_hs.config.space import find_space
 
     file = tmp_path / "mine.yaml"
     file.write_text("with: [loss=focal]\nspace: {loss.gamma: [1, 2], sched: [onecycle, cosine]}")

@@ -11,20 +11,20 @@ import torch
 from conftest import TINY
 from test_fit import Interrupts, fit
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort, Task
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config, CrossEntropyConfig
 from kfold_hs.errors import CohortError, ConfigError
-from kfold_hs.learn.examples import make_targets
+from kfold_hs.learn.data.examples import make_targets
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
-from kfold_hs.settings import Config, CrossEntropyConfig
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def cohort(shared_table_csv: Path) -> Cohort:
-    return cohorts.load(compose([*TINY, f"data.path={shared_table_csv}"]).data)
+    return read_cohort(compose([*TINY, f"data.path={shared_table_csv}"]).data)
 
 
 def config(*more: str) -> Config:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from kfold_hs.config.sweep import _parts, design
 from kfold_hs.errors import ConfigError
-from kfold_hs.variants import _parts, design
 
 
 def test_a_key_that_is_repeated_makes_variants() -> None:

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import soundfile
 
+from kfold_hs.bundle.inputs import find_patients
 from kfold_hs.cohort.audio import inspect_all, read_samples
-from kfold_hs.config import compose
+from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError
-from kfold_hs.paths import file_name
-from kfold_hs.ship.inputs import find_patients
-from kfold_hs.walk import find_files
+from kfold_hs.files.paths import file_name
+from kfold_hs.files.walk import find_files
 
 DATA = compose(["data=table", "data.path=x.csv"]).data
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kfold_hs.cohort.cohort import OUR_COLUMNS, Note
+from kfold_hs.config.schema import TableData
 from kfold_hs.errors import CohortError, listing
-from kfold_hs.settings import TableData
 
 PREFIX = "covariate."
 _RECORDING_ID = "recording_id"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from kfold_hs.config.names import clean_name
 from kfold_hs.errors import CohortError, KfoldHsError, listing
-from kfold_hs.names import clean_name
 
 _MARKS = (  # the longer first: UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kfold_hs.cohort.cohort import Note
-from kfold_hs.names import clean_name
+from kfold_hs.config.names import clean_name
 
 __all__ = ["Spelling", "clean_name", "find_file", "suspects"]
 

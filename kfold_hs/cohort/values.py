@@ -11,7 +11,7 @@ import re
 
 import pandas as pd
 
-from kfold_hs.names import clean_name
+from kfold_hs.config.names import clean_name
 
 _MISSING = {
     *("na", "n/a", "n.a.", "nan", "-nan", "null", "none", "nil", "<na>", "nat", "missing"),

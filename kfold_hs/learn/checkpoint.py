@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from kfold_hs import stored
 from kfold_hs.errors import DamagedFileError, TrainingError
-from kfold_hs.paths import remove, write_bytes
+from kfold_hs.files import stored
+from kfold_hs.files.paths import remove, write_bytes
 
 _WHAT = "the checkpoint"
 _RESUMABLE = ("model", "averaged", "optimizer", "history", "kept", "digests")

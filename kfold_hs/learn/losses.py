@@ -19,8 +19,8 @@ from __future__ import annotations
 import torch
 
 from kfold_hs.cohort import Task
+from kfold_hs.config.schema import CrossEntropyConfig, FocalConfig
 from kfold_hs.errors import ConfigError, unknown_name
-from kfold_hs.settings import CrossEntropyConfig, FocalConfig
 
 _LEAST = torch.finfo(torch.float32).tiny
 

@@ -23,7 +23,7 @@ def keep_freed_memory() -> bool:
     By default it asks the system for each large array and gives it back: every training step
     then touches all of its activations as new pages, which takes a fifth of the time of a small
     network. Holds for the whole process; the peak of its memory stays what it was. Called where
-    networks are made (`kfold_hs.learn.models.make_model`), so that nobody who runs one forgets it.
+    networks are made (`learn.models.network.make_model`), so that nobody who runs one forgets it.
 
     Returns
     -------

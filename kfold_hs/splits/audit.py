@@ -20,7 +20,7 @@ from kfold_hs.cohort.audio import Progress, read_samples
 from kfold_hs.cohort.ids import suspects
 from kfold_hs.cohort.silence import identifies
 from kfold_hs.errors import SplitError, counted, listing
-from kfold_hs.splits.copies import near_copies
+from kfold_hs.splits.near_duplicates import near_copies
 from kfold_hs.splits.split import TEST
 from kfold_hs.splits.telling import telling_covariates
 

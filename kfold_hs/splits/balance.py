@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.splits.local_search import limits
 from kfold_hs.splits.split import Split
 from kfold_hs.splits.strata import Strata, covariates_to_stratify, joint_label, strata
-from kfold_hs.splits.swaps import limits
 
 
 def balance(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any]]:

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs import stored
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import DamagedFileError, SplitError, listing
-from kfold_hs.paths import write_json
+from kfold_hs.files import stored
+from kfold_hs.files.paths import write_json
 
 SCHEMA = 2
 TEST = -1

@@ -13,9 +13,9 @@ import numpy as np
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.whose import Whose
 from kfold_hs.errors import CohortError, SplitError, counted
+from kfold_hs.splits.local_search import Draws, even_sizes, improve
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.splits.strata import Strata, covariates_to_stratify, strata
-from kfold_hs.splits.swaps import Draws, even_sizes, improve
 
 # A class's balance comes before a covariate's.
 _LABEL_WEIGHT, _COVARIATE_WEIGHT = 4.0, 1.0

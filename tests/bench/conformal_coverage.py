@@ -19,17 +19,17 @@ import pandas as pd
 import torch
 from measure import PACKAGE, publish, table
 
-from kfold_hs import experiment, shipping
+from kfold_hs.bundle.format import Bundle
+from kfold_hs.bundle.inputs import of_cohort
+from kfold_hs.bundle.patients import Patient
+from kfold_hs.bundle.predict import predict_patients
+from kfold_hs.cli.tables import Terminal
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose, load_yaml
-from kfold_hs.ground import load_cohort
-from kfold_hs.judge.intervals import wilson
-from kfold_hs.ship.bundle import Bundle
-from kfold_hs.ship.inputs import of_cohort
-from kfold_hs.ship.patients import Patient
-from kfold_hs.ship.predict import predict_patients
+from kfold_hs.config.compose import compose, load_yaml
+from kfold_hs.judge.stats.intervals import wilson
 from kfold_hs.splits.split import TEST, Split
-from kfold_hs.terminal import Terminal
+from kfold_hs.workflows import bundles, cross_validation
+from kfold_hs.workflows.inputs import load_cohort
 
 COVERAGES = (0.8, 0.9, 0.95)
 QUICK = ("data.n_patients=200", "split.test=0.5", "train.epochs=6", "split.n_folds=3")
@@ -112,11 +112,11 @@ def main() -> None:
         run = given.run
         if given.quick:
             config = compose(list(QUICK))
-            experiment.run(config, terminal, root=Path(name), name="run", device="cpu")
+            cross_validation.run(config, terminal, root=Path(name), name="run", device="cpu")
             run = Path(name) / "reports" / "run"
         folder = given.bundle or Path(name) / "bundle"
         if given.bundle is None:
-            shipping.export(run, folder, terminal)
+            bundles.export(run, folder, terminal)
         bundle, split = Bundle.read(folder), Split.read(run / "split.json")
         cohort = load_cohort(load_yaml(run / "config.yaml"), terminal)
         rows = covered(bundle, cohort, test_patients(cohort, split))

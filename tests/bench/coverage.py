@@ -23,14 +23,14 @@ from scipy.special import softmax
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from simulation import Drawn, Trained, World, draw, train, truth
 
-from kfold_hs.judge import recipe, variants
-from kfold_hs.judge.challenge import cost, metrics_for
-from kfold_hs.judge.fixed import bayle, fixed_estimate
-from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.intervals import around
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import MACRO, Metric
-from kfold_hs.judge.paired import mcnemar
+from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
+from kfold_hs.judge.metrics.scores import MACRO, Metric
+from kfold_hs.judge.stats import expected_error, multiplicity
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.conditional_error import bayle, fixed_estimate
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.intervals import around
+from kfold_hs.judge.stats.paired import mcnemar
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
@@ -85,7 +85,7 @@ def intervals(whole: Influence, first: Influence, name: str) -> dict[str, tuple]
     """Ends of every method's interval."""
     z, n = float(stats.norm.ppf(0.975)), first.layout.n_persons
     folds, x = first.models, whole.models
-    of_run, of_all = recipe.spread(first), recipe.spread(whole)
+    of_run, of_all = expected_error.spread(first), expected_error.spread(whole)
     assert of_run is not None
     assert of_all is not None
     fixed = fixed_estimate(first, n, is_proportion=name == "accuracy")
@@ -133,7 +133,7 @@ def cover(
                 found[method][name].append((low <= mine.mean() <= high, low <= anew <= high))
             if drawn.fold.shape[1] > 2:
                 two = _first_runs(drawn, trained, metric, i, 2)
-                spread = recipe.spread(two)
+                spread = expected_error.spread(two)
                 assert spread is not None
                 low, high = around(two.value, spread.se, spread.quantile(), two.is_share)
                 mine = true[name][i, :2].mean()
@@ -218,7 +218,7 @@ def _found(drawn: Drawn, a: Trained, b: Trained) -> dict[str, float]:
     for i in range(len(drawn.y)):
         (a3, a1), (b3, b1) = (of_set(metric, drawn, each, i) for each in (a, b))
         whole, first = b3.minus(a3), b1.minus(a1)
-        spread, one = recipe.spread(whole), recipe.spread(first)
+        spread, one = expected_error.spread(whole), expected_error.spread(first)
         assert spread is not None
         assert one is not None
         x = whole.models
@@ -241,14 +241,14 @@ def selection(n_sets: int, rng: np.random.Generator) -> list[str]:
     for i in range(n_sets):
         pairs = [of_set(OF_OUTCOME["accuracy"], drawn, each, i) for each in trained]
         one = {f"v{v}": first for v, (_, first) in enumerate(pairs)}
-        drawn_again = variants.Resamples(one["v0"].layout, 300, i)
+        drawn_again = multiplicity.Resamples(one["v0"].layout, 300, i)
         again = drawn_again.corrected({"accuracy": list(one.values())}, {"accuracy": 1})
         claimed.append(max(each.value for each in one.values()) - true)
         corrected.append(float(again["accuracy"].mean()) - true)
         three = {f"v{v}": whole for v, (whole, _) in enumerate(pairs)}
-        against = variants.against_baseline(three, "v0", margin=0.0)
+        against = multiplicity.against_baseline(three, "v0", margin=0.0)
         family.append(any(each["p_holm"] <= 0.05 for each in against.values()))
-        best = variants.best(three, 0.8)["estimate"]
+        best = multiplicity.best(three, 0.8)["estimate"]
         inside.append(best["low"] <= true <= best["high"])
     return [
         f"Best of six equal variants, accuracy, n=400, one run: {np.mean(claimed):+.3f} too good; "

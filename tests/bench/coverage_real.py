@@ -24,15 +24,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from kfold_hs.judge import paired, recipe
-from kfold_hs.judge.challenge import metrics_for
-from kfold_hs.judge.epochs import kept_epochs
-from kfold_hs.judge.fixed import fixed_estimate
-from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.intervals import around
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import Metric
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.metrics.challenge2022 import metrics_for
+from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats import expected_error, paired
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.conditional_error import fixed_estimate
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.intervals import around
+from kfold_hs.predictions.epoch_rules import kept_epochs
+from kfold_hs.predictions.table import Predictions
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage-real: begin -->", "<!-- coverage-real: end -->"
@@ -96,7 +96,7 @@ def intervals(sample: Population, metric: Metric, found: Influence) -> dict[str,
     """Ends by method; None where there are none."""
     name, layout = metric.name, found.layout
     fixed = fixed_estimate(found, layout.n_persons, is_proportion=name == "accuracy")
-    spread, models = recipe.spread(found), found.models
+    spread, models = expected_error.spread(found), found.models
     assert spread is not None
     se, z = float(models.std(ddof=1)) / sqrt(len(models)), float(stats.norm.ppf(0.975))
     return {

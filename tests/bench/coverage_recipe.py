@@ -30,18 +30,18 @@ from coverage import plain_bayle, table
 from scipy import stats
 from scipy.special import logit, softmax
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
-from kfold_hs.judge import recipe
-from kfold_hs.judge.challenge import metrics_for
-from kfold_hs.judge.fixed import bayle
-from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.intervals import around
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import Metric
-from kfold_hs.learn import bank as banks
-from kfold_hs.predictions import Predictions
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.judge.metrics.challenge2022 import metrics_for
+from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats import expected_error
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.conditional_error import bayle
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.intervals import around
+from kfold_hs.learn.features import bank as banks
+from kfold_hs.predictions.table import Predictions
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage-recipe: begin -->", "<!-- coverage-recipe: end -->"
@@ -165,7 +165,7 @@ def parts(found: dict[int, Influence]) -> dict[str, tuple[float, float, float, b
         3: USED,
     }  # fmt: skip
     for n_runs, name in names.items():
-        spread = recipe.spread(found[n_runs])
+        spread = expected_error.spread(found[n_runs])
         assert spread is not None
         ends[name] = (found[n_runs].value, spread.se, spread.quantile(), one.is_share)
     return ends
@@ -174,7 +174,7 @@ def parts(found: dict[int, Influence]) -> dict[str, tuple[float, float, float, b
 def tests(a: dict[int, Influence], b: dict[int, Influence]) -> dict[str, bool]:
     """Whether two trainings of one recipe are called different, by test."""
     one, whole = b[1].minus(a[1]), b[3].minus(a[3])
-    of_one, of_whole = recipe.spread(one), recipe.spread(whole)
+    of_one, of_whole = expected_error.spread(one), expected_error.spread(whole)
     assert of_one is not None
     assert of_whole is not None
     x = whole.models
@@ -244,7 +244,7 @@ def told_by(run: Path, cohort: Cohort) -> np.ndarray:
 
 def report(overrides: list[str], people: list[int], n_sets: int, run: Path | None) -> list[str]:
     config = compose(overrides)
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     channel = getattr(config.data, "channel", None)
     x = spectra(cohort, banks.build(cohort, config.features, channel))
     if run is not None:

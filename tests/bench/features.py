@@ -21,10 +21,10 @@ import pandas as pd
 import soundfile
 from measure import in_turns, options, publish, table
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.cohort.synthetic import ensure_cohort
-from kfold_hs.config import compose
-from kfold_hs.learn import bank as banks
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.synthetic.dataset import ensure_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.features import bank as banks
 
 DATA = ["data=table", "data.person_column=person_id", "data.site_column=site"]
 
@@ -54,7 +54,7 @@ class Passage:
         with tempfile.TemporaryDirectory() as folder:
             before, os.environ["KFOLD_HS_CACHE"] = os.environ.get("KFOLD_HS_CACHE"), folder
             started = time.perf_counter()
-            cohort = cohorts.load(self.config.data)
+            cohort = read_cohort(self.config.data)
             self.reading.append(time.perf_counter() - started)
             build = partial(banks.build, cohort, self.config.features)
             first, second = (self._seconds(build) for _ in range(2))

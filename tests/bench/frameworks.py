@@ -23,7 +23,7 @@ from pathlib import Path
 
 from measure import PACKAGE, in_turns, options, publish, ratio, table
 
-from kfold_hs.cohort.synthetic import ensure_cohort
+from kfold_hs.cohort.synthetic.dataset import ensure_cohort
 
 BACKBONES = {
     "small": "test_byobnet",
@@ -48,7 +48,7 @@ def ours(cohort: Path, backbone: str, epochs: int) -> float:
             f"model.backbone={backbone}", "model.weights=none", "sched=onecycle", "optim.lr=1e-3",
             "augment=none", "loss.label_smoothing=0", f"train.epochs={epochs}",
         ]  # fmt: skip
-        code = "from kfold_hs.cli import main; main()"
+        code = "from kfold_hs.cli.main import main; main()"
         return seconds(["-c", code, *words], {"KFOLD_HS_CACHE": f"{folder}/cache"}, folder)
 
 

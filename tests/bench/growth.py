@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from measure import in_turns, options, publish, table
 
-from kfold_hs.cohort.synthetic import ensure_cohort
-from kfold_hs.config import compose
-from kfold_hs.experiment import run
+from kfold_hs.cohort.synthetic.dataset import ensure_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.workflows.cross_validation import run
 
 CROP = 64
 FRAMES = 500  # of a recording of the built-in cohort, in the mean

@@ -28,8 +28,8 @@ from statistics import median
 from measure import in_turns, options, publish, ratio, table
 from throughput import MODELS
 
-from kfold_hs.paths import RunPaths
-from kfold_hs.predictions import Predictions
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.predictions.table import Predictions
 
 N_FOLDS = 4
 # Steps of a few milliseconds, of which Python and the starting of threads take their share.
@@ -49,7 +49,7 @@ def run(words: list[str], root: Path, jobs: int) -> tuple[float, float]:
     root.mkdir(parents=True)
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "kfold_hs.cli", "run", "--name", "bench", "--device", "cpu",
+        [sys.executable, "-m", "kfold_hs.cli.main", "run", "--name", "bench", "--device", "cpu",
          "--root", str(root), "--jobs", str(jobs), *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """How long the statistics take: `python tests/bench/judging.py [--write]`.
 
 942 patients, 5 variants, 3 repeats of 5 folds, two tasks, every metric: all that `kfold-hs run`
-judges of each variant (`judge.summary.summarise`: intervals, epochs, choices, groups by six
+judges of each variant (`judge.results.run.summarise`: intervals, epochs, choices, groups by six
 covariates, the budget) and all that `kfold-hs compare` judges of the five, with 10,000 resamples.
 One figure, held against a bound of 10 s on two cores; numpy's own threads are all that uses more
 than one. Then 100,000 persons in a process of their own, with their memory.
@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from measure import fresh, options, publish
 
-from kfold_hs.judge.comparison import compare_variants
-from kfold_hs.judge.epochs import kept_epochs
-from kfold_hs.judge.summary import summarise
-from kfold_hs.predictions import Predictions
+from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.judge.results.run import summarise
+from kfold_hs.predictions.epoch_rules import kept_epochs
+from kfold_hs.predictions.table import Predictions
 
 BOUND_S = 10.0
 N_PEOPLE, N_VARIANTS, N_RUNS, N_FOLDS, N_EPOCHS, N_RESAMPLES = 942, 5, 3, 5, 20, 10_000

@@ -20,14 +20,14 @@ import onnxruntime
 import torch
 from measure import PACKAGE, publish, table
 
-from kfold_hs import experiment, shipping
+from kfold_hs.bundle.audio_reader import Ear, bank_of
+from kfold_hs.bundle.format import Bundle
+from kfold_hs.bundle.inputs import find_patients
+from kfold_hs.cli.tables import Terminal
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config import compose
-from kfold_hs.learn.predict import hear_recordings
-from kfold_hs.ship.bundle import Bundle
-from kfold_hs.ship.hearing import Ear, bank_of
-from kfold_hs.ship.inputs import find_patients
-from kfold_hs.terminal import Terminal
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.prediction.crops import hear_recordings
+from kfold_hs.workflows import bundles, cross_validation
 
 DATA = Path(os.environ.get("KFOLD_HS_DATA", PACKAGE.parent / "shared")) / "circor-wav-sample"
 WORDS = ("recipe=lite", "model.weights=none", "train.epochs=2", "split.n_folds=2")
@@ -37,8 +37,8 @@ def trained(folder: Path, data: Path) -> Path:
     """A bundle with ONNX files, of a short run on these recordings."""
     config = compose([*WORDS, "data=circor", f"data.root={data}"])
     with Terminal(quiet=True) as terminal:
-        experiment.run(config, terminal, root=folder, name="run", device="cpu")
-        shipping.export(folder / "reports" / "run", folder / "bundle", terminal, ["onnx"])
+        cross_validation.run(config, terminal, root=folder, name="run", device="cpu")
+        bundles.export(folder / "reports" / "run", folder / "bundle", terminal, ["onnx"])
     return folder / "bundle"
 
 

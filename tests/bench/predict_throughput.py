@@ -27,14 +27,15 @@ import soundfile
 import torch
 from measure import PACKAGE, in_turns, options, publish, ratio, table
 
-from kfold_hs import experiment, shipping
+from kfold_hs.bundle.audio_reader import Ear, bank_of
+from kfold_hs.bundle.format import CONTENT, Bundle, write_content
+from kfold_hs.bundle.inputs import find_patients
+from kfold_hs.cli.tables import Terminal
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config import compose
-from kfold_hs.learn.predict import Crops
-from kfold_hs.ship.bundle import CONTENT, Bundle, write_content
-from kfold_hs.ship.hearing import Ear, bank_of
-from kfold_hs.ship.inputs import find_patients
-from kfold_hs.terminal import Terminal
+from kfold_hs.config.compose import compose
+from kfold_hs.learn.prediction.crops import Crops
+from kfold_hs.workflows import bundles as shipping
+from kfold_hs.workflows import cross_validation
 
 DATA = Path(os.environ.get("KFOLD_HS_DATA", PACKAGE.parent / "shared")) / "circor-wav-sample"
 N_FOLDS, N_SEEDS = 2, 2  # the sample has few persons of some classes
@@ -56,7 +57,7 @@ def bundles(folder: Path) -> tuple[Path, Path]:
     )
     whole, one = folder / "whole", folder / "one"
     with Terminal(quiet=True) as terminal:
-        experiment.run(config, terminal, root=folder, name="run", device="cpu")
+        cross_validation.run(config, terminal, root=folder, name="run", device="cpu")
         shipping.export(folder / "reports" / "run", whole, terminal, ["onnx"])
     shutil.copytree(whole, one)
     content = json.loads((one / CONTENT).read_text())

@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from simulation import World, draw, train, truth
 
-from kfold_hs.judge.influence import Influence, influence
-from kfold_hs.judge.layout import Layout
-from kfold_hs.judge.metrics import METRICS, Metric
-from kfold_hs.judge.racing import Race
+from kfold_hs.judge.metrics.scores import METRICS, Metric
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.sequential import Race
 
 DOCS = Path(__file__).parents[2] / "docs" / "tune.md"
 BEGIN, END = "<!-- racing: begin -->", "<!-- racing: end -->"

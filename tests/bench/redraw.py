@@ -21,13 +21,13 @@ from measure import PACKAGE, options, publish
 from splits import made_up
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
-from kfold_hs.judge.stack import Stacking
-from kfold_hs.judgement import judge_run
-from kfold_hs.paths import RunPaths, write_text
-from kfold_hs.predictions import Predictions
+from kfold_hs.config.compose import compose
+from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
-from kfold_hs.splits.obtain import make_split
+from kfold_hs.splits.make import make_split
+from kfold_hs.workflows.judgement import judge_run
 
 BOUND_S = 10.0
 N_PATIENTS, N_FOLDS, N_SEEDS, N_EPOCHS = 942, 5, 3, 20
@@ -92,7 +92,7 @@ def report(*words: object) -> float:
     path = os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "kfold_hs.cli", "report", *map(str, words)],
+        [sys.executable, "-m", "kfold_hs.cli.main", "report", *map(str, words)],
         env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL, check=True,
     )  # fmt: skip
     return time.perf_counter() - started

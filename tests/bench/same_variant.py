@@ -17,12 +17,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from kfold_hs import cohort as cohorts
-from kfold_hs.comparing import compare
-from kfold_hs.config import compose
+from kfold_hs.cli.tables import Terminal
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.sweep import design
 from kfold_hs.splits import stratify
-from kfold_hs.terminal import Terminal
-from kfold_hs.variants import design
+from kfold_hs.workflows.comparison import compare
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 BEGIN, END = "<!-- same variant: begin -->", "<!-- same variant: end -->"
@@ -38,7 +38,7 @@ def verdicts(number: int, options: argparse.Namespace, root: Path) -> dict[tuple
     ]  # fmt: skip
     config = compose([*words, f"seed={number}"])
     split = stratify(
-        cohorts.load(config.data), options.folds, number, options.repeats, config.split.stratify
+        read_cohort(config.data), options.folds, number, options.repeats, config.split.stratify
     )
     file = root / "split.json"
     split.write(file)

@@ -19,20 +19,20 @@ import pandas as pd
 import soundfile
 from scipy import signal
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.cohort.people import draw_patients, render
-from kfold_hs.config import compose
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.synthetic.people import draw_patients, render
+from kfold_hs.config.compose import compose
+from kfold_hs.splits.audio_fingerprint import Match, Sound, matches, sound, sounds
 from kfold_hs.splits.balance import balance, compare
-from kfold_hs.splits.fingerprint import Match, Sound, matches, sound, sounds
 from kfold_hs.splits.stratify import stratify
 
 Change = Callable[[np.ndarray, int, np.random.Generator], tuple[np.ndarray, int]]
 
 
 def load(root: str) -> Cohort:
-    return cohorts.load(compose(["data=circor", f"data.root={root}"]).data)
+    return read_cohort(compose(["data=circor", f"data.root={root}"]).data)
 
 
 def show_balance(root: str) -> None:

@@ -22,22 +22,22 @@ from pathlib import Path
 import torch
 from measure import in_turns, options, publish, ratio, table
 
-from kfold_hs import cohort as cohorts
 from kfold_hs.cohort import Cohort
-from kfold_hs.config import compose
-from kfold_hs.learn.bank import Bank, build
-from kfold_hs.learn.examples import FoldData, make_targets
-from kfold_hs.learn.fit import fit_fold
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config
+from kfold_hs.files.paths import FoldPaths
+from kfold_hs.learn.data.examples import FoldData, make_targets
+from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.memory import keep_freed_memory
-from kfold_hs.learn.models import make_model
-from kfold_hs.learn.optimise import make_optimizer
-from kfold_hs.learn.pace import steps_of_an_epoch
-from kfold_hs.learn.predict import Crops
-from kfold_hs.learn.streams import Place
-from kfold_hs.learn.track import make_trackers
-from kfold_hs.paths import FoldPaths
-from kfold_hs.settings import Config
+from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.prediction.crops import Crops
+from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.tracking.trackers import make_trackers
+from kfold_hs.learn.training.fold import fit_fold
+from kfold_hs.learn.training.optimizer import make_optimizer
+from kfold_hs.learn.training.pace import steps_of_an_epoch
 from kfold_hs.splits import stratify
 
 MODELS = {
@@ -54,7 +54,7 @@ CPU = torch.device("cpu")
 def fold_of(name: str, words: Sequence[str]) -> tuple[Config, Cohort, Bank, FoldData]:
     """A fold of the built-in cohort, ready to be trained."""
     config = compose([*MODELS[name], "train.crop_frames=256", *words])
-    cohort = cohorts.load(config.data)
+    cohort = read_cohort(config.data)
     data = FoldData.of(cohort, stratify(cohort, 5, 0).fold_of_patients(cohort, 0), 0)
     return config, cohort, build(cohort, config.features), data
 

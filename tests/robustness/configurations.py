@@ -20,12 +20,12 @@ from pathlib import Path
 
 import click
 
-from kfold_hs.cli_plan import plan
-from kfold_hs.config import compose, expand, groups
+from kfold_hs.cli.plan import plan
+from kfold_hs.config.compose import compose, expand, groups
+from kfold_hs.config.keys import keys
+from kfold_hs.config.sweep import design
 from kfold_hs.errors import LONGEST_MESSAGE, KfoldHsError
-from kfold_hs.search import Search
-from kfold_hs.settings.schema import keys
-from kfold_hs.variants import design
+from kfold_hs.workflows.search.spec import Search
 
 SLOW_S = 2.0
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"

@@ -40,9 +40,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from conftest import TINY, write_table  # noqa: E402
 from mutations import Mutation, mutations  # noqa: E402
 
-from kfold_hs import stored  # noqa: E402
-from kfold_hs.atomic import checksum_file  # noqa: E402
-from kfold_hs.cli import main as kfold_hs  # noqa: E402
+from kfold_hs.cli.main import main as kfold_hs  # noqa: E402
+from kfold_hs.files import stored  # noqa: E402
+from kfold_hs.files.atomic import checksum_file  # noqa: E402
 
 PAGE = HERE.parent.parent / "docs" / "reliability.md"
 MARKS = ("<!-- damage: begin -->", "<!-- damage: end -->")
@@ -235,9 +235,9 @@ def make(root: Path) -> None:
     ):
         said = call(words, root, 10 * LIMIT_S)
         assert said.status == 0, (words, said)
-    with mock.patch("kfold_hs.ship.sinks.opened", side_effect=KeyboardInterrupt):
+    with mock.patch("kfold_hs.bundle.writers.opened", side_effect=KeyboardInterrupt):
         call(["predict", "bundle", "wav", "-o", "people.csv"], root)
-    from kfold_hs.terminal import Terminal
+    from kfold_hs.cli.tables import Terminal
 
     with mock.patch.object(Terminal, "epoch", side_effect=KeyboardInterrupt):
         call(["run", "--name", "i", *SETTINGS, "optim.lr=3e-3"], root)

@@ -39,7 +39,7 @@ import torch  # noqa: E402
 from conftest import TINY, write_table  # noqa: E402
 from measure import publish, table  # noqa: E402
 
-from kfold_hs.cli import main as kfold_hs  # noqa: E402
+from kfold_hs.cli.main import main as kfold_hs  # noqa: E402
 
 PAGE = HERE.parent.parent / "docs" / "reliability.md"
 LIMIT_S = 600

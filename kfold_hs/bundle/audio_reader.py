@@ -1,0 +1,184 @@
+"""From files to chunks of features: read ahead by a few threads, so many recordings at a time.
+
+Whatever is wrong with a file is told in its patient's row and ends nothing else. Memory holds the
+features of one chunk and of the recordings being read, however many files there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+
+from kfold_hs.bundle.data_quality import flags
+from kfold_hs.bundle.patients import Patient, Sound
+from kfold_hs.cohort.audio import (
+    AudioFacts,
+    decode_with_facts,
+    facts_of,
+    in_one,
+    n_resampled,
+    read_with_facts,
+)
+from kfold_hs.cohort.silence import identifies
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import CohortError
+from kfold_hs.files.walk import plain
+from kfold_hs.learn.features.bank import Bank, check_recordings
+from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.prediction.crops import n_crops_of
+
+N_THREADS = 2
+READ_AHEAD = 8
+"""Patients whose recordings are read while others are heard."""
+CHUNK_CROPS = 1024
+"""Crops after which a chunk is full when its last batch nearly is; at twice as many it is, too."""
+_MOST_FILLING = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """One patient with the features of the recordings that can be used.
+
+    features : list of (n_frames, n_mels) float16
+    levels : list of (mean, spread) that normalisation took out
+    sounds, quality : of these recordings; quality is a list of flags
+    digests : of those that identify somebody
+    problems : of those that cannot be used
+    """
+
+    patient: Patient
+    features: list[np.ndarray] = field(default_factory=list)
+    levels: list[tuple[float, float]] = field(default_factory=list)
+    sounds: list[Sound] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    quality: list[list[str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Ear:
+    """Reads patients as a run's configuration hears them.
+
+    Parameters
+    ----------
+    config : Config
+    channel : int, optional
+    known : mapping
+        What `typical.typical` gave of the training recordings.
+    """
+
+    def __init__(self, config: Config, channel: int | None, known: dict[str, object]) -> None:
+        self.config, self.channel, self.known = config, channel, known
+        self.transform = MelFeatures(config.features.of_recordings)
+
+    def hear(self, patient: Patient) -> Heard:
+        """Read one patient's recordings; what cannot be used is told in `problems`."""
+        heard = Heard(patient)
+        if patient.problem:
+            heard.problems.append(plain(patient.problem))
+        elif not patient.sounds:
+            heard.problems.append("no recording is listed")
+        for sound in patient.sounds:
+            try:
+                self._add(heard, sound, *read_with_facts(sound.path, self.channel))
+            except CohortError as error:
+                heard.problems.append(plain(str(error)))
+        return heard
+
+    def hear_arrays(
+        self, patient: Patient, recordings: Sequence[np.ndarray], rate_hz: int
+    ) -> Heard:
+        """As `hear`, of samples in memory: (n_samples,) int16 each, in the order of `sounds`."""
+        heard = Heard(patient)
+        for sound, samples in zip(patient.sounds, recordings, strict=True):
+            try:
+                if samples.dtype != np.int16 or samples.ndim != 1 or not len(samples):
+                    raise CohortError(
+                        f"{sound.recording_id} is {samples.dtype} of shape {samples.shape}; one "
+                        "channel of 16-bit samples is expected."
+                    )
+                self._add(heard, sound, in_one(samples), facts_of(samples, rate_hz))
+            except CohortError as error:
+                heard.problems.append(plain(str(error)))
+        return heard
+
+    def hear_files(self, patient: Patient, contents: Sequence[bytes]) -> Heard:
+        """As `hear`, of files in memory, in the order of `sounds`."""
+        heard = Heard(patient)
+        for sound, content in zip(patient.sounds, contents, strict=True):
+            try:
+                self._add(heard, sound, *decode_with_facts(content, str(sound.path), self.channel))
+            except CohortError as error:
+                heard.problems.append(plain(str(error)))
+        return heard
+
+    def _add(self, heard: Heard, sound: Sound, samples: np.ndarray, facts: AudioFacts) -> None:
+        config = self.transform.config
+        n_samples = n_resampled(facts.n_samples, facts.sample_rate_hz, config.sample_rate_hz)
+        if n_samples < config.least_samples or facts.sample_rate_hz < 2 * config.f_max_hz:
+            check_recordings(_as_row(sound, facts), config)  # a table, for the words alone
+        frames, level = self.transform.measure(samples, facts.sample_rate_hz)
+        kept = frames.astype(np.float16)
+        heard.features.append(kept)
+        heard.levels.append(level)
+        heard.sounds.append(sound)
+        if identifies(samples):
+            heard.digests.append(facts.sha256)
+        heard.quality.append(flags(facts, kept, self.known, self.config))
+
+    def chunks(self, patients: Iterable[Patient]) -> Iterator[list[Heard]]:
+        """Patients in their order, so many at a time that the models have whole batches."""
+        chunk: list[Heard] = []
+        n_crops = 0
+        for heard in self._ahead(patients):
+            chunk.append(heard)
+            n_crops += sum(n_crops_of(len(each), self.config) for each in heard.features)
+            if _is_full(n_crops, self.config.predict.batch_size):
+                yield chunk
+                chunk, n_crops = [], 0
+        if chunk:
+            yield chunk
+
+    def _ahead(self, patients: Iterable[Patient]) -> Iterator[Heard]:
+        waiting: deque[Future[Heard]] = deque()
+        with ThreadPoolExecutor(N_THREADS, thread_name_prefix="hearing") as pool:
+            for patient in patients:
+                waiting.append(pool.submit(self.hear, patient))
+                if len(waiting) > READ_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+def bank_of(heard: Sequence[Heard], normalised: bool, device: torch.device) -> Bank:
+    """The features of some patients' recordings, one after another."""
+    features = [each for one in heard for each in one.features]
+    length = torch.tensor([len(each) for each in features])
+    first = torch.cumsum(length, 0) - length
+    level = None
+    if normalised:
+        level = torch.tensor([each for one in heard for each in one.levels], dtype=torch.float32)
+    frames = torch.from_numpy(np.concatenate(features))
+    return Bank(frames, first, length, "", level).to(device)
+
+
+def _is_full(n_crops: int, batch_size: int) -> bool:
+    """Batches are filled up: a chunk that ends soon after one has begun would waste most of it."""
+    filling = -n_crops % batch_size
+    return n_crops >= CHUNK_CROPS and (
+        filling <= _MOST_FILLING * batch_size or n_crops >= 2 * CHUNK_CROPS
+    )
+
+
+def _as_row(sound: Sound, facts: AudioFacts) -> pd.DataFrame:
+    row = {
+        "path": str(sound.path),
+        "sample_rate_hz": facts.sample_rate_hz,
+        "n_samples": facts.n_samples,
+    }
+    return pd.DataFrame([row])

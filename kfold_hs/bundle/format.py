@@ -1,0 +1,240 @@
+"""A bundle: everything that it takes to predict new people, in one folder.
+
+    bundle.json        configuration, tasks, models, stacking, calibration, decisions, digests
+    certificate.json   who the models were trained on; see `certificate`
+    models/r0-s0-f0.safetensors ...   weights of every fold model: reading them executes nothing
+    README.md          the model card
+
+Every file's SHA-256 stands in bundle.json, and a file that was changed is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from kfold_hs.bundle.certificate import Certificate
+from kfold_hs.bundle.conformal import Conformal
+from kfold_hs.bundle.fits import Fits
+from kfold_hs.cohort import Task
+from kfold_hs.cohort.build import tasks_of
+from kfold_hs.cohort.covariates import CovariateEncoder
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import BundleError, DamagedFileError
+from kfold_hs.files import stored
+from kfold_hs.files.paths import write_json
+from kfold_hs.judge.selection.stacking import Rule
+from kfold_hs.learn.models.network import HeartSoundNet, make_model
+
+SCHEMA = 2
+"""Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`)."""
+CONTENT, CERTIFICATE, CARD = "bundle.json", "certificate.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One fold model: its place in the run, its file, the rules of its covariates."""
+
+    repeat: int
+    seed: int
+    fold: int
+    epoch: int
+    file: str
+    sha256: str
+    covariates: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def encoder(self) -> CovariateEncoder:
+        return CovariateEncoder(tuple(dict(rule) for rule in self.covariates))
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that was read and found whole.
+
+    Parameters
+    ----------
+    folder : Path
+    config : Config
+        Of the run; where its data lay is left out.
+    members : tuple of Member
+    certificate : Certificate
+    content : mapping
+        bundle.json.
+    """
+
+    folder: Path
+    config: Config
+    members: tuple[Member, ...]
+    certificate: Certificate
+    content: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Bundle:
+        """Read a bundle; no weights yet (`model` reads those).
+
+        Raises
+        ------
+        BundleError
+            Not a bundle, of another schema, or changed after it was written.
+        """
+        path = folder / CONTENT
+        if not path.is_file():
+            raise BundleError(
+                f"{folder} is not a bundle: it has no {CONTENT}. `kfold-hs export RUN -o DIR` "
+                "makes one of a finished run."
+            )
+        try:
+            content = stored.read_json(path, "the content")
+            if (schema := content["schema"]) != SCHEMA:
+                raise BundleError(
+                    f"{path} has schema {str(schema)[:80]}, and this version of kfold-hs reads "
+                    f"{SCHEMA}, which holds what was fitted without each fold. Export the run "
+                    "again."
+                )
+            if "digest" in content:  # bundles of older versions have none
+                _check(path, *_sealed(content))
+            known = stored.read_bytes(folder / CERTIFICATE, "the certificate", stored.MOST_TEXT)
+            _check(folder / CERTIFICATE, known, content["certificate"])
+            return cls(
+                folder,
+                Config.model_validate(content["config"]),
+                tuple(
+                    Member(**{**each, "covariates": tuple(each["covariates"])})
+                    for each in content["models"]
+                ),
+                Certificate.from_dict(stored.parse_json(known)),
+                content,
+            )
+        except BundleError:
+            raise
+        except Exception as error:  # anything may be where something else belongs
+            fault = error.fault if isinstance(error, DamagedFileError) else stored.words(error)
+            raise BundleError(
+                f"cannot read the bundle {folder}: {fault}. Copy or export it again."
+            ) from error
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        return tasks_of(self.config.data.tasks)
+
+    @property
+    def channel(self) -> int | None:
+        """Channel of a recording that has several, from 0; None: one is expected."""
+        channel: int | None = getattr(self.config.data, "channel", None)
+        return channel
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of everything but sound that the models or the stacking ask for."""
+        names = [*self.config.model.covariates]
+        for rules in self.rules.values():
+            for rule in rules.values():
+                names += [each["name"] for each in rule.encoder.rules]
+        return tuple(dict.fromkeys(names))
+
+    def unreadable(self, covariates: Mapping[str, Any]) -> list[str]:
+        """What is given of a patient beside sound and no model can read, in words."""
+        read: set[str] = set()
+        faults: dict[str, str] = {}
+        for encoder in self._encoders:
+            told = encoder.unreadable(covariates)
+            read |= {each["name"] for each in encoder.rules if each["name"] not in told}
+            faults |= told
+        return [text for name, text in faults.items() if name not in read]
+
+    @cached_property
+    def _encoders(self) -> list[CovariateEncoder]:
+        """Of all models and of all stacking."""
+        found = [each.encoder for each in self.members if each.covariates]
+        return found + [rule.encoder for rules in self.rules.values() for rule in rules.values()]
+
+    @cached_property
+    def rules(self) -> dict[str, dict[tuple[int, int], Rule]]:
+        """Of every stacked task: (repeat, fold) -> what the other folds' rows gave."""
+        return {
+            task: {(each["repeat"], each["fold"]): Rule.from_dict(each["rule"]) for each in found}
+            for task, found in self.content["stacking"].items()
+        }
+
+    @cached_property
+    def fits(self) -> dict[str, Fits]:
+        """Calibrators and decisions by task."""
+        return {task.name: Fits.read(self.content, task.name) for task in self.tasks}
+
+    @cached_property
+    def conformal(self) -> dict[str, Conformal]:
+        """What conformal sets are made from, by task."""
+        return {task: Conformal(each) for task, each in self.content["conformal"].items()}
+
+    def model(self, member: Member, device: torch.device) -> HeartSoundNet:
+        """A fold model with its weights, ready to be asked.
+
+        Raises
+        ------
+        BundleError
+            Its file is missing, was changed, or does not fit the configuration.
+        """
+        path = self.folder / member.file
+        try:
+            raw = stored.read_bytes(path, "the weights")
+            _check(path, raw, member.sha256)
+            untrained = self.config.model.model_copy(
+                update={"weights": "none", "weights_file": None}
+            )
+            model = make_model(
+                untrained, self.tasks, 0, member.encoder.width,
+                self.config.train.level == "patient", self.config.features.n_fitted_bands,
+            )  # fmt: skip
+            model.load_state_dict(load_tensors(raw))
+        except DamagedFileError as error:
+            raise BundleError(f"cannot load the model {path}: {error.fault}.") from error
+        except (SafetensorError, RuntimeError) as error:
+            raise BundleError(f"cannot load the model {path}: {stored.words(error)}.") from error
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model.eval()
+
+
+def pack(state: Mapping[str, torch.Tensor], place: Mapping[str, int]) -> bytes:
+    """Weights of a model as safetensors."""
+    plain = {name: each.detach().cpu().contiguous().clone() for name, each in state.items()}
+    # One entry: safetensors writes several in any order, and the file's digest would change.
+    return save_tensors(plain, metadata={"place": json.dumps(dict(place))})
+
+
+def write_content(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write bundle.json, with a digest of itself: bundles are sent to others, and copied."""
+    plain = {key: value for key, value in content.items() if key != "digest"}
+    as_read = json.loads(json.dumps(plain, allow_nan=False))
+    write_json(folder / CONTENT, {**plain, "digest": sha256(_canonical(as_read))}, checksum=False)
+
+
+def _sealed(content: Mapping[str, Any]) -> tuple[bytes, str]:
+    plain = {key: value for key, value in content.items() if key != "digest"}
+    return _canonical(plain), str(content["digest"])
+
+
+def _canonical(plain: Mapping[str, Any]) -> bytes:
+    return json.dumps(plain, sort_keys=True).encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check(path: Path, content: bytes, digest: str) -> None:
+    if (found := sha256(content)) != digest:
+        raise BundleError(
+            f"{path} was changed after it was written: its SHA-256 is {found[:16]}, and {CONTENT} "
+            f"says {digest[:16]}. Copy or export the bundle again."
+        )

@@ -1,0 +1,227 @@
+"""What is said of a patient: one row, flat, the same columns for everybody.
+
+patient_id           as in the input
+known                "yes" when the bundle's certificate knows the person, else "no"
+scored_by, n_models  which models were asked, e.g. "r0-f3", and how many (seeds count as one)
+n_recordings         that were heard
+quality              ok, or the flags of its recordings (see `typical`)
+problem              what could not be used and why, or empty
+label.<task>         the most probable class
+p.<task>.<class>     mean of the models that were asked
+spread.<task>        standard deviation between them of the positive class's probability
+calibrated.<task>.<class>    by the bundle's temperature, p^(1/T), or another of its calibrators
+decided.<task>       class that the bundle's class weights call, for weighted accuracy
+refer.<task>         whether the patient reaches the bundle's threshold of referral
+set.<task>           classes of the conformal set, joined by "+" (see `conformal`, `joined`)
+sites                JSON: every recording with site, quality and probabilities (of the network)
+
+Nothing that is said of a person was fitted on a label of theirs (see `fits`). Numbers are missing
+where a patient could not be scored.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.bundle.audio_reader import Heard
+from kfold_hs.bundle.conformal import conformal_set
+from kfold_hs.bundle.data_quality import OK
+from kfold_hs.bundle.ensemble import mean_over_models, spread_over_models
+from kfold_hs.bundle.fits import Told
+from kfold_hs.bundle.format import Bundle
+from kfold_hs.cohort import Task
+from kfold_hs.judge.selection.decisions import called, referral_score
+from kfold_hs.predictions.table import prob_column
+
+Row = dict[str, Any]
+_UNFITTED = (
+    "neither calibrated nor decided: this person's label has a part in all that could be used, "
+    "since the run has one fold"
+)
+
+
+def columns(bundle: Bundle) -> dict[str, type]:
+    """Names of all columns and what they hold: str, int, float or bool."""
+    found: dict[str, type] = {
+        "patient_id": str,
+        "known": str,
+        "scored_by": str,
+        "n_models": int,
+        "n_recordings": int,
+        "quality": str,
+        "problem": str,
+    }
+    for task in bundle.tasks:
+        found[f"label.{task.name}"] = str
+        found |= {prob_column(task.name, name): float for name in task.classes}
+        found[f"spread.{task.name}"] = float
+        found |= {f"calibrated.{task.name}.{name}": float for name in task.classes}
+        fit = bundle.fits[task.name].of_all
+        if fit.weights is not None:
+            found[f"decided.{task.name}"] = str
+        if fit.threshold is not None:
+            found[f"refer.{task.name}"] = bool
+        found[f"set.{task.name}"] = str
+    return {**found, "sites": str}
+
+
+def rows_of(
+    bundle: Bundle,
+    heard: Sequence[Heard],
+    known: Sequence[Collection[str]],
+    allowed: np.ndarray,
+    patients: Mapping[str, np.ndarray],
+    recordings: Mapping[str, np.ndarray],
+    coverage: float,
+    calibration: str,
+) -> list[Row]:
+    """One row a patient.
+
+    Parameters
+    ----------
+    heard : sequence of Heard
+        Patients of whom something can be heard.
+    known : sequence of collections of str
+        Of each, the persons of the certificate whom they are; empty: nobody it knows.
+    allowed : ndarray of bool, (n, n_repeats, n_folds)
+    patients, recordings
+        Of an `Answer`.
+    coverage : float
+        Of the conformal sets, in (0, 1).
+    calibration : str
+        A key of `judge.selection.calibrators.CALIBRATORS`.
+    """
+    found = [unscored(bundle, one) for one in heard]
+    owner = np.repeat(np.arange(len(heard)), [len(one.sounds) for one in heard])
+    for row, one, persons, models in zip(found, heard, known, allowed, strict=True):
+        row["known"] = "yes" if persons else "no"
+        row["n_models"] = int(models.sum())
+        row["scored_by"] = _places(models)
+        row["n_recordings"] = len(one.sounds)
+        row["quality"] = _quality(one)
+        if not models.any():
+            reason = "every model was trained on this person"
+            row["problem"] = "; ".join([reason, *one.problems])
+    scored = np.flatnonzero(allowed.any(axis=(1, 2)))
+    for task in bundle.tasks:
+        probs = patients[task.name]
+        mean, spread = mean_over_models(probs), spread_over_models(probs)
+        for number in scored.tolist():
+            said = Said(task, mean[number], spread[number])
+            row, persons = found[number], known[number]
+            row |= said.of_models()
+            told = bundle.fits[task.name].for_patient(mean[number], probs[number], persons)
+            row |= said.by_fits(told, calibration)
+            if not told.fits and _UNFITTED not in row["problem"]:
+                row["problem"] = "; ".join(filter(None, [_UNFITTED, row["problem"]]))
+            values = bundle.conformal[task.name].p_values(probs[number], persons)
+            inside = conformal_set(values, coverage, int(mean[number].argmax()))
+            row[f"set.{task.name}"] = joined([task.classes[c] for c in inside])
+    for number, (row, one) in enumerate(zip(found, heard, strict=True)):
+        mine = np.flatnonzero(owner == number)
+        row["sites"] = _sites(bundle.tasks, one, {t: each[mine] for t, each in recordings.items()})
+    return found
+
+
+def unscored(bundle: Bundle, one: Heard) -> Row:
+    """The row of a patient as far as it can be told without a model."""
+    row: Row = dict.fromkeys(columns(bundle))
+    row |= {
+        "patient_id": one.patient.patient_id,
+        "known": "no",
+        "scored_by": "",
+        "n_models": 0,
+        "n_recordings": 0,
+        "quality": "",
+        "problem": "; ".join(one.problems),
+        "sites": "[]",
+    }
+    return row
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What models say of a patient about a task.
+
+    Parameters
+    ----------
+    task : Task
+    mean, spread : ndarray, shape (C,)
+        Over the models that were asked; the spread is NaN for one.
+    """
+
+    task: Task
+    mean: np.ndarray
+    spread: np.ndarray
+
+    def of_models(self) -> Row:
+        """Columns that nothing was fitted for."""
+        name, spread = self.task.name, float(self.spread[self.task.positive_index])
+        probs = zip(self.task.classes, self.mean.tolist(), strict=True)
+        return {
+            f"label.{name}": self.task.classes[int(self.mean.argmax())],
+            **{prob_column(name, each): p for each, p in probs},
+            f"spread.{name}": spread if np.isfinite(spread) else None,
+        }
+
+    def by_fits(self, told: Told, calibration: str) -> Row:
+        """Columns that something was fitted for, as far as there is a fit."""
+        if not told.fits:
+            return {}
+        name, classes = self.task.name, self.task.classes
+        calibrated = zip(classes, told.calibrated(calibration).tolist(), strict=True)
+        row: Row = {f"calibrated.{name}.{each}": p for each, p in calibrated}
+        if (weights := told.weights(classes)) is not None:
+            chosen = called(self.mean[None], weights)[0]
+            row[f"decided.{name}"] = classes[int(chosen.argmax())]
+        if told.threshold is not None:
+            score = float(referral_score(self.mean[None], classes)[0])
+            row[f"refer.{name}"] = score >= told.threshold
+        return row
+
+
+def joined(names: Sequence[str]) -> str:
+    """Classes of a set, joined by "+": a line of CSV with that delimiter, so that a class that
+    holds a "+" or a quote itself stands in quotes.
+    """
+    text = io.StringIO()
+    csv.writer(text, delimiter="+", lineterminator="").writerow(names)
+    return text.getvalue()
+
+
+def _quality(one: Heard) -> str:
+    flags = dict.fromkeys(flag for each in one.quality for flag in each)
+    return "; ".join(flags) or OK
+
+
+def _places(allowed: np.ndarray) -> str:
+    if allowed.all():
+        return "all"
+    return " ".join(f"r{repeat}-f{fold}" for repeat, fold in np.argwhere(allowed))
+
+
+def _sites(tasks: Sequence[Task], one: Heard, probs: Mapping[str, np.ndarray]) -> str:
+    found = []
+    for k, (sound, quality) in enumerate(zip(one.sounds, one.quality, strict=True)):
+        found.append(
+            {
+                "recording_id": sound.recording_id,
+                "site": sound.site,
+                "quality": "; ".join(quality) or OK,
+                **{
+                    task.name: {
+                        name: float(p) if np.isfinite(p) else None
+                        for name, p in zip(task.classes, probs[task.name][k], strict=True)
+                    }
+                    for task in tasks
+                },
+            }
+        )
+    return json.dumps(found)

@@ -1,0 +1,252 @@
+"""A finished run -> a bundle: its models, and what is fitted on its out-of-fold predictions.
+
+    models         of every repeat, seed and fold, at the epoch that `select` keeps
+    stacking       the regression that scored each fold, for the tasks that are stacked
+    calibration    a temperature a task, of least log loss; vector scaling, isotonic functions
+    decisions      class weights for the challenge's weighted accuracy, a threshold for its cost
+    held_out       calibration and decisions once more for every fold, from the other folds: what
+                   the people of the run are told by (see `fits`)
+    conformal      the scores that conformal sets are made from
+    typical        what the training recordings' spectra look like
+
+What new people are told by is fitted on all out-of-fold rows; how good it is stands beside it
+cross-fitted: each fold with what the other folds chose (summary.json has the same numbers). They
+are told
+by the mean of the models, which is less sure of itself than the single models that the temperature
+was fitted on; nothing in a cross-validation measures that mean.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kfold_hs.bundle.card import card
+from kfold_hs.bundle.certificate import Certificate
+from kfold_hs.bundle.conformal import calibration_scores
+from kfold_hs.bundle.data_quality import typical
+from kfold_hs.bundle.fits import Fit, held_out_fits
+from kfold_hs.bundle.format import CARD, CERTIFICATE, SCHEMA, pack, sha256, write_content
+from kfold_hs.cohort import Cohort, Task
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import BundleError
+from kfold_hs.files.paths import (
+    FoldPaths,
+    RunPaths,
+    fold_name,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from kfold_hs.files.stored import read_bytes, read_history
+from kfold_hs.judge.selection.calibrators import calibrations
+from kfold_hs.judge.selection.choices import score_choice
+from kfold_hs.judge.selection.crossfit import obstacle
+from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.judge.stats.estimates import Basis
+from kfold_hs.learn import checkpoint
+from kfold_hs.learn.features.bank import Bank
+from kfold_hs.predictions.epoch_rules import Place, kept_epochs
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.splits import Split
+from kfold_hs.splits.split import TEST
+
+_PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "safetensors")
+
+
+def write_bundle(
+    folder: Path,
+    paths: RunPaths,
+    summary: Mapping[str, Any],
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    bank: Bank,
+) -> dict[str, Any]:
+    """Write the bundle of a finished run into an empty folder.
+
+    Parameters
+    ----------
+    folder : Path
+    paths, summary, config
+        Of the run.
+    cohort, split, bank
+        What it stands on.
+
+    Returns
+    -------
+    dict
+        The content of bundle.json.
+
+    Raises
+    ------
+    TrainingError
+        A model's file is missing or of another run.
+    """
+    predictions = Predictions.read(paths.predictions)
+    epochs = kept_epochs(read_history(paths.history))
+    stacking = Stacking.of(config, cohort)
+    plain = predictions.at(epochs).mean_over_seeds()
+    kept = stacking(plain)
+    fits = {task: Fit.of(kept, task) for task in kept.tasks}
+    certificate = Certificate.of(split).to_dict()
+    write_json(folder / CERTIFICATE, certificate, checksum=False)
+    digests = summary["provenance"]["digests"]
+    content = {
+        "schema": SCHEMA,
+        "run": summary["run"],
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in _PACKAGES},
+        "digests": dict(digests),
+        "select": summary["select"],
+        "config": _without_places(config),
+        "models": [
+            _model(folder, paths.fold(*place), place, epoch, config, digests)
+            for place, epoch in sorted(epochs.items())
+        ],
+        "stacking": {
+            task: [
+                {"repeat": repeat, "fold": fold, "rule": rule.to_dict()}
+                for (repeat, _, fold), rule in rules.items()
+            ]
+            for task, rules in stacking.rules(plain).items()
+        },
+        "calibration": _calibration(kept, fits, summary, cohort.tasks),
+        "decisions": _decisions(fits, summary),
+        "held_out": {task: held_out_fits(plain, stacking, task) for task in kept.tasks},
+        "conformal": {task: calibration_scores(kept, task) for task in kept.tasks},
+        "typical": typical(bank, _is_trained_on(cohort, split)),
+        "certificate": sha256(read_bytes(folder / CERTIFICATE, "the certificate")),
+    }
+    write_content(folder, content)
+    write_text(folder / CARD, card(content, summary))
+    return content
+
+
+def check_finished(summary: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a run whose folds are not all there, or are of different settings.
+
+    Raises
+    ------
+    BundleError
+        With what is missing.
+    """
+    if missing := summary["incomplete"]:
+        places = ", ".join(fold_name(m["repeat"], m["seed"], m["fold"]) for m in missing)
+        raise BundleError(
+            f"{folder} lacks {places}: without every fold nobody can say who may be scored by "
+            "whom. Repeat the run's command, which tries them again."
+        )
+    if "nested" in summary:
+        raise BundleError(
+            f"{folder} is of a nested search: each fold has settings of its own, and scores the "
+            "searching, not one recipe. Export a run of the settings that it chose."
+        )
+
+
+def _is_trained_on(cohort: Cohort, split: Split) -> np.ndarray:
+    """Recordings of whoever is no hold-out test person of every repeat, (n_recordings,) bool."""
+    folds = [split.fold_of_patients(cohort, repeat) for repeat in range(split.n_repeats)]
+    is_test = (np.stack(folds) == TEST).all(axis=0)
+    test = set(cohort.patients["patient_id"].to_numpy()[is_test].tolist())
+    return ~cohort.recordings["patient_id"].isin(test).to_numpy()
+
+
+def _without_places(config: Config) -> dict[str, Any]:
+    """The configuration without where things lay on the machine that trained."""
+    values = config.as_dict()
+    for key in ("root", "path"):
+        if key in values["data"]:
+            values["data"][key] = "."
+    values["data"]["aliases"] = None
+    # One fold comes from a file only: that there was one has to stay.
+    values["split"]["file"] = None if config.split.n_folds > 1 else "split.json"
+    values["augment"]["noise_folder"] = values["model"]["weights_file"] = None
+    if values["model"]["weights"] == "file":
+        values["model"]["weights"] = "none"
+    return values
+
+
+def _model(
+    folder: Path,
+    files: FoldPaths,
+    place: Place,
+    epoch: int,
+    config: Config,
+    digests: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write one fold model's weights; its entry in bundle.json."""
+    path = files.kept_model(config.select)
+    found = checkpoint.load(path)
+    checkpoint.check_digests(path, found["digests"], digests)
+    if found["epoch"] != epoch:
+        raise BundleError(
+            f"{path} is of epoch {found['epoch']}, and the run keeps epoch {epoch} of this fold: "
+            "the files of two runs were mixed. Remove its folder and repeat the run's command."
+        )
+    repeat, seed, fold = place
+    key = {"repeat": repeat, "seed": seed, "fold": fold, "epoch": epoch}
+    state: dict[str, torch.Tensor] = found["model_state_dict"]
+    raw = pack(state, key)
+    name = f"models/{fold_name(repeat, seed, fold)}.safetensors"
+    write_bytes(folder / name, raw)
+    return {**key, "file": name, "sha256": sha256(raw), "covariates": found["covariates"]}
+
+
+def _calibration(
+    kept: Predictions, fits: Mapping[str, Fit], summary: Mapping[str, Any], tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """By task: the temperature, and every calibrator as it is fitted on all rows, with its
+    cross-fitted scores.
+    """
+    basis = Basis.of(kept, summary["split"], summary["select"]["honest"])
+    found: dict[str, Any] = {}
+    for task in tasks:
+        fitted = fits[task.name].calibration
+        methods: dict[str, Any] = {name: {"fitted": each} for name, each in fitted.items()}
+        if obstacle(basis.layout) is None:
+            for choice in calibrations(kept, task.name, basis.layout):
+                scored = score_choice(choice, task.positive_index, basis)
+                methods[choice.name][choice.metric.name] = _without_details(scored)
+        found[task.name] = {
+            "temperature": methods["temperature"]["fitted"],
+            "log_loss": _scores(summary, "temperature", task.name),
+            "methods": methods,
+        }
+    return found
+
+
+def _decisions(fits: Mapping[str, Fit], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Class weights and threshold of every task that the challenge charges for."""
+    found: dict[str, Any] = {}
+    for task, fit in fits.items():
+        mine: dict[str, Any] = {}
+        if fit.weights is not None:
+            mine["weights"] = fit.weights
+            mine["weighted_accuracy"] = _scores(summary, "class weights", task)
+        if fit.threshold is not None:
+            mine["threshold"] = fit.threshold
+            mine["cost"] = _scores(summary, "referral threshold", task)
+        if mine:
+            found[task] = mine
+    return found
+
+
+def _scores(summary: Mapping[str, Any], name: str, task: str) -> dict[str, Any] | None:
+    """Of a choice, without it and cross-fitted; None where the run has no two folds."""
+    for each in summary["choices"]["each"]:
+        if each["name"] == name and each["task"] == task:
+            return _without_details(each)
+    return None
+
+
+def _without_details(scored: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a scored choice, what a bundle keeps."""
+    keys = ("value", "low", "high", "method", "target")
+    return {kind: {key: scored[kind][key] for key in keys} for kind in ("plain", "crossfit")}

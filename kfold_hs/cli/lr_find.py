@@ -1,0 +1,53 @@
+"""The command `lr-find`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kfold_hs.cli.options import DEVICE, OVERRIDES, QUIET
+
+
+@click.command("lr-find")
+@OVERRIDES
+@click.option(
+    "--from", "lowest", type=float, default=1e-6, metavar="LR", help="Lowest rate. [default: 1e-6]"
+)
+@click.option(
+    "--to", "highest", type=float, default=1.0, metavar="LR", help="Highest rate. [default: 1]"
+)
+@click.option("--steps", type=int, default=120, metavar="N", help="Optimizer steps. [default: 120]")
+@DEVICE
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("lr-find.html"),
+    help="Where the plot goes. [default: lr-find.html]",
+)
+@QUIET
+def lr_find(
+    overrides: tuple[str, ...],
+    lowest: float,
+    highest: float,
+    steps: int,
+    device: str,
+    output: Path,
+    quiet: bool,
+) -> None:
+    """Suggest a learning rate: train a little while the rate grows, and look at the loss."""
+    from kfold_hs.cli.tables import Terminal
+    from kfold_hs.config.compose import compose
+    from kfold_hs.workflows import cross_validation
+
+    with Terminal(quiet=quiet) as terminal:
+        found = cross_validation.find_lr(
+            compose(overrides), terminal, device=device,
+            lowest_lr=lowest, highest_lr=highest, n_steps=steps, output=output,
+        )  # fmt: skip
+    click.echo(
+        f"The loss falls fastest at {found.steepest:.1e} and is lowest at {found.lowest:.1e}.\n"
+        f"Try optim.lr={found.steepest:.1e}; a tenth of the lowest is {found.lowest / 10:.1e}.\n"
+        f"Plot: {output}"
+    )

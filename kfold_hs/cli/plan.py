@@ -1,0 +1,94 @@
+"""The command `plan`: parses what is assumed, prints what a design would see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """One whole number or several, as 300,600."""
+    from kfold_hs.errors import shown
+
+    try:
+        return tuple(int(each) for each in text.split(",") if text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{shown(text)} is not a whole number, nor several as 300,600."
+        ) from None
+
+
+@click.command()
+@click.option(
+    "--people", type=_counts, default="", metavar="N,...", help="People, e.g. 300 or 300,600."
+)
+@click.option("--prevalence", type=float, metavar="P", help="Share of positives, 0 to 1.")
+@click.option(
+    "--metric", default="accuracy", metavar="NAME", help="Metric to compare. [default: accuracy]"
+)
+@click.option(
+    "--difference",
+    type=float,
+    required=True,
+    metavar="D",
+    help="Difference between two variants that is to be seen.",
+)
+@click.option(
+    "--repeats", type=_counts, default="1,3,5", metavar="N,...", help="Repeats. [default: 1,3,5]"
+)
+@click.option(
+    "--folds", type=_counts, default="5,10", metavar="N,...", help="Folds. [default: 5,10]"
+)
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Take the uncertainty from a run's folder under reports/.",
+)
+@click.option("--task", metavar="NAME", help="Task of the run. [default: its first]")
+@click.option("--value", type=float, help="Assumed value of the metric. [default: 0.85]")
+@click.option(
+    "--person-share",
+    type=float,
+    help="Share of a person's error that is the same for all models. [default: 0.7]",
+)
+@click.option(
+    "--model-sd",
+    type=float,
+    help="Standard deviation of the metric between fold models. [default: 0.01]",
+)
+@click.option(
+    "--correlation",
+    type=float,
+    help="Correlation of two variants' errors on a person. [default: 0.7]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(
+    people: tuple[int, ...],
+    metric: str,
+    difference: float,
+    repeats: tuple[int, ...],
+    folds: tuple[int, ...],
+    folder: Path | None,
+    task: str | None,
+    as_json: bool,
+    **assumptions: float | None,
+) -> None:
+    """Say what a design would see before it is run: width of intervals, power for a difference.
+
+    Every combination of --folds, --repeats and --people is a design.
+    """
+    from kfold_hs.cli.tables import show_plan
+    from kfold_hs.workflows import cross_validation
+
+    found = cross_validation.plan(
+        metric, difference, people=people, repeats=repeats, folds=folds, folder=folder, task=task,
+        assumptions={name: v for name, v in assumptions.items() if v is not None},
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(found, indent=1, allow_nan=False))
+    else:
+        show_plan(found)

@@ -1,0 +1,47 @@
+"""The command `report`: pages drawn again, their tables and figures as files, the list of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kfold_hs.cli.options import ROOT
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[FOLDER]")
+@click.option(
+    "--figures",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write every figure of the page here, as SVG and PNG.",
+)
+@click.option(
+    "--tables",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write every table of the page here, as CSV and LaTeX.",
+)
+@ROOT
+def report(folder: Path | None, figures: Path | None, tables: Path | None, root: Path) -> None:
+    """Draw a page again from its folder under reports/; without FOLDER, a list of them all.
+
+    FOLDER is that of a run, a comparison or a search; nothing is trained. The list is
+    reports/index.html.
+    """
+    from kfold_hs.cli.tables import show_comparison, show_run
+    from kfold_hs.cli.terminal_tune import show_tune
+    from kfold_hs.workflows import pages
+
+    if folder is None:
+        if figures or tables:
+            raise click.UsageError("--figures and --tables are of one FOLDER.")
+        page, entries = pages.index(root)
+        click.echo(f"{len(entries)} runs, comparisons and searches: {page}")
+        return
+    drawn = pages.redraw(folder)
+    show = {"run": show_run, "comparison": show_comparison, "search": show_tune}[drawn.kind]
+    show(drawn.content, drawn.page)
+    for kind, (where, files) in pages.take_apart(drawn.page, figures, tables).items():
+        click.echo(f"{len(files)} files of {kind}: {where}")

@@ -1,0 +1,149 @@
+"""From the rows that a loader found to a checked `Cohort`, with its counted notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kfold_hs.cohort.audio import CLIPPED_SHARE, Progress, inspect_all
+from kfold_hs.cohort.cohort import Cohort, Note, Task
+from kfold_hs.cohort.covariates import tidy
+from kfold_hs.cohort.values import label_of
+from kfold_hs.cohort.wfdb import Header
+from kfold_hs.config.schema import TaskConfig
+from kfold_hs.errors import CohortError
+
+
+def tasks_of(configs: Mapping[str, TaskConfig]) -> tuple[Task, ...]:
+    """Tasks with their defaults filled in: positive is the first class, weights are 1."""
+    return tuple(
+        Task(
+            name=name,
+            classes=config.classes,
+            positive=config.positive or config.classes[0],
+            class_weights=config.class_weights or (1.0,) * len(config.classes),
+            patient_pool=config.patient_pool,
+            uncertain=config.uncertain,
+        )
+        for name, config in configs.items()
+    )
+
+
+def assemble(
+    name: str,
+    tasks: tuple[Task, ...],
+    patients: Sequence[Mapping[str, Any]],
+    recordings: Sequence[Mapping[str, Any]],
+    covariates: Sequence[str],
+    *,
+    announced: Mapping[str, Header] | None = None,
+    notes: Sequence[Note] = (),
+    annotations: Sequence[str] = (),
+    channel: int | None = None,
+    on_progress: Progress | None = None,
+) -> Cohort:
+    """Read every recording, compare it with what was announced, and check the laws.
+
+    Parameters
+    ----------
+    patients, recordings : sequences of mappings
+        Rows as in `kfold_hs.cohort.cohort`, the recordings without what the audio tells; labels
+        and covariates as they were written.
+    announced : mapping, optional
+        What header files say of recordings, by recording_id; of some, or all.
+
+    Raises
+    ------
+    CohortError
+        When audio is unusable, differs from its header, or a law of `Cohort` is broken.
+    """
+    if not recordings:
+        raise CohortError(f"the cohort {name} has no recordings.")
+    facts = inspect_all([Path(row["path"]) for row in recordings], channel, on_progress)
+    table = pd.DataFrame(list(recordings))
+    for field in (
+        "sample_rate_hz",
+        "n_samples",
+        "duration_s",
+        "sha256",
+        "clipped_share",
+        "is_flat",
+    ):
+        table[field] = [getattr(fact, field) for fact in facts]
+    if announced:
+        _compare_with_headers(table, announced)
+    patient_table = pd.DataFrame(list(patients))
+    for task in tasks:
+        for each in (patient_table, table):
+            if task.name in each:
+                labels = [label_of(cell, task.classes) for cell in each[task.name]]
+                each[task.name] = pd.Series(labels, dtype=object)
+    names = {task.name for task in tasks}
+    kept, left_out = tidy(patient_table, [each for each in covariates if each not in names])
+    persons = pd.DataFrame({"person_id": sorted(patient_table["person_id"].unique())})
+    return Cohort(
+        name=name,
+        tasks=tasks,
+        persons=persons,
+        patients=patient_table,
+        recordings=table,
+        covariates=tuple(kept),
+        notes=(*notes, *left_out, *_audio_notes(table)),
+        annotations=tuple(each for each in annotations if each not in names),
+    )
+
+
+def _compare_with_headers(table: pd.DataFrame, announced: Mapping[str, Header]) -> None:
+    faults = []
+    for row in table.itertuples():
+        header = announced.get(str(row.recording_id))
+        if header is None:
+            continue
+        rate, n_samples = header.rate_hz, header.n_samples
+        if rate is not None and row.sample_rate_hz != rate:
+            faults.append(f"{row.path} is at {row.sample_rate_hz} Hz, its header says {rate} Hz")
+        elif n_samples is not None and row.n_samples != n_samples:
+            faults.append(f"{row.path} has {row.n_samples} samples, its header says {n_samples}")
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CohortError(
+            "; ".join(faults[:5]) + more + ". The file was cut or replaced: copy it again."
+        )
+
+
+def _audio_notes(table: pd.DataFrame) -> list[Note]:
+    notes = []
+    flat = table[table["is_flat"]]
+    if len(flat):
+        notes.append(
+            Note(
+                "flat recordings",
+                len(flat),
+                "silent or constant; kept, and scored like any other recording of the patient",
+                tuple(flat["recording_id"]),
+            )
+        )
+    clipped = table[table["clipped_share"] > CLIPPED_SHARE]
+    if len(clipped):
+        notes.append(
+            Note(
+                "clipped recordings",
+                len(clipped),
+                f"more than {CLIPPED_SHARE:.0%} of the samples at full scale; kept",
+                tuple(clipped["recording_id"]),
+            )
+        )
+    copies = table[table["sha256"].duplicated(keep=False) & ~table["is_flat"]]
+    if len(copies):
+        notes.append(
+            Note(
+                "identical recordings",
+                len(copies),
+                "the same samples under several ids; kept where they are",
+                tuple(copies["recording_id"]),
+            )
+        )
+    return notes

@@ -1,0 +1,288 @@
+"""CirCor DigiScope Phonocardiogram Dataset 1.0.3 in its official layout.
+
+    ROOT/training_data.csv           one row a patient
+    ROOT/training_data/ID.txt        the same, and the list of recordings
+    ROOT/training_data/ID_LOC.hea    rate and number of samples
+    ROOT/training_data/ID_LOC.wav    or ID_LOC.flac: the samples
+
+The CSV and the `.txt` headers are compared field by field. `Additional ID` links
+the two entries of a person who was seen in both campaigns.
+
+Oliveira et al., "The CirCor DigiScope Dataset: From Murmur Detection to Murmur
+Classification", IEEE J. Biomed. Health Inform. 26(6), 2022.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
+
+from kfold_hs.cohort.audio import Progress
+from kfold_hs.cohort.build import assemble, tasks_of
+from kfold_hs.cohort.cohort import Cohort, Note
+from kfold_hs.cohort.csv_file import read_csv, read_text
+from kfold_hs.cohort.ids import Spelling, clean_name
+from kfold_hs.cohort.values import are_same, is_missing, number, word
+from kfold_hs.cohort.wfdb import Header, audio_of, header_path, read_header
+from kfold_hs.config.schema import CircorData
+from kfold_hs.errors import CohortError, listing
+from kfold_hs.files.walk import is_hidden
+
+LOCATIONS = "Recording locations:"
+# Column of the CSV -> covariate; the text after the unit is the column's own.
+_COVARIATES = {
+    "Age": "age",
+    "Sex": "sex",
+    "Height": "height_cm",
+    "Weight": "weight_kg",
+    "Pregnancy status": "pregnant",
+    "Campaign": "campaign",
+}
+# What was written down about the murmur that was heard: part of the label, no covariates.
+_ANNOTATIONS = {
+    "Murmur locations": "murmur_locations",
+    "Most audible location": "most_audible_location",
+    **{
+        f"{phase} murmur {part}": f"{phase.lower()}_murmur_{part}"
+        for phase in ("Systolic", "Diastolic")
+        for part in ("timing", "shape", "grading", "pitch", "quality")
+    },
+}
+_NUMBERS = {"height_cm", "weight_kg"}
+COLUMNS = ("Murmur", "Outcome", "Additional ID", *_COVARIATES, *_ANNOTATIONS)
+"""Of training_data.csv, beside the patient and the locations."""
+MOST_ENTRIES = 2
+"""Of a person: nobody was seen in more than the two campaigns."""
+COVARIATES = tuple(_COVARIATES.values())
+
+
+def load_circor(config: CircorData, on_progress: Progress | None = None) -> Cohort:
+    """Read the patients, link the persons, and check every header against its audio.
+
+    Raises
+    ------
+    CohortError
+        A file is missing, the CSV and the `.txt` headers disagree, a `.hea` header and
+        its audio disagree, or a label is unknown.
+    """
+    spelling = Spelling()
+    table, notes = _read_csv(config.root / "training_data.csv", spelling)
+    folder = config.root / "training_data"
+    headers = {pid: read_patient(folder / f"{pid}.txt") for pid in table["Patient ID"]}
+    _cross_check(table, headers)
+
+    person_of = link_persons(table["Patient ID"], table["Additional ID"])
+    patients: list[dict[str, Any]] = []
+    recordings: list[dict[str, Any]] = []
+    announced: dict[str, Header] = {}
+    columns = _COVARIATES | _ANNOTATIONS
+    for row in table.to_dict("records"):
+        patient_id = row["Patient ID"]
+        patients.append(
+            {
+                "patient_id": patient_id,
+                "person_id": person_of[patient_id],
+                "murmur": row["Murmur"],
+                "outcome": row["Outcome"],
+                **{name: _value(name, row[column]) for column, name in columns.items()},
+            }
+        )
+        murmur, audible = clean_name(row["Murmur"]), row["Murmur locations"]
+        for site, stem in headers[patient_id][1]:
+            announced[stem] = read_header(header_path(folder, stem))
+            recordings.append(
+                {
+                    "recording_id": stem,
+                    "patient_id": patient_id,
+                    "path": str(audio_of(folder, stem, announced[stem])),
+                    "site": site,
+                    "murmur": _murmur_at(site, murmur, audible),
+                }
+            )
+    return assemble(
+        "circor",
+        tasks_of(config.tasks),
+        patients,
+        recordings,
+        list(_COVARIATES.values()),
+        announced=announced,
+        notes=[*notes, *spelling.notes(), *_notes(person_of), *_left_out(folder, recordings)],
+        annotations=[f"systolic_murmur_{part}" for part in ("grading", "timing", "pitch")],
+        on_progress=on_progress,
+    )
+
+
+def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> dict[str, str]:
+    """person_id of every patient: the smallest patient id among those linked to it.
+
+    Links are followed through any number of steps, and through ids that are not in the
+    table themselves.
+
+    Raises
+    ------
+    CohortError
+        Several patients have the same word in place of an id, as "unknown".
+    """
+    ids, others = list(patient_ids), list(additional_ids)
+    _check_links(ids, others)
+    linked = DisjointSet(ids)
+    for patient_id, other in zip(ids, others, strict=True):
+        if not is_missing(other):
+            linked.add(other)
+            linked.merge(patient_id, other)
+    known = set(ids)
+    return {
+        member: min(known & group, key=lambda name: (len(name), name))
+        for group in linked.subsets()
+        for member in group & known
+    }
+
+
+def _check_links(ids: Sequence[str], others: Sequence[str]) -> None:
+    """A word for "none" in place of an id would make one person of all who have it."""
+    known = set(ids)
+    numbered = all(each.isdecimal() for each in ids)
+    shared = Counter(each for each in others if not is_missing(each) and each not in known)
+    for other, n in shared.items():
+        no_id = number(other) == 0 or (numbered and not other.isdecimal())
+        if n > MOST_ENTRIES or (n > 1 and no_id):
+            raise CohortError(
+                f"Additional ID is {other!r:.80} for {n} patients, and no patient has that id: "
+                "they would be one person. Leave the cell blank where nobody is linked."
+            )
+
+
+def _read_csv(path: Path, spelling: Spelling) -> tuple[pd.DataFrame, list[Note]]:
+    if not path.is_file():
+        raise CohortError(
+            f"{path} is missing. data.root must be the folder that holds training_data.csv and "
+            "training_data/."
+        )
+    file = read_csv(path)
+    table = file.table
+    wanted = ["Patient ID", LOCATIONS, *COLUMNS]
+    if missing := [column for column in wanted if column not in table]:
+        raise CohortError(f"{path} lacks the columns {listing(missing)}.")
+    if empty := table.index[table["Patient ID"].map(is_missing)].tolist():
+        raise CohortError(f"{path}: Patient ID is empty in line {listing(empty)}.")
+    for column in ("Patient ID", "Additional ID"):
+        table[column] = [_id(spelling(cell)) for cell in table[column]]
+    twice = table["Patient ID"][table["Patient ID"].duplicated()]
+    if len(twice):
+        raise CohortError(
+            f"{path}: patient {listing(twice)} stands more than once. Remove the repeated rows."
+        )
+    return table, [Note("encoding", 1, f"{file.told}; save it as UTF-8")] if file.told else []
+
+
+def _id(name: str) -> str:
+    """An id that a spreadsheet wrote as a number with decimals is still the same id."""
+    return re.sub(r"(?<=\d)[.,]0+$", "", name)
+
+
+def other_id(fields: Mapping[str, str]) -> str | None:
+    """The id under which the person of a header was seen again, if there is one."""
+    found = fields.get("Additional ID")
+    return None if is_missing(found) else _id(clean_name(found))
+
+
+def covariates_of(fields: Mapping[str, str]) -> dict[str, str | float | None]:
+    """Covariates, by our names, from the fields of a patient's header; None: not known.
+
+    What should be a number and is none stays the text that it is.
+    """
+    return {name: _value(name, fields.get(column)) for column, name in _COVARIATES.items()}
+
+
+def read_patient(path: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Fields ("#Age: Child") and recordings as (site, stem) of one patient's header."""
+    if not path.is_file():
+        raise CohortError(f"{path} is missing, though training_data.csv lists the patient.")
+    return parse_patient(read_text(path)[0], str(path))
+
+
+def parse_patient(text: str, path: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """As `read_patient`, from the text of a header; `path` names it in errors."""
+    fields, recordings = {}, []
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for line in lines[1:]:
+        if line.startswith("#"):
+            key, _, value = line[1:].partition(":")
+            fields[clean_name(key)] = value.strip()
+        else:
+            parts = clean_name(line).split()
+            if len(parts) < 3 or not parts[1].lower().endswith(".hea"):
+                raise CohortError(f"{path}: cannot read the line {line!r:.80}.")
+            recordings.append((parts[0], parts[1][: -len(".hea")]))
+    return fields, recordings
+
+
+def _cross_check(
+    table: pd.DataFrame, headers: dict[str, tuple[dict[str, str], list[tuple[str, str]]]]
+) -> None:
+    faults = []
+    for row in table.to_dict("records"):
+        patient_id = row["Patient ID"]
+        fields, recordings = headers[patient_id]
+        for key, value in fields.items():
+            if key in row and not are_same(_id(row[key]), _id(value)):
+                faults.append(
+                    f"patient {patient_id}: {key} is {row[key]!r} in training_data.csv and "
+                    f"{value!r} in {patient_id}.txt"
+                )
+        sites = {site for site, _ in recordings}
+        if sites != set(_sites(row[LOCATIONS])):
+            faults.append(
+                f"patient {patient_id}: recorded at {row[LOCATIONS]} by training_data.csv and at "
+                f"{'+'.join(sorted(sites)) or 'no site'} by {patient_id}.txt"
+            )
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CohortError(
+            "; ".join(faults[:5]) + more + ". Correct the one that is wrong: which of them to "
+            "believe cannot be told from here."
+        )
+
+
+def _sites(cell: str) -> list[str]:
+    return [clean_name(site) for site in cell.split("+")]
+
+
+def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
+    """What the recording itself shows: no murmur at the silent sites of a Present patient."""
+    if murmur != "Present" or is_missing(audible):
+        return None
+    return "Present" if site in _sites(audible) else "Absent"
+
+
+def _value(name: str, cell: str | None) -> str | float | None:
+    found = number(cell) if name in _NUMBERS else None
+    return word(cell) if found is None else found
+
+
+def _left_out(folder: Path, recordings: Sequence[Mapping[str, Any]]) -> list[Note]:
+    """Recordings of patients who are not in training_data.csv, or that their headers leave out."""
+    listed = {clean_name(Path(row["path"]).stem) for row in recordings}
+    found = [
+        each.name
+        for each in sorted(folder.iterdir())
+        if each.suffix.lower() in {".wav", ".flac"} and not is_hidden(each.name)
+        if clean_name(each.stem) not in listed
+    ]
+    text = "in training_data/, but of no patient of training_data.csv by their header; left out"
+    return [Note("recordings of nobody", len(found), text, tuple(found))] if found else []
+
+
+def _notes(person_of: dict[str, str]) -> list[Note]:
+    counts = pd.Series(person_of).value_counts()
+    several = counts[counts > 1]
+    if not len(several):
+        return []
+    text = "people with more than one patient id (Additional ID); split as one person"
+    return [Note("linked patients", len(several), text, tuple(several.index))]

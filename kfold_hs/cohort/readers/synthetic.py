@@ -1,0 +1,21 @@
+"""Reader of the built-in cohort: made in the cache when it is not there, then read as a table."""
+
+from __future__ import annotations
+
+from kfold_hs.cohort.audio import Progress
+from kfold_hs.cohort.cohort import Cohort
+from kfold_hs.cohort.readers.table import load_table
+from kfold_hs.cohort.synthetic.dataset import ensure_cohort
+from kfold_hs.config.schema import SyntheticData, TableData
+
+
+def load_synthetic(config: SyntheticData, on_progress: Progress | None = None) -> Cohort:
+    """The cohort of `config.n_patients` simulated people from `config.seed`."""
+    table = TableData(
+        kind="table",
+        path=ensure_cohort(config.n_patients, config.seed),
+        person_column="person_id",
+        site_column="site",
+        tasks=config.tasks,
+    )
+    return load_table(table, on_progress, name="synthetic")

@@ -1,0 +1,188 @@
+"""A user's own CSV, one row a recording, any tasks.
+
+Labels, person and covariates belong to the patient, so they must agree in all rows of
+a patient. A column that is constant within every patient is a covariate; one that
+varies belongs to the recording and is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from kfold_hs.cohort.audio import Progress
+from kfold_hs.cohort.build import assemble, tasks_of
+from kfold_hs.cohort.cohort import Cohort, Note
+from kfold_hs.cohort.columns import Columns
+from kfold_hs.cohort.csv_file import CsvFile, read_csv
+from kfold_hs.cohort.ids import Spelling, find_file
+from kfold_hs.cohort.values import is_missing, label_of, number, word
+from kfold_hs.config.schema import TableData
+from kfold_hs.errors import CohortError, listing, nearest
+
+_PERSON_ID = "person_id"
+
+
+def load_table(
+    config: TableData, on_progress: Progress | None = None, name: str = "table"
+) -> Cohort:
+    """Read the CSV; what counts as missing is said in `kfold_hs.cohort.values`.
+
+    Raises
+    ------
+    CohortError
+        A column is missing, a label is missing or unknown, the rows of a patient
+        contradict each other, or a column `person_id` that nobody named joins patients.
+    """
+    file, notes = _read(config)
+    table = file.table
+    columns, spelling = Columns.of(config, table.columns.tolist()), Spelling()
+    of_row = [spelling(cell) for cell in table[config.patient_column]]
+    person = config.person_column or config.patient_column
+    person_of_row = [spelling(cell) for cell in table[person]]
+    labels = {
+        task: [label_of(cell, spec.classes) for cell in table[spec.column or task]]
+        for task, spec in config.tasks.items()
+    }
+    for task, spec in config.tasks.items():
+        _check_agreement(config, of_row, spec.column or task, labels[task])
+    _check_agreement(config, of_row, person, person_of_row)
+    if config.person_column is None and _PERSON_ID in columns.covariates:
+        _check_joins_nobody(config, of_row, [spelling(cell) for cell in table[_PERSON_ID]])
+
+    values = {name: file.values(column) for column, name in columns.covariates.items()}
+    covariates = {
+        name: cells
+        for name, cells in values.items()
+        if not _contradictions(of_row, [_said(cell) for cell in cells])
+    }
+    first_row = {patient_id: i for i, patient_id in reversed(list(enumerate(of_row)))}
+    patients: list[dict[str, Any]] = [
+        {
+            "patient_id": of_row[i],
+            "person_id": person_of_row[i],
+            **{task: each[i] for task, each in labels.items()},
+            **{name: cells.iloc[i] for name, cells in covariates.items()},
+        }
+        for i in sorted(first_row.values())
+    ]
+    ids = [spelling(_recording_id(row, columns, config)) for row in table.to_dict("records")]
+    if columns.recording_id and (
+        twice := sorted({each for each, n in Counter(ids).items() if n > 1})
+    ):
+        raise CohortError(
+            f"{config.path}: recording_id must be unique; {listing(twice)} stands more than once. "
+            "Correct the ids, or rename the column if it does not name recordings: the path is "
+            "the id, then."
+        )
+    recordings: list[dict[str, Any]] = [
+        {
+            "recording_id": ids[i],
+            "patient_id": of_row[i],
+            "path": str(find_file(config.path.parent, row[config.recording_column])),
+            "site": word(row[config.site_column]) if config.site_column else "unknown",
+            **{
+                task: label_of(row[spec.recording_column], spec.classes)
+                for task, spec in config.tasks.items()
+                if spec.recording_column
+            },
+        }
+        for i, row in enumerate(table.to_dict("records"))
+    ]
+    return assemble(
+        name,
+        tasks_of(config.tasks),
+        patients,
+        recordings,
+        list(covariates),
+        notes=[*notes, *spelling.notes(), *columns.notes(list(covariates))],
+        channel=config.channel,
+        on_progress=on_progress,
+    )
+
+
+def column_of(config: TableData, column: str) -> list[Any] | None:
+    """A column of the CSV, one value a recording in the cohort's order; None: there is none."""
+    table = _read(config)[0].table
+    return [word(cell) for cell in table[column]] if column in table else None
+
+
+def _read(config: TableData) -> tuple[CsvFile, list[Note]]:
+    file = read_csv(config.path)
+    table = file.table
+    wanted = {
+        "data.recording_column": config.recording_column,
+        "data.patient_column": config.patient_column,
+        "data.person_column": config.person_column,
+        "data.site_column": config.site_column,
+    }
+    for task, spec in config.tasks.items():
+        wanted[f"data.tasks.{task}.column"] = spec.column or task
+        wanted[f"data.tasks.{task}.recording_column"] = spec.recording_column
+    faults = []
+    for key, column in wanted.items():
+        if column is not None and column not in table:
+            guess = nearest(column, table.columns)
+            hint = f" (did you mean {guess!r:.80}?)" if guess else ""
+            faults.append(f"{key}={column!r:.80}{hint}")
+    if faults:
+        raise CohortError(
+            f"{config.path} has the columns {listing(map(repr, table), 20)}; it lacks "
+            f"{'; '.join(faults)}."
+        )
+    for key in ("recording_column", "patient_column", "person_column"):
+        column = getattr(config, key)
+        if column and (empty := table.index[table[column].map(is_missing)].tolist()):
+            value = table[column].loc[empty[0]]
+            said = f" ({value!r:.80} counts as missing)" if value.strip() else ""
+            raise CohortError(f"{config.path}: {column} is empty in line {listing(empty)}{said}.")
+    notes = [Note("encoding", 1, f"{file.told}; save it as UTF-8")] if file.told else []
+    return file, notes
+
+
+def _recording_id(row: Mapping[Hashable, str], columns: Columns, config: TableData) -> str:
+    given = row[columns.recording_id] if columns.recording_id else None
+    return row[config.recording_column] if given is None or is_missing(given) else given
+
+
+def _said(cell: str) -> float | str | None:
+    """The same for cells that say the same."""
+    found = number(cell)
+    return word(cell) if found is None else found
+
+
+def _contradictions(of_row: Sequence[str], values: Sequence[object]) -> dict[str, list[object]]:
+    """Patients whose rows have several values, with these."""
+    found: dict[str, dict[object, None]] = defaultdict(dict)
+    for patient_id, value in zip(of_row, values, strict=True):
+        found[patient_id][value] = None
+    return {patient_id: list(each) for patient_id, each in found.items() if len(each) > 1}
+
+
+def _check_agreement(
+    config: TableData, of_row: Sequence[str], column: str, values: Sequence[object]
+) -> None:
+    if several := _contradictions(of_row, values):
+        patient_id, found = next(iter(several.items()))
+        raise CohortError(
+            f"{config.path}: patient {patient_id} has several values of {column}: "
+            f"{listing(found)} ({len(several)} such patients). It belongs to the "
+            "patient, so all rows of a patient must agree."
+        )
+
+
+def _check_joins_nobody(config: TableData, of_row: Sequence[str], persons: Sequence[str]) -> None:
+    """A column of persons that nobody named shall not be passed over where it matters."""
+    joined = _contradictions(
+        [each for each in persons if not is_missing(each)],
+        [patient for patient, each in zip(of_row, persons, strict=True) if not is_missing(each)],
+    )
+    if joined:
+        person, patients = next(iter(joined.items()))
+        raise CohortError(
+            f"{config.path} has a column {_PERSON_ID}, which gives several patients one person "
+            f"({person}: {listing(patients)}; {len(joined)} such persons), and data.person_column "
+            f"does not name it. Set data.person_column={_PERSON_ID}, or rename the column if it "
+            "does not say who is who."
+        )

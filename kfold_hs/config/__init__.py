@@ -1,0 +1,1 @@
+"""Settings: their types and bounds, and how files and overrides become them."""

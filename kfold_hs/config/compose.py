@@ -1,0 +1,292 @@
+"""Composition: a command line and `configs/` become one checked `Config`.
+
+A command line is a list of overrides in Hydra's grammar: `sched=cosine` chooses
+`configs/sched/cosine.yaml`, `optim.lr=1e-4` sets one value, `optim.lr=1e-4,1e-3`
+is a sweep: one variant for each value. Whatever is wrong with a configuration is
+told at once, each fault with its key, its value, what is allowed and, for a name,
+the nearest one that exists.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from kfold_hs.config.keys import can_be, is_always
+from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
+from kfold_hs.files import stored
+
+# pydantic puts the tag of such a union into the place of an error; a user's key has none.
+_TAGGED = {"data", "loss", "sched"}
+# A folder of `configs/` whose files are no choices of a group; see `kfold_hs.config.space`.
+SPACES = "tune"
+_WHOLE = {"data.tasks", "loss.task_weights"}
+
+
+def config_folder() -> Path:
+    """`configs/`, which is in an installed package and, by a link, in a checkout's."""
+    return Path(__file__).parent.parent / "configs"
+
+
+def groups() -> dict[str, list[str]]:
+    """Every group of `configs/` with the names that can be chosen from it."""
+    return {
+        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+        for folder in sorted(config_folder().iterdir())
+        if folder.is_dir() and folder.name != SPACES and any(folder.glob("*.yaml"))
+    }
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """Compose and check one configuration.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        ``group=name`` or ``key=value`` in Hydra's grammar; no sweeps (see `expand`).
+
+    Raises
+    ------
+    ConfigError
+        With every fault found: the key, the value, what is allowed, the nearest name.
+    """
+    return _compose(tuple(overrides))
+
+
+@functools.lru_cache(maxsize=1024)
+def _compose(overrides: tuple[str, ...]) -> Config:
+    """A search asks for the variant of each of its points again and again; Hydra is slow."""
+    parsed = read(overrides)
+    if sweeps := [shown(o.input_line) for o in parsed if o.is_sweep_override()]:
+        raise ConfigError(
+            f"{listing(sweeps)} names several values, which makes several variants, and this "
+            "command takes one. Give one value."
+        )
+    _check_names(parsed)
+    chosen = tuple(o.input_line or "" for o in parsed if o.key_or_group in groups())
+    suspects = [word for word in overrides if "${" in word] or overrides
+    with understood(f"compose {listing(map(shown, suspects))}"):
+        composed = copy.deepcopy(_chosen(chosen))
+        with open_dict(composed):
+            for override in parsed:
+                if override.key_or_group not in groups():
+                    _apply(override, composed)
+        return _validated(_plain(composed))
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """One list of overrides a variant: every combination of the values of the sweeps.
+
+    ``["sched=onecycle,cosine", "seed=1"]`` gives two variants. Order: the last sweep
+    changes fastest, as in Hydra's multirun.
+    """
+    choices: list[list[str]] = []
+    for word, override in zip(overrides, read(overrides), strict=True):
+        if override.is_sweep_override():
+            key = override.get_key_element()
+            choices.append([f"{key}={value}" for value in values(override)])
+        else:
+            choices.append([word])
+    check_number(math.prod(map(len, choices)))
+    return [list(combination) for combination in itertools.product(*choices)]
+
+
+def check_number(n_variants: int) -> None:
+    """Refuse more variants than anybody can look at, before they are made.
+
+    Raises
+    ------
+    ConfigError
+        There are more than `MOST_VALUES`.
+    """
+    if n_variants > MOST_VALUES:
+        raise ConfigError(
+            f"these values make {shown(n_variants)} variants, and at most {MOST_VALUES} are made. "
+            "`kfold-hs tune` searches among more without trying each."
+        )
+
+
+def key_of(override: str) -> str:
+    """The key or group that an override sets, e.g. ``optim.lr`` or ``sched``."""
+    return str(read([override])[0].key_or_group)
+
+
+def is_key(name: str) -> bool:
+    """Whether some configuration has this key or group."""
+    return name in groups() or can_be(name)
+
+
+def differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys in which two nested configurations differ, each with both values."""
+    found = []
+    for key in sorted({*one, *two}):
+        left, right = one.get(key), two.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(f"{prefix}{key} ({left} there, {right} here)")
+    return found
+
+
+def _check_names(parsed: Iterable[Override]) -> None:
+    """Refuse keys and choices that do not exist, all at once and with a guess for each."""
+    available = groups()
+    faults, chosen, keys = [], [], []
+    for override in parsed:
+        name = override.key_or_group
+        if name not in available:
+            keys.append(override)
+        elif override.is_delete() or override.is_add() or override.package is not None:
+            faults.append(f"{shown(override.input_line)}: a group is chosen as {name}=NAME.")
+        elif (value := override.value()) in available[name]:
+            chosen.append(override.input_line or "")
+        else:
+            faults.append(
+                unknown_name(f"choice for {name}=", readable(str(value), 80), available[name])
+            )
+    if not faults:
+        known = _known_keys(tuple(chosen))
+        for override in keys:
+            if _is_known(override, known):
+                continue
+            guess = nearest(override.key_or_group, known | set(available))
+            line = f"unknown key {shown(override.key_or_group)}"
+            if not _is_short(override):
+                line += f" in {shown(override.input_line)}"
+            faults.append(f"{line}." + (f" Did you mean {guess!r}?" if guess else ""))
+    if faults:
+        raise ConfigError(_sentences(faults) + " `kfold-hs config` prints all keys.")
+
+
+def _is_known(override: Override, known: frozenset[str]) -> bool:
+    """Whether it sets what is there, or a setting that the files of `configs/` leave out."""
+    key = override.key_or_group
+    if override.package is not None:
+        return False
+    if key in known or ((override.is_add() or override.is_force_add()) and can_be(key)):
+        return True
+    return not override.is_delete() and key.rpartition(".")[0] in known and is_always(key)
+
+
+def _is_short(override: Override) -> bool:
+    """Whether the word says no more than its key."""
+    return override.input_line == override.key_or_group
+
+
+@functools.cache
+def _known_keys(chosen: tuple[str, ...]) -> frozenset[str]:
+    """Every key that there is with these choices of groups."""
+    return frozenset(_flat_keys(_container(_chosen(chosen))))
+
+
+def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    for key, value in values.items():
+        yield prefix + key
+        if isinstance(value, Mapping):
+            yield from _flat_keys(value, f"{prefix}{key}.")
+
+
+@functools.lru_cache(maxsize=256)
+def _chosen(choices: tuple[str, ...]) -> DictConfig:
+    """What choices of groups make by themselves; Hydra takes a tenth of a second. Not to change."""
+    with (
+        understood(f"compose {listing(map(shown, choices))}"),
+        initialize_config_dir(str(config_folder().resolve()), version_base="1.3"),
+    ):
+        return hydra_compose("config", overrides=list(choices))
+
+
+def _apply(override: Override, composed: DictConfig) -> None:
+    """Set what an override says, as Hydra does once all groups are chosen."""
+    key, value = override.key_or_group, override.value()
+    if override.is_delete():
+        place, _, name = key.rpartition(".")
+        del (OmegaConf.select(composed, place) if place else composed)[name]
+        return
+    # A dict given for one of these takes the place of the default: merging would add to it.
+    OmegaConf.update(composed, key, value, merge=key not in _WHOLE, force_add=True)
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    """Plain values, interpolations resolved, none of them missing."""
+    if missing := sorted(OmegaConf.missing_keys(composed)):
+        raise ConfigError(
+            f"{listing(missing)} must be given, e.g. {missing[0]}=VALUE; it has no default."
+        )
+    return _container(composed)
+
+
+def _container(composed: DictConfig) -> dict[str, Any]:
+    found = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def _validated(values: dict[str, Any]) -> Config:
+    try:
+        return Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ConfigError(_sentences([_sentence(fault) for fault in error.errors()])) from error
+
+
+def _sentences(faults: Sequence[str], most: int = 8) -> str:
+    told = " ".join(readable(fault, 400) for fault in faults[:most])
+    return told + (f" And {len(faults) - most} more." if len(faults) > most else "")
+
+
+def _sentence(fault: Any) -> str:
+    place = [
+        str(part)
+        for i, part in enumerate(fault["loc"])
+        if not (i == 1 and fault["loc"][0] in _TAGGED and len(fault["loc"]) > 2)
+    ]
+    key, value = ".".join(place), fault["input"]
+    if fault["type"] == "value_error":  # one of our own, which names keys and values itself
+        return str(fault["ctx"]["error"]) + "."
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {shown(key)}."
+    if fault["type"] == "missing":
+        return f"{key} must be given; it has no default."
+    allowed = fault["msg"][:1].lower() + fault["msg"][1:]
+    line = f"{key}={shown(value)} does not fit: {allowed}."
+    if fault["type"] == "string_type" and isinstance(value, int | float):
+        line += f" As a text: '{key}=\"{readable(str(value), 80)}\"'."
+    if fault["type"] == "literal_error" and isinstance(value, str):
+        names = [
+            name.strip(" '") for name in fault["ctx"]["expected"].replace(" or ", ",").split(",")
+        ]
+        if guess := nearest(value, names):
+            line += f" Did you mean {guess!r}?"
+    return line
+
+
+def load_yaml(path: Path) -> Config:
+    """The configuration that a run wrote to its `config.yaml`.
+
+    Raises
+    ------
+    DamagedFileError
+        The file is damaged.
+    ConfigError
+        It holds keys or values that this version has not.
+    """
+    what = "the configuration"
+    values = stored.read_yaml(path, what)
+    with stored.parsing(path, what):
+        try:
+            return _validated(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error

@@ -1,0 +1,161 @@
+"""Settings of the data and of the split: `data` and `split`."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from kfold_hs.config.base import NonNegativeInt, Positive, Settings
+from kfold_hs.config.names import clean_name
+
+
+def _as_name(value: Any) -> Any:
+    """Numbers and truth values of YAML are names of classes and columns, too."""
+    return clean_name(value) if isinstance(value, str | int | float | bool) else value
+
+
+Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
+"""A name of the user's, cleaned; 1, 1.0 and true are taken as text."""
+
+# What `predict.patient_pool` and a task's own `patient_pool` may name (kfold_hs/pool.py).
+PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
+
+
+_UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of Unicode: control characters, halves of pairs, line and paragraph separators."""
+
+
+class TaskConfig(Settings):
+    """One task: its classes and what training and pooling take from it."""
+
+    classes: tuple[Name, ...] = Field(min_length=2)
+    positive: Name | None = None
+    class_weights: tuple[Positive, ...] | None = None
+    patient_pool: PatientPool = "mean"
+    column: Name | None = None
+    recording_column: Name | None = None
+    uncertain: Name | None = None
+    stack: tuple[Name, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TaskConfig:
+        others = [name for name in self.classes if name != self.uncertain]
+        if self.uncertain is not None and (
+            self.uncertain not in self.classes
+            or self.uncertain == (self.positive or self.classes[0])
+            or len(others) < 2
+        ):
+            raise ValueError(
+                f"uncertain={self.uncertain} does not fit the classes {list(self.classes)}: it "
+                "names one of three or more, not the positive one, or is null"
+            )
+        return self
+
+
+class _Data(Settings):
+    tasks: dict[Name, TaskConfig] = Field(min_length=1)
+    aliases: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_names(self) -> _Data:
+        """Names of tasks and classes make columns of tables, `p.<task>.<class>`, and lines."""
+        columns: dict[str, tuple[str, str]] = {}
+        for task, config in self.tasks.items():
+            for name in (task, *config.classes):
+                if not name.strip() or any(unicodedata.category(c) in _UNWRITABLE for c in name):
+                    raise ValueError(
+                        f"the name {name[:80]!r} of task {task[:80]!r} does not fit: names of "
+                        "tasks and classes have a letter at least, and no line break or other "
+                        "control character"
+                    )
+            for name in config.classes:
+                other = columns.setdefault(f"{task}.{name}", (task, name))
+                if other != (task, name):
+                    raise ValueError(
+                        f"class {name[:80]!r} of task {task[:80]!r} and class {other[1][:80]!r} of "
+                        f"task {other[0][:80]!r} would share the column p.{task[:80]}.{name[:80]}: "
+                        "rename one"
+                    )
+        return self
+
+
+class SyntheticData(_Data):
+    """The built-in cohort of simulated phonocardiograms."""
+
+    kind: Literal["synthetic"]
+    n_patients: Annotated[int, Field(ge=10, le=100_000)] = 120
+    seed: NonNegativeInt = 0
+
+
+class CircorData(_Data):
+    """CirCor DigiScope in its official layout, WAV or FLAC."""
+
+    kind: Literal["circor"]
+    root: Path
+
+
+class Cinc2016Data(_Data):
+    """PhysioNet/CinC Challenge 2016 in its official layout."""
+
+    kind: Literal["cinc2016"]
+    root: Path
+
+
+class TableData(_Data):
+    """A user's CSV, one row a recording."""
+
+    kind: Literal["table"]
+    path: Path
+    recording_column: Name = "recording"
+    patient_column: Name = "patient_id"
+    person_column: Name | None = None
+    site_column: Name | None = None
+    channel: NonNegativeInt | None = None
+
+
+class SplitConfig(Settings):
+    """Persons into folds; see `kfold_hs.splits`."""
+
+    n_folds: Annotated[int, Field(ge=1, le=1000)]
+    n_repeats: Annotated[int, Field(ge=1, le=1000)]
+    stratify: Literal["auto"] | tuple[str, ...]
+    test: float | tuple[str, ...]
+    by: Literal["person", "patient"]
+    audit: bool
+    file: Path | None = None
+
+    @pydantic.field_validator("test", "stratify", mode="before")
+    @classmethod
+    def _number_or_names(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(clean_name(each) for each in value)
+        if field.field_name == "stratify" and value != "auto":
+            raise ValueError(
+                f"split.stratify={value!r} does not fit: auto, or a list of covariates such as "
+                "[age,sex], or [] for none"
+            )
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if field.field_name == "test" and not (is_number and 0 <= value <= 0.9):
+            raise ValueError(
+                f"split.test={value!r} does not fit: a share of the persons from 0 to 0.9, or a "
+                "list of person or patient ids such as [85033,49627]"
+            )
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> SplitConfig:
+        if self.n_folds < 2 and self.file is None:
+            raise ValueError(
+                f"split.n_folds={self.n_folds} does not fit: at least 2; a single split into "
+                "training and validation comes from split.file=FILE"
+            )
+        return self
+
+
+DataConfig = Annotated[
+    SyntheticData | CircorData | Cinc2016Data | TableData, Field(discriminator="kind")
+]

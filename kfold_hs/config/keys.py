@@ -1,0 +1,81 @@
+"""What keys there can be: the settings' types, asked by dotted keys."""
+
+from __future__ import annotations
+
+import functools
+import types
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from kfold_hs.config.schema import Config
+
+
+@functools.cache
+def can_be(key: str) -> bool:
+    """Whether some choice of groups makes a setting of this key."""
+    return bool(_types(key))
+
+
+@functools.cache
+def is_always(key: str) -> bool:
+    """Whether every choice of groups does."""
+    found = _types(key)
+    return bool(found) and None not in found
+
+
+@functools.cache
+def is_path(key: str) -> bool:
+    """Whether the setting is the path of a file or folder."""
+    return any(Path in _arms(kind) for kind in _types(key))
+
+
+@functools.cache
+def is_text(key: str) -> bool:
+    """Whether the setting takes any text, e.g. the name of a column."""
+    return any(str in _arms(kind) for kind in _types(key))
+
+
+def keys() -> list[str]:
+    """Every key that some choice of groups has; `*` stands for a name of the user's."""
+    return sorted(set(_below(Config, "")))
+
+
+def _types(key: str) -> list[Any]:
+    """Types of the settings of a key; None for each choice that has no such setting, if one has."""
+    found = [*_walk(Config, tuple(key.split(".")))]
+    return found if any(each is not None for each in found) else []
+
+
+def _walk(kind: Any, parts: tuple[str, ...]) -> list[Any]:
+    if not parts:
+        return [kind]
+    found: list[Any] = []
+    for arm in _arms(kind):
+        if isinstance(arm, type) and issubclass(arm, BaseModel):
+            field = arm.model_fields.get(parts[0])
+            found += [None] if field is None else _walk(field.annotation, parts[1:])
+        elif get_origin(arm) is dict:
+            found += _walk(get_args(arm)[1], parts[1:])
+    return found or [None]
+
+
+def _below(kind: Any, prefix: str) -> list[str]:
+    found = []
+    for arm in _arms(kind):
+        if isinstance(arm, type) and issubclass(arm, BaseModel):
+            for name, field in arm.model_fields.items():
+                found += [prefix + name, *_below(field.annotation, f"{prefix}{name}.")]
+        elif get_origin(arm) is dict:
+            found += [f"{prefix}*", *_below(get_args(arm)[1], f"{prefix}*.")]
+    return found
+
+
+def _arms(kind: Any) -> list[Any]:
+    """The members of a union, without what is noted beside them."""
+    if get_origin(kind) is Annotated:
+        return _arms(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return [arm for each in get_args(kind) for arm in _arms(each)]
+    return [kind]

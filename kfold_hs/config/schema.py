@@ -1,0 +1,266 @@
+"""Settings of a run as frozen types: every key, its type and its bounds.
+
+The values come from `configs/` by way of `kfold_hs.config.compose`; a value out of its bounds
+or an unknown key never gets past these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+import pydantic
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from kfold_hs.config.base import Settings
+from kfold_hs.config.data import (
+    Cinc2016Data,
+    CircorData,
+    DataConfig,
+    SplitConfig,
+    SyntheticData,
+    TableData,
+    TaskConfig,
+)
+from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
+from kfold_hs.config.training import (
+    AugmentConfig,
+    ConstantConfig,
+    CosineConfig,
+    CrossEntropyConfig,
+    FeatureConfig,
+    FocalConfig,
+    LinearConfig,
+    LossConfig,
+    ModelConfig,
+    OneCycleConfig,
+    OptimConfig,
+    PlateauConfig,
+    PredictConfig,
+    RestartsConfig,
+    SchedConfig,
+    StepConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "Cinc2016Data",
+    "CircorData",
+    "Config",
+    "ConstantConfig",
+    "CosineConfig",
+    "CrossEntropyConfig",
+    "DataConfig",
+    "FeatureConfig",
+    "FocalConfig",
+    "GalleryConfig",
+    "JudgeConfig",
+    "LinearConfig",
+    "LossConfig",
+    "Margins",
+    "ModelConfig",
+    "OneCycleConfig",
+    "OptimConfig",
+    "PlateauConfig",
+    "PredictConfig",
+    "RestartsConfig",
+    "SchedConfig",
+    "SplitConfig",
+    "StepConfig",
+    "SyntheticData",
+    "TableData",
+    "TaskConfig",
+    "TrainConfig",
+]
+
+
+MOST_FOLD_MODELS = 10_000
+MOST_NUMBERS = 2**29
+"""Of one batch of crops: 2 GiB in float32, of which a network makes ten times as much and more."""
+
+
+class Config(Settings):
+    """Everything that decides the result of a run, apart from the recordings."""
+
+    data: DataConfig
+    features: FeatureConfig
+    model: ModelConfig
+    loss: LossConfig
+    optim: OptimConfig
+    sched: SchedConfig
+    augment: AugmentConfig
+    train: TrainConfig
+    split: SplitConfig
+    predict: PredictConfig
+    recipe: str
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    n_seeds: Annotated[int, Field(ge=1, le=1000)]
+    track: tuple[Literal["tensorboard", "wandb"], ...]
+    select: Literal["last", "inner", "best"]
+    target: Annotated[float, Field(gt=0, lt=1)]
+    judge: JudgeConfig = JudgeConfig()
+    device_kind: Literal["cpu", "cuda"] = "cpu"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.train.patience is not None and self.select != "inner":
+            raise ValueError(
+                f"train.patience={self.train.patience} ends a training when the people of an inner "
+                f"split hear no better, and select={self.select} sets nobody aside: set "
+                "select=inner, or leave train.patience out"
+            )
+        named = [name for name, task in self.data.tasks.items() if task.uncertain]
+        if self.train.uncertain != "class" and not named:
+            raise ValueError(
+                f"train.uncertain={self.train.uncertain} is about the class that a task names as "
+                f"uncertain, and none of {', '.join(self.data.tasks)} names one: say which in the "
+                "data configuration (uncertain: Unknown), or leave train.uncertain out"
+            )
+        self._check_sizes()
+        if (self.train.first_n_mels or 0) > self.features.n_mels:
+            raise ValueError(
+                f"train.first_n_mels={self.train.first_n_mels} is above features.n_mels="
+                f"{self.features.n_mels}: bands grow, they do not shrink"
+            )
+        gains = {
+            f"augment.gain_db={self.augment.gain_db:g}": self.augment.gain_db != 0,
+            f"predict.gains_db={list(self.predict.gains_db)}": self.predict.gains_db != (0.0,),
+        }
+        asked = " and ".join(text for text, is_asked in gains.items() if is_asked)
+        if asked and not self.features.is_level:
+            raise ValueError(
+                f"{asked}: a gain moves levels in dB, and "
+                f"features.normalise={self.features.normalise} with "
+                f"features.compression={self.features.compression} takes it out again: set "
+                "features.compression=log and features.normalise=band or none, or leave it out"
+            )
+        if self.augment.noise_share and self.features.compression != "log":
+            raise ValueError(
+                f"augment.noise_share={self.augment.noise_share:g} adds up powers, which "
+                f"features.compression={self.features.compression} does not give back: set "
+                "features.compression=log, or leave it out"
+            )
+        crop_pool, patient_pool = self.predict.crop_pool, self.predict.patient_pool
+        if self.train.level == "recording" and patient_pool == "attention":
+            raise ValueError(
+                "predict.patient_pool=attention takes weights that are learnt on patients, and "
+                "train.level=recording learns none: set train.level=patient, or name a rule such "
+                "as predict.patient_pool=mean_max"
+            )
+        if self.train.level == "patient" and (
+            crop_pool != "mean" or patient_pool not in {"task", "attention"}
+        ):
+            raise ValueError(
+                f"predict.crop_pool={crop_pool} and predict.patient_pool={patient_pool} do not "
+                "fit train.level=patient, which pools all crops of a patient by the attention "
+                "that it learns: leave both out, or set train.level=recording"
+            )
+        return self
+
+    def _check_sizes(self) -> None:
+        """Refuse what no machine trains, before anything is read."""
+        split = self.split
+        if (n := split.n_folds * split.n_repeats * self.n_seeds) > MOST_FOLD_MODELS:
+            raise ValueError(
+                f"split.n_folds={split.n_folds} x split.n_repeats={split.n_repeats} x n_seeds="
+                f"{self.n_seeds} are {n} fold models; at most {MOST_FOLD_MODELS} fit in a run"
+            )
+        crop = self.train.crop_frames * self.features.n_mels * (1 + self.model.deltas)
+        sizes = {"train": self.train.batch_size, "predict": self.predict.batch_size}
+        for group, size in sizes.items():
+            if size * crop > MOST_NUMBERS:
+                fits = max(1, MOST_NUMBERS // crop)
+                raise ValueError(
+                    f"{group}.batch_size={size} crops of train.crop_frames="
+                    f"{self.train.crop_frames} in features.n_mels={self.features.n_mels} bands are "
+                    f"{size * crop * 4 / 2**30:.0f} GiB before the network makes more of them; "
+                    f"{MOST_NUMBERS * 4 // 2**30} GiB fit: {group}.batch_size={fits}, or shorter "
+                    "crops"
+                )
+
+    def on(self, device_kind: str) -> Config:
+        """These settings where they are trained: on a "cpu" or on "cuda".
+
+        A GPU computes other bits than a CPU, and with train.precision=auto in other numbers.
+        """
+        return self.model_copy(update={"device_kind": device_kind})
+
+    @property
+    def precision(self) -> str:
+        """What train.precision=auto comes to.
+
+        On the CPU that is float32, which was measured to be the faster of the two.
+        """
+        if self.train.precision != "auto":
+            return self.train.precision
+        return "bfloat16" if self.device_kind == "cuda" else "float32"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values (str, int, float, bool, list, dict), as the YAML has them."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(self.as_dict()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what decides the out-of-fold predictions of the fold models.
+
+        Left out are: where the data lie (the cohort's fingerprint says what they are); the
+        target, the margins and the stacking, which only judging reads; the trackers; and every
+        value that equals its declared default, which is "off" for each setting that came later,
+        so that a new setting does not orphan the runs made before it. A declared default never
+        changes. The kind of device is in it, and on a GPU the precision that auto comes to.
+        """
+        return _sha256(self._decisive())
+
+    @property
+    def training_digest(self) -> str:
+        """SHA-256 (hex) of what decides the fold models: `digest` less what only predicting reads.
+
+        With select=last no part of a training looks at what is predicted, and configurations of one
+        training digest have the same models to the bit. With another rule all of `digest` counts.
+        """
+        values = self._decisive()
+        if self.select == "last":
+            values.pop("predict")
+            for task in values["data"]["tasks"].values():
+                task.pop("patient_pool", None)
+        return _sha256(values)
+
+    def _decisive(self) -> dict[str, Any]:
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        for key in ("target", "track"):
+            values.pop(key)
+        values.pop("judge", None)
+        for key in ("root", "path", "aliases"):
+            values["data"].pop(key, None)
+        for task in values["data"]["tasks"].values():
+            task.pop("stack", None)
+        values["predict"].pop("stack", None)
+        for key in ("file", "audit"):
+            values["split"].pop(key, None)
+        if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one
+            for task in values["data"]["tasks"].values():
+                task.pop("uncertain", None)
+        if self.device_kind != "cpu":
+            values["train"]["precision"] = self.precision
+        if revised := self._revised():
+            values["revised"] = revised
+        return values
+
+    def _revised(self) -> list[str]:
+        """Parts in use that computed otherwise once: what was trained then is another training."""
+        parts = {
+            "average": self.train.ema_decay > 0 or self.train.swa_start < 1,
+            "heads": self.precision == "bfloat16",
+            "stretch": self.augment.stretch > 0,
+        }
+        return [name for name, is_used in parts.items() if is_used]
+
+
+def _sha256(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

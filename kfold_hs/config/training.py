@@ -1,0 +1,331 @@
+"""Settings of a training recipe: features, model, loss, optim, sched, augment, train, predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from kfold_hs.config.base import NonNegative, Positive, Settings, Share
+from kfold_hs.config.data import PatientPool
+
+_Count = Annotated[int, Field(ge=0, le=100)]
+_Decibels = Annotated[float, Field(ge=-60, le=60)]
+
+
+class FeatureConfig(Settings):
+    """What the network hears of a recording; see `kfold_hs.learn.features.mel`."""
+
+    sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)]
+    window_s: Annotated[float, Field(gt=0, le=1)]
+    hop_s: Annotated[float, Field(ge=0.0005, le=1)]
+    n_fft: Annotated[int, Field(ge=16, le=65_536)]
+    n_mels: Annotated[int, Field(ge=4, le=512)]
+    f_min_hz: NonNegative
+    f_max_hz: Positive
+    normalise: Literal["recording", "band", "none"]
+    band_pass_hz: tuple[Positive, Positive] | None = None
+    remove_spikes: bool = False
+    compression: Literal["log", "pcen"] = "log"
+    pcen_time_constant_s: Annotated[float, Field(gt=0, le=1000)] = 0.4
+    pcen_gain: Share = 0.98
+    pcen_bias: NonNegative = 2.0
+    pcen_root: Annotated[float, Field(gt=0, le=1)] = 0.5
+    pcen_floor: Positive = 1e-6
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FeatureConfig:
+        if self.band_pass_hz is not None:
+            low, high = self.band_pass_hz
+            if not low < high < self.sample_rate_hz / 2:
+                raise ValueError(
+                    f"features.band_pass_hz=[{low:g},{high:g}] must go up, and stay below half of "
+                    f"features.sample_rate_hz={self.sample_rate_hz}; null turns it off"
+                )
+        if self.f_max_hz > self.sample_rate_hz / 2:
+            raise ValueError(
+                f"features.f_max_hz={self.f_max_hz:g} is above half of "
+                f"features.sample_rate_hz={self.sample_rate_hz}; at most "
+                f"{self.sample_rate_hz / 2:g} Hz can be seen"
+            )
+        if self.f_min_hz >= self.f_max_hz:
+            raise ValueError(
+                f"features.f_min_hz={self.f_min_hz:g} must be below "
+                f"features.f_max_hz={self.f_max_hz:g}"
+            )
+        if self.window_samples > self.n_fft:
+            raise ValueError(
+                f"features.n_fft={self.n_fft} is shorter than the window of "
+                f"{self.window_samples} samples; raise n_fft or shorten features.window_s"
+            )
+        if self.n_mels > self.n_fft // 2 + 1:
+            raise ValueError(
+                f"features.n_mels={self.n_mels} is above the {self.n_fft // 2 + 1} frequencies of "
+                f"features.n_fft={self.n_fft}: lower n_mels or raise n_fft"
+            )
+        if self.hop_samples < 1 or self.window_samples < 2:
+            raise ValueError("features.window_s and features.hop_s must each span a sample")
+        return self
+
+    @property
+    def of_recordings(self) -> FeatureConfig:
+        """What is done to recordings by themselves: without what is fitted on a fold's people."""
+        fitted = self.normalise == "band"
+        return self.model_copy(update={"normalise": "none"}) if fitted else self
+
+    @property
+    def is_level(self) -> bool:
+        """Whether crops of the bank are levels in dB, to which a gain is added."""
+        return self.compression == "log" and self.normalise != "recording"
+
+    @property
+    def n_fitted_bands(self) -> int:
+        """Mel bands whose scaling is fitted on a fold's training people; 0: none are."""
+        return self.n_mels if self.normalise == "band" else 0
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.window_s * self.sample_rate_hz)
+
+    @property
+    def least_samples(self) -> int:
+        """Fewest samples of a recording: a window, and what is mirrored at its ends."""
+        return max(self.window_samples, self.n_fft // 2 + 1)
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.hop_s * self.sample_rate_hz)
+
+
+class ModelConfig(Settings):
+    """A timm backbone with one linear head a task; see `kfold_hs.learn.models.network`."""
+
+    backbone: str
+    weights: Literal["none", "hub", "file", "package"]
+    weights_file: Path | None = None
+    hidden: Annotated[int, Field(ge=0, le=8192)] = 0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pool: Literal["backbone", "avg", "max", "gem", "attention"] = "backbone"
+    covariates: tuple[str, ...] = ()
+    heads: Literal["separate", "joint"] = "separate"
+    deltas: Literal[0, 1, 2] = 0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if (self.weights == "file") != (self.weights_file is not None):
+            raise ValueError(
+                "model.weights=file and model.weights_file=PATH go together: "
+                f"weights is {self.weights!r} and weights_file is {self.weights_file}"
+            )
+        return self
+
+
+class _LossConfig(Settings):
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "task", "balanced", "effective", "challenge"]
+    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    ordinal_smoothing: bool = False
+    task_weights: dict[str, NonNegative] = Field(default_factory=dict)
+
+
+class CrossEntropyConfig(_LossConfig):
+    """Cross-entropy; see `kfold_hs.learn.losses`."""
+
+    kind: Literal["cross_entropy"]
+
+
+class FocalConfig(_LossConfig):
+    """Focal loss; see `kfold_hs.learn.losses`."""
+
+    kind: Literal["focal"]
+    gamma: Annotated[float, Field(ge=0, le=10)]
+
+
+class OptimConfig(Settings):
+    """AdamW (Loshchilov & Hutter 2019)."""
+
+    lr: Annotated[float, Field(gt=0, le=10)]
+    weight_decay: Annotated[float, Field(ge=0, le=100)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+
+
+class OneCycleConfig(Settings):
+    """One cycle; see `kfold_hs.config.schedules.onecycle`."""
+
+    kind: Literal["onecycle"]
+    pct_start: Annotated[float, Field(gt=0, lt=1)]
+    div_factor: Annotated[float, Field(ge=1, le=1e9)]
+    final_div_factor: Annotated[float, Field(ge=1, le=1e12)]
+    cycle_momentum: bool = False
+    momentum_low: Annotated[float, Field(ge=0, lt=1)] = 0.85
+    momentum_high: Annotated[float, Field(ge=0, lt=1)] = 0.95
+
+
+class CosineConfig(Settings):
+    """Cosine annealing after a warm-up; see `kfold_hs.config.schedules.cosine`."""
+
+    kind: Literal["cosine"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final_ratio: Share
+
+
+class RestartsConfig(Settings):
+    """Cosine annealing with warm restarts; see `kfold_hs.config.schedules.restarts`."""
+
+    kind: Literal["restarts"]
+    n_cycles: Annotated[int, Field(ge=1, le=100)]
+    lengthen: Annotated[float, Field(ge=1, le=10)]
+    final_ratio: Share
+
+
+class LinearConfig(Settings):
+    """A straight line down after a warm-up; see `kfold_hs.config.schedules.linear`."""
+
+    kind: Literal["linear"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final_ratio: Share
+
+
+class StepConfig(Settings):
+    """Stairs down; see `kfold_hs.config.schedules.steps`."""
+
+    kind: Literal["step"]
+    every: Annotated[float, Field(gt=0, le=1)]
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+
+class ConstantConfig(Settings):
+    """One rate after a warm-up; see `kfold_hs.config.schedules.constant`."""
+
+    kind: Literal["constant"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+
+
+class PlateauConfig(Settings):
+    """Down when the training loss stays; see `kfold_hs.config.schedules.plateau`."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Annotated[int, Field(ge=0, le=10_000)]
+    threshold: Share
+    final_ratio: Share
+
+
+class AugmentConfig(Settings):
+    """Mixup and SpecAugment; see `kfold_hs.learn.data.augment`."""
+
+    mixup_alpha: Annotated[float, Field(ge=0, le=100)]
+    time_masks: _Count
+    time_mask_frames: Annotated[int, Field(ge=0, le=100_000)]
+    band_masks: _Count
+    band_mask_bands: Annotated[int, Field(ge=0, le=512)]
+    cutmix_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
+    cutmix_axis: Literal["time", "band"] = "time"
+    stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    gain_db: Annotated[float, Field(ge=0, le=60)] = 0.0
+    band_stops: _Count = 0
+    band_stop_bands: Annotated[int, Field(ge=0, le=512)] = 8
+    noise_share: Share = 0.0
+    noise_snr_db: tuple[_Decibels, _Decibels] = (5.0, 30.0)
+    noise: Literal["white", "pink", "brown"] = "pink"
+    noise_folder: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> AugmentConfig:
+        low, high = self.noise_snr_db
+        if low > high:
+            raise ValueError(
+                f"augment.noise_snr_db=[{low:g},{high:g}] must go up: the lowest ratio of signal "
+                "to noise, then the highest"
+            )
+        return self
+
+
+class TrainConfig(Settings):
+    """The training loop; see `kfold_hs.learn.training.fold`."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]
+    crop_frames: Annotated[int, Field(ge=16, le=100_000)]
+    crops_per_recording: Annotated[int, Field(ge=1, le=1000)]
+    site_labels: bool
+    sampling: str
+    grad_clip: NonNegative
+    accumulate: Annotated[int, Field(ge=1, le=1024)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    swa_start: Annotated[float, Field(gt=0, le=1)]
+    first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None
+    grow_until: Share
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool = False
+    cuda_graphs: bool = False
+    inner_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    level: Literal["recording", "patient"] = "recording"
+    sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
+    align: Literal["none", "cycle"] = "none"
+    first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
+    uncertain: Literal["class", "drop", "soft"] = "class"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    swa_update_bn: bool = False
+    tf32: bool = False
+    deterministic: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.ema_decay and self.swa_start < 1:
+            raise ValueError(
+                f"train.ema_decay={self.ema_decay:g} and train.swa_start={self.swa_start:g}: "
+                "weights are averaged in one way or the other; set one of them off"
+            )
+        if self.swa_update_bn and self.swa_start == 1:
+            raise ValueError(
+                "train.swa_update_bn=true is about weights that are averaged epoch by epoch, and "
+                "train.swa_start=1 averages none: lower the one or leave the other out"
+            )
+        if self.compile and self.cuda_graphs:
+            raise ValueError(
+                "train.compile=true and train.cuda_graphs=true: the network is compiled or its "
+                "steps are recorded; set one of them to false"
+            )
+        if self.first_crop_frames is not None and self.first_crop_frames > self.crop_frames:
+            raise ValueError(
+                f"train.first_crop_frames={self.first_crop_frames} is above "
+                f"train.crop_frames={self.crop_frames}: crops grow, they do not shrink"
+            )
+        if self.level == "patient" and self.batch_size < self.sites_per_patient:
+            raise ValueError(
+                f"train.batch_size={self.batch_size} counts crops and holds no whole "
+                f"patient of train.sites_per_patient={self.sites_per_patient}: raise the one or "
+                "lower the other"
+            )
+        return self
+
+
+class PredictConfig(Settings):
+    """From crops to a patient; see `kfold_hs.predictions.aggregation`."""
+
+    crop_overlap: Annotated[float, Field(ge=0, le=0.9)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    patient_pool: Literal["task", "attention"] | PatientPool
+    n_shifts: Annotated[int, Field(ge=1, le=64)]
+    crop_pool: PatientPool = "mean"
+    gains_db: tuple[_Decibels, ...] = Field((0.0,), min_length=1, max_length=64)
+    stack: Literal["task", "none"] = "task"
+
+
+LossConfig = Annotated[CrossEntropyConfig | FocalConfig, Field(discriminator="kind")]
+SchedConfig = Annotated[
+    OneCycleConfig
+    | CosineConfig
+    | RestartsConfig
+    | LinearConfig
+    | StepConfig
+    | ConstantConfig
+    | PlateauConfig,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,1 @@
+"""Where our files lie, and how they are written and read."""

@@ -1,0 +1,339 @@
+"""The one way files are written: whole or not at all, and what is read again with its checksum.
+
+A file is written under a temporary name beside its target, flushed to the disk and renamed, so
+that no reader and no later run ever sees half of one. A writer holds a lock on its temporary file,
+so that those of killed processes can be told from those of living ones, and are swept.
+
+    FOLDER/.sha256/NAME.sha256  SHA-256 of FOLDER/NAME, a line; two while the file is replaced: its
+                                own and that of what takes its place
+    FOLDER/SHA256SUMS           of a folder that is written at once: as `sha256sum` writes it
+
+`kfold_hs.files.stored` reads what was written so, and refuses what is not what was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from kfold_hs.errors import DamagedFileError, StorageError
+
+SUMS = "SHA256SUMS"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+_OF_OLD = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""Temporary names of older versions; a user's hidden file may look like one."""
+_LINE = 65
+_HELD = ".held"
+_OLD_S = 24 * 3600.0
+"""Where a file system knows no locks, a temporary file that is so old is nobody's any more."""
+
+
+@contextlib.contextmanager
+def writing(target: Path, checksum: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it to `target` on success.
+
+    Parameters
+    ----------
+    target : Path
+    checksum : bool
+        Keep its SHA-256: for all that `kfold_hs.files.stored` reads again.
+
+    Raises
+    ------
+    StorageError
+        When there is no room or no permission; the temporary file is removed.
+    """
+    temporary: Path | None = None
+    handle: int | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(target.parent.absolute())
+        with alone(target.parent):  # or it would be swept before it is locked
+            handle, name = tempfile.mkstemp(".tmp", f".{target.name}.", target.parent)
+            _lock(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        if checksum:
+            _replace(temporary, target)
+        else:
+            temporary.replace(target)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def remove(target: Path) -> None:
+    """Remove a file that was written with its checksum; it need not be there."""
+    target.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        checksum_file(target).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
+    """As `writing`, for a whole folder. A folder that another process put there first stays.
+
+    With `sums`, the checksums of its files are kept in it.
+    """
+    temporary: Path | None = None
+    handle: int | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(target.parent.absolute())
+        with alone(target.parent):
+            temporary = Path(tempfile.mkdtemp(".tmp", f".{target.name}.", target.parent))
+            # Not the folder itself: whoever writes into it locks that for moments.
+            handle = os.open(temporary / _HELD, os.O_RDWR | os.O_CREAT)
+            _lock(handle)
+        yield temporary
+        if sums:
+            (temporary / SUMS).write_text(_sums(temporary))
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+        with alone(target.parent):
+            (temporary / _HELD).unlink()
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder, for others at once."""
+    aside = Path(tempfile.mkdtemp(".tmp", f".{folder.name}.", folder.parent))
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
+        folder.replace(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(folder: Path, ours: bool = True) -> None:
+    """Remove the temporary files and folders that killed writers left in `folder`.
+
+    With `ours`, nothing but files of kfold-hs lies there, and those of older versions go, too.
+    """
+    if not folder.is_dir():
+        return
+    names = (_TEMPORARY, _OF_OLD) if ours else (_TEMPORARY,)
+    found = [p for p in folder.iterdir() if any(name.fullmatch(p.name) for name in names)]
+    if not found:
+        return
+    with alone(folder):
+        for path in found:
+            if not _is_held(path):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+
+@functools.lru_cache(maxsize=4096)
+def _sweep_once(folder: Path) -> None:
+    """`sweep`, once a process: a folder of thousands of files is not looked through for each."""
+    with contextlib.suppress(OSError):
+        sweep(folder, ours=False)
+
+
+def storage_error(error: OSError, target: Path) -> StorageError:
+    """The error of the disk in words that say what to do."""
+    if error.errno in _NO_ROOM:
+        return StorageError(
+            f"no room to write {target}: {error.strerror}. Nothing half-written was left; "
+            "free some space (or run from a folder on another disk) and repeat the same "
+            "command, which goes on where it stopped."
+        )
+    return StorageError(f"cannot write {target}: {error.strerror or error}.")
+
+
+def write_bytes(target: Path, content: bytes | memoryview, checksum: bool = False) -> None:
+    """Write `content` to `target`, whole or not at all."""
+    with writing(target, checksum) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path, text: str, checksum: bool = False) -> None:
+    """Write UTF-8 `text` to `target`, whole or not at all."""
+    write_bytes(target, text.encode(), checksum)
+
+
+def write_json(
+    target: Path,
+    value: Any,
+    default: Callable[[Any], Any] | None = None,
+    checksum: bool = True,
+) -> None:
+    """Write `value` as indented JSON; NaN is refused, since JSON has none."""
+    text = json.dumps(value, indent=1, allow_nan=False, default=default) + "\n"
+    write_text(target, text, checksum)
+
+
+def checksum_file(path: Path) -> Path:
+    """Where the checksum of a file is kept."""
+    # With an ending of its own: whoever looks for `*.pt` or `*.json` does not find it.
+    return path.parent / ".sha256" / f"{path.name}.sha256"
+
+
+def checksums(path: Path) -> list[str] | None:
+    """What the SHA-256 (hex) of a file may be; None where nobody kept it.
+
+    Raises
+    ------
+    DamagedFileError
+        The file that says so is no list of checksums.
+    """
+    kept = checksum_file(path)
+    try:
+        with kept.open("rb") as file:
+            lines = file.read(10 * _LINE).decode("ascii", "replace").split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DamagedFileError("the checksum", kept, str(error.strerror)) from error
+    found = [line for line in lines if re.fullmatch(r"[0-9a-f]{64}", line)]
+    if not found and any(lines):
+        way_out = f"Remove it, and look whether {path} is right."
+        raise DamagedFileError("the checksum", kept, "it holds no SHA-256", way_out)
+    return found or None  # empty: its writer was killed before the file was there
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file, read a piece at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sums(folder: Path) -> None:
+    """Refuse a folder of `writing_folder` that is not what was written.
+
+    Raises
+    ------
+    DamagedFileError
+        With the file that differs or is missing.
+    """
+    kept = folder / SUMS
+    try:
+        text = kept.read_bytes().decode()
+        lines = [line.split("  ", 1) for line in text.splitlines()]
+        wanted = {name: digest for digest, name in lines}
+        found = _digests(folder, list(wanted))
+    except (OSError, ValueError) as error:
+        raise DamagedFileError("the folder", folder, f"it is not whole ({error})") from error
+    if differ := [name for name in wanted if wanted[name] != found[name]]:
+        raise DamagedFileError("the file", folder / differ[0], "it is not what was written")
+    if not wanted or text != _as_text(wanted):
+        raise DamagedFileError("the checksums", kept, "they are not what was written")
+
+
+def _sums(folder: Path) -> str:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != _HELD]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return _as_text(_digests(folder, names))
+
+
+def _as_text(digests: dict[str, str]) -> str:
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+
+
+def _digests(folder: Path, names: list[str]) -> dict[str, str]:
+    # hashlib lets go of the interpreter lock.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return dict(zip(names, pool.map(lambda name: sha256_of(folder / name), names), strict=True))
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Rename, so that a reader finds a file and its checksum at whatever moment this is killed.
+
+    First the new checksum is put beside the old one, then comes the file, then the old one goes.
+    """
+    new = f"{sha256_of(temporary)}\n".encode()
+    kept = checksum_file(target)
+    with alone(target.parent):
+        kept.parent.mkdir(exist_ok=True)
+        handle = os.open(kept, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            before = os.pread(handle, 2 * _LINE, 0)
+            if len(before) != _LINE and target.is_file():
+                # Of an older version of kfold-hs, or of a writer that was killed in here.
+                before = f"{sha256_of(target)}\n".encode()
+            before = before[:_LINE]
+            if len(before) < _LINE or before == new:
+                os.pwrite(handle, new, 0)
+                os.ftruncate(handle, _LINE)
+                before = new
+            else:
+                os.pwrite(handle, before + new, 0)
+            os.fsync(handle)
+            temporary.replace(target)
+            if before != new:
+                os.pwrite(handle, new, 0)
+                os.ftruncate(handle, _LINE)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One writer at a time in a folder, for moments; without locks, nobody is held off."""
+    handle: int | None = None
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether somebody may be writing there."""
+    try:
+        held = path / _HELD if path.is_dir() else path
+        handle = os.open(held, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return time.time() - os.fstat(handle).st_mtime < _OLD_S
+    finally:
+        os.close(handle)

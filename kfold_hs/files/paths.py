@@ -1,0 +1,328 @@
+"""The name of every file a run leaves; how files are written is `kfold_hs.files.atomic`'s.
+
+    reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet  scored.parquet
+                      history.csv  summary.json  gallery.json  report.html  tensorboard/
+    checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  inner.pt  resume.pt
+                                  history.csv  predictions.parquet   (last: the fold is done)
+                                  failed.json   (why the last attempt at it failed)
+    checkpoints/best_model.pt     the best fold of the latest run
+    reports/<comparison>/         plan.json  comparison.json  comparison.html
+                                  <run>.parquet (a variant that another one's models predicted)
+    reports/<tune>/               tune.json  tune.html  study.db  space.json  trials/<number>.json
+                                  <run>.parquet
+    reports/index.html            all of them (`kfold-hs report`)
+
+Checksums of the files of a folder lie in its `.sha256/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfold_hs.errors import ConfigError
+from kfold_hs.files.atomic import (
+    discard,
+    remove,
+    storage_error,
+    sweep,
+    write_bytes,
+    write_json,
+    write_text,
+    writing,
+    writing_folder,
+)
+
+__all__ = [
+    "ComparisonPaths", "FoldPaths", "RunPaths", "TunePaths", "check_name",
+    "discard", "fold_name", "refuse_overwriting", "remove", "storage_error",
+    "sweep", "whose", "write_bytes", "write_json", "write_text", "writing", "writing_folder",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FoldPaths:
+    """Files of one trained fold, under `checkpoints/<run>/r<repeat>-s<seed>-f<fold>/`."""
+
+    folder: Path
+
+    @property
+    def best_model(self) -> Path:
+        return self.folder / "best_model.pt"
+
+    @property
+    def last_model(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def inner_model(self) -> Path:
+        """With select=inner: the epoch that the inner people chose."""
+        return self.folder / "inner.pt"
+
+    def kept_model(self, select: str) -> Path:
+        """The model of the epoch that `select` keeps."""
+        return {"last": self.last_model, "best": self.best_model, "inner": self.inner_model}[select]
+
+    @property
+    def resume(self) -> Path:
+        return self.folder / "resume.pt"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.parquet"
+
+    @property
+    def fault(self) -> Path:
+        """Why the last attempt at this fold failed; gone once it is trained."""
+        return self.folder / "failed.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.lock")
+
+    @property
+    def is_done(self) -> bool:
+        """Predictions are written last, so their presence says that the fold is done."""
+        return self.predictions.exists()
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Files of one run, by its name, under `root` (the working directory by default)."""
+
+    name: str
+    root: Path = Path()
+    reports: str = "reports"
+
+    @property
+    def report_folder(self) -> Path:
+        return self.root / self.reports / self.name
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return self.root / "checkpoints" / self.name
+
+    @property
+    def overall_best_model(self) -> Path:
+        return self.root / "checkpoints" / "best_model.pt"
+
+    @property
+    def config(self) -> Path:
+        return self.report_folder / "config.yaml"
+
+    @property
+    def cohort(self) -> Path:
+        return self.report_folder / "cohort.json"
+
+    @property
+    def split(self) -> Path:
+        return self.report_folder / "split.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.report_folder / "predictions.parquet"
+
+    @property
+    def scored(self) -> Path:
+        """What the headline scores: a row a patient and repeat, seeds averaged, stacked."""
+        return self.report_folder / "scored.parquet"
+
+    @property
+    def history(self) -> Path:
+        return self.report_folder / "history.csv"
+
+    @property
+    def summary(self) -> Path:
+        return self.report_folder / "summary.json"
+
+    @property
+    def gallery(self) -> Path:
+        return self.report_folder / "gallery.json"
+
+    @property
+    def report(self) -> Path:
+        return self.report_folder / "report.html"
+
+    @property
+    def lock(self) -> Path:
+        return self.checkpoint_folder / ".lock"
+
+    def tensorboard(self, repeat: int, seed: int, fold: int) -> Path:
+        return self.report_folder / "tensorboard" / fold_name(repeat, seed, fold)
+
+    def fold(self, repeat: int, seed: int, fold: int) -> FoldPaths:
+        return FoldPaths(self.checkpoint_folder / fold_name(repeat, seed, fold))
+
+
+@dataclass(frozen=True)
+class ComparisonPaths:
+    """Files of one comparison, by its name, under `root`; its runs have folders of their own."""
+
+    name: str
+    root: Path = Path()
+    reports: str = "reports"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.reports / self.name
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "comparison.json"
+
+    @property
+    def plan(self) -> Path:
+        """Which variants it is of, on which folds; written before the first is trained."""
+        return self.folder / "plan.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "comparison.html"
+
+    def predictions(self, run: str) -> Path:
+        """Of a variant that another variant's models predicted; `run` would be its run's name."""
+        return self.folder / f"{run}.parquet"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run has this name."""
+        return RunPaths(self.name, self.root, self.reports).config.exists()
+
+
+@dataclass(frozen=True)
+class TunePaths:
+    """Files of one search, by its name, under `root`; its trials' runs have their own folders."""
+
+    name: str
+    root: Path = Path()
+    reports: str = "reports"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.reports / self.name
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "tune.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "tune.html"
+
+    @property
+    def study(self) -> Path:
+        return self.folder / "study.db"
+
+    @property
+    def terms(self) -> Path:
+        """What is searched, where, for what: a search of another kind is refused."""
+        return self.folder / "space.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    def trial(self, number: int) -> Path:
+        """What became of a trial; it exists = the trial is over."""
+        return self.folder / "trials" / f"{number}.json"
+
+    def trial_lock(self, number: int) -> Path:
+        """Held by the process that works on the trial."""
+        return self.folder / "trials" / f".{number}.lock"
+
+    def predictions(self, run: str) -> Path:
+        """Of a trial that another trial's models predicted; `run` would be its run's name."""
+        return self.folder / f"{run}.parquet"
+
+    @property
+    def is_other(self) -> bool:
+        """Whether a run or a comparison has this name."""
+        other = ComparisonPaths(self.name, self.root, self.reports)
+        return other.is_run or other.content.exists()
+
+
+def fold_name(repeat: int, seed: int, fold: int) -> str:
+    """Folder name of one fold, e.g. ``r0-s0-f3``; all three count from 0."""
+    return f"r{repeat}-s{seed}-f{fold}"
+
+
+def check_name(name: str) -> str:
+    """A run's name becomes a folder: letters, digits, dot, dash and underscore.
+
+    Raises
+    ------
+    ConfigError
+        For any other name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ConfigError(
+            f"--name {name!r} cannot name a folder: use up to 100 letters, digits, '.', '_' "
+            "and '-', beginning with a letter or digit."
+        )
+    return name
+
+
+def refuse_overwriting(output: Path, read: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read: a user's table or recording would be gone.
+
+    Raises
+    ------
+    ConfigError
+        `output` is there, and is one of them, maybe by another name.
+    """
+    if output.is_file() and any(output.samefile(each) for each in read if os.path.isfile(each)):  # noqa: PTH113
+        raise ConfigError(
+            f"-o {output} is a file that is read here, and would be lost. Name another one."
+        )
+
+
+def whose(folder: Path) -> tuple[str, Path, str]:
+    """Name, root and name of the folder of reports of what lies in `folder`.
+
+    Links are not followed: `reports`, the folder itself or one above them may be one, and what
+    belongs to a run is beside it under the names that the user sees.
+    """
+    here = Path(os.environ.get("PWD", ""))
+    if not (here.is_absolute() and here.is_dir() and here.samefile(".")):
+        here = Path.cwd()  # the same, with links followed
+    path = Path(os.path.normpath(here / folder))
+    if folder.exists() and not (path.exists() and path.samefile(folder)):  # `link/..`
+        path = folder.resolve()
+    return path.name, path.parent.parent, path.parent.name
+
+
+_OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+_LONGEST_NAME = 150
+"""Bytes; file systems take 255, and a suffix and a temporary file's ending come on top."""
+
+
+def file_name(name: str) -> str:
+    """An id or another user's word as the name of one file, the same for the same word.
+
+    Letters, digits and what is harmless stay; all else (a slash, a control character, a dot at the
+    beginning, %) is written as %XX, as in a URL, so that different words have different names. A
+    name of more than 150 bytes is cut, and ends in ~ and the beginning of its SHA-256.
+    """
+    kept = "".join(
+        each if each.isalnum() or each in " -_.,+=@()[]{}#~!" else _percent(each) for each in name
+    )
+    if not kept or kept[0] in ". -~" or kept[-1] in ". " or _OF_DEVICES.match(kept):
+        kept = (_percent(name[0]) if name else "%") + kept[1:]
+        if kept[-1] in ". ":
+            kept = kept[:-1] + _percent(kept[-1])
+    if len(kept.encode()) <= _LONGEST_NAME:
+        return kept
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+    return kept.encode()[: _LONGEST_NAME - 17].decode(errors="ignore") + f"~{digest}"
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))

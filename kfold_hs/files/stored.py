@@ -1,0 +1,278 @@
+"""The one door by which files are read that kfold-hs wrote.
+
+What `kfold_hs.files.atomic` wrote with a checksum is read only while it is what was written. A file
+without one, of an older version or copied alone, is read as far as it makes sense. In all other
+cases there is one error, `DamagedFileError`, that names the file and what to repeat: a damaged
+file is neither a traceback nor another result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import logging
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfold_hs.errors import DamagedFileError, KfoldHsError
+from kfold_hs.files.atomic import alone, checksum_file, checksums
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+MOST_TEXT = 1 << 28
+"""Bytes of a text file: a split of 100,000 patients takes a quarter of it."""
+MOST_YAML = 1 << 16
+MOST_BINARY = 1 << 36
+_MOST_DEEP = 100
+_FOLD = re.compile(r"r\d+-s\d+-f\d+|refit|distilled")
+
+
+def read_bytes(path: Path, what: str, most: int = MOST_BINARY) -> bytes:
+    """All of a file.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it holds, for the error.
+    most : int
+        Bytes; a file that is larger is not ours.
+
+    Raises
+    ------
+    DamagedFileError
+        It is missing, larger, or not what was written.
+    """
+    try:
+        return _checked(path, what, most)
+    except _ChangedError:
+        # It may have been replaced while it was read: once more, with writers held off.
+        with alone(path.parent):
+            try:
+                return _checked(path, what, most)
+            except _ChangedError as changed:
+                raise DamagedFileError(what, path, str(changed), way_out(path)) from None
+
+
+def read_json(path: Path, what: str, kind: type = dict) -> Any:
+    """What a JSON file holds: an object, or with kind=list an array.
+
+    Raises
+    ------
+    DamagedFileError
+        As `read_bytes`, or it holds something else.
+    """
+    raw = read_bytes(path, what, MOST_TEXT)
+    with parsing(path, what):
+        return parse_json(raw, kind)
+
+
+def parse_json(raw: bytes, kind: type = dict) -> Any:
+    """The same, of bytes that were read.
+
+    Raises
+    ------
+    ValueError
+        They are not JSON in UTF-8, nest too deeply, or hold another kind of value.
+    """
+    try:
+        content = json.loads(raw.decode(), parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+    if not isinstance(content, kind):
+        raise ValueError(f"it holds a {type(content).__name__} where a {kind.__name__} belongs")
+    _check_depth(content)
+    return content
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """What a YAML file holds, which must be a mapping without aliases.
+
+    Raises
+    ------
+    DamagedFileError
+        As `read_bytes`, or it holds something else.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+
+    raw = read_bytes(path, what, MOST_YAML)
+    with parsing(path, what):
+        text = raw.decode()
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has aliases, which kfold-hs never writes")
+        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
+        if not isinstance(values, dict):
+            raise ValueError(f"it holds a {type(values).__name__} where a mapping belongs")
+        return {str(key): value for key, value in values.items()}
+
+
+def read_history(path: Path, *, of_fold: bool = False) -> pd.DataFrame:
+    """A history.csv: a row an epoch, of one fold or of all folds of a run.
+
+    Raises
+    ------
+    DamagedFileError
+        As `read_bytes`, or it lacks a column, or a value is of another type.
+    """
+    import pandas as pd
+
+    what = "the history"
+    raw = read_bytes(path, what, MOST_TEXT)
+    with parsing(path, what):
+        raw.decode()
+        table = pd.read_csv(io.BytesIO(raw))
+        places = [] if of_fold else ["repeat", "seed", "fold"]
+        for column in [*places, "epoch"]:
+            if table[column].dtype.kind != "i" or (table[column] < 0).any():
+                raise ValueError(f"{column} is no number from 0 on")
+        if twice := int(table.duplicated([*places, "epoch"]).sum()):
+            raise ValueError(f"{twice} epochs stand there twice")
+        flags = [name for name in ("inner", "overfitting") if name in table]
+        for column in ["kept", "best", *flags]:
+            if table[column].dtype.kind != "b":
+                raise ValueError(f"{column} is not True or False")
+        known = {*places, "epoch", "kept", "best", *flags}
+        rest = [name for name in table.columns.astype(str) if name not in known]
+        for column in ["train_loss", "val_loss", *rest]:
+            if table[column].dtype.kind not in "if":
+                raise ValueError(f"{column} is no number")
+        n_folds = len(table[places].drop_duplicates()) if places else 1
+        if len(table) == 0 or table["kept"].sum() != n_folds:
+            raise ValueError(f"{int(table['kept'].sum())} epochs are kept of {n_folds} folds")
+        return table
+
+
+def read_parquet(path: Path, what: str) -> pa.Table:
+    """A Parquet file.
+
+    Raises
+    ------
+    DamagedFileError
+        As `read_bytes`, or it is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    raw = read_bytes(path, what)
+    with parsing(path, what):
+        return pq.read_table(pa.BufferReader(raw), page_checksum_verification=True)
+
+
+@contextlib.contextmanager
+def parsing(path: Path, what: str) -> Iterator[None]:
+    """Whatever goes wrong in here is the file's fault.
+
+    Raises
+    ------
+    DamagedFileError
+        In place of any error that is not ours.
+    """
+    try:
+        yield
+    except KfoldHsError:
+        raise
+    except Exception as error:  # a damaged file can make a reader stumble in any way
+        raise DamagedFileError(what, path, words(error), way_out(path)) from error
+
+
+@contextlib.contextmanager
+def making_sense_of(*paths: Path) -> Iterator[None]:
+    """Around what is made of files that were read: they may hold anything but what is expected.
+
+    Raises
+    ------
+    DamagedFileError
+        In place of any error that is not ours or the disk's; it names the first file, or all.
+    """
+    try:
+        yield
+    except (KfoldHsError, OSError):
+        raise
+    except Exception as error:
+        names = " or ".join(path.name for path in paths)
+        fault = (
+            f"{names} does not hold what this version of kfold-hs expects ({words(error)}): it is "
+            "damaged, or of another version"
+        )
+        raise DamagedFileError("what lies in", paths[0].parent, fault, way_out(paths[0])) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def warn(text: str) -> None:
+    """Tell the user of what does not end what is being done, e.g. a damaged file."""
+    logging.getLogger("kfold_hs").warning("kfold-hs: %s", text)
+
+
+def words(error: BaseException) -> str:
+    """An error that is not ours in a line."""
+    text = " ".join(str(error).split())
+    kind = type(error).__name__
+    if isinstance(error, UnicodeDecodeError):
+        text = "it is not UTF-8"
+    elif not isinstance(error, ValueError) or kind not in {"ValueError", "UnicodeDecodeError"}:
+        text = f"{kind}: {text}" if text else kind
+    return (text if len(text) <= 160 else f"{text[:160]}...").rstrip(".")
+
+
+def way_out(path: Path) -> str:
+    """What a user can do about a file of ours that is damaged."""
+    whole = path.absolute()
+    if _FOLD.fullmatch(whole.parent.name):
+        text = f"Remove {path.parent} and repeat the run's command: this fold is trained again."
+    elif whole.parent.parent.name == "reports":
+        text = "Repeat the command that made this folder: it writes the file anew."
+    else:
+        text = "Repeat the command that made it."
+    if checksum_file(path).exists():
+        text += f" Where it was changed on purpose, remove {checksum_file(path)}."
+    return text
+
+
+class _ChangedError(Exception):
+    """A file has another checksum than it should."""
+
+
+def _checked(path: Path, what: str, most: int) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DamagedFileError(what, path, "it is no file", way_out(path))
+        if found.st_size > most:
+            fault = f"it has {found.st_size:,} bytes, and at most {most:,} are read"
+            raise DamagedFileError(what, path, fault, way_out(path))
+        wanted = checksums(path)
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DamagedFileError(what, path, str(error.strerror or error), way_out(path)) from error
+    if wanted is not None:
+        digest = hashlib.sha256(raw).hexdigest()
+        if digest not in wanted:
+            raise _ChangedError(
+                f"it is not what was written: its SHA-256 is {digest[:16]}, and "
+                f"{wanted[0][:16]} was kept beside it"
+            )
+    return raw
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _check_depth(content: Any) -> None:
+    """Refuse what code that walks through it could not bear; level by level, without recursion."""
+    level = [content]
+    for _ in range(_MOST_DEEP):
+        inside = [each for each in level if isinstance(each, dict | list)]
+        if not inside:
+            return
+        level = [x for each in inside for x in (each.values() if isinstance(each, dict) else each)]
+    raise ValueError(f"it nests more than {_MOST_DEEP} deep")

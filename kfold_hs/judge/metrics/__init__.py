@@ -1,0 +1,1 @@
+"""What a set of probabilities scores, and how each patient moves it."""

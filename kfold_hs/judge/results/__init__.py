@@ -1,0 +1,1 @@
+"""What a run, a comparison or a search comes to, as it is kept in JSON."""

@@ -1,0 +1,180 @@
+"""A run beside rules that hear nothing, and beside the official entries of the challenge.
+
+always C       everybody is of class C: the positive class, and the most frequent one
+prevalence     everybody gets the shares of the classes among the scored patients for probabilities,
+               so that its Brier score is Murphy's uncertainty and its log loss the entropy
+random         a share of the patients, drawn at random, is referred: the share of least expected
+               cost of the 2022 challenge
+
+The rules know the shares of the people whom they are scored on, which is in their favour. A
+difference to one is of the same people, with the interval of a difference of two variants.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.judge.metrics.challenge2022 import COST_BOUNDS, cost_of_shares
+from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.results.official import beside_entries
+from kfold_hs.judge.selection.choices import DECISIONS
+from kfold_hs.judge.selection.crossfit import Choice
+from kfold_hs.judge.selection.decisions import abnormal_of
+from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
+from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.predictions.table import Predictions
+
+OF_CALLS = ("accuracy", "weighted_accuracy", "cost")
+OF_PROBABILITIES = ("brier", "log_loss")
+_SHARES = np.linspace(0, 1, 100_001)
+
+
+def beside(
+    kept: Predictions,
+    positives: Mapping[str, int],
+    basis: Basis,
+    tasks: Mapping[str, Mapping[str, Any]],
+    choices: Sequence[Choice],
+) -> dict[str, Any]:
+    """What a run's values are to be held against.
+
+    Parameters
+    ----------
+    kept : Predictions
+        Patient rows that are scored.
+    positives : mapping
+        Task -> index of its positive class.
+    basis : Basis
+        Of `kept`, row for row.
+    tasks : mapping
+        The summary's, with `decided`.
+    choices : sequence of Choice
+        See `choices.choices_of`.
+
+    Returns
+    -------
+    dict
+        Of each task: metrics (the names that are compared), rules (name, text, values by metric,
+        None where a rule has none; run_above: the value of the run's most probable class minus the
+        rule's, by metric; decided_above: the same of what was decided on the other folds) and
+        official (see `official.beside_entries`).
+    """
+    return {
+        task: _of_task(
+            kept, task, positives[task], basis, tasks[task],
+            [each for each in choices if each.task == task and each.name in DECISIONS],
+        )
+        for task in kept.tasks
+    }  # fmt: skip
+
+
+def best_referral(prevalence: float) -> tuple[float, float]:
+    """Share of patients to refer at random, and its expected cost.
+
+    Parameters
+    ----------
+    prevalence : float
+        Share of patients whose outcome is Abnormal; as large a part of those referred.
+    """
+    costs = cost_of_shares(_SHARES, prevalence * _SHARES, prevalence * (1 - _SHARES))
+    least = int(np.argmin(costs))
+    return round(float(_SHARES[least]), 5), float(costs[least])
+
+
+def _of_task(
+    kept: Predictions,
+    task: str,
+    positive: int,
+    basis: Basis,
+    result: Mapping[str, Any],
+    decisions: Sequence[Choice],
+) -> dict[str, Any]:
+    classes, y_true, y_prob = kept.classes[task], kept.y_true(task), kept.y_prob(task)
+    metrics = {m.name: m for m in metrics_of(kept, task)}
+    names = [name for name in (*OF_CALLS, *OF_PROBABILITIES) if name in metrics]
+    calls = [name for name in OF_CALLS if name in metrics]
+    smallest = persons_of_rarest(y_true, basis.layout.person)
+    counts = np.bincount(y_true, minlength=len(classes))
+
+    def influence_of(metric: Metric, probs: np.ndarray) -> Influence:
+        return influence(metric, y_true, probs, positive, basis.layout)
+
+    run = {name: influence_of(metrics[name], y_prob) for name in names}
+    decided = {each.metric.name: influence_of(each.metric, each.crossfit) for each in decisions}
+
+    def above(ours: Mapping[str, Influence], theirs: Mapping[str, Influence]) -> dict[str, Any]:
+        return {
+            name: dataclasses.asdict(basis.estimates(ours[name].minus(found), smallest)[0])
+            for name, found in theirs.items()
+            if name in ours
+        }
+
+    def compared(name: str, text: str, found: Mapping[str, Influence]) -> dict[str, Any]:
+        return {
+            "name": name,
+            "text": text,
+            "values": {n: found[n].value if n in found else None for n in names},
+            "run_above": above(run, found),
+            "decided_above": above(decided, found),
+        }
+
+    def rule(name: str, text: str, probs: np.ndarray, has: list[str]) -> dict[str, Any]:
+        each = np.tile(probs, (len(y_true), 1))
+        return compared(name, text, {n: influence_of(metrics[n], each) for n in has})
+
+    one_hot, most = np.eye(len(classes)), int(counts.argmax())
+    rules = [
+        rule(
+            f"always {classes[positive]}", "the positive class for everybody",
+            one_hot[positive], calls,
+        )
+    ]  # fmt: skip
+    if most != positive:
+        rules.append(
+            rule(
+                f"always {classes[most]}", "the most frequent class for everybody",
+                one_hot[most], calls,
+            )
+        )  # fmt: skip
+    text = "the shares of the classes for everybody's probabilities"
+    rules.append(rule("prevalence", text, counts / counts.sum(), names))
+    if "cost" in metrics:
+        abnormal = abnormal_of(kept, task)
+        share, _ = best_referral(float(abnormal.mean()))
+        found = {"cost": influence_of(_random_referral(abnormal, share), y_prob)}
+        text = "refers by lot the share of patients of least expected cost"
+        rules.append(compared("random referral", text, found) | {"share": share})
+    estimates = {
+        "most probable class": result["metrics"],
+        "decided on the other folds": result.get("decided", {}),
+    }
+    return {"metrics": names, "rules": rules, "official": beside_entries(classes, estimates)}
+
+
+def _random_referral(abnormal: np.ndarray, share: float) -> Metric:
+    """Expected cost of referring this share by lot; it stays where the people are resampled."""
+
+    def function(
+        y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+    ) -> np.ndarray:
+        prevalence = weights @ abnormal / weights.sum(axis=1)
+        referred = np.full(len(weights), share)
+        return cost_of_shares(referred, prevalence * share, prevalence * (1 - share))
+
+    def gradient(
+        y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+    ) -> np.ndarray:
+        n = weights.sum(axis=1, keepdims=True)
+        prevalence = (weights @ abnormal)[:, None] / n
+        # Linear in the prevalence: its slope is what one more such patient costs.
+        slope = float(
+            cost_of_shares(np.array(share), np.array(share), np.array(1 - share))
+            - cost_of_shares(np.array(share), np.array(0.0), np.array(0.0))
+        )
+        return np.asarray(slope * (abnormal - prevalence) / n)
+
+    return Metric("cost", "cost (challenge)", function, False, gradient, bounds=COST_BOUNDS)

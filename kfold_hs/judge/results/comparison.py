@@ -1,0 +1,163 @@
+"""Several variants of one recipe on the same people: every metric, every question at once.
+
+Variants must have predicted the same patients in the same folds of the same repeats. Rows are
+put into one order first, so that the order of the tables does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.errors import PredictionsError
+from kfold_hs.judge.metrics.scores import ACCURACY
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.estimates import metrics_of
+from kfold_hs.judge.stats.factorial import Crossing, effects
+from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.multiplicity import Resamples, against_baseline, all_pairs, best
+from kfold_hs.predictions.table import Predictions
+
+_ORDER = ["repeat", "seed", "fold", "patient_id"]
+
+
+def compare_variants(
+    kept: Mapping[str, Predictions],
+    positives: Mapping[str, int],
+    split: Mapping[str, Any],
+    *,
+    baseline: str,
+    margins: Mapping[str, float] | None = None,
+    n_tried: int | None = None,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    crossing: Crossing | None = None,
+) -> dict[str, Any]:
+    """Comparison of all variants on all tasks and metrics.
+
+    Parameters
+    ----------
+    kept : mapping
+        Variant -> its patient rows of the epoch that counts, seeds averaged.
+    positives : mapping
+        Task -> index of its positive class.
+    split : mapping
+        n_folds, train_share.
+    baseline : str
+        The variant that was declared to be the one to beat.
+    margins : mapping, optional
+        Metric -> half the width of its region of practical equivalence; the metric's own where it
+        is not named.
+    n_tried : int, optional
+        Variants ever tried on this split, if more than these.
+    crossing : Crossing, optional
+        Which factors' levels the variants are, for effects.
+
+    Returns
+    -------
+    dict
+        variants, baseline, n_tried, headline, tasks: task -> metric. Of a metric, and of the
+        headline, which is the mean of the tasks' accuracies: label, higher_is_better, values (by
+        variant), against_baseline (by variant), pairs, best, effects.
+
+    Raises
+    ------
+    PredictionsError
+        The variants are not of the same people in the same folds.
+    """
+    tables = {name: ordered(each) for name, each in kept.items()}
+    layout = one_layout(tables, int(split["n_folds"]))
+    resamples, margins = Resamples(layout, n_resamples, seed), margins or {}
+    first = next(iter(tables.values()))
+
+    def judged(
+        found: Mapping[str, Influence], label: str, margin: float, up: bool,
+        resampled: np.ndarray | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        how: dict[str, Any] = {"margin": margin, "higher_is_better": up}
+        return {
+            "label": label,
+            "higher_is_better": up,
+            "values": {
+                name: each.value if np.isfinite(each.value) else None
+                for name, each in found.items()
+            },
+            "against_baseline": against_baseline(found, baseline, **how, n_tried=n_tried),
+            "pairs": all_pairs(found, **how),
+            "best": best(
+                found, float(split["train_share"]), n_tried=n_tried, higher_is_better=up,
+                resampled=resampled,
+            ),
+            "effects": effects(found, crossing, **how) if crossing else [],
+        }  # fmt: skip
+
+    metrics = {task: {m.name: m for m in metrics_of(first, task)} for task in first.tasks}
+    found = {task: _influences(tables, task, positives[task], layout) for task in first.tasks}
+    means = {v: mean_of([found[task][ACCURACY.name][v] for task in first.tasks]) for v in tables}
+    whole = {("", "mean"): list(means.values())} | {
+        (task, name): list(each.values())
+        for task, by_metric in found.items()
+        for name, each in by_metric.items()
+        if all(np.isfinite(one.value) for one in each.values())
+    }
+    signs = {
+        (task, name): 1 if not task or metrics[task][name].higher_is_better else -1
+        for task, name in whole
+    }
+    resampled = resamples.corrected(whole, signs)
+    tasks = {
+        task: {
+            name: judged(
+                found[task][name], m.label, margins.get(name, m.margin), m.higher_is_better,
+                resampled.get((task, name)),
+            )
+            for name, m in by_name.items()
+        }
+        for task, by_name in metrics.items()
+    }  # fmt: skip
+    label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
+    of_mean, margin = resampled["", "mean"], margins.get(ACCURACY.name, ACCURACY.margin)
+    return {
+        "variants": list(tables),
+        "baseline": baseline,
+        "n_tried": max(n_tried or 0, len(tables)),
+        "headline": judged(means, label, margin, True, of_mean),
+        "tasks": tasks,
+    }
+
+
+def _influences(
+    tables: Mapping[str, Predictions], task: str, positive: int, layout: Layout
+) -> dict[str, dict[str, Influence]]:
+    """Of every metric of a task, by variant."""
+    found: dict[str, dict[str, Influence]] = {}
+    for name, table in tables.items():
+        y_true, y_prob = table.y_true(task), table.y_prob(task)
+        for metric in metrics_of(table, task):
+            one = influence(metric, y_true, y_prob, positive, layout)
+            found.setdefault(metric.name, {})[name] = one
+    return found
+
+
+def ordered(kept: Predictions) -> Predictions:
+    """The rows in the order in which those of all variants are set side by side."""
+    return Predictions(kept.table.sort_values(_ORDER, ignore_index=True), kept.classes)
+
+
+def one_layout(tables: Mapping[str, Predictions], n_folds: int) -> Layout:
+    """The layout that all share, of `ordered` tables, or a refusal that names who differs."""
+    names = list(tables)
+    if not names:
+        raise PredictionsError("0 variants: a comparison needs at least one.")
+    first = tables[names[0]].table
+    for name in names[1:]:
+        other = tables[name].table
+        same = len(other) == len(first) and (other[_ORDER] == first[_ORDER]).all(axis=None)
+        if not same or dict(tables[name].classes) != dict(tables[names[0]].classes):
+            raise PredictionsError(
+                f"{name} and {names[0]} did not predict the same patients in the same folds, and "
+                "cannot be compared. Run both with one split, the same repeats and tasks."
+            )
+    return Layout.of_predictions(tables[names[0]], n_folds)

@@ -1,0 +1,79 @@
+"""Patients whom one variant has right and another wrong: where a difference comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.errors import PredictionsError
+from kfold_hs.predictions.table import Predictions
+
+_ROW = ["repeat", "seed", "fold", "patient_id"]
+
+
+def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
+    """Rows that only one of two variants has right, and the patients they are of.
+
+    Parameters
+    ----------
+    first, second : Predictions
+        Patient rows of one epoch a fold, of the same patients in the same folds.
+    task : str
+
+    Returns
+    -------
+    dict
+        n_rows (a row a patient and repeat), only_first, only_second (rows that one alone has
+        right), both, neither; patients: those of whom either has more rows right, the most
+        one-sided first, each with patient_id, person_id, label, n_rows, first_right,
+        second_right, and what each variant called most often.
+
+    Raises
+    ------
+    PredictionsError
+        The variants are not of the same rows.
+    """
+    one, two = (_judged(each, task) for each in (first, second))
+    if len(one) != len(two) or not (one[_ROW] == two[_ROW]).all(axis=None):
+        raise PredictionsError(
+            f"{len(one)} and {len(two)} rows are not of the same patients in the same folds: only "
+            "variants that share them can be set side by side."
+        )
+    right = one["right"].to_numpy(), two["right"].to_numpy()
+    table = one.assign(second_right=right[1], second_called=two["called"])
+    differ = set(table["patient_id"][right[0] != right[1]])
+    people: list[dict[str, Any]] = [
+        {
+            "patient_id": str(patient_id),
+            "person_id": str(rows["person_id"].iloc[0]),
+            "label": str(rows["label"].iloc[0]),
+            "n_rows": len(rows),
+            "first_right": int(rows["right"].sum()),
+            "second_right": int(rows["second_right"].sum()),
+            "first_called": str(rows["called"].mode().iloc[0]),
+            "second_called": str(rows["second_called"].mode().iloc[0]),
+        }
+        for patient_id, rows in table[table["patient_id"].isin(differ)].groupby("patient_id")
+    ]
+    one_sided = [each for each in people if each["first_right"] != each["second_right"]]
+    one_sided.sort(key=lambda p: (-abs(p["first_right"] - p["second_right"]), p["patient_id"]))
+    return {
+        "n_rows": len(table),
+        "only_first": int(np.sum(right[0] & ~right[1])),
+        "only_second": int(np.sum(~right[0] & right[1])),
+        "both": int(np.sum(right[0] & right[1])),
+        "neither": int(np.sum(~right[0] & ~right[1])),
+        "patients": one_sided,
+    }
+
+
+def _judged(kept: Predictions, task: str) -> pd.DataFrame:
+    """Who, their label, what was called, and whether that is right; in one order."""
+    names = np.array(kept.classes[task])
+    y_true, called = kept.y_true(task), kept.y_prob(task).argmax(axis=1)
+    table = kept.table[[*_ROW, "person_id"]].assign(
+        label=names[y_true], called=names[called], right=y_true == called
+    )
+    return table.sort_values(_ROW, ignore_index=True)

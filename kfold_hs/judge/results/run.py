@@ -1,0 +1,342 @@
+"""summary.json: everything that a run found out, in numbers that a program can read.
+
+schema, run, simulated, select, headline, target, budget, stacking, tasks, beside, seeds, folds,
+incomplete, optimism, choices, curves, subgroups, tried, cohort, split, provenance. Every estimate
+holds value, low, high, level, method and target; null stands where nothing can be told.
+Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the models as
+they are, and budget, where the uncertainty comes from. With select=best, every target says
+"optimistic".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.judge.results.baselines import beside
+from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.learning_curves import effort, learning
+from kfold_hs.judge.results.official import CHALLENGE_DATA
+from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
+from kfold_hs.judge.results.subgroups import subgroups
+from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
+from kfold_hs.judge.selection.optimism import mean_accuracy, optimism
+from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.estimates import Basis, metrics_of, places_of, task_result
+from kfold_hs.judge.stats.expected_error import RECOMMENDED_RUNS
+from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.intervals import Estimate
+from kfold_hs.judge.stats.label_noise import label_noise
+from kfold_hs.judge.stats.variance_components import budget
+from kfold_hs.predictions.epoch_rules import HONEST, RULES, Place, kept_epochs
+from kfold_hs.predictions.table import Predictions
+
+SCHEMA = 1
+
+
+def summarise(
+    predictions: Predictions,
+    history: pd.DataFrame,
+    cohort: Mapping[str, Any],
+    split: Mapping[str, Any],
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    faults: Mapping[Place, str] | None = None,
+    stacking: Stacking | None = None,
+    tried: Mapping[str, Sequence[str]] | None = None,
+    patients: pd.DataFrame | None = None,
+    described: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The content of summary.json.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Patient rows of every epoch, each patient once an epoch.
+    history : DataFrame
+        One row an epoch: repeat, seed, fold, epoch, train_loss, val_loss, acc.<task>, lr,
+        seconds, kept, best, overfitting.
+    cohort : mapping
+        `Cohort.describe()`.
+    split : mapping
+        n_folds, n_repeats, seed, digest, fingerprint, settings, balance, comparison, findings,
+        train_share, development (whom models are trained on or scored on: n_persons, n_patients,
+        n_recordings, hours, tasks), n_test_persons, persons_on_two_sides.
+    config : mapping
+        `select`, `target`, `seed`, `judge` and the rest.
+    provenance : mapping
+        run, command, versions, digests, machine, device, started, seconds.
+    faults : mapping, optional
+        Why a fold could not be trained, by (repeat, seed, fold).
+    stacking : Stacking, optional
+        Of tasks that are told from the others and from covariates.
+    tried : mapping, optional
+        Variants ever tried on this split: digest of the configuration -> names of runs.
+    patients : DataFrame, optional
+        patient_id, and a column for each covariate by which groups are told apart.
+    described : sequence of str
+        Columns of `patients` that are compared among those of whom they are known.
+    """
+    epochs = kept_epochs(history)
+    stacking = stacking or Stacking()
+    unstacked = predictions.at(epochs)
+    single = stacking(unstacked)
+    kept = stacking(unstacked.mean_over_seeds())
+    judged = config.get("judge", {})
+    basis = Basis.of(kept, split, HONEST[config["select"]], int(judged.get("bca", 0)))
+    positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
+    tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
+    for task in stacking.sources:
+        tasks[task]["unstacked"] = _values(unstacked.mean_over_seeds(), task, positives[task])
+    made = choices_of(predictions, epochs, kept, positives, basis)
+    choices = summary_of_choices(made, positives, basis)
+    for task, result in tasks.items():
+        result["decided"] = decided(choices, task)
+    of_mean = mean_accuracy(kept, basis.layout)
+    mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
+    against = beside(kept, positives, basis, tasks, made)
+    kind = config.get("data", {}).get("kind", cohort["name"])
+    if kind != CHALLENGE_DATA:
+        against = {task: {**each, "official": None} for task, each in against.items()}
+    incomplete = _missing(epochs, split, faults or {})
+    noise = {task: label_noise(kept, task) for task in kept.tasks}
+    target = _target(float(config["target"]), mean, tasks, noise)
+    folds = _folds(single, history)
+    summary = {
+        "schema": SCHEMA,
+        "run": provenance["run"],
+        "simulated": kind == SYNTHETIC,
+        "select": {
+            "rule": config["select"],
+            "text": RULES[config["select"]],
+            "honest": HONEST[config["select"]],
+        },
+        "headline": _headline(
+            mean, fixed, target, split, config, kept.tasks, list(epochs), incomplete
+        ),
+        "target": target,
+        "budget": budget(of_mean, _mean_of_seeds(single, basis.layout)),
+        "stacking": {
+            "sources": {task: list(names) for task, names in stacking.sources.items()},
+            "obstacles": stacking.obstacles(unstacked),
+        },
+        "tasks": tasks,
+        "beside": against,
+        "seeds": _seeds(single, positives, basis.layout.n_folds),
+        "folds": folds,
+        "effort": effort(folds),
+        "incomplete": incomplete,
+        "learning": learning(history, kept.tasks),
+        "optimism": optimism(predictions, history, stacking, split),
+        "choices": choices,
+        "curves": curves(
+            kept, positives, basis.layout, choices, int(judged.get("band_resamples", 0))
+        ),
+        "subgroups": None
+        if patients is None
+        else subgroups(kept, patients, positives, basis, described),
+        "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
+        "cohort": dict(cohort),
+        "split": dict(split),
+        "provenance": dict(provenance),
+    }
+    if summary["simulated"]:
+        head = summary["headline"]
+        summary["headline"] = head | {"sentence": f"{SIMULATED_PEOPLE} {head['sentence']}"}
+    return summary
+
+
+def _values(scored: Predictions, task: str, positive: int) -> dict[str, float | None]:
+    """Every metric over all rows at once, by name."""
+    y_true, y_prob, ones = scored.y_true(task), scored.y_prob(task), np.ones((1, len(scored)))
+    values = {
+        metric.name: float(metric(y_true, y_prob, positive, ones)[0])
+        for metric in metrics_of(scored, task)
+    }
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _seeds(single: Predictions, positives: Mapping[str, int], n_folds: int) -> list[dict[str, Any]]:
+    """Every seed's own models, apart: values without intervals; empty with one seed.
+
+    Each is taken as the metric is of all seeds, so that what ranks patients is a mean over folds.
+    """
+    seeds = sorted(set(single.table["seed"]))
+    found = []
+    for seed in seeds if len(seeds) > 1 else []:
+        mine = single.where(seed=seed)
+        layout = Layout.of_predictions(mine, n_folds)
+        tasks = {}
+        for task, positive in positives.items():
+            labels, probs = mine.y_true(task), mine.y_prob(task)
+            values = {
+                metric.name: influence(metric, labels, probs, positive, layout).value
+                for metric in metrics_of(mine, task)
+            }
+            tasks[task] = {k: v if np.isfinite(v) else None for k, v in values.items()}
+        found.append({"seed": int(seed), "tasks": tasks})
+    return found
+
+
+def _mean_of_seeds(single: Predictions, layout: Layout) -> np.ndarray | None:
+    """Mean accuracy of every seed's model in every fold, (n_seeds, J); None with one seed."""
+    seeds = sorted(set(single.table["seed"]))
+    found = []
+    for seed in seeds if len(seeds) > 1 else []:
+        mine = single.where(seed=seed)
+        its = Layout.of_predictions(mine, layout.n_folds)
+        if its.n_models != layout.n_models:  # unfinished: there is nothing to set side by side
+            return None
+        found.append(mean_accuracy(mine, its).models)
+    return np.array(found) if found else None
+
+
+def verdict(estimate: Estimate, target: float) -> str:
+    """reached, not reached or cannot tell: the whole interval decides, not the value."""
+    if estimate.low is None or estimate.high is None:
+        return "cannot tell"
+    if estimate.low >= target:
+        return "reached"
+    return "not reached" if estimate.high < target else "cannot tell"
+
+
+def _target(
+    target: float, mean: Estimate, tasks: Mapping[str, Any], noise: Mapping[str, Any]
+) -> dict[str, Any]:
+    fields = [field.name for field in dataclasses.fields(Estimate)]
+    each = {
+        task: Estimate(**{name: result["metrics"]["accuracy"][name] for name in fields})
+        for task, result in tasks.items()
+    }
+    return {
+        "value": target,
+        "metric": "accuracy",
+        "mean": {**dataclasses.asdict(mean), "verdict": verdict(mean, target)},
+        "tasks": {
+            task: {
+                **dataclasses.asdict(estimate),
+                "verdict": verdict(estimate, target),
+                "label_noise": noise[task],
+            }
+            for task, estimate in each.items()
+        },
+    }
+
+
+def _headline(
+    mean: Estimate,
+    fixed: Estimate,
+    target: Mapping[str, Any],
+    split: Mapping[str, Any],
+    config: Mapping[str, Any],
+    tasks: tuple[str, ...],
+    places: list[Place],
+    incomplete: list[dict[str, Any]],
+) -> dict[str, Any]:
+    n_models = len(places)
+    over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
+    if mean.value is None:
+        sentence = f"The accuracy ({over}) cannot be told: {mean.method}."
+    else:
+        if mean.low is None or mean.high is None:
+            why = mean.method.removeprefix("no interval: ")
+            interval = f"an interval for {mean.target} cannot be told ({why})"
+        else:
+            interval = f"95 % interval {mean.low:.3f} to {mean.high:.3f} for {mean.target}"
+        trained = f"{split['train_share']:.0%}".replace("%", " %")
+        n_seeds = len({seed for _, seed, _ in places})
+        seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
+        models = f"One model, trained on {trained}"
+        if n_models > 1:
+            models = f"{n_models} models, each trained on {trained}"
+        sentence = (
+            f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, {interval}"
+            f"{_beside(mean, fixed)}; {_said(target['mean'], config['target'])}. {models} of "
+            f"the people and scored at {RULES[config['select']]}{seeds}."
+        )
+        n_repeats = len({repeat for repeat, _, _ in places})
+        if n_repeats == 1 and "conservative" in mean.method:
+            sentence += (
+                " One repeat: the interval is a conservative one; --repeats "
+                f"{RECOMMENDED_RUNS} is recommended."
+            )
+        if incomplete:
+            n_places = n_models + len(incomplete)
+            sentence += f" Not finished: it rests on {n_models} of {n_places} folds."
+    return {
+        "sentence": sentence,
+        "value": mean.value,
+        "low": mean.low,
+        "high": mean.high,
+        "verdict": target["mean"]["verdict"],
+        "honest": HONEST[config["select"]],
+    }
+
+
+def _beside(mean: Estimate, fixed: Estimate) -> str:
+    if mean == fixed or fixed.low is None or fixed.high is None:
+        return ""
+    return f" ({fixed.low:.3f} to {fixed.high:.3f} for {fixed.target})"
+
+
+def _said(mean: Mapping[str, Any], target: float) -> str:
+    if mean["low"] is None:
+        return f"whether the target of {target:g} is reached cannot be told"
+    if "tell" in mean["verdict"]:
+        said = "within the interval: whether it is reached cannot be told"
+    else:
+        said = mean["verdict"]
+    return f"the target of {target:g} is {said}"
+
+
+def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    for place, rows in places_of(kept):
+        here = np.logical_and.reduce([history[name] == value for name, value in place.items()])
+        epochs = history[here]
+        over = epochs.loc[epochs["overfitting"], "epoch"]
+        kept_row = epochs[epochs["kept"]].iloc[0]
+        found.append(
+            {
+                **place,
+                "n_patients": len(rows),
+                "kept_epoch": int(kept_row["epoch"]),
+                "best_epoch": int(epochs.loc[epochs["best"], "epoch"].iloc[0]),
+                "overfitting_since": int(over.min()) if len(over) else None,
+                "seconds": float(epochs["seconds"].sum()),
+                "joules": _energy(epochs),
+                "accuracies": {task: float(kept_row[f"acc.{task}"]) for task in kept.tasks},
+            }
+        )
+    return found
+
+
+def _energy(epochs: pd.DataFrame) -> float | None:
+    """Joules of a fold, None unless every epoch's were measured."""
+    if "joules" not in epochs or epochs["joules"].isna().any():
+        return None
+    return float(epochs["joules"].sum())
+
+
+def _missing(
+    epochs: Mapping[Place, int], split: Mapping[str, Any], faults: Mapping[Place, str]
+) -> list[dict[str, Any]]:
+    """Folds of the split that no model was scored on, for every seed that there is, and why."""
+    seeds = {seed for _, seed, _ in [*epochs, *faults]}
+    places = [
+        (repeat, seed, fold)
+        for repeat in range(split["n_repeats"])
+        for seed in sorted(seeds)
+        for fold in range(split["n_folds"])
+        if (repeat, seed, fold) not in epochs
+    ]
+    return [
+        {"repeat": place[0], "seed": place[1], "fold": place[2]}
+        | ({"cause": faults[place]} if place in faults else {})
+        for place in places
+    ]

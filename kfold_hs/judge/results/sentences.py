@@ -1,0 +1,130 @@
+"""Comparisons in words, for the page and the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kfold_hs.errors import counted as counted
+from kfold_hs.judge.stats.paired import BETTER, EQUIVALENT
+
+UNTOLD = "cannot be told"
+_PATH = re.compile(
+    r"(?<![\w./…~-])(?:~|/[^\s'\"=,;:/()]+)(?:/[^\s'\"=,;:/()]+)*/([^\s'\"=,;:/()]+)"
+)
+SYNTHETIC = "synthetic"
+"""Kind and name of the data whose people are simulated."""
+SIMULATED_PEOPLE = "SIMULATED people."
+
+
+def is_simulated(content: Mapping[str, Any]) -> bool:
+    """Whether a summary, comparison or search is of the built-in people.
+
+    Files of earlier versions do not say it themselves, but name the cohort.
+    """
+    named = content["cohort"]["name"] == SYNTHETIC
+    return bool(content.get("simulated", named))
+
+
+def without_folders(text: str) -> str:
+    """A text whose absolute paths have lost their folders: a page is shown to others.
+
+    What stands in quotes is one path, blanks and all.
+    """
+    quoted = re.sub(r"(['\"])(?:~|/[^/'\"\n]+)(?:/[^'\"\n]*)?/([^/'\"\n]+)\1", r"\1…/\2\1", text)
+    return _PATH.sub(r"…/\1", quoted)
+
+
+def ends(found: Mapping[str, Any], signed: bool = False) -> str:
+    """Such as 0.612 to 0.730; words where there is no interval."""
+    low, high = found["low"], found["high"]
+    if low is None or high is None or not low < high:  # earlier versions wrote some of no width
+        return UNTOLD
+    shown = number(low, signed), number(high, signed)
+    if shown[0] == shown[1]:  # three decimals would hide a width that is there
+        sign = "+" if signed else ""
+        shown = f"{low:{sign}.2g}", f"{high:{sign}.2g}"
+    return f"{shown[0]} to {shown[1]}"
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """Three decimals, thousands without, a dash for what cannot be told."""
+    if value is None:
+        return "–"
+    text = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):.3f}"
+    if text == "0.000":
+        return text
+    return ("-" if value < 0 else "+" if signed else "") + text
+
+
+def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> str:
+    """What a comparison of two variants says of one metric, in a sentence.
+
+    Parameters
+    ----------
+    label : str
+        Of the metric.
+    first, second : str
+        Names of the variants.
+    found : mapping
+        `judge.stats.paired.compare`'s.
+    """
+    apart = found["difference"]
+    if ends(apart) == UNTOLD:
+        return f"{label}: whether {second} or {first} is better cannot be told: {apart['method']}."
+    by = (
+        f"difference {number(apart['value'], signed=True)}, 95 % interval "
+        f"{ends(apart, signed=True)}"
+    )
+    if found["verdict"] == BETTER:
+        pair = (first, second) if found["winner"] == "first" else (second, first)
+        return f"{label}: {pair[0]} is better than {pair[1]} ({by})."
+    if found["verdict"] == EQUIVALENT:
+        margin = number(found["margin"])
+        return f"{label}: {second} and {first} are equivalent, within {margin} ({by})."
+    return f"{label}: whether {second} or {first} is better cannot be told ({by})."
+
+
+def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
+    """What this design could have seen, and what would see the observed difference.
+
+    Empty where there is a verdict, or nothing to go by.
+    """
+    if found["verdict"] in {BETTER, EQUIVALENT} or found["bayes"] is None:
+        return ""
+    seen = "This design sees no difference that there can be with 80 % power."
+    if found["detectable"] is not None:
+        seen = f"This design sees a difference of {number(found['detectable'])} with 80 % power."
+    settle = found["settle"]
+    if settle is None:
+        return seen
+    at_most = settle.get("at_most", False)  # comparisons of an earlier version lack it
+    if settle["repeats"]:
+        most = "at most " if at_most else ""
+        repeats = f"{most}{counted(settle['repeats'], 'repeat')} of these people would see it"
+    elif at_most:
+        repeats = "whether repeats of these people would see it is not known from one"
+    else:
+        repeats = "no number of repeats of these people would see it"
+    people = counted(settle["people"], "person", "people") if settle["people"] else ""
+    people = people or "no number of people"
+    small = "" if settle["beyond_margin"] else " (within the margin of equivalence)"
+    return f"{seen} The observed one{small}: {repeats}; with {n_repeats} as now, {people} would."
+
+
+def beside(found: Mapping[str, Any]) -> str:
+    """What stands beside a verdict: the Bayesian probabilities, and the difference of these models.
+
+    Empty where nothing can be told.
+    """
+    if found["bayes"] is None or found["these_models"] is None:
+        return ""
+    chances = {name: f"{100 * value:.0f} %" for name, value in found["bayes"].items()}
+    here = found["these_models"]
+    return (
+        f"Bayesian correlated t-test, margin {number(found['margin'])}: second worse "
+        f"{chances['worse']}, as good {chances['same']}, better {chances['better']}. These models: "
+        f"{number(here['value'], signed=True)} ({ends(here, signed=True)}), which says nothing of "
+        "the recipes."
+    )

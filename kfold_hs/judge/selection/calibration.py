@@ -1,0 +1,133 @@
+"""Whether probabilities mean what they say: bins, ECE, Murphy's decomposition, Platt scaling.
+
+For probabilities p of the positive class and outcomes y of 0 and 1. Bins hold equal numbers of
+patients, as far as equal probabilities allow, which stay together: N_BINS quantiles of p. With n_k
+patients, mean probability p_k and observed share y_k in bin k, and y the share in all,
+
+    ECE          sum n_k / n |y_k - p_k|
+    reliability  sum n_k / n (p_k - y_k)^2    0 is best
+    resolution   sum n_k / n (y_k - y)^2      what the bins tell apart; more is better
+    uncertainty  y (1 - y)                    of the data, whatever is predicted
+    within       Brier score - (reliability - resolution + uncertainty): what bins hide, since p
+                 varies in them
+
+    Brier score = mean (p - y)^2 = reliability - resolution + uncertainty + within
+
+(Murphy, J. Applied Meteorology 12, 1973; the rest as Stephenson et al., Weather and Forecasting 23,
+2008.) The Brier score here is of the positive class alone; for two classes it is half of the metric
+of the same name. Few patients a bin push up ECE, reliability and resolution, and resampling pushes
+further, so that they have no intervals.
+
+platt   p -> 1 / (1 + exp(-(a + b logit p))), a and b of least log loss with Platt's targets
+        (N+ + 1) / (N+ + 2) and 1 / (N- + 2) in place of 1 and 0, which keep it finite (Platt,
+        Advances in Large Margin Classifiers, 1999)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.intervals import wilson
+
+N_BINS = 10
+_CLIP = 1e-6
+
+
+def bins_of(probability: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
+    """Bin of every patient, counted from 0 without gaps, ascending in the probability, (n,)."""
+    edges = np.quantile(probability, np.arange(1, n_bins) / n_bins)
+    return np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
+
+
+def calibration(
+    is_positive: np.ndarray, probability: np.ndarray, layout: Layout, n_bins: int = N_BINS
+) -> dict[str, Any]:
+    """The curve of the bins with intervals, and what it comes to.
+
+    Parameters
+    ----------
+    is_positive : ndarray of bool, shape (n,)
+    probability : ndarray, shape (n,)
+    layout : Layout
+        Of the rows; every row counts, in every repeat.
+    n_bins : int
+
+    Returns
+    -------
+    dict
+        bins (n_patients, n_persons, predicted, observed, low, high: Wilson with the effective
+        number of persons), ece, brier, reliability, resolution, uncertainty, within, predicted and
+        observed (means of all).
+    """
+    y, number = is_positive.astype(np.float64), bins_of(probability, n_bins)
+    n_rows = np.bincount(number)
+    share = n_rows / len(y)
+    predicted, observed = (np.bincount(number, each) / n_rows for each in (probability, y))
+    of_all, brier = float(y.mean()), float(((probability - y) ** 2).mean())
+    reliability = float(share @ (predicted - observed) ** 2)
+    resolution = float(share @ (observed - of_all) ** 2)
+    uncertainty = of_all * (1 - of_all)
+    bins = []
+    for k in range(len(n_rows)):
+        rows = number == k
+        low, high, n_persons = _interval(y[rows], layout.person[rows])
+        bins.append(
+            {
+                "n_patients": int(n_rows[k]), "n_persons": n_persons,
+                "predicted": float(predicted[k]), "observed": float(observed[k]),
+                "low": low, "high": high,
+            }
+        )  # fmt: skip
+    return {
+        "bins": bins,
+        "ece": float(share @ np.abs(observed - predicted)),
+        "brier": brier,
+        "reliability": reliability,
+        "resolution": resolution,
+        "uncertainty": uncertainty,
+        "within": brier - (reliability - resolution + uncertainty),
+        "predicted": float(probability.mean()),
+        "observed": of_all,
+    }
+
+
+def platt_of(is_positive: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
+    """a and b of Platt scaling, from patients whose class is known."""
+    x = _logit(probability)
+    n_positive = float(is_positive.sum())
+    n_negative = len(x) - n_positive
+    target = np.where(is_positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
+
+    def loss(ab: np.ndarray) -> tuple[float, np.ndarray]:
+        z = ab[0] + ab[1] * x
+        gap = expit(z) - target
+        value = float((np.logaddexp(0, z) - target * z).mean())
+        return value, np.array([gap.mean(), (gap * x).mean()])
+
+    found = minimize(loss, np.array([0.0, 1.0]), jac=True, method="BFGS")
+    return float(found.x[0]), float(found.x[1])
+
+
+def platt(probability: np.ndarray, ab: tuple[float, float]) -> np.ndarray:
+    """Scaled probabilities, (n,)."""
+    return np.asarray(expit(ab[0] + ab[1] * _logit(probability)))
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    return np.asarray(logit(np.clip(probability, _CLIP, 1 - _CLIP)))
+
+
+def _interval(y: np.ndarray, person: np.ndarray) -> tuple[float, float, int]:
+    """Ends for the share of a bin, and how many persons it holds."""
+    share, whose = float(y.mean()), np.unique(person, return_inverse=True)[1]
+    n_persons = int(whose.max()) + 1
+    variance = float((np.bincount(whose, y - share) ** 2).sum()) / len(y) ** 2
+    # All alike, or cancelling within persons: nothing varies, and persons are what there is.
+    effective = share * (1 - share) / variance if variance > 0 else n_persons
+    low, high = wilson(share, min(effective, len(y)))
+    return low, high, n_persons

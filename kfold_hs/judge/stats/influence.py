@@ -1,0 +1,216 @@
+"""How much every row of an out-of-fold table moves a metric.
+
+The value of a metric is the mean over the runs of a run's value; a run's value is the metric of
+its rows or, for metrics `by_fold`, the mean over its fold models of theirs. `psi` (N,) is the
+share that each row has in the error of that value: with e the influence value of STATISTICS
+(F1), n patients and S runs, psi = e / (n S). It sums to 0 in every run; sums over a person or
+over a fold model say how much that one moved the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from kfold_hs.errors import PredictionsError
+from kfold_hs.judge.metrics.bounds import SHARE, Bounds
+from kfold_hs.judge.metrics.gradients import Gradient
+from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.intervals import apart
+
+_CELLS = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """A value and what every row adds to its error.
+
+    value : float, NaN where the metric is undefined in a run or fold
+    psi : (N,) sums to 0 in every run
+    within : (N,) the same without what fold models differ by, whose squares, summed by person, are
+        the variance of these models; differs from psi only for metrics taken by fold
+    runs : (S,) value of every run
+    bounds : lowest and highest value that there can be
+    unbiased : `within` has DeLong's n / (n - 1)
+    """
+
+    value: float
+    psi: np.ndarray
+    within: np.ndarray
+    runs: np.ndarray
+    layout: Layout
+    bounds: Bounds = SHARE
+    unbiased: bool = False
+
+    @property
+    def is_share(self) -> bool:
+        """Lies in [0, 1]: intervals are made on the logit scale."""
+        return self.bounds == SHARE
+
+    @property
+    def of_people(self) -> float:
+        """Variance of the value over people, with the models as they are."""
+        return float((self.layout.by_person(self.within) ** 2).sum())
+
+    @property
+    def models(self) -> np.ndarray:
+        """Value of every fold model, (J,): that of its run and what it moved the run by.
+
+        For metrics taken by fold the fold's own; for accuracy, too, in folds of one size. Other
+        metrics of a run have it to first order, and so also where a fold lacks a class.
+        """
+        moved = self.layout.n_models * self.layout.by_model(self.psi)
+        return np.asarray(self.runs[self.layout.run_of_model] + moved)
+
+    def minus(self, other: Influence) -> Influence:
+        """The difference of two values on the same rows.
+
+        Raises
+        ------
+        PredictionsError
+            The rows are not of the same runs, models and persons.
+        """
+        if not self.layout.same_as(other.layout):
+            raise PredictionsError(
+                f"{len(self.psi)} and {len(other.psi)} rows: only results of the same people in "
+                "the same folds can be subtracted. Give both variants one split and one order."
+            )
+        return Influence(
+            self.value - other.value, self.psi - other.psi, self.within - other.within,
+            self.runs - other.runs, self.layout, apart(self.bounds, other.bounds),
+            unbiased=self.unbiased and other.unbiased,
+        )  # fmt: skip
+
+    def times(self, factor: float) -> Influence:
+        """A multiple of the value; `factor` is above 0."""
+        low, high = self.bounds
+        return replace(
+            self, value=factor * self.value, psi=factor * self.psi, within=factor * self.within,
+            runs=factor * self.runs, bounds=(factor * low, factor * high),
+        )  # fmt: skip
+
+
+def influence(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
+) -> Influence:
+    """Value and influence of a metric, in closed form where it has a gradient.
+
+    Parameters
+    ----------
+    metric : Metric
+    y_true : ndarray of int, shape (N,)
+    y_prob : ndarray, shape (N, C)
+    positive : int
+    layout : Layout
+    """
+    gradient = metric.gradient or partial(_left_out, metric)
+    return _collect(metric, gradient, y_true, y_prob, positive, layout, metric.unbiased)
+
+
+def jackknife(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
+) -> Influence:
+    """The same by leaving out every row in turn: e = (n - 1)(value - value without the row).
+
+    Any metric has one, in a time that grows with the square of the rows of a run.
+    """
+    return _collect(metric, partial(_left_out, metric), y_true, y_prob, positive, layout)
+
+
+def of_persons(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The value as a function of how often every person counts, (B, n_persons) -> (B,).
+
+    NaN where a run or, for metrics taken by fold, a fold lacks a class.
+    """
+
+    def function(of_person: np.ndarray) -> np.ndarray:
+        if not metric.by_fold:
+            whose = of_person[:, layout.person]
+            runs = (layout.run == run for run in range(layout.n_runs))
+            each = [metric(y_true, y_prob, positive, whose * mine) for mine in runs]
+            return np.asarray(np.mean(each, axis=0))
+        of_run = np.zeros((layout.n_runs, len(of_person)))
+        for model, run in enumerate(layout.run_of_model):
+            rows = np.flatnonzero(layout.model == model)
+            weights = of_person[:, layout.person[rows]]
+            of_run[run] += metric(y_true[rows], y_prob[rows], positive, weights)
+        return np.asarray((of_run / np.bincount(layout.run_of_model)[:, None]).mean(axis=0))
+
+    return function
+
+
+def mean_of(influences: list[Influence]) -> Influence:
+    """Of the mean of several values on the same rows, e.g. the tasks' accuracies."""
+    first = influences[0]
+    return Influence(
+        float(np.mean([each.value for each in influences])),
+        np.mean([each.psi for each in influences], axis=0),
+        np.mean([each.within for each in influences], axis=0),
+        np.mean([each.runs for each in influences], axis=0),
+        first.layout,
+        (
+            float(np.mean([each.bounds[0] for each in influences])),
+            float(np.mean([each.bounds[1] for each in influences])),
+        ),
+        all(each.unbiased for each in influences),
+    )
+
+
+def _collect(
+    metric: Metric,
+    gradient: Gradient,
+    y_true: np.ndarray,
+    y_prob: np.ndarray,
+    positive: int,
+    layout: Layout,
+    unbiased: Gradient | None = None,
+) -> Influence:
+    group = layout.model if metric.by_fold else layout.run
+    run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
+    n_groups = len(run_of_group)
+    values, slopes, of_models = np.empty(n_groups), np.zeros(len(group)), np.zeros(len(group))
+    at_once = max(1, _CELLS // len(group))
+    for start in range(0, n_groups, at_once):
+        part = np.arange(start, min(start + at_once, n_groups))
+        weights = (group == part[:, None]).astype(np.float64)
+        values[part] = metric(y_true, y_prob, positive, weights)
+        slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
+        if unbiased:
+            of_models += (unbiased(y_true, y_prob, positive, weights) * weights).sum(axis=0)
+    # Every run counts alike, and in a run every group.
+    part_of_run = 1 / np.bincount(run_of_group)
+    runs = np.bincount(run_of_group, values) * part_of_run
+    share = part_of_run[run_of_group] / layout.n_runs
+    of_group = share * (values - runs[run_of_group]) / np.bincount(group)
+    psi = share[group] * slopes + of_group[group]
+    within = share[group] * (of_models if unbiased else slopes)
+    return Influence(
+        float(runs.mean()), psi, within, runs, layout, metric.bounds, unbiased is not None
+    )
+
+
+def _left_out(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    """e / n of every row of weight 1, shape of `weights`; each row of weights holds 0 and 1."""
+    found = np.zeros_like(weights)
+    for i, row in enumerate(weights):
+        rows = np.flatnonzero(row)
+        at_once = max(1, _CELLS // len(row))
+        without = np.empty(len(rows))
+        for start in range(0, len(rows), at_once):
+            part = rows[start : start + at_once]
+            fewer = np.repeat(row[None], len(part), axis=0)
+            fewer[np.arange(len(part)), part] = 0
+            without[start : start + at_once] = metric(y_true, y_prob, positive, fewer)
+        whole = metric(y_true, y_prob, positive, row[None])[0]
+        # Centred, since only the mean of a linear metric's is exactly 0.
+        change = whole - without
+        found[i, rows] = (len(rows) - 1) * (change - change.mean()) / len(rows)
+    return found

@@ -1,0 +1,129 @@
+"""What an estimate is, the two ways to put ends around a value, and which ends cannot be.
+
+A share of exactly 0 or 1 has no logit and no spread: three people would be as sure as three
+thousand. It gets Wilson's interval instead (Wilson 1927), with the persons for the number of
+trials.
+
+Whatever makes an interval hands it to `told`. Ends outside the values that there can be are drawn
+in; where an interval has no width, or would hold all that is possible, the design says nothing,
+and the estimate says that, and what would tell, in place of ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf, isfinite, log, sqrt
+from statistics import NormalDist
+
+from scipy.special import expit
+
+from kfold_hs.judge.metrics.bounds import Bounds
+
+LEVEL = 0.95
+METHOD_OF_ALL_OR_NONE = "Wilson over persons, since all are alike"
+TARGET = "these models, on other people like these"
+OPTIMISTIC = "these models, on the very people who chose their epoch (optimistic)"
+NOTHING_VARIES = (
+    "no interval: nothing varies among the people who were scored, which does not say that nothing "
+    "would among others; more people would tell"
+)
+ALL_POSSIBLE = (
+    "no interval: it would hold every value that is possible; more people or more repeats would "
+    "tell"
+)
+_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+# Of the distance of the lowest and the highest possible value: what is less is rounding, and an
+# interval that leaves out no more than that holds all.
+_NO_WIDTH, _LEAVES_OUT = 1e-9, 1e-3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval; `low` and `high` are None where nothing can be told.
+
+    `n_undefined` resamples of a bootstrap gave no value, e.g. for want of a class. `method` and
+    `target` say in words how the interval was made, or why there is none and what would tell, and
+    what it speaks of; `se` is the standard error on the metric's own scale, `df` the degrees of
+    freedom of the t quantile, if it is one.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n_undefined: int = 0
+    level: float = LEVEL
+    method: str = ""
+    target: str = TARGET
+    se: float | None = None
+    df: int | None = None
+
+    def without_ends(self, why: str) -> Estimate:
+        """The same value, and in place of the interval the reason why there is none."""
+        return replace(self, low=None, high=None, method=why, se=None, df=None)
+
+
+def told(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES) -> Estimate:
+    """The estimate with ends that can be, or without ends.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        As it was made; its ends may lie anywhere.
+    bounds : Bounds
+        Of the value.
+    why : str
+        Said where the interval has no width.
+    """
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None or low is None or high is None:
+        return estimate
+    lowest, highest = bounds
+    span = highest - lowest
+    value = min(max(value, lowest), highest)
+    if not (isfinite(low) and isfinite(high)):
+        return replace(estimate, value=value).without_ends(ALL_POSSIBLE)
+    low, high = max(low, lowest), min(high, highest)
+    if not high - low > _NO_WIDTH * (span if isfinite(span) else max(abs(value), 1.0)):
+        return replace(estimate, value=value).without_ends(why)
+    if high - low >= (1 - _LEAVES_OUT) * span:
+        return replace(estimate, value=value).without_ends(ALL_POSSIBLE)
+    return replace(estimate, value=value, low=low, high=high)
+
+
+def is_nothing(se: float, bounds: Bounds) -> bool:
+    """Whether a standard error is 0 but for rounding."""
+    return not se > _NO_WIDTH * (bounds[1] - bounds[0])
+
+
+def is_all_or_none(share: float) -> bool:
+    """Whether a share is 0 or 1 but for rounding."""
+    return min(share, 1 - share) <= _NO_WIDTH
+
+
+def apart(first: Bounds, second: Bounds) -> Bounds:
+    """Of the difference of two values, first minus second."""
+    return first[0] - second[1], first[1] - second[0]
+
+
+def around(
+    value: float, se: float, quantile: float, is_share: bool, lowest: float = -inf
+) -> tuple[float, float]:
+    """Ends of an interval: value +- quantile * se, for a share made on the logit scale.
+
+    ``logit(value) +- quantile * se / (value (1 - value))``, transformed back, keeps the ends
+    within 0 and 1 and makes them uneven near these. A share of exactly 0 or 1 has no logit: see
+    `wilson`.
+    """
+    if not is_share or not 0 < value < 1:
+        return max(value - quantile * se, lowest), value + quantile * se
+    logit, half = log(value / (1 - value)), quantile * se / (value * (1 - value))
+    return float(expit(logit - half)), float(expit(logit + half))
+
+
+def wilson(value: float, n: float, quantile: float = _Z) -> tuple[float, float]:
+    """Wilson's interval of a share of `n` trials, which need not be a whole number (1927)."""
+    middle = (value + quantile**2 / (2 * n)) / (1 + quantile**2 / n)
+    half = quantile * sqrt(value * (1 - value) / n + quantile**2 / (4 * n**2))
+    half /= 1 + quantile**2 / n
+    low = 0.0 if value == 0 else max(0.0, middle - half)  # not 0 but for rounding
+    return low, 1.0 if value == 1 else min(1.0, middle + half)

@@ -1,0 +1,192 @@
+"""Which of two variants is better: difference, interval, p, a verdict, which may be "cannot tell".
+
+Both variants have predicted the same people in the same folds, so rows are subtracted one by one
+and what they share cancels. The interval is the recipe's (see `recipe`): F1 on the differences of
+the rows from 2 runs on, Nadeau-Bengio's corrected t with one, both on the plain scale.
+
+equivalent    the whole interval lies within the region of practical equivalence: the difference,
+              if there is one, is too small to matter
+better        the whole interval lies on one side of 0, and not all of it in that region
+cannot tell   neither
+
+Beside it the Bayesian correlated t-test (Corani & Benavoli, Machine Learning 100, 2015): with x the
+differences of the J fold models, the true difference has a t distribution of J - 1 degrees of
+freedom around mean(x), of scale sd(x) sqrt(1 / J + 1 / (K - 1)).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from kfold_hs.judge.stats.conditional_error import fixed_estimate
+from kfold_hs.judge.stats.expected_error import (
+    ONE_MODEL,
+    UNDEFINED,
+    Spread,
+    corrected,
+    interval,
+    spread,
+)
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.intervals import NOTHING_VARIES, Estimate
+from kfold_hs.judge.stats.power import components, detectable, power_of, settling
+
+BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Posterior probabilities of the Bayesian correlated t-test; they sum to 1.
+
+    worse, same, better : of the second variant against the first, by more than the margin
+    """
+
+    worse: float
+    same: float
+    better: float
+
+
+def correlated_t(
+    values: np.ndarray, test_over_train: float, margin: float, least_variance: float = 0.0
+) -> Rope | None:
+    """Bayesian correlated t-test of fold differences, higher meaning better.
+
+    `least_variance` is that of these models, which the recipes' is never below. None where
+    nothing varies.
+    """
+    mean = float(np.mean(values))
+    scale = sqrt(max(corrected(values, test_over_train), least_variance))
+    if scale == 0:
+        return None
+    df = len(values) - 1
+    worse, better = (float(special.stdtr(df, (x - margin) / scale)) for x in (-mean, mean))
+    return Rope(worse, 1 - worse - better, better)
+
+
+def compare(
+    first: Influence,
+    second: Influence,
+    *,
+    margin: float,
+    higher_is_better: bool = True,
+    n_looks: int = 1,
+) -> dict[str, Any]:
+    """The second variant against the first.
+
+    Parameters
+    ----------
+    first, second : Influence
+        Of one metric on the same rows.
+    margin : float
+        Half the width of the region of practical equivalence, at least 0.
+    higher_is_better : bool
+    n_looks : int
+        Comparisons that share the error (Bonferroni); 1 for a single one.
+
+    Returns
+    -------
+    dict
+        difference (an estimate: second - first), p, verdict, winner ("first", "second" or
+        None), margin, bayes (worse, same, better), detectable (smallest difference seen with
+        80 % power, None where it is more than there can be), power (of this design for the
+        observed difference), settle, these_models.
+    """
+    apart = second.minus(first)
+    if not np.isfinite(apart.value):
+        return _untold(apart, margin, UNDEFINED)
+    found = spread(apart)
+    if found is None:
+        return _untold(apart, margin, ONE_MODEL)
+    if found.variance == 0:
+        p = found.p_value(apart.value) if apart.value == 0 else None
+        return _untold(apart, margin, found.untold or NOTHING_VARIES) | {"p": p}
+    sign = 1 if higher_is_better else -1
+    words = "the difference of the recipes, second minus first"
+    # Where the folds agree by chance, the variance of these models is what there is.
+    estimate = interval(apart, dataclasses.replace(found, untold=None), words, n_looks)
+    verdict = verdict_of(estimate.low, estimate.high, margin)
+    ahead = "second" if sign * apart.value > 0 else "first"
+    bayes = correlated_t(
+        sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, apart.of_people
+    )
+    least = detectable(found.se, found.df, n_looks=n_looks)
+    return {
+        "difference": dataclasses.asdict(estimate),
+        "p": found.p_value(apart.value),
+        "verdict": verdict,
+        "winner": ahead if verdict == BETTER else None,
+        "margin": margin,
+        "bayes": None if bayes is None else dataclasses.asdict(bayes),
+        "detectable": least if least <= apart.bounds[1] else None,
+        "power": power_of(apart.value, found.se, found.df, n_looks=n_looks),
+        "settle": _settle(apart, found, margin, verdict),
+        "these_models": these_models(apart),
+    }  # fmt: skip
+
+
+def verdict_of(low: float | None, high: float | None, margin: float) -> str:
+    """better, equivalent or cannot tell, from the interval of the difference alone."""
+    if low is None or high is None:
+        return CANNOT_TELL
+    if -margin < low and high < margin:
+        return EQUIVALENT
+    return BETTER if low > 0 or high < 0 else CANNOT_TELL
+
+
+def these_models(apart: Influence) -> dict[str, Any]:
+    """The difference of the models that were trained, which is not that of the recipes.
+
+    For AUROC it is DeLong's test of two curves on the same people.
+    """
+    estimate = fixed_estimate(apart, apart.layout.n_persons)
+    p = None if apart.value else 1.0
+    if estimate.se:
+        p = float(2 * special.ndtr(-abs(apart.value) / estimate.se))
+    return {**dataclasses.asdict(estimate), "p": p}
+
+
+def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
+    """Exact and mid-p of McNemar's test from the two discordant counts; of these models only.
+
+    Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13:91, 2013.
+    """
+    n, fewer = only_first + only_second, min(only_first, only_second)
+    if n == 0:
+        return 1.0, 1.0
+    exact = min(1.0, 2 * float(stats.binom.cdf(fewer, n, 0.5)))
+    mid = 2 * float(stats.binom.cdf(fewer, n, 0.5)) - float(stats.binom.pmf(fewer, n, 0.5))
+    return exact, min(1.0, mid)
+
+
+def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dict[str, Any] | None:
+    """Repeats alone or people alone that would see the observed difference with 80 % power.
+
+    `at_most`: the number of repeats is an upper bound, since a single run cannot tell by how much
+    repeats lessen what a person adds.
+    """
+    if verdict != CANNOT_TELL or apart.value == 0:
+        return None
+    parts, layout = components(apart), apart.layout
+    runs, people = settling(apart.value, parts, layout.n_persons, layout.n_runs, layout.n_folds)
+    return {
+        "repeats": runs,
+        "at_most": not parts.separable,
+        "people": ceil(people) if people else None,
+        "beyond_margin": bool(abs(apart.value) > margin),
+    }
+
+
+def _untold(apart: Influence, margin: float, why: str) -> dict[str, Any]:
+    value = apart.value if np.isfinite(apart.value) else None
+    return {
+        "difference": dataclasses.asdict(Estimate(value, None, None, method=why)),
+        "p": None, "verdict": CANNOT_TELL, "winner": None, "margin": margin, "bayes": None,
+        "detectable": None, "power": None, "settle": None,
+        "these_models": these_models(apart) if value is not None else None,
+    }  # fmt: skip

@@ -1,0 +1,101 @@
+"""Where the uncertainty of a value comes from, as shares, and what would lessen it most.
+
+person      people differ: only more people help
+fold model  models trained on other people, in another split, differ: repeats help
+seed        one training drawn anew differs: seeds of a fold help, and so do repeats
+residual    what is drawn anew for every person in every run: people and repeats help
+
+Parts are estimated by the method of moments (see `power.components`); from a handful of fold
+models they are rough. A single run cannot tell person from residual, nor one seed the seed from
+the fold model: what cannot be told apart is None, and is counted with the part before it. What a
+second run would leave is then a bound: of the two-way interval, if no part of it were residual.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.power import Components, components
+
+WORDS = {
+    "people": "more people",
+    "repeats": "more repeats (--repeats)",
+    "seeds": "more seeds (--seeds)",
+}
+
+
+def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[str, Any] | None:
+    """Shares of the variance of a value, and its standard error after buying more.
+
+    Parameters
+    ----------
+    influence : Influence
+        Of what is reported: the seeds' mean probabilities, if there are several seeds.
+    seed_values : ndarray, shape (n_seeds, J), optional
+        Value of every seed's model in every fold model's place.
+
+    Returns
+    -------
+    dict or None
+        shares (person, fold_model, seed, residual: they sum to 1), se_after (doubling people,
+        repeats, seeds: relative to the present standard error), at_most (which of these are upper
+        bounds), buy, text, components (the
+        variances that `power` and `planning` work with, and of how many people and models). None
+        where nothing varies or the value is undefined.
+    """
+    layout = influence.layout
+    if not np.isfinite(influence.value) or layout.n_models < 2 or layout.n_folds < 2:
+        return None
+    parts = components(influence)
+    n, n_runs, n_models = layout.n_persons, layout.n_runs, layout.n_models
+    of_model = parts.model / n_models
+    of_seed = 0.0 if seed_values is None else _of_seed(seed_values, parts) / n_models
+    amounts = {
+        "person": parts.person / n,
+        "fold_model": of_model - of_seed,
+        "seed": of_seed,
+        "residual": parts.residual / (n * n_runs),
+    }
+    total = sum(amounts.values())
+    if total == 0:
+        return None
+    shares: dict[str, float | None] = {name: part / total for name, part in amounts.items()}
+    if seed_values is None:
+        shares["seed"] = None
+    if not parts.separable:
+        shares["residual"] = None
+    after = {
+        "people": amounts["fold_model"] + of_seed + (amounts["person"] + amounts["residual"]) / 2,
+        "repeats": amounts["person"] + (total - amounts["person"]) / 2,
+        "seeds": total - of_seed / 2,
+    }
+    se_after: dict[str, float | None] = {name: sqrt(v / total) for name, v in after.items()}
+    at_most = []
+    if not parts.separable:
+        one, two = (parts.variance(n, runs, layout.n_folds) for runs in (n_runs, 2 * n_runs))
+        se_after["repeats"], at_most = sqrt(two / one), ["repeats"]
+    if seed_values is None:
+        se_after["seeds"] = None
+    known = {name: value for name, value in se_after.items() if value is not None}
+    buy = min(known, key=lambda name: known[name])
+    return {
+        "shares": shares,
+        "se_after": se_after,
+        "at_most": at_most,
+        "buy": buy,
+        "text": f"{WORDS[buy]}: doubling them leaves {'at most ' if buy in at_most else ''}"
+        f"{100 * known[buy]:.0f} % of the error",
+        "components": {**dataclasses.asdict(parts), "people": n, "models": n_models},
+    }
+
+
+def _of_seed(seed_values: np.ndarray, parts: Components) -> float:
+    """Variance that one more seed would halve, at most all that fold models differ by."""
+    n_seeds = len(seed_values)
+    apart = float(np.nanmean(np.var(seed_values, axis=0, ddof=1))) if n_seeds > 1 else 0.0
+    return min(apart / n_seeds, parts.model) if np.isfinite(apart) else 0.0

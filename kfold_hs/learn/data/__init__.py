@@ -1,0 +1,1 @@
+"""From features in memory to batches: crops, bags, augmentation."""

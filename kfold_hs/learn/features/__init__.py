@@ -1,0 +1,1 @@
+"""From audio to log-mel features, computed once and kept."""

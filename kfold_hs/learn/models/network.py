@@ -1,0 +1,243 @@
+"""The network: a timm backbone on one-channel features, and a linear head a task or for all.
+
+features (n, 1, n_mels, n_frames) -> `front` -> backbone with its pooling, or one of `pooling`
+[the crops of a patient -> one embedding, by `attention`]
+[covariates (n, width) -> linear, SiLU, beside it] -> dropout
+-> [linear, SiLU, dropout] -> `heads`
+"""
+
+from __future__ import annotations
+
+import functools
+
+import timm
+import torch
+from torch import nn
+
+from kfold_hs.cohort import Task
+from kfold_hs.config.schema import Config, ModelConfig
+from kfold_hs.errors import ConfigError, nearest
+from kfold_hs.learn.device import in_float32
+from kfold_hs.learn.memory import keep_freed_memory
+from kfold_hs.learn.models.attention import GatedAttention
+from kfold_hs.learn.models.heads import HEADS
+from kfold_hs.learn.models.input_scaling import Front
+from kfold_hs.learn.models.pooling import POOLINGS
+from kfold_hs.learn.models.pretrained import load_pretrained
+
+_COVARIATE_SIZE = 16
+
+
+class HeartSoundNet(nn.Module):
+    """Backbone and heads; `forward` gives logits (n, C) by task name.
+
+    Parameters
+    ----------
+    n_covariates : int
+        Width of the covariates that `forward` is given beside the features; 0: none.
+    of_patients : bool
+        Examples are bags of crops (`train.level=patient`), which attention pools.
+    n_bands : int
+        Mel bands that `front` scales; 0: none.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        config: ModelConfig,
+        tasks: tuple[Task, ...],
+        n_covariates: int = 0,
+        of_patients: bool = False,
+        n_bands: int = 0,
+    ) -> None:
+        super().__init__()
+        size = _n_features(backbone)
+        self.front = Front(n_bands, config.deltas)
+        self.backbone = backbone
+        self.pool: nn.Module | None = None
+        if config.pool != "backbone":
+            size = _n_channels(backbone, config)
+            self.pool = POOLINGS[config.pool](size)
+        self.attention = GatedAttention(size) if of_patients else None
+        self.beside: nn.Module | None = None
+        if n_covariates:
+            self.beside = nn.Sequential(nn.Linear(n_covariates, _COVARIATE_SIZE), nn.SiLU())
+            size += _COVARIATE_SIZE
+        neck: list[nn.Module] = [nn.Dropout(config.dropout)]
+        if config.hidden:
+            neck += [nn.Linear(size, config.hidden), nn.SiLU(), nn.Dropout(config.dropout)]
+            size = config.hidden
+        self.neck = nn.Sequential(*neck)
+        self.heads = HEADS[config.heads](size, tasks)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        present: torch.Tensor | None = None,
+        n_bands: int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Crops, or with `present` (n_bags, n_slots) the crops of bags one after another.
+
+        With `n_bands`, they are heard in no more than so many bands.
+        """
+        features = self.embed(x, n_bands)
+        if self.attention is not None:
+            assert present is not None
+            features = self.attention(features, present)
+        return self.classify(features, covariates)
+
+    def embed(self, x: torch.Tensor, n_bands: int | None = None) -> torch.Tensor:
+        """Features of crops, (n, size)."""
+        x = self.front(x, n_bands)
+        if self.pool is None:
+            features: torch.Tensor = self.backbone(x)
+        else:
+            features = self.pool(self.backbone.forward_features(x))  # type: ignore[operator]
+        return features
+
+    def feature_map(self, x: torch.Tensor) -> torch.Tensor:
+        """What the backbone's last convolution gives of crops, (n, C, bands, frames)."""
+        found: torch.Tensor = self.backbone.forward_features(self.front(x))  # type: ignore[operator]
+        return found
+
+    def of_map(self, x: torch.Tensor) -> torch.Tensor:
+        """Features of a feature map: `embed` is the one after the other."""
+        pool = self.backbone.forward_head if self.pool is None else self.pool
+        features: torch.Tensor = pool(x)  # type: ignore[operator]
+        return features
+
+    def classify(
+        self, features: torch.Tensor, covariates: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Logits by task of features, (n, size)."""
+        with in_float32(features):
+            features = features.float()
+            if self.beside is not None:
+                assert covariates is not None
+                features = torch.cat([features, self.beside(covariates)], dim=1)
+            logits: dict[str, torch.Tensor] = self.heads(self.neck(features))
+        return logits
+
+
+def _n_features(backbone: nn.Module) -> int:
+    """Width of what a backbone gives; for some of timm's it is not its `num_features`."""
+    size = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    assert isinstance(size, int)
+    return size
+
+
+def _n_channels(backbone: nn.Module, config: ModelConfig) -> int:
+    """Channels of the backbone's feature map.
+
+    Raises
+    ------
+    ConfigError
+        It has none: a transformer gives tokens.
+    """
+    training = backbone.training
+    with torch.inference_mode():
+        size = getattr(backbone, "default_cfg", {}).get("input_size", (3, 64, 64))[1]
+        features = backbone.eval().forward_features(torch.zeros(1, 1 + config.deltas, size, size))  # type: ignore[operator]
+    backbone.train(training)
+    if features.ndim != 4 or features.shape[1] != backbone.num_features:
+        raise ConfigError(
+            f"model.pool={config.pool} takes a feature map, and model.backbone={config.backbone} "
+            f"gives {tuple(features.shape)}. Set model.pool=backbone."
+        )
+    return int(features.shape[1])
+
+
+def make_model(
+    config: ModelConfig,
+    tasks: tuple[Task, ...],
+    seed: int,
+    n_covariates: int = 0,
+    of_patients: bool = False,
+    n_bands: int = 0,
+) -> HeartSoundNet:
+    """A network with its initial weights: pretrained where asked for, else from `seed`.
+
+    Raises
+    ------
+    ConfigError
+        No timm backbone has this name, or it cannot be built with these settings.
+    WeightsError
+        The pretrained weights cannot be had; nothing is trained from scratch instead.
+    """
+    check_backbone(config)
+    keep_freed_memory()
+    torch.manual_seed(seed)
+    backbone = _make_backbone(config)
+    if config.weights != "none":
+        with torch.random.fork_rng(devices=[]):  # heads begin alike whatever a loader draws
+            load_pretrained(backbone, config)
+    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients, n_bands)
+
+
+def _make_backbone(config: ModelConfig) -> nn.Module:
+    try:
+        backbone: nn.Module = timm.create_model(
+            config.backbone,
+            pretrained=False,
+            in_chans=1 + config.deltas,
+            num_classes=0,
+            # Not every backbone has stochastic depth; one that lacks it must not be asked.
+            **({"drop_path_rate": config.drop_path} if config.drop_path else {}),
+        )
+    except TypeError as error:
+        raise ConfigError(
+            f"model.backbone={config.backbone} cannot be built with model.drop_path="
+            f"{config.drop_path}: {error}. Set model.drop_path=0."
+        ) from error
+    return backbone
+
+
+def check_network(config: Config) -> None:
+    """Refuse a network that cannot hear crops of these sizes: it is asked once, untrained.
+
+    Raises
+    ------
+    ConfigError
+        timm has no such backbone, it cannot be built, or it takes other sizes; with what it takes.
+    """
+    check_backbone(config.model)
+    n_mels, n_frames = config.features.n_mels, config.train.crop_frames
+    first = config.train.first_n_mels or n_mels, config.train.first_crop_frames or n_frames
+    untrained = config.model.model_copy(update={"weights": "none", "weights_file": None})
+    _hear_once(untrained, frozenset({first, (n_mels, n_frames)}))
+
+
+@functools.lru_cache(maxsize=256)  # the variants of a search ask again and again
+def _hear_once(config: ModelConfig, sizes: frozenset[tuple[int, int]]) -> None:
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        backbone = _make_backbone(config).eval()
+        for n_mels, n_frames in sorted(sizes):
+            try:
+                backbone(torch.zeros(1, 1 + config.deltas, n_mels, n_frames))
+            except Exception as error:  # each of timm's thousand says it in its own way
+                text = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise ConfigError(
+                    f"model.backbone={config.backbone} cannot hear crops of {n_mels} bands x "
+                    f"{n_frames} frames: {text[:80].rstrip('.')}. {_what_fits(backbone)}"
+                ) from error
+
+
+def _what_fits(backbone: nn.Module) -> str:
+    _, height, width = getattr(backbone, "default_cfg", {}).get("input_size", (3, 224, 224))
+    return (
+        f"It was made for {height} x {width}: set features.n_mels={height} "
+        f"train.crop_frames={width} (and a features.n_fft that has bins for all bands), without "
+        "crops that grow, or choose a convolutional backbone, which takes any size."
+    )
+
+
+def check_backbone(config: ModelConfig) -> None:
+    """Refuse a backbone that timm does not have, with the nearest name."""
+    if not timm.is_model(config.backbone):
+        guess = nearest(config.backbone, timm.list_models())
+        raise ConfigError(
+            f"timm has no model.backbone {config.backbone!r}; "
+            "`python -c 'import timm; print(*timm.list_models())'` lists them."
+            + (f" Did you mean {guess!r}?" if guess else "")
+        )

@@ -1,0 +1,1 @@
+"""What a trained network says of people it was not trained on."""

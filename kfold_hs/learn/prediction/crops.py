@@ -1,0 +1,295 @@
+"""Recordings -> probabilities, from every crop of a recording.
+
+The network is asked for batches of one size, the last one filled up with copies of a crop: on the
+CPU what it says of a crop then does not depend on how many others there are, and a person who is
+predicted alone gets, to the bit, what they got among the people of their fold. Epochs whose weights
+nobody will ask again spare themselves the filling (`fill=False`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kfold_hs.cohort import Task
+from kfold_hs.config.schema import Config
+from kfold_hs.learn.device import autocast
+from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.models.network import HeartSoundNet
+from kfold_hs.predictions.aggregation import pool_groups
+
+
+def crop_starts(n_frames: int, crop_frames: int, overlap: float, n_shifts: int = 1) -> list[int]:
+    """First frames of crops that cover a recording evenly, from its start to its end.
+
+    Parameters
+    ----------
+    n_frames : int
+        Of the recording; one shorter than a crop gives one crop.
+    crop_frames : int
+    overlap : float
+        Least share by which neighbours overlap, in [0, 1).
+    n_shifts : int
+        Test-time augmentation: the crops are laid out so many times, each time shifted by a
+        further part of the way from one crop to the next; no start counts twice.
+    """
+    room = max(0, n_frames - crop_frames)
+    stride = max(1, round(crop_frames * (1 - overlap)))
+    count = math.ceil(room / stride) + 1
+    starts = [round(start) for start in np.linspace(0, room, count)]
+    way = starts[1] - starts[0] if count > 1 else 0
+    shifted = {min(room, s + round(k * way / n_shifts)) for s in starts for k in range(n_shifts)}
+    return sorted(shifted)
+
+
+def n_crops_of(n_frames: int, config: Config) -> int:
+    """How many crops of a recording are predicted, each gain counting."""
+    predict = config.predict
+    starts = crop_starts(n_frames, config.train.crop_frames, predict.crop_overlap, predict.n_shifts)
+    return len(starts) * len(predict.gains_db)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Every crop of some recordings.
+
+    Parameters
+    ----------
+    owner : ndarray of int64, shape (n_crops,)
+        Which of the recordings, in [0, n_recordings), ascending.
+    rows, starts : Tensor of int64, shape (n_crops,)
+        Row of the bank and first frame within it.
+    gains_db : Tensor, shape (n_crops,), or None
+        What is added to the levels of each; None: nothing.
+    """
+
+    owner: np.ndarray
+    rows: torch.Tensor
+    starts: torch.Tensor
+    gains_db: torch.Tensor | None
+
+    @classmethod
+    def of(cls, bank: Bank, recordings: np.ndarray, config: Config) -> Crops:
+        device = bank.device
+        lengths = bank.length.cpu().numpy()[recordings]
+        rule = config.train.crop_frames, config.predict.crop_overlap, config.predict.n_shifts
+        starts = [crop_starts(int(n), *rule) for n in lengths]
+        gains = config.predict.gains_db  # each crop once at each of them
+        owner = np.repeat(np.arange(len(recordings)), [len(s) * len(gains) for s in starts])
+        rows = torch.from_numpy(recordings[owner]).to(device)
+        flat = torch.tensor([start for each in starts for start in each], device=device)
+        added = torch.tensor(gains, device=device).repeat(len(flat)) if any(gains) else None
+        return cls(owner, rows, flat.repeat_interleave(len(gains)), added)
+
+    def batches(
+        self, bank: Bank, config: Config, fill: bool
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Rows of the bank and the crops themselves, `predict.batch_size` at a time.
+
+        With `fill` the last batch ends with copies of the last crop, so that all are of one size.
+        """
+        n_crops, size = len(self.rows), config.predict.batch_size
+        n_asked = -(-n_crops // size) * size if fill else n_crops
+        filled = torch.arange(n_asked, device=self.rows.device).clamp_max(n_crops - 1)
+        batches = torch.split(self.rows[filled], size)
+        starts = torch.split(self.starts[filled], size)
+        gains = None if self.gains_db is None else torch.split(self.gains_db[filled], size)
+        whole = bank.batches(batches, starts, config.train.crop_frames)
+        for k, (rows, x) in enumerate(zip(batches, whole, strict=True)):
+            if gains is not None:
+                x = x + gains[k].view(-1, 1, 1, 1)
+            yield rows, x.contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def hear_recordings(
+    model: HeartSoundNet,
+    bank: Bank,
+    recordings: np.ndarray,
+    tasks: tuple[Task, ...],
+    config: Config,
+    covariates: torch.Tensor | None = None,
+    fill: bool = True,
+) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor], Crops]:
+    """What a model of recordings says of them, whatever their labels.
+
+    Parameters
+    ----------
+    recordings : ndarray of int64, shape (n,)
+        Rows of the bank.
+    covariates : Tensor, optional, (recordings of the bank, width)
+    fill : bool
+        Ask for whole batches only, so that each one's numbers are its own to the bit.
+
+    Returns
+    -------
+    probs : dict of ndarray, each (n, C) float64, rows in the order of `recordings`
+        Of the crops, pooled as `predict.crop_pool` says.
+    logits : dict of Tensor, each (n_crops, C)
+    crops : Crops
+    """
+    crops = Crops.of(bank, recordings, config)
+    model.eval()
+    logits: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
+    for rows, x in crops.batches(bank, config, fill):
+        with autocast(config.train.precision, x.device):
+            out = model(x, None if covariates is None else covariates[rows])
+        for name, each in out.items():
+            logits[name].append(each.float())
+    whole = {name: torch.cat(each)[: len(crops.rows)] for name, each in logits.items()}
+    probs = {
+        task.name: pool_groups(
+            _probabilities(whole[task.name]),
+            crops.owner,
+            len(recordings),
+            config.predict.crop_pool,
+            task.positive_index,
+        )
+        for task in tasks
+    }
+    return probs, whole, crops
+
+
+@torch.inference_mode()
+def predict_recordings(
+    model: HeartSoundNet,
+    bank: Bank,
+    recordings: np.ndarray,
+    tasks: tuple[Task, ...],
+    targets: dict[str, torch.Tensor],
+    losses: TaskLosses,
+    config: Config,
+    covariates: torch.Tensor | None = None,
+    fill: bool = True,
+) -> tuple[dict[str, np.ndarray], float]:
+    """Probabilities of recordings, and the training loss over all of their crops.
+
+    Parameters
+    ----------
+    recordings : ndarray of int64, shape (n,)
+        Rows of the bank.
+    targets : dict of Tensor, each (n_recordings of the cohort, C)
+    covariates : Tensor, optional, (n_recordings of the cohort, width)
+    fill
+        As of `hear_recordings`.
+
+    Returns
+    -------
+    probs : dict of ndarray, each (n, C) float64, rows in the order of `recordings`
+        Of the crops, pooled as `predict.crop_pool` says.
+    loss : float
+        The training loss (class weights, smoothing), every crop counting once.
+    """
+    probs, logits, crops = hear_recordings(model, bank, recordings, tasks, config, covariates, fill)
+    loss = losses(logits, {name: targets[name][crops.rows] for name in logits})
+    return probs, float(loss)
+
+
+@torch.inference_mode()
+def hear_patients(
+    model: HeartSoundNet,
+    bank: Bank,
+    recordings: np.ndarray,
+    patients: np.ndarray,
+    config: Config,
+    covariates: torch.Tensor | None = None,
+    fill: bool = True,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, torch.Tensor]]:
+    """What a model of patients says of them and of their recordings alone, whatever the labels.
+
+    All crops of all recordings of a patient make one embedding: a crop's weight is its
+    attention divided by the number of crops of its recording, so that a recording counts as
+    in training, where it gives one crop, however long it is. A recording alone is a
+    patient of whom nothing else was heard.
+
+    Parameters
+    ----------
+    recordings : ndarray of int64, shape (n,)
+        Rows of the bank.
+    patients : ndarray of int64, shape (n,)
+        Each one's patient, in [0, n_patients); each occurs.
+    covariates, fill
+        As of `hear_recordings`.
+
+    Returns
+    -------
+    of_patients, of_recordings : dict of ndarray, each (n_patients or n, C) float64
+    logits : dict of Tensor, each (n_patients, C)
+    """
+    assert model.attention is not None
+    crops = Crops.of(bank, recordings, config)
+    device, attention = crops.rows.device, model.attention
+    size, precision = config.predict.batch_size, config.train.precision
+    model.eval()
+    features, scores = [], []
+    for _, x in crops.batches(bank, config, fill):
+        with autocast(precision, device):
+            features.append(model.embed(x).float())
+            scores.append(attention.scores(features[-1]))
+    whole = torch.cat(features)[: len(crops.rows)]
+    of_crops = torch.cat(scores)[: len(crops.rows)]
+    share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
+    first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
+
+    def logits(owner: np.ndarray, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Of groups of crops; `rows` are the bank's of one recording of each."""
+        groups = torch.from_numpy(owner).to(device)
+        with autocast(precision, device):
+            pooled = attention.of_groups(
+                whole, groups, len(rows), share.to(device), scores=of_crops
+            )
+        n_asked = -(-len(rows) // size) * size if fill else len(rows)
+        filled = torch.arange(n_asked).clamp_max(len(rows) - 1).to(device)
+        at = torch.from_numpy(rows).to(device)[filled]
+        found: dict[str, list[torch.Tensor]] = {}
+        for chosen, batch in zip(torch.split(filled, size), torch.split(at, size), strict=True):
+            with autocast(precision, device):
+                beside = None if covariates is None else covariates[batch]
+                out = model.classify(pooled[chosen], beside)
+            for name, each in out.items():
+                found.setdefault(name, []).append(each.float())
+        return {name: torch.cat(each)[: len(rows)] for name, each in found.items()}
+
+    of_recordings = logits(crops.owner, recordings)
+    of_patients = logits(patients[crops.owner], recordings[first])
+    return (
+        {name: _probabilities(each) for name, each in of_patients.items()},
+        {name: _probabilities(each) for name, each in of_recordings.items()},
+        of_patients,
+    )
+
+
+@torch.inference_mode()
+def predict_patients(
+    model: HeartSoundNet,
+    bank: Bank,
+    recordings: np.ndarray,
+    patients: np.ndarray,
+    targets: dict[str, torch.Tensor],
+    losses: TaskLosses,
+    config: Config,
+    covariates: torch.Tensor | None = None,
+    fill: bool = True,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
+    """`hear_patients`, and the training loss in place of the logits, every patient counting once.
+
+    Parameters
+    ----------
+    targets, covariates, fill
+        As of `predict_recordings`.
+    """
+    whole, parts, logits = hear_patients(
+        model, bank, recordings, patients, config, covariates, fill
+    )
+    first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
+    rows = torch.from_numpy(recordings[first]).to(next(iter(logits.values())).device)
+    return whole, parts, float(losses(logits, {name: targets[name][rows] for name in logits}))
+
+
+def _probabilities(logits: torch.Tensor) -> np.ndarray:
+    return np.asarray(logits.double().softmax(dim=1).cpu().numpy())

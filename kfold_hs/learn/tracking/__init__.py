@@ -1,0 +1,1 @@
+"""Where the course of a training is written for TensorBoard or Weights & Biases."""

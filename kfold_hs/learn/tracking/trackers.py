@@ -1,0 +1,290 @@
+"""What a fold writes for TensorBoard, one event file a fold, and for Weights & Biases.
+
+Loss/train, Loss/val, Accuracy/<task>, LearningRate, by epoch (from 1), the
+configuration as text, a precision-recall curve and a confusion matrix of each task at the last
+epoch, and a session for the HParams dashboard. All folds, repeats and seeds of a variant share
+its group, so that the dashboard itself averages them (torch's add_hparams leaves the group's name
+empty, and every fold would stand alone).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
+from torch.utils.tensorboard import summary as summaries
+
+from kfold_hs.errors import ConfigError
+from kfold_hs.learn.tracking.event_file import EventFile
+from kfold_hs.learn.tracking.picture import confusion_counts, confusion_picture
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a fold's model said of its held-out patients, for one task.
+
+    Parameters
+    ----------
+    classes : tuple of str
+    positive : int
+        Index of the positive class.
+    y_true : ndarray of int64, shape (n,)
+    y_prob : ndarray of float, shape (n, C)
+    """
+
+    classes: tuple[str, ...]
+    positive: int
+    y_true: np.ndarray
+    y_prob: np.ndarray
+
+    @property
+    def is_positive(self) -> np.ndarray:
+        return np.asarray(self.y_true == self.positive)
+
+    @property
+    def score(self) -> np.ndarray:
+        """Probability of the positive class, (n,)."""
+        return np.asarray(self.y_prob[:, self.positive])
+
+    @property
+    def called(self) -> np.ndarray:
+        """Most probable class, (n,) int64."""
+        return np.asarray(self.y_prob.argmax(axis=1))
+
+
+class Tracker(Protocol):
+    """Who is told what a fold does."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """One row of the history (see `kfold_hs.learn.training.fold`)."""
+
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        """The fold is trained; `answers` are of its last epoch (from 0), by task."""
+
+    def close(self) -> None:
+        """Nothing more will come, whether the fold is done or not."""
+
+
+class Trackers:
+    """Several trackers as one."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self._trackers = trackers
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        for tracker in self._trackers:
+            tracker.epoch(row)
+
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        for tracker in self._trackers:
+            tracker.done(answers, epoch)
+
+    def close(self) -> None:
+        for tracker in self._trackers:
+            tracker.close()
+
+
+def make_trackers(
+    names: Sequence[str],
+    folder: Path,
+    config_yaml: str,
+    settings: Mapping[str, Any],
+    group: str,
+    start_epoch: int,
+) -> Trackers:
+    """The trackers that `track` names, for one fold.
+
+    Parameters
+    ----------
+    names : sequence of str
+        tensorboard, wandb.
+    folder : Path
+        ``.../tensorboard/<fold>``; Weights & Biases writes to ``wandb`` beside ``tensorboard``.
+    config_yaml, settings, group, start_epoch
+        As `TensorBoardTracker`.
+
+    Raises
+    ------
+    ConfigError
+        wandb is asked for and not installed.
+    StorageError
+        TensorBoard's events cannot be written; so do the methods.
+    """
+    trackers: list[Tracker] = []
+    if "tensorboard" in names:
+        trackers.append(TensorBoardTracker(folder, config_yaml, settings, group, start_epoch))
+    if "wandb" in names:
+        trackers.append(WandbTracker(folder.parent.parent, folder.name, settings, group))
+    return Trackers(trackers)
+
+
+class WandbTracker:
+    """A run of Weights & Biases for one fold; all folds of a run are a group.
+
+    Written to the disk alone unless the environment says WANDB_MODE=online: nothing leaves
+    the machine unasked. `wandb sync` uploads it later.
+
+    Raises
+    ------
+    ConfigError
+        wandb is not installed.
+    """
+
+    def __init__(self, folder: Path, fold: str, settings: Mapping[str, Any], group: str) -> None:
+        check_wandb()
+        import wandb
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project="kfold-hs",
+            dir=str(folder),
+            name=f"{group}-{fold}",
+            group=group,
+            job_type="fold",
+            config=flat(settings),
+            mode="online" if os.environ.get("WANDB_MODE") == "online" else "offline",
+            reinit="create_new",
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        self._run.log(scalars(row), step=int(row["epoch"]) + 1)
+
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        import wandb
+
+        plots = {}
+        for task, each in answers.items():
+            self._run.summary[f"prevalence/{task}"] = float(each.is_positive.mean())
+            self._run.summary[f"mean score/{task}"] = float(each.score.mean())
+            plots[f"Confusion/{task}"] = wandb.plot.confusion_matrix(
+                y_true=each.y_true.tolist(), preds=each.called.tolist(),
+                class_names=list(each.classes), title=f"Confusion/{task}",
+            )  # fmt: skip
+        self._run.log(plots, step=epoch + 1)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def check_wandb() -> None:
+    """Refuse when wandb is not installed.
+
+    Raises
+    ------
+    ConfigError
+        With the command that installs it.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise ConfigError(
+            "track=[wandb] needs the package wandb: pip install 'kfold-hs[wandb]', or leave it out."
+        )
+
+
+def scalars(row: Mapping[str, float]) -> dict[str, float]:
+    """Tags and values of a row of the history."""
+    found = {"Loss/train": row["train_loss"], "Loss/val": row["val_loss"]}
+    for name, value in row.items():
+        if name.startswith("acc."):
+            found[f"Accuracy/{name.removeprefix('acc.')}"] = value
+    return {**found, "LearningRate": row["lr"]}
+
+
+class TensorBoardTracker:
+    """Events of one fold.
+
+    Parameters
+    ----------
+    folder : Path
+        The fold's own folder of events.
+    config_yaml : str
+        The run's configuration.
+    settings : mapping
+        The same, nested, for the HParams dashboard.
+    group : str
+        Name of the variant: sessions of one group are averaged.
+    start_epoch : int
+        First epoch that will be written, from 0. At 0 what lies there is removed; later,
+        TensorBoard is told to forget what an interrupted run wrote past it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config_yaml: str,
+        settings: Mapping[str, Any],
+        group: str,
+        start_epoch: int,
+    ) -> None:
+        if start_epoch == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._events = EventFile(folder, start_epoch + 1 if start_epoch else None)
+        if start_epoch == 0:
+            self._events.add(summaries.text("config", f"```yaml\n{config_yaml}\n```"))  # type: ignore[no-untyped-call]
+            start = SessionStartInfo(group_name=group, start_time_secs=time.time())
+            for key, value in flat(settings).items():
+                kind = {bool: "bool_value", str: "string_value"}.get(type(value), "number_value")
+                setattr(start.hparams[key], kind, value)
+            self._summary(
+                metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)
+            )
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Write one row of the history (see `kfold_hs.learn.training.fold`)."""
+        step = int(row["epoch"]) + 1
+        for tag, value in scalars(row).items():
+            self._events.add(summaries.scalar(tag, value), step)  # type: ignore[no-untyped-call]
+        self._events.flush()
+
+    def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
+        for task, each in answers.items():
+            curve = summaries.pr_curve(  # type: ignore[no-untyped-call]
+                f"PrecisionRecall/{task}", each.is_positive, each.score
+            )
+            counts = confusion_counts(each.y_true, each.called, len(each.classes))
+            picture = confusion_picture(counts, each.classes)
+            for summary in (
+                curve,
+                summaries.image(f"Confusion/{task}", picture, dataformats="HWC"),  # type: ignore[no-untyped-call]
+            ):
+                self._events.add(summary, epoch + 1)
+        end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
+        self._summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+    def close(self) -> None:
+        self._events.close()
+
+    def _summary(self, tag: str, content: Any) -> None:
+        # As tensorboard's own hparams.summary does, which needs tensorflow for it.
+        summary = Summary()
+        about = metadata.create_summary_metadata(content)
+        summary.value.add(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)
+        self._events.add(summary)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | str | bool]:
+    """Nested settings as ``optim.lr``: 0.001; lists and null as text, `data` left out."""
+    found: dict[str, float | str | bool] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            if key != "data":
+                found |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, bool | str | int | float):
+            found[prefix + key] = value if isinstance(value, bool | str) else float(value)
+        else:
+            found[prefix + key] = str(value)
+    return found

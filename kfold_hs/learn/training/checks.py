@@ -1,0 +1,68 @@
+"""What a configuration alone tells: checked before recordings are read, which can take minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from kfold_hs.cohort.build import tasks_of
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import CohortError, ConfigError, SplitError, unknown_name
+from kfold_hs.learn.data.noise import noise_bank
+from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.models.heads import check_heads
+from kfold_hs.learn.models.network import check_network
+from kfold_hs.learn.models.pretrained import check_weights
+from kfold_hs.learn.tracking.trackers import check_wandb
+
+
+def check_configs(configs: Iterable[Config]) -> None:
+    """Check several, each thing that two of them share once; as `check_config`."""
+    seen: set[str] = set()
+    for config in configs:
+        if config.digest not in seen:
+            check_config(config)
+        seen.add(config.digest)
+
+
+def check_config(config: Config) -> None:
+    """Refuse what is known to fail without a look at the recordings.
+
+    Raises
+    ------
+    ConfigError
+        A backbone that timm does not have, or that takes other crops; sampling by, or a weight
+        for, a task that is not there; wandb where it is not installed; a folder without noise.
+    SplitError, CohortError
+        split.file or data.aliases is not there.
+    WeightsError
+        Weights whose file or package is not there.
+    """
+    _check_paths(config)
+    check_training(config)
+
+
+def check_training(config: Config) -> None:
+    """The same of the training alone, wherever the recordings will be; raises alike."""
+    tasks = tasks_of(config.data.tasks)
+    check_weights(config.model)
+    check_network(config)
+    check_heads(config.model.heads, tasks)
+    if "wandb" in config.track:
+        check_wandb()
+    TaskLosses(config.loss, tasks, {task.name: torch.ones(1, task.n_classes) for task in tasks})
+    known = ["shuffle", "joint", "patient", *config.data.tasks]
+    if config.train.sampling not in known:
+        raise ConfigError(unknown_name("train.sampling", config.train.sampling, known))
+    noise_bank(config.augment, config.features)
+
+
+def _check_paths(config: Config) -> None:
+    """What is read after the recordings; where they are is told at once by reading them."""
+    file, aliases = config.split.file, config.data.aliases
+    if file is not None and not str(file).startswith("column:") and not file.exists():
+        raise SplitError(f"split.file={file} does not exist (from {Path.cwd()}).")
+    if aliases is not None and not aliases.exists():
+        raise CohortError(f"data.aliases={aliases} does not exist (from {Path.cwd()}).")

@@ -1,0 +1,238 @@
+"""Trains a plan on this machine, several folds at once, each in a process of its own.
+
+A process takes one fold after another. It maps the bank from its file, so that all share the same
+pages of memory, and computes with as many threads as a run without --jobs: the results are the
+same to the bit (see `kfold_hs.learn.threads`). One that the system ends takes its fold with it and
+no other. All end with the process that started them, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import KfoldHsError
+from kfold_hs.files.paths import RunPaths, fold_name
+from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.threads import threads_of
+from kfold_hs.openmp import FEW, SPINS
+from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.orchestrator.worker import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
+from kfold_hs.splits import Split
+
+_PATIENCE_S = 30.0
+"""So long a process may write what it has before it is ended for good."""
+
+
+def train(
+    plan: Plan,
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    bank: Bank,
+    paths: RunPaths,
+    digests: Mapping[str, str],
+    device: torch.device,
+    on_fold: OnFold,
+    on_epoch: OnFoldEpoch,
+    *,
+    n_jobs: int,
+) -> None:
+    """As `kfold_hs.orchestrator.sequential.train`, `n_jobs` folds at once.
+
+    Parameters
+    ----------
+    bank : Bank
+        As `banks.build` gave it: in the cache, where the processes find it.
+    device : torch.device
+        "cuda" without a number spreads the processes over all GPUs.
+
+    Raises
+    ------
+    As `kfold_hs.orchestrator.sequential.train`.
+    """
+    work = Work(config, cohort, split, paths, digests)
+    left = deque(work.to_do(plan, on_fold))
+    devices = spread(device, min(n_jobs, len(left)))
+    n_threads = threads_of(config.train.threads)
+    outcomes: list[Outcome] = []
+    free = list(reversed(devices))
+    started: list[_Worker] = []
+    ready: list[_Worker] = []
+    busy: dict[Connection, _Worker] = {}
+    try:
+        while left or busy:
+            while left and (ready or free):
+                worker = ready.pop() if ready else _start(work, free.pop(), n_threads, started)
+                worker.give(left.popleft())
+                on_fold(worker.place, "start", "")
+                busy[worker.pipe] = worker
+            for pipe in wait(list(busy)):
+                assert isinstance(pipe, Connection)
+                worker = busy[pipe]
+                message = worker.hear()
+                if isinstance(message, KfoldHsError):
+                    raise message
+                if not isinstance(message, Outcome):
+                    on_epoch(worker.place, message)
+                    continue
+                outcomes.append(message)
+                del busy[pipe]
+                if worker.has_ended:
+                    free.append(worker.device)
+                else:
+                    ready.append(worker)
+                on_fold(worker.place, message.state, message.text)
+    finally:
+        for worker in started:  # all at once; then each has time to write what it has
+            worker.process.terminate()
+        for worker in started:
+            worker.end()
+    check_outcomes(outcomes, len(plan))
+
+
+def gpus(device: torch.device) -> list[torch.device]:
+    """All GPUs, where the device is "cuda" without a number; else none."""
+    if device.type != "cuda" or device.index is not None:
+        return []
+    return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+
+
+def spread(device: torch.device, n_jobs: int) -> list[torch.device]:
+    """The device of every process: all GPUs in turn, where the device stands for them."""
+    each = gpus(device) or [device]
+    return [each[job % len(each)] for job in range(n_jobs)]
+
+
+@dataclass
+class _Worker:
+    """A process, as the one that started it sees it."""
+
+    work: Work
+    device: torch.device
+    process: BaseProcess
+    pipe: Connection
+    place: Place = field(init=False)
+    has_ended: bool = False
+
+    def give(self, place: Place) -> None:
+        self.place = place
+        with contextlib.suppress(OSError):  # it has ended; `hear` tells
+            self.pipe.send(place)
+
+    def hear(self) -> Mapping[str, float] | Outcome | KfoldHsError:
+        """A row of the fold's history, how it ended, or what ends them all."""
+        try:
+            message: Mapping[str, float] | Outcome | KfoldHsError = self.pipe.recv()
+        except (EOFError, OSError):
+            self.has_ended = True
+            self.process.join()
+            killed = self.process.exitcode == -signal.SIGKILL  # as for want of memory
+            return self.work.failed(self.place, self._obituary(), {}, killed)
+        return message
+
+    def end(self) -> None:
+        """Wait until it has written what it has, but not for ever."""
+        self.process.join(_PATIENCE_S)
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def _obituary(self) -> str:
+        place, code = self.place, self.process.exitcode or 0
+        fold = fold_name(place.repeat, place.seed, place.fold)
+        if code >= 0:
+            return f"The process of {fold} ended with status {code}; what it printed says why."
+        name = signal.Signals(-code).name
+        if -code != signal.SIGKILL:
+            return f"The process of {fold} was ended by {name}."
+        return (
+            f"The process of {fold} was killed ({name}), as the system does when the memory is "
+            "full. Its whole epochs are kept: repeat the command with fewer --jobs, or train with "
+            "a smaller train.batch_size."
+        )
+
+
+def _start(work: Work, device: torch.device, n_threads: int, started: list[_Worker]) -> _Worker:
+    """A process that waits for folds; it is put on the list of those that must be ended."""
+    spawning = multiprocessing.get_context("spawn")
+    ours, theirs = spawning.Pipe()
+    process = spawning.Process(
+        target=_serve, args=(theirs, work, str(device), n_threads), daemon=True,
+        name=f"kfold-hs {work.paths.name}",
+    )  # fmt: skip
+    # The first process would start it, which lets the signals through again that are held off here.
+    resource_tracker.ensure_running()
+    with _deaf_to_ctrl_c(), _patient_threads():
+        process.start()
+        worker = _Worker(work, device, process, ours)
+        started.append(worker)
+    theirs.close()
+    return worker
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A terminal sends Ctrl-C to all; processes started in here leave it to their parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Threads of processes started in here sleep while they wait, and leave the core to others."""
+    is_ours = os.environ.get(SPINS) == FEW  # else the user has said how
+    if is_ours:
+        os.environ[SPINS] = "0"
+    try:
+        yield
+    finally:
+        if is_ours:
+            os.environ[SPINS] = FEW
+
+
+def _serve(pipe: Connection, work: Work, device: str, n_threads: int) -> None:
+    """Train the folds that come, tell every epoch and every end."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+    torch.set_num_threads(n_threads)
+    where = torch.device(device)
+    try:
+        bank = work.bank().to(where)
+        while True:
+            place = pipe.recv()
+            pipe.send(work.train(place, bank, where, lambda row: pipe.send(dict(row))))
+    except KfoldHsError as error:
+        pipe.send(error)
+        pipe.recv()  # until the end
+    except (EOFError, BrokenPipeError):
+        return  # the parent has gone
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

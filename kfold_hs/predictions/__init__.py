@@ -1,0 +1,1 @@
+"""Out-of-fold predictions: the table where training and judging meet."""

@@ -1,0 +1,1 @@
+"""From results on disk to pages: HTML, CSV and LaTeX. Nothing is computed here, and no torch."""

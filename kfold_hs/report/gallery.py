@@ -1,0 +1,112 @@
+"""gallery.json as the page takes it: ticks, texts that stay text, and why there is nothing.
+
+Names come from other people's files: what a browser would not show, or would show in another
+order, is written out as its code point, and what is long is cut, visibly.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kfold_hs.errors import DamagedFileError
+from kfold_hs.files.stored import read_json
+from kfold_hs.report.traced import traced
+
+SCHEMA = 1
+MEDIA_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav"}
+_MOST_CHARACTERS = 60
+
+
+def read_gallery(path: Path, digests: Mapping[str, str]) -> dict[str, Any] | None:
+    """Content of gallery.json; None where there is none.
+
+    One that cannot be read, is of another version or of another run is a `problem`.
+
+    Parameters
+    ----------
+    path : Path
+    digests : mapping
+        Of the run (provenance of summary.json).
+    """
+    if not path.is_file():
+        return None
+    damaged = f"{path.name} is damaged or of another version of kfold-hs"
+    try:
+        content: dict[str, Any] = read_json(path, "the gallery")
+    except DamagedFileError:
+        return trouble(damaged, {})
+    if content.get("schema") != SCHEMA or not {"problem", "digests"} <= set(content):
+        return trouble(damaged, {})
+    if content["problem"] is None and content["digests"] != dict(digests):
+        return trouble(f"{path.name} is of another run", {})
+    return content
+
+
+def trouble(problem: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    """What gallery.json holds where nothing can be shown."""
+    return {"schema": SCHEMA, "problem": problem, "digests": dict(digests)}
+
+
+def view(
+    content: dict[str, Any] | None, summary: Mapping[str, Any], config: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the template takes: `absent` (why there is nothing, or null), `problem`, or all of it.
+
+    Numbers are `traced`, with keys that begin with ``gallery.json#``.
+
+    Parameters
+    ----------
+    content : dict, optional
+        Of `read_gallery`.
+    summary : mapping
+        Of summary.json.
+    config : mapping, optional
+        The run's.
+    """
+    if content is None:
+        return {"absent": _absent(summary, config), "problem": None}
+    if content["problem"] is not None:
+        return {"absent": None, "problem": content["problem"]}
+    content = traced(content, "gallery.json#")
+    found: dict[str, Any] = {**content, "absent": None, "media": None}
+    if content["audio"] is not None:
+        found["media"] = MEDIA_TYPES[content["audio"]["format"]]
+    found["patients"] = [
+        {**patient, "recordings": [_with_ticks(each) for each in patient["recordings"]]}
+        for patient in content["patients"]
+    ]
+    return found
+
+
+def _absent(summary: Mapping[str, Any], config: Mapping[str, Any] | None) -> str:
+    asked = ((config or {}).get("judge") or {}).get("gallery") or {}
+    if asked.get("patients") == 0:
+        return "Switched off (judge.gallery.patients=0)."
+    if summary.get("nested"):
+        return "Not shown for run --nested: its folds are told by the models of several runs."
+    if summary.get("incomplete"):
+        return "Shown once all folds are finished."
+    return "Not made yet. Where recordings and checkpoints are, this makes it:"
+
+
+def _with_ticks(recording: Mapping[str, Any]) -> dict[str, Any]:
+    """Whole seconds, and how far to the right they lie, in [0, 1]."""
+    start, end = recording["start_s"], recording["end_s"]
+    seconds = range(math.ceil(start), math.floor(end) + 1)
+    ticks = [{"s": s, "at": (s - start) / max(end - start, 1e-9)} for s in seconds]
+    # Those at the ends would touch what stands beside the axis.
+    return {**recording, "ticks": [tick for tick in ticks if 0.03 <= tick["at"] <= 0.97]}
+
+
+def name(text: object, most: int = _MOST_CHARACTERS) -> str:
+    """A name from somebody's file: cut when it is long, and without characters that act."""
+    whole = str(text)
+    shown = "".join(
+        f"\\u{ord(each):04x}" if unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} else each
+        for each in whole[:most]
+    )
+    return shown if len(whole) <= most else f"{shown}… ({len(whole):,} characters)"

@@ -1,0 +1,186 @@
+"""The stories of `export` and `predict`: from a finished run to a bundle, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfold_hs.config.compose import load_yaml
+from kfold_hs.errors import BundleError, ConfigError
+from kfold_hs.files.paths import refuse_overwriting, writing_folder
+from kfold_hs.files.stored import making_sense_of
+from kfold_hs.orchestrator.finished import check_one_split, finished_run
+from kfold_hs.splits import Split
+from kfold_hs.workflows.inputs import Listener, load_cohort
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What `predict` came to: counts, and the audit in words."""
+
+    counts: dict[str, Any]
+    sentences: list[str]
+
+
+def export(
+    folder: Path, output: Path, listener: Listener, graphs: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Make a bundle of a finished run.
+
+    The recordings are read again: they must be those of the run, where its configuration says.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run, under `reports/`.
+    output : Path
+        The bundle's folder; must not exist yet.
+    graphs : sequence of str
+        Kinds of files beside the weights that go from samples to probabilities: onnx, pt2.
+
+    Returns
+    -------
+    dict
+        The content of bundle.json.
+
+    Raises
+    ------
+    KfoldHsError
+        The run is not finished, a file is missing, or the recordings are others.
+    """
+    from kfold_hs.bundle.write import check_finished, write_bundle
+    from kfold_hs.learn.features import bank as banks
+
+    refuse_existing(output)
+    paths, summary = finished_run(folder)
+    check_one_split(paths, summary)
+    check_finished(summary, folder)
+    config, split = load_yaml(paths.config), Split.read(paths.split)
+    if graphs:
+        from kfold_hs.bundle.graph import check_graph
+        from kfold_hs.bundle.portable import add_graphs, check_packages
+
+        check_packages(graphs)
+        check_graph(config, folder)
+    cohort = load_cohort(config, listener)
+    split.check_cohort(cohort)
+    listener.stage("features")
+    channel = getattr(config.data, "channel", None)
+    bank = banks.build(cohort, config.features, channel, listener.step)
+    listener.stage("bundle")
+    with writing_folder(output) as temporary:
+        with making_sense_of(paths.summary, paths.history, paths.predictions):
+            content = write_bundle(temporary, paths, summary, config, cohort, split, bank)
+        if graphs:
+            listener.stage("graphs")
+            content = add_graphs(temporary, summary, graphs, listener.step)
+        temporary.chmod(0o755)
+    return content
+
+
+def predict(
+    bundle_folder: Path,
+    inputs: Sequence[Path],
+    listener: Listener,
+    *,
+    output: Path | None = None,
+    kind: str | None = None,
+    device: str = "auto",
+    coverage: float = 0.9,
+    calibration: str = "temperature",
+) -> Predicted:
+    """Score people by a bundle, and write a row for each.
+
+    With an output, rows are kept beside it until all are there, and a prediction that was
+    interrupted goes on after the last one.
+
+    Parameters
+    ----------
+    bundle_folder : Path
+    inputs : sequence of Path
+        As `bundle.inputs` says.
+    output : Path, optional
+        File, or folder for the challenge's files; standard output by default.
+    kind : str, optional
+        csv, json, parquet or challenge; by default as the output's suffix says.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+    coverage : float
+        Of the conformal sets, in (0, 1).
+    calibration : str
+        temperature, vector or isotonic.
+
+    Raises
+    ------
+    KfoldHsError
+        The bundle or an input cannot be used at all. What is wrong with one recording is told
+        in its patient's row.
+    """
+    from kfold_hs.bundle.format import Bundle
+    from kfold_hs.bundle.inputs import find_patients
+    from kfold_hs.bundle.predict import Audit, predict_patients
+    from kfold_hs.bundle.resume_log import Journal, key_of
+    from kfold_hs.bundle.writers import challenge_tasks, opened, pick_format
+    from kfold_hs.learn.device import pick_device
+
+    if not 0 < coverage < 1:
+        raise ConfigError(f"--coverage {coverage:g} must lie between 0 and 1, e.g. 0.9.")
+    chosen = pick_format(kind, output)
+    where = pick_device(device)
+    bundle = Bundle.read(bundle_folder)
+    if chosen == "challenge":
+        challenge_tasks(bundle)
+    given = find_patients(inputs, bundle.config.data)
+    patients = given.patients
+    if output is not None:
+        heard = [sound.path for patient in patients for sound in patient.sounds]
+        refuse_overwriting(output, [*inputs, *heard, *bundle_folder.rglob("*")])
+    for note in given.notes:
+        listener.note(note)
+    audit = Audit()
+    journal: AbstractContextManager[Journal | None] = nullcontext(None)
+    if output is not None:
+        journal = Journal(output, key_of(bundle, patients, where.type, coverage, calibration))
+    with journal as kept:
+        before = kept.n_rows if kept else 0
+        if before:
+            listener.note(f"Going on after {before} of {len(patients)} patients.")
+
+        def progress(done: int, total: int) -> None:
+            listener.step(before + done, before + total)
+
+        listener.stage("patients")
+        predicted = predict_patients(
+            bundle, patients[before:], where, progress, coverage, calibration
+        )
+        if kept:
+            for rows in predicted:
+                kept.append(rows)
+        with opened(bundle, chosen, output) as sink:
+            for rows in kept.rows() if kept else predicted:
+                sink.write(rows)
+                for row in rows:
+                    audit.count(row)
+    certificate = bundle.certificate
+    sentences = audit.sentences(certificate.n_repeats * certificate.n_folds)
+    if audit.n_known and not bundle.content["select"]["honest"]:
+        sentences.append(
+            "Who is known is told too well: the epochs were chosen on these people "
+            f"(select={bundle.content['select']['rule']})."
+        )
+    return Predicted(audit.to_dict(), sentences)
+
+
+def refuse_existing(output: Path) -> None:
+    """Refuse to write over something.
+
+    Raises
+    ------
+    BundleError
+        There is something of this name already.
+    """
+    if output.exists():
+        raise BundleError(f"{output} is there already. Name a new folder with -o, or remove it.")

@@ -1,0 +1,219 @@
+"""The story of `compare`: every variant a run of its own, on one ground; what it comes to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfold_hs.config.sweep import Design
+from kfold_hs.errors import ConfigError, UnfinishedError
+from kfold_hs.files.paths import ComparisonPaths, RunPaths, check_name, write_json, write_text
+from kfold_hs.files.stored import read_history
+from kfold_hs.orchestrator.finished import plan_of, variants_tried
+from kfold_hs.workflows.cross_validation import run_name
+from kfold_hs.workflows.inputs import Ground, Listener
+from kfold_hs.workflows.variant_runs import Bench, Tried
+
+if TYPE_CHECKING:
+    from kfold_hs.orchestrator.executor import Fleet
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison: where its files are and what comparison.json says."""
+
+    paths: ComparisonPaths
+    content: dict[str, Any]
+
+
+def compare(
+    design: Design,
+    listener: Listener,
+    *,
+    name: str | None = None,
+    root: Path = Path(),
+    device: str = "auto",
+    command: str = "",
+    fleet: Fleet | None = None,
+) -> Comparison:
+    """Run every variant that is not finished yet, and compare them.
+
+    A variant's run is what `kfold-hs run` makes of its settings, under the same name: one that
+    was made before is used, and an interrupted one goes on. A variant that differs from an earlier
+    one only in what predicting reads is not trained: that one's models predict anew.
+
+    Parameters
+    ----------
+    design : Design
+        The first variant is the baseline.
+    listener : Listener
+    name : str, optional
+        Of the comparison's folder; by default made of the data and a digest.
+    root, device, command, fleet
+        As of `experiment.run`.
+
+    Raises
+    ------
+    UnfinishedError
+        Folds of a variant could not be trained; the other variants were run all the same.
+    KfoldHsError
+        As of `experiment.run`.
+    """
+    started = time.time()
+    from kfold_hs.learn.device import check_device, pick_device
+    from kfold_hs.learn.training.checks import check_configs
+    from kfold_hs.learn.training.fold import check
+    from kfold_hs.orchestrator.executor import Fleet
+    from kfold_hs.orchestrator.folder import provenance
+
+    if name is not None:
+        check_name(name)
+    where = pick_device(device)
+    fleet = fleet or Fleet()
+    design = design.on(fleet.kind(where))
+    first = design.variants[0].config
+    check_configs(each.config for each in design.variants)
+    ground = Ground.of(first, listener)
+    grounds = {each.name: ground.for_tasks_of(each.config) for each in design.variants}
+    for each in design.variants:
+        check_device(each.config)
+        check(each.config, grounds[each.name].cohort)
+    runs = {
+        each.name: run_name(each.config, grounds[each.name].cohort, ground.split)
+        for each in design.variants
+    }
+    paths = ComparisonPaths(name or _name(runs, ground), root)
+    if paths.is_run:
+        raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
+    variants = {each.config.digest: runs[each.name] for each in design.variants}
+    write_json(paths.plan, plan_of(ground.split, variants))
+    bench = Bench(ground, paths.predictions, root, device, fleet)
+    tried: dict[str, Tried] = {}
+    faults = []
+    for number, each in enumerate(design.variants, start=1):
+        listener.note(f"variant {number} of {len(design.variants)}: {each.name}")
+        try:
+            tried[each.name] = bench.try_out(each, listener)
+        except UnfinishedError as error:
+            faults.append(f"{each.name}: {error}")
+    if faults:
+        raise UnfinishedError(
+            f"nothing was compared: {len(faults)} of {len(design.variants)} variants are not "
+            "finished. " + " ".join(faults)
+        )
+    listener.stage("comparison")
+    origin = provenance(paths.name, command, _digests(ground), str(where), started)
+    content = _judge(design, tried, ground, root, origin)
+    write_json(paths.content, content)
+    _render(paths, content)
+    return Comparison(paths, content)
+
+
+def _judge(
+    design: Design,
+    tried: Mapping[str, Tried],
+    ground: Ground,
+    root: Path,
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of comparison.json.
+
+    schema, name, factors, variants (name, levels, run, digest of the configuration, honest,
+    predicted_with: the run whose models were asked, or null), simulated, decided,
+    sentences (one for each but the baseline), split, cohort, flips (by task and pair), learning
+    (`judge.results.learning_curves.learning` of every variant that was trained), provenance, and
+    all that `judge.results.comparison.compare_variants` finds out.
+    """
+    from kfold_hs.judge.results.comparison import compare_variants
+    from kfold_hs.judge.results.discordant import flips
+    from kfold_hs.judge.results.learning_curves import learning
+    from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC, to_decide, verdict
+    from kfold_hs.judge.stats.factorial import Crossing
+    from kfold_hs.judge.stats.paired import CANNOT_TELL
+    from kfold_hs.predictions.epoch_rules import HONEST
+
+    first, split = design.variants[0], ground.split
+    scored = {name: each.scored for name, each in tried.items()}
+    found = compare_variants(
+        scored,
+        {task.name: task.positive_index for task in ground.cohort.tasks},
+        {"n_folds": split.n_folds, "train_share": split.train_share},
+        baseline=first.name,
+        margins=first.config.judge.margins.model_dump(),
+        n_tried=len(variants_tried(root / "reports", split)),
+        seed=first.config.seed,
+        crossing=Crossing(design.factors, {each.name: each.levels for each in design.variants}),
+    )
+    pairs = list(combinations(scored, 2))
+    answers = found["headline"]["against_baseline"]
+    simulated = first.config.data.kind == SYNTHETIC
+    return {
+        "schema": SCHEMA,
+        "name": provenance["run"],
+        "factors": list(design.factors),
+        **found,
+        "variants": [
+            {
+                "name": each.name,
+                "levels": list(each.levels),
+                "run": tried[each.name].run,
+                "digest": each.config.digest,
+                "predicted_with": tried[each.name].predicted_with,
+                "honest": HONEST[each.config.select],
+            }
+            for each in design.variants
+        ],
+        "simulated": simulated,
+        "decided": any(each["verdict"] != CANNOT_TELL for each in answers.values()),
+        "sentences": [
+            f"{SIMULATED_PEOPLE + ' ' if simulated else ''}"
+            f"{verdict(found['headline']['label'], first.name, name, each)} "
+            f"{to_decide(each, split.n_repeats)}".rstrip()
+            for name, each in answers.items()
+        ],
+        "flips": {
+            task.name: [
+                {"first": a, "second": b, **flips(scored[a], scored[b], task.name)}
+                for a, b in pairs
+            ]
+            for task in ground.cohort.tasks
+        },
+        "learning": {
+            name: learning(read_history(RunPaths(each.run, root).history), found["tasks"])
+            for name, each in tried.items()
+            if each.predicted_with is None
+        },
+        "split": {
+            "n_folds": split.n_folds,
+            "n_repeats": split.n_repeats,
+            "seed": split.seed,
+            "digest": split.digest,
+            "train_share": split.train_share,
+        },
+        "cohort": ground.cohort.describe(),
+        "provenance": provenance,
+    }
+
+
+def _render(paths: ComparisonPaths, content: Mapping[str, Any]) -> None:
+    from kfold_hs.report.comparison_page import render_comparison
+
+    write_text(paths.page, render_comparison(content))
+
+
+def _digests(ground: Ground) -> dict[str, str]:
+    return {"cohort": ground.cohort.fingerprint, "split": ground.split.digest}
+
+
+def _name(runs: Mapping[str, str], ground: Ground) -> str:
+    """``compare-<data>-<digest8>`` over the variants, in their order."""
+    digest = hashlib.sha256(json.dumps(list(runs.items())).encode()).hexdigest()
+    return f"compare-{ground.cohort.name}-{digest[:8]}"

@@ -1,0 +1,142 @@
+"""What a run's out-of-fold predictions come to: summary.json, scored.parquet and report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.config.schema import Config
+from kfold_hs.errors import DamagedFileError
+from kfold_hs.files import stored
+from kfold_hs.files.paths import RunPaths, write_json, write_text
+from kfold_hs.files.stored import read_history
+from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.orchestrator.finished import variants_tried
+from kfold_hs.predictions.epoch_rules import Place, kept_epochs
+from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.gallery import read_gallery
+from kfold_hs.report.run_page import render
+from kfold_hs.report.tripod import tripod
+from kfold_hs.splits import Split, balance
+from kfold_hs.splits.audit import Finding
+from kfold_hs.splits.balance import compare as compare_balance
+from kfold_hs.splits.split import TEST
+
+
+def judge_run(
+    paths: RunPaths,
+    config: Config,
+    cohort: Cohort,
+    split: Split,
+    stacking: Stacking,
+    findings: Sequence[Finding],
+    provenance: dict[str, Any],
+    missing: Sequence[Place],
+    nested: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Judge the predictions of a run's finished folds, and write what they come to.
+
+    Parameters
+    ----------
+    paths : RunPaths
+        The run's; predictions.parquet and history.csv are there.
+    config, cohort, split
+        What the run stands on.
+    stacking : Stacking
+    findings : sequence of Finding
+        Of the audit.
+    provenance : dict
+        See `judge.results.run.summarise`.
+    missing : sequence of (repeat, seed, fold)
+        Folds that failed; each left a record of why.
+    nested : mapping, optional
+        How the variant of every fold was chosen (`judge.results.nested`); shown with the rest.
+
+    Returns
+    -------
+    dict
+        The content of summary.json.
+    """
+    predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
+    epochs = kept_epochs(history)
+    faults = {}
+    for place in missing:
+        faults[place] = _cause(paths.fold(*place).fault)
+    if not faults:
+        predictions.at(epochs).check_partition(split.scored_patients(cohort))
+    # Training people who only choose the epoch are not trained on.
+    set_aside = config.train.inner_share if config.select == "inner" else 0.0
+    described = {k: v for k, v in split.to_dict().items() if k not in {"folds", "people"}}
+    described |= {
+        "balance": balance(cohort, split),
+        "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
+        "train_share": split.train_share * (1 - set_aside),
+        "development": development(cohort, split),
+        "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
+        "persons_on_two_sides": split.persons_on_two_sides(cohort),
+        "findings": [finding.to_dict() for finding in findings],
+    }
+    summary = summarise(
+        predictions, history, cohort.describe(), described, config.as_dict(), provenance,
+        faults=faults, stacking=stacking, tried=variants_tried(paths.report_folder.parent, split),
+        patients=_groups(cohort), described=cohort.annotations,
+    )  # fmt: skip
+    summary["tripod"] = tripod(summary, config.as_dict())
+    if nested is not None:
+        summary["nested"] = dict(nested)
+    scored = stacking(predictions.at(epochs).mean_over_seeds())
+    scored.write(paths.scored, Predictions.digests(paths.predictions))
+    write_json(paths.summary, summary)
+    gallery = read_gallery(paths.gallery, provenance["digests"])
+    page = render(summary, history, predictions, config.as_dict(), gallery)
+    write_text(paths.report, page)
+    return summary
+
+
+def development(cohort: Cohort, split: Split) -> dict[str, Any]:
+    """Who models are trained on or scored on: all but the hold-out test persons.
+
+    Returns
+    -------
+    dict
+        n_persons, n_patients, n_recordings, hours, tasks (name, counts: patients by class).
+    """
+    patients = cohort.patients[split.fold_of_patients(cohort, 0) != TEST]
+    recordings = cohort.recordings[
+        cohort.recordings["patient_id"].isin(patients["patient_id"].tolist())
+    ]
+    return {
+        "n_persons": int(patients["person_id"].nunique()),
+        "n_patients": len(patients),
+        "n_recordings": len(recordings),
+        "hours": float(recordings["duration_s"].sum() / 3600),
+        "tasks": [
+            {
+                "name": task.name,
+                "counts": {name: int((patients[task.name] == name).sum()) for name in task.classes},
+            }
+            for task in cohort.tasks
+        ],
+    }
+
+
+def _cause(fault: Path) -> str:
+    """Why a fold failed; its record may be damaged, which ends nothing."""
+    try:
+        return str(stored.read_json(fault, "the record")["cause"])
+    except (DamagedFileError, KeyError):
+        return f"nobody knows why: {fault.name} is damaged"
+
+
+def _groups(cohort: Cohort) -> pd.DataFrame:
+    """A row a patient: what groups are told apart by."""
+    table = cohort.patients[["patient_id", *cohort.covariates, *cohort.annotations]]
+    n_sites = cohort.recordings.groupby("patient_id")["site"].nunique()
+    if n_sites.nunique() < 2 or "n_sites" in table:
+        return table
+    return table.assign(n_sites=table["patient_id"].map(n_sites))

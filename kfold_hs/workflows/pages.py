@@ -1,0 +1,141 @@
+"""The story of `report`: pages drawn again from what lies in their folders, and taken apart.
+
+Nothing here is trained or judged anew, and nothing needs torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfold_hs.errors import DamagedFileError, KfoldHsError
+from kfold_hs.files import stored
+from kfold_hs.files.paths import ComparisonPaths, RunPaths, TunePaths, whose, write_text
+from kfold_hs.report.comparison_page import render_comparison
+from kfold_hs.report.figures import write_figures
+from kfold_hs.report.index_page import Entry, of_comparison, of_run, of_tune, render_index
+from kfold_hs.report.search_page import render_tune
+from kfold_hs.report.tables import write_tables
+from kfold_hs.workflows import cross_validation
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """A page that was drawn again.
+
+    Parameters
+    ----------
+    kind : str
+        "run", "comparison" or "search".
+    page : Path
+    content : dict
+        Of summary.json, comparison.json or tune.json.
+    """
+
+    kind: str
+    page: Path
+    content: dict[str, Any]
+
+
+def redraw(folder: Path) -> Redrawn:
+    """Draw the page of a run, a comparison or a search again, from its folder alone.
+
+    Raises
+    ------
+    KfoldHsError
+        The folder holds none of them, or files that do not belong together.
+    """
+    comparison, search = ComparisonPaths(*whose(folder)), TunePaths(*whose(folder))
+    for kind, paths, render in (("comparison", comparison, render_comparison),
+                                ("search", search, render_tune)):  # fmt: skip
+        if paths.content.is_file():
+            content = stored.read_json(paths.content, f"the {kind}")
+            with stored.making_sense_of(paths.content):
+                write_text(paths.page, render(content))
+            return Redrawn(kind, paths.page, content)
+    run = cross_validation.report(folder)
+    return Redrawn("run", run.paths.report, run.summary)
+
+
+def take_apart(
+    page: Path, figures: Path | None, tables: Path | None
+) -> dict[str, tuple[Path, list[Path]]]:
+    """Write the figures and tables of a page as files, each kind where it is asked for.
+
+    Returns
+    -------
+    dict
+        "figures" and "tables", where asked for -> the folder and the files in it.
+
+    Raises
+    ------
+    KfoldHsError
+        No browser can draw the figures.
+    """
+    text, written = page.read_text(), {}
+    if tables is not None:
+        written["tables"] = tables, write_tables(text, tables)
+    if figures is not None:
+        written["figures"] = figures, write_figures(text, figures)
+    return written
+
+
+def index(root: Path = Path()) -> tuple[Path, list[Entry]]:
+    """Write `reports/index.html` of all that lies in `reports/`.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    list of Entry
+        What it lists.
+
+    Raises
+    ------
+    KfoldHsError
+        There is no `reports/` under `root`.
+    """
+    reports = root / "reports"
+    if not reports.is_dir():
+        raise KfoldHsError(
+            f"{reports} is not there: run in the folder that holds reports/, name it with --root, "
+            "or give the folder of one run, comparison or search."
+        )
+    entries = list(_entries(root))
+    page = reports / "index.html"
+    write_text(page, render_index(entries))
+    return page, entries
+
+
+_INNER = re.compile(r"(.+)-r\d+-f\d+")
+
+
+def _entries(root: Path) -> Iterator[Entry]:
+    for folder in sorted((root / "reports").iterdir()):
+        name = folder.name
+        if (outer := _INNER.fullmatch(name)) and RunPaths(outer[1], root).config.is_file():
+            continue  # one of the searches of a nested run, whose row stands for them
+        run, comparison = RunPaths(name, root), ComparisonPaths(name, root)
+        search = TunePaths(name, root)
+        for content, kind in ((run.summary, of_run), (comparison.content, of_comparison),
+                              (search.content, of_tune)):  # fmt: skip
+            if content.is_file():
+                try:
+                    found: Mapping[str, Any] = stored.read_json(content, "the results")
+                    with stored.making_sense_of(content):
+                        entry = kind(name, found)
+                        render_index([entry])
+                    yield entry
+                except DamagedFileError as error:
+                    yield Entry(name, "unknown", "unreadable", str(error))
+                break
+        else:
+            if run.config.is_file():
+                yield Entry(name, "run", "not finished", "Repeat its command to go on.")
+            elif comparison.plan.is_file():
+                yield Entry(name, "comparison", "not finished", "Repeat its command to go on.")
+            elif search.terms.is_file():
+                yield Entry(name, "search", "not finished", "Repeat its command to go on.")

@@ -1,0 +1,1 @@
+"""Looking for the settings that score best: the points, their trials, what ends early."""
