@@ -19,6 +19,7 @@ from pathlib import Path
 from kfold_hs.config.compose import compose
 from kfold_hs.learn.training.step import Step
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 MOMENTS = ("step", "half", "before", "after")
 
@@ -67,4 +68,4 @@ class Mute:
 if __name__ == "__main__":
     moment, number, *words = sys.argv[1:]
     arm(moment, int(number))
-    cross_validation.run(compose(words), Mute(), name="a", device="cpu")  # type: ignore[arg-type]
+    cross_validation.run(compose(words), Mute(), RunOptions(name="a", device="cpu"))  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from kfold_hs.splits.audio_fingerprint import SAME, correlation_at, matches, sou
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks, same_people
 from kfold_hs.splits.imported import folds_of_recordings, read_folds
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 RATE = 4000
 
@@ -393,7 +394,9 @@ def test_the_leak_can_be_seen(tmp_path: Path) -> None:
     ]  # fmt: skip
     auroc = {}
     for by in ("person", "patient"):
-        result = cross_validation.run(compose([*words, f"split.by={by}"]), Silent(), root=tmp_path)
+        result = cross_validation.run(
+            compose([*words, f"split.by={by}"]), Silent(), RunOptions(root=tmp_path)
+        )
         auroc[by] = result.summary["tasks"]["outcome"]["metrics"]["auroc"]["value"]
         page = result.paths.report.read_text()
         assert ("Split by patient id (split.by=patient):" in page) == (by == "patient")

@@ -14,7 +14,7 @@ from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.models.network import HeartSoundNet, make_model
+from kfold_hs.learn.models.network import HeartSoundNet, Inputs, make_model
 from kfold_hs.learn.prediction.crops import Crops
 from kfold_hs.learn.training.optimizer import Average, update_batch_statistics
 
@@ -64,7 +64,9 @@ def test_batch_statistics_are_those_of_the_crops(shared_table_csv: Path) -> None
     cohort = read_cohort(config.data)
     bank = banks.build(cohort, config.features)
     recordings = torch.arange(5).numpy()
-    model = make_model(config.model, cohort.tasks, 0, n_bands=config.features.n_fitted_bands)
+    model = make_model(
+        config.model, cohort.tasks, 0, Inputs(n_bands=config.features.n_fitted_bands)
+    )
     first = next(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
     momentum = first.momentum
     heard = []

@@ -10,7 +10,7 @@ from conftest import TINY, Silent, kfold_hs
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import KfoldHsError
 from kfold_hs.orchestrator.worker import Outcome, check_outcomes
-from kfold_hs.workflows.inputs import Ground
+from kfold_hs.workflows.inputs import read_inputs
 
 
 class Watching(Silent):
@@ -38,7 +38,7 @@ def test_what_the_configuration_tells_is_told_before_recordings_are_read(
     listener = Watching()
     config = compose([*TINY, f"data.path={shared_table_csv}", *words])
     with pytest.raises(KfoldHsError) as caught:
-        Ground.of(config, listener)
+        read_inputs(config, listener)
     assert part in str(caught.value)
     assert listener.notes == []
 

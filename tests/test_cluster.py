@@ -17,12 +17,12 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ClusterError, ConfigError
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.threads import threads
+from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.lock import lock
-from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.orchestrator.ray_cluster import _packed, _unpacked
 from kfold_hs.splits import stratify
 
@@ -60,12 +60,11 @@ def fit_on(
     *more: str,
 ) -> RunPaths:
     settings, paths = config(*more), RunPaths("run", root)
-    train = Fleet(executor="ray", address=address, cpus=1).train(CPU)
-    train(
-        Plan(settings.seed, 1, 1, 3), settings, cohort, stratify(cohort, 3, 0),
-        banks.build(cohort, settings.features), paths, {"config": "d"}, CPU,
-        listener.fold, listener.epoch,
+    context = RunContext(
+        settings, RunInputs(cohort, stratify(cohort, 3, 0)), paths, {"config": "d"}, CPU,
+        banks.build(cohort, settings.features),
     )  # fmt: skip
+    Fleet(executor="ray", address=address, cpus=1).train(CPU)(context.plan, context, listener)
     return paths
 
 
@@ -116,13 +115,14 @@ def test_a_lost_node_costs_no_fold_and_no_bit(
 
 
 def _refuse_what_no_node_can_hold(cluster: Any, cohort: Cohort, root: Path) -> None:
-    listener = Silent()
+    settings, paths = config(), RunPaths("other", root)
+    context = RunContext(
+        settings, RunInputs(cohort, stratify(cohort, 3, 0)), paths, {"config": "d"}, CPU,
+        banks.build(cohort, settings.features),
+    )  # fmt: skip
+    train = Fleet(executor="ray", address=cluster.address, cpus=64).train(CPU)
     with pytest.raises(ClusterError, match=r"asks for 64 CPUs .* there is 1 CPUs"):
-        Fleet(executor="ray", address=cluster.address, cpus=64).train(CPU)(
-            Plan(0, 1, 1, 3), config(), cohort, stratify(cohort, 3, 0),
-            banks.build(cohort, config().features), RunPaths("other", root), {}, CPU,
-            listener.fold, listener.epoch,
-        )  # fmt: skip
+        train(context.plan, context, Silent())
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_a_search_on_a_cluster_stops_the_same_trial(
     assert two["provenance"]["device"] == "cpu, on a Ray cluster"
     run = RunPaths(two["trials"][2]["run"], tmp_path / "two")
     for fold in range(3):  # tasks that were under way have let them go
-        with lock(run.fold(0, 0, fold).lock, "the fold"):
+        with lock(run.fold(FoldId(0, 0, fold)).lock, "the fold"):
             pass
 
 

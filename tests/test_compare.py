@@ -23,6 +23,7 @@ from kfold_hs.report.comparison_page import FILTERS
 from kfold_hs.splits import Split
 from kfold_hs.workflows.comparison import compare
 from kfold_hs.workflows.cross_validation import run
+from kfold_hs.workflows.options import RunOptions
 
 # A key that stands there twice would make variants.
 BASE = [word for word in TINY if not word.startswith(("train.epochs", "split.n_folds"))]
@@ -163,7 +164,7 @@ def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_p
     words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=1"]
     words += ["model.covariates=[age]", "features.normalise=band"]
     choices = ["predict.patient_pool=max", "predict.patient_pool=mean predict.crop_overlap=0.5"]
-    found = compare(design([*words, *choices]), Silent(), root=tmp_path, device="cpu")
+    found = compare(design([*words, *choices]), Silent(), RunOptions(root=tmp_path, device="cpu"))
     first, second = found.content["variants"]
     assert (first["predicted_with"], second["predicted_with"]) == (None, first["run"])
     assert list(found.content["learning"]) == [first["name"]]  # the other one learnt nothing
@@ -171,13 +172,13 @@ def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_p
     table = Predictions.read(found.paths.predictions(second["run"])).table
     # To the bit what a training of its own gives.
     variant = design([*words, *choices]).variants[1]
-    own = run(variant.config, Silent(), root=tmp_path / "own", device="cpu")
+    own = run(variant.config, Silent(), RunOptions(root=tmp_path / "own", device="cpu"))
     trained = Predictions.read(own.paths.predictions)
     kept = trained.table[trained.table["epoch"] == 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(table, kept, check_exact=True)
     # Nothing is predicted twice, and a run that exists is taken before the models of another.
     before = found.paths.predictions(second["run"]).stat().st_mtime_ns
-    again = compare(design([*words, *choices]), Silent(), root=tmp_path, device="cpu")
+    again = compare(design([*words, *choices]), Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert found.paths.predictions(second["run"]).stat().st_mtime_ns == before
     assert again.content["headline"] == found.content["headline"]
     assert len(variants_tried(tmp_path / "reports", Split.read(own.paths.split))) == 2
@@ -198,7 +199,7 @@ def test_crossed_factors_have_effects_and_another_name(
 ) -> None:
     words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=1"]
     words += ["optim.lr=1e-3,1e-2", "loss.label_smoothing=0,0.2"]
-    found = compare(design(words), Silent(), root=tmp_path, device="cpu")
+    found = compare(design(words), Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert re.fullmatch(r"compare-table-[0-9a-f]{8}", found.content["name"])
     effects = found.content["headline"]["effects"]
     assert [each["kind"] for each in effects] == ["main", "main", "interaction"]
@@ -207,7 +208,11 @@ def test_crossed_factors_have_effects_and_another_name(
     assert "Effects of each factor" in page
     assert "4 variants were tried on this split" in page
     with pytest.raises(ConfigError, match="is the folder of a run"):
-        compare(design(words), Silent(), root=tmp_path, name=found.content["variants"][0]["run"])
+        compare(
+            design(words),
+            Silent(),
+            RunOptions(root=tmp_path, name=found.content["variants"][0]["run"]),
+        )
 
 
 def test_a_variant_that_diverges_does_not_end_the_others(
@@ -216,5 +221,5 @@ def test_a_variant_that_diverges_does_not_end_the_others(
     words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=4"]
     words += ["train.grad_clip=0", "optim.beta2=0", "loss.label_smoothing=0.9", "optim.lr=10,1e-3"]
     with pytest.raises(UnfinishedError, match=r"1 of 2 variants are not finished\. optim\.lr=10: "):
-        compare(design(words), Silent(), root=tmp_path, device="cpu")
+        compare(design(words), Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert len(list(tmp_path.glob("reports/*/summary.json"))) == 1

@@ -15,7 +15,7 @@ from kfold_hs.cohort.covariates import CovariateEncoder
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.data.covariates import check_covariates, encode
+from kfold_hs.learn.data.covariates import Covariates, check_covariates
 
 PATIENTS = pd.DataFrame({"height_cm": ["100", None, "120", "140"], "sex": ["F", "M", None, "F"]})
 
@@ -46,13 +46,16 @@ def test_held_out_patients_do_not_enter_the_rules(shared_table_csv: Path) -> Non
     patients = cohort.patients.assign(height=[float(i) for i in range(cohort.n_patients)])
     cohort = dataclasses.replace(cohort, patients=patients, covariates=("age", "height"))
     train = np.flatnonzero(cohort.recordings["patient_id"].isin(["p2", "p3", "p4"]))
-    encoder, values = encode(cohort, train, ["height"], torch.device("cpu"))
+    found = Covariates.of(cohort, train, ["height"], torch.device("cpu"))
+    encoder, values = found.encoder, found.values
+    assert encoder is not None
+    assert values is not None
     assert encoder is not None
     assert values is not None
     assert encoder.rules[0]["mean"] == pytest.approx(3.0)
     assert values.shape == (cohort.n_recordings, 2)
     other = patients.assign(height=patients["height"].where(patients["height"].between(2, 4), 99))
-    again, _ = encode(
+    again = Covariates.of(
         dataclasses.replace(cohort, patients=other), train, ["height"], torch.device("cpu")
     )
     assert again == encoder

@@ -17,6 +17,7 @@ from kfold_hs.learn.data.crops import Source
 from kfold_hs.learn.data.heart_cycles import Cycles
 from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.workflows.cross_validation import run
+from kfold_hs.workflows.options import RunOptions
 
 
 def write(folder: Path, text: str) -> Path:
@@ -88,7 +89,7 @@ def test_an_aligned_run_notes_and_stamps(tmp_path: Path) -> None:
     for i in range(14):
         (tmp_path / f"p{i}_0.tsv").write_text("".join(f"{t}\t{t + 0.1}\t1\n" for t in (0.1, 0.5)))
     listener = Silent()
-    result = run(compose(words), listener, root=tmp_path)
+    result = run(compose(words), listener, RunOptions(root=tmp_path))
     assert any(note.startswith("18 recordings without a segmentation") for note in listener.notes)
     assert "cycles" in result.summary["provenance"]["digests"]
     notes = {note["name"]: note["count"] for note in result.summary["cohort"]["notes"]}

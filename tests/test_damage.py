@@ -15,7 +15,7 @@ from kfold_hs.cli.main import _unforeseen
 from kfold_hs.errors import StorageError
 from kfold_hs.files import stored
 from kfold_hs.files.cache import cache_folder
-from kfold_hs.files.paths import RunPaths, whose
+from kfold_hs.files.paths import FoldId, RunPaths, whose
 
 sys.path.append(str(Path(__file__).parent / "robustness"))
 from damage import COMMANDS, SETTINGS, TRACE, Said, campaign, judge
@@ -67,12 +67,12 @@ def test_links_are_not_followed_to_where_the_rest_is_not(
             patch.setenv("PWD", str(where))
             name, found, reports = whose(folder)
             assert (name, reports) == ("a", "reports")
-            assert RunPaths(name, found).fold(0, 0, 0).last_model.exists(), (where, folder)
+            assert RunPaths(name, found).fold(FoldId(0, 0, 0)).last_model.exists(), (where, folder)
             if number == 0:
                 assert kfold_hs("report", folder, cwd=where).returncode == 0
     with contextlib.chdir(run.report_folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PWD", str(run.report_folder))  # as a shell has it after `cd`
-        assert RunPaths(*whose(Path())).fold(0, 0, 0).last_model.exists()
+        assert RunPaths(*whose(Path())).fold(FoldId(0, 0, 0)).last_model.exists()
 
 
 def test_damaged_files_of_other_runs_are_told_and_end_nothing(

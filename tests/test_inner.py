@@ -18,11 +18,13 @@ from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.synthetic.people import draw_patients
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, SplitError
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.files.paths import FoldId
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.training.history import is_over
 from kfold_hs.splits import stratify
 from kfold_hs.splits.validation import inner_persons
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 INNER = ["select=inner", "train.inner_share=0.3"]
 
@@ -93,7 +95,7 @@ def test_the_inner_people_choose_and_it_resumes(cohort: Cohort, tmp_path: Path, 
     pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
     settings = compose([*TINY, "data.path=unused.csv", *words])
     for fold in range(2):
-        files = paths.fold(0, 0, fold)
+        files = paths.fold(FoldId(0, 0, fold))
         history = pd.read_csv(files.history)
         mean = history[["inner.acc.murmur", "inner.acc.outcome"]].mean(axis=1)
         ranked = history.assign(mean=mean).sort_values(
@@ -135,7 +137,9 @@ def test_patience_needs_people_who_lose_it() -> None:
 
 def test_the_report_names_the_rule(tmp_path: Path, shared_table_csv: Path) -> None:
     config = compose([*TINY, f"data.path={shared_table_csv}", *INNER, "train.patience=1"])
-    summary = cross_validation.run(config, Silent(), root=tmp_path, device="cpu").summary
+    summary = cross_validation.run(
+        config, Silent(), RunOptions(root=tmp_path, device="cpu")
+    ).summary
     assert summary["select"]["honest"]
     assert set(summary["optimism"]) == {"last", "inner", "crossfit", "best"}
     assert "trained on 35 % of the people" in summary["headline"]["sentence"]

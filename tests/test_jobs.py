@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,16 +27,15 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, UnfinishedError
-from kfold_hs.files.paths import RunPaths, sweep
+from kfold_hs.files.paths import FoldId, RunPaths, sweep
 from kfold_hs.judge.stats.sequential import Look
+from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.threads import threads
-from kfold_hs.orchestrator import hardware, processes, sequential
+from kfold_hs.orchestrator import hardware, processes, sequential, worker
+from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.lock import lock
-from kfold_hs.orchestrator.plan import Plan
-from kfold_hs.orchestrator.worker import Work
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import stratify
 from kfold_hs.workflows.search.pruning import StoppedError
@@ -52,23 +52,24 @@ def fit(
     cohort: Cohort, root: Path, listener: Silent, *more: str, n_jobs: int = 1, n_folds: int = 3
 ) -> RunPaths:
     settings, paths = config(*more), RunPaths("run", root)
-    train = Fleet(n_jobs).train(CPU)
-    train(
-        Plan(settings.seed, 1, 1, n_folds), settings, cohort, stratify(cohort, n_folds, 0),
-        banks.build(cohort, settings.features), paths, {"config": "d"}, CPU,
-        listener.fold, listener.epoch,
+    context = RunContext(
+        settings, RunInputs(cohort, stratify(cohort, n_folds, 0)), paths, {"config": "d"}, CPU,
+        banks.build(cohort, settings.features),
     )  # fmt: skip
+    Fleet(n_jobs).train(CPU)(context.plan, context, listener)
     return paths
 
 
 def weights(paths: RunPaths, fold: int) -> dict[str, torch.Tensor]:
-    content = torch.load(paths.fold(0, 0, fold).last_model, weights_only=True)
+    content = torch.load(paths.fold(FoldId(0, 0, fold)).last_model, weights_only=True)
     return dict(content["model_state_dict"])
 
 
 def check_same_bits(one: RunPaths, other: RunPaths, n_folds: int = 3) -> None:
     for fold in range(n_folds):
-        tables = [Predictions.read(p.fold(0, 0, fold).predictions).table for p in (one, other)]
+        tables = [
+            Predictions.read(p.fold(FoldId(0, 0, fold)).predictions).table for p in (one, other)
+        ]
         assert tables[0].equals(tables[1])
         first, second = weights(one, fold), weights(other, fold)
         assert all(torch.equal(first[name], second[name]) for name in first)
@@ -107,8 +108,8 @@ def test_two_at_once_are_the_same_bits_and_a_killed_one_takes_no_other_along(
             fit(cohort, tmp_path / "jobs", listener, n_jobs=2)
         assert not multiprocessing.active_children()
         paths = RunPaths("run", tmp_path / "jobs")
-        assert paths.fold(0, 0, 2).is_done  # by a process that took the place of one
-        faults = [paths.fold(0, 0, fold).fault for fold in range(3)]
+        assert paths.fold(FoldId(0, 0, 2)).is_done  # by a process that took the place of one
+        faults = [paths.fold(FoldId(0, 0, fold)).fault for fold in range(3)]
         records = [json.loads(fault.read_text()) for fault in faults if fault.exists()]
         assert len(records) == listener.states.count("failed") == 1
         assert listener.states.count("done") == 2
@@ -143,7 +144,7 @@ def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
     assert "Traceback" not in rest
     wait_for_the_end_of(process.pid)
     for fold in range(2):
-        files = RunPaths("a", tmp_path).fold(0, 0, fold)
+        files = RunPaths("a", tmp_path).fold(FoldId(0, 0, fold))
         assert not files.is_done
         assert torch.load(files.resume, weights_only=True)["history"]
 
@@ -163,7 +164,7 @@ def test_a_trial_that_is_stopped_leaves_no_process_and_no_lock(
         fit(cohort, tmp_path, Stops(), "train.epochs=500", n_jobs=2)
     assert not multiprocessing.active_children()
     for fold in range(2):
-        files = RunPaths("run", tmp_path).fold(0, 0, fold)
+        files = RunPaths("run", tmp_path).fold(FoldId(0, 0, fold))
         assert not files.is_done
         assert torch.load(files.resume, weights_only=True)["history"]  # its whole epochs
         with lock(files.lock, "the fold"):
@@ -181,21 +182,24 @@ def test_what_every_fold_would_meet_ends_the_run(cohort: Cohort, tmp_path: Path)
 def test_an_error_that_nobody_foresaw_is_of_one_fold(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, full = Work._fit, RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")
+    original, full = (
+        worker.fit_fold,
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    )
 
-    def fitted(self: Work, place: Place, *rest: object) -> int | None:
-        if place.fold < 2:
-            raise full if place.fold else ZeroDivisionError("by nothing")
-        return original(self, place, *rest)  # type: ignore[arg-type]
+    def fitted(fold: Fold, *rest: Any) -> int | None:
+        if fold.id.fold < 2:
+            raise full if fold.id.fold else ZeroDivisionError("by nothing")
+        return original(fold, *rest)
 
-    monkeypatch.setattr(Work, "_fit", fitted)
+    monkeypatch.setattr(worker, "fit_fold", fitted)
     listener = Silent()
     with pytest.raises(
         UnfinishedError, match=r"2 of 3.*ZeroDivision.*memory of cpu is full.*--job"
     ):
         fit(cohort, tmp_path, listener)
     assert listener.states == ["start", "failed", "start", "failed", "start", "done"]
-    record = json.loads(RunPaths("run", tmp_path).fold(0, 0, 0).fault.read_text())
+    record = json.loads(RunPaths("run", tmp_path).fold(FoldId(0, 0, 0)).fault.read_text())
     assert "Traceback" in record["trace"]
 
 
@@ -213,12 +217,13 @@ def test_threads_decide_the_bits_so_they_are_a_setting(cohort: Cohort, tmp_path:
     )
 
 
-def test_work_is_sent_without_the_bank(cohort: Cohort, tmp_path: Path) -> None:
-    work = Work(config(), cohort, stratify(cohort, 2, 0), RunPaths("run", tmp_path), {})
-    sent = pickle.dumps(work)
-    assert pickle.loads(sent).split == work.split
-    bank = banks.build(cohort, config().features)
-    assert torch.equal(work.bank().frames, bank.frames)
+def test_a_context_is_sent_without_the_bank(cohort: Cohort, tmp_path: Path) -> None:
+    bank, inputs = banks.build(cohort, config().features), RunInputs(cohort, stratify(cohort, 2, 0))
+    context = RunContext(config(), inputs, RunPaths("run", tmp_path), {}, CPU, bank)
+    sent = pickle.dumps(context.without_bank())
+    again = pickle.loads(sent)
+    assert again.split == context.split
+    assert torch.equal(again.on_device().bank.frames, bank.frames)
     assert bank.frames.numpy()[:1].tobytes() not in sent
 
 
@@ -272,7 +277,7 @@ def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
 def test_every_fold_under_way_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     row = {"epoch": 0, "train_loss": 1.0, "val_loss": 2.0, "acc.murmur": 0.5}
-    first, second = Place(0, 0, 0, 0), Place(0, 0, 0, 1)
+    first, second = FoldId(0, 0, 0), FoldId(0, 0, 1)
     with Terminal() as terminal:
         terminal.training(3, 2)
         for place in (first, second):

@@ -24,12 +24,13 @@ from kfold_hs.config.schedules import (
 )
 from kfold_hs.config.schema import AugmentConfig, CrossEntropyConfig, FocalConfig
 from kfold_hs.errors import ConfigError
+from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.augment import band_stop, cutmix, gain, mask, mixup, neutral
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
 from kfold_hs.learn.prediction.crops import Crops, crop_starts
 from kfold_hs.learn.prediction.held_out import overfitting_since
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.random_streams import RandomStreams
 from kfold_hs.learn.training.pace import bands_at, crop_frames_at
 from kfold_hs.predictions.aggregation import POOLS, pool_groups
 
@@ -413,12 +414,15 @@ def test_crops_cover_a_recording(n_frames: int, crop: int, overlap: float) -> No
 
 
 def test_streams_depend_on_the_place_and_the_purpose_only() -> None:
-    def draw(place: Place, purpose: str, epoch: int) -> float:
-        return float(place.generator(purpose, epoch).random())
+    def draw(streams: RandomStreams, purpose: str, epoch: int) -> float:
+        return float(streams.generator(purpose, epoch).random())
 
-    place = Place(0, 0, 0, 0)
-    assert draw(place, "crop", 3) == draw(Place(0, 0, 0, 0), "crop", 3)
-    others = [Place(1, 0, 0, 0), Place(0, 1, 0, 0), Place(0, 0, 1, 0), Place(0, 0, 0, 1)]
+    place = RandomStreams(0, FoldId(0, 0, 0))
+    assert draw(place, "crop", 3) == draw(RandomStreams(0, FoldId(0, 0, 0)), "crop", 3)
+    others = [
+        RandomStreams(root, FoldId(*fold))
+        for root, *fold in ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
+    ]
     drawn = [draw(p, "crop", 3) for p in [place, *others]]
     drawn += [draw(place, "mask", 3), draw(place, "crop", 4)]
     assert len(set(drawn)) == 7

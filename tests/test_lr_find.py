@@ -10,8 +10,8 @@ from conftest import TINY, Silent, kfold_hs
 
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, TrainingError
-from kfold_hs.learn.training.lr_range import _read
-from kfold_hs.workflows import cross_validation
+from kfold_hs.learn.training.lr_range import Range, _read
+from kfold_hs.workflows.lr_range import find_lr
 
 
 def rate(step: int) -> float:
@@ -35,14 +35,14 @@ def test_a_loss_that_diverges_at_once() -> None:
 
 def test_on_a_training(shared_table_csv: Path) -> None:
     config = compose([*TINY, f"data.path={shared_table_csv}"])
-    found = cross_validation.find_lr(config, Silent(), lowest_lr=1e-5, n_steps=60)
-    again = cross_validation.find_lr(config, Silent(), lowest_lr=1e-5, n_steps=60)
+    found = find_lr(config, Silent(), Range(1e-5, n_steps=60))
+    again = find_lr(config, Silent(), Range(1e-5, n_steps=60))
     assert found.table.equals(again.table)
     assert found.table["lr"].iloc[0] == pytest.approx(1e-5)
     assert found.table["lr"].is_monotonic_increasing
     assert 1e-5 < found.steepest <= found.lowest <= 1
     with pytest.raises(ConfigError, match="the range must go up"):
-        cross_validation.find_lr(config, Silent(), lowest_lr=1.0, highest_lr=0.1)
+        find_lr(config, Silent(), Range(1.0, 0.1))
 
 
 def test_the_command_writes_a_plot(tmp_path: Path, shared_table_csv: Path) -> None:

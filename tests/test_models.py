@@ -11,7 +11,7 @@ import torch
 from kfold_hs.cohort import Task
 from kfold_hs.config.schema import ModelConfig
 from kfold_hs.errors import ConfigError, WeightsError
-from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.models.network import Inputs, make_model
 from kfold_hs.learn.models.pooling import POOLINGS
 
 TASKS = (
@@ -140,7 +140,7 @@ def test_attention_weighs_frames_and_keeps_what_is_constant() -> None:
 
 
 def test_a_pooling_needs_a_feature_map() -> None:
-    model = make_model(config(backbone="resnet10t", pool="gem"), TASKS, 0, n_covariates=3)
+    model = make_model(config(backbone="resnet10t", pool="gem"), TASKS, 0, Inputs(n_covariates=3))
     logits = model(torch.randn(2, 1, 64, 96), torch.randn(2, 3))
     assert logits["murmur"].shape == (2, 3)
     with pytest.raises(ConfigError, match="takes a feature map"):

@@ -17,7 +17,7 @@ from test_comparison import POSITIVES, kept
 from kfold_hs.cli.main import cli
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, SplitError
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.judge.results.nested import nested_result
 from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.objective import Objective
@@ -73,7 +73,7 @@ def test_the_outer_fold_scores_what_the_inner_search_chose(nested: Path) -> None
             and f"lr: {float(each['params']['optim.lr'])}" in path.read_text()
         ]
         (mine,) = runs
-        table = Predictions.read(RunPaths(mine, nested).fold(0, 0, fold).predictions).table
+        table = Predictions.read(RunPaths(mine, nested).fold(FoldId(0, 0, fold)).predictions).table
         ours = whole[whole["fold"] == fold].reset_index(drop=True)
         pd.testing.assert_frame_equal(ours, table, check_exact=True)
     values = [task["metrics"]["accuracy"]["value"] for task in found["tasks"].values()]

@@ -15,6 +15,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
+from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.models.attention import GatedAttention
 from kfold_hs.learn.training.pace import examples_of_a_batch
@@ -49,7 +50,7 @@ def test_patients_train_and_resume_to_the_bit(cohort: Cohort, tmp_path: Path, na
         fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
     _, parts = fit(cohort, tmp_path / "parts", *words)
     pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
-    content = torch.load(paths.fold(0, 0, 0).best_model, weights_only=True)
+    content = torch.load(paths.fold(FoldId(0, 0, 0)).best_model, weights_only=True)
     assert "attention.score.weight" in content["model_state_dict"]
     # The recordings of the kept epoch stand there, too, each by itself.
     recordings = whole.where(level="recording")

@@ -19,7 +19,8 @@ from kfold_hs.judge.stats import power, sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.sample_size import Assumptions, design, of_run, stated
-from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.sample_size import Designs, Known
+from kfold_hs.workflows.sample_size import plan as make_plan
 
 
 @pytest.mark.parametrize("name", sorted(sample_size.TOTALS))
@@ -142,11 +143,9 @@ def test_a_run_says_what_would_be_assumed(tmp_path: Path) -> None:
     found = plan("--run", folder, "--task", "outcome", "--metric", "cost", "--difference", 500)
     people = sorted({d["people"] for d in found["designs"]})
     assert people[1] == 2 * people[0]
+    known = Known({"value": 0.8, "model_sd": 0.01}, folder)
     with pytest.raises(ConfigError, match="--run says what --model-sd, --value"):
-        cross_validation.plan(
-            "cost", 1, people=(), repeats=(1,), folds=(5,), folder=folder,
-            assumptions={"value": 0.8, "model_sd": 0.01},
-        )  # fmt: skip
+        make_plan("cost", 1, Designs((), (1,), (5,)), known)
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,14 @@ from conftest import TINY, Silent, write_table
 from scipy import stats
 
 from kfold_hs.cli.main import cli
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.influence import Influence, influence
 from kfold_hs.judge.stats.sequential import Look, Race, level, spent
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.workflows.search import pruning
-from kfold_hs.workflows.search.pruning import StoppedError, Watch
+from kfold_hs.workflows.search.pruning import PruningProgress, StoppedError
 
 ACCURACY = METRICS[0]
 
@@ -129,9 +128,8 @@ def test_a_fold_is_looked_at_once_when_all_its_seeds_are_done(
         return Look(len(places), 0.0, 1.0, 0.01)
 
     monkeypatch.setattr(pruning, "kept_of_folds", lambda _, places: list(places))
-    plan = list(Plan(0, 2, n_seeds, 3))
-    keys = [(p.repeat, p.seed, p.fold) for p in plan]
-    watch = Watch(Silent(), RunPaths("t", tmp_path), look, "best", keys)  # type: ignore[arg-type]
+    plan = list(Plan(2, n_seeds, 3))
+    watch = PruningProgress(Silent(), RunPaths("t", tmp_path), look, "best", plan)  # type: ignore[arg-type]
     for place in plan:
         watch.fold(place, "done")
     assert len(seen) == 2 * 3 - 1
@@ -141,9 +139,9 @@ def test_a_fold_is_looked_at_once_when_all_its_seeds_are_done(
         assert len(places) == number * n_seeds
     # Without one of its seeds a fold is none that can be compared.
     seen.clear()
-    watch = Watch(Silent(), RunPaths("t", tmp_path), look, "best", keys)  # type: ignore[arg-type]
+    watch = PruningProgress(Silent(), RunPaths("t", tmp_path), look, "best", plan)  # type: ignore[arg-type]
     for place in plan:
-        watch.fold(place, "failed" if (place.repeat, place.seed, place.fold) == keys[0] else "done")
+        watch.fold(place, "failed" if place == plan[0] else "done")
     assert all((repeat, fold) != (0, 0) for places in seen for repeat, _, fold in places)
 
 
@@ -160,14 +158,14 @@ def test_folds_are_looked_at_in_the_order_of_the_plan(
     monkeypatch.setattr(
         pruning, "kept_of_folds", lambda _, places: tuple(fold for *_, fold in places)
     )
-    listener, plan = Silent(), [(0, 0, fold) for fold in range(5)]
-    watch = Watch(listener, RunPaths("t", tmp_path), look, "best", plan)  # type: ignore[arg-type]
+    listener, plan = Silent(), [FoldId(0, 0, fold) for fold in range(5)]
+    watch = PruningProgress(listener, RunPaths("t", tmp_path), look, "best", plan)  # type: ignore[arg-type]
     order = [3, 2, 1, 0] if way == "any order" else [0, 1, 2, 3]
 
     def train() -> None:
         for fold in order:
-            watch.fold(Place(0, 0, 0, fold), "start")
-            watch.fold(Place(0, 0, 0, fold), "failed" if fold == 1 else "done")
+            watch.fold(FoldId(0, 0, fold), "start")
+            watch.fold(FoldId(0, 0, fold), "failed" if fold == 1 else "done")
 
     with pytest.raises(StoppedError, match=r"stopped after fold 2 of 5: -0\.500 against best") as e:
         train()

@@ -19,6 +19,7 @@ from kfold_hs.errors import BundleError
 from kfold_hs.judge.results.test_set import side_by_side
 from kfold_hs.splits.split import TEST
 from kfold_hs.workflows import bundles, cross_validation, refit
+from kfold_hs.workflows.options import RunOptions
 
 
 def test_side_by_side_by_hand() -> None:
@@ -46,7 +47,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = write_table(folder, 24)
     words = [*TINY, "train.epochs=1", "split.test=0.33", f"data.path={table}"]
     words.append("+data.tasks.outcome.stack=[murmur,outcome]")
-    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    cross_validation.run(
+        compose(words), Silent(), RunOptions(root=folder, name="one", device="cpu")
+    )
     return folder / "reports" / "one"
 
 
@@ -73,7 +76,9 @@ def test_three_models_side_by_side(run: Path, tmp_path: Path) -> None:
         one = bundle / "alternatives" / name
         assert len({member.file for member in Bundle.read(one).members}) == 1
         table = run.parent.parent / "table.csv"
-        said = bundles.predict(one, [table], Silent(), output=tmp_path / "x.csv", device="cpu")
+        said = bundles.predict(
+            one, [table], Silent(), bundles.PredictOptions(tmp_path / "x.csv", device="cpu")
+        )
         n_test = content["n_patients"]
         assert said.counts["known"] == n_test
         assert said.counts["not_scored"] == 24 - n_test

@@ -17,9 +17,10 @@ from test_run import COMMAND
 
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 N_STEPS, N_FILES = 2 * 3 * 2, 18
 """Training steps and written files of a run of `TINY`, at least."""
@@ -37,7 +38,9 @@ def once(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Ru
 
 def resume(config: Config, root: Path) -> tuple[RunPaths, Silent]:
     listener = Silent()
-    return cross_validation.run(config, listener, root=root, name="a", device="cpu").paths, listener
+    return cross_validation.run(
+        config, listener, RunOptions(root=root, name="a", device="cpu")
+    ).paths, listener
 
 
 def kill(words: list[str], root: Path, moment: str, n: int) -> None:
@@ -54,11 +57,11 @@ def check_same(run: RunPaths, once: RunPaths) -> None:
     for fold in range(2):
         for name in ("last_model", "best_model"):
             first, second = (
-                torch.load(getattr(p.fold(0, 0, fold), name), weights_only=True)["model_state_dict"]
-                for p in (run, once)
+                torch.load(getattr(files, name), weights_only=True)["model_state_dict"]
+                for files in (run.fold(FoldId(0, 0, fold)), once.fold(FoldId(0, 0, fold)))
             )
             assert all(torch.equal(first[key], second[key]) for key in first)
-        assert not run.fold(0, 0, fold).resume.exists()
+        assert not run.fold(FoldId(0, 0, fold)).resume.exists()
     folders = (run.checkpoint_folder, run.report_folder)
     left = [p for folder in folders for p in folder.rglob(".*.*") if p.suffix != ".lock"]
     assert not left, "temporary files of killed processes"

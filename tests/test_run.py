@@ -20,10 +20,11 @@ from conftest import TINY, Silent, kfold_hs
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, KfoldHsError, SplitError
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split, stratify
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 COMMAND = [sys.executable, "-m", "kfold_hs.cli.main"]
 
@@ -150,7 +151,9 @@ def test_ctrl_c_is_resumable_and_a_second_command_is_told(
             break
     try:
         with pytest.raises(KfoldHsError, match="another process is working on the run one"):
-            cross_validation.run(config, Silent(), root=tmp_path, name="one", device="cpu")
+            cross_validation.run(
+                config, Silent(), RunOptions(root=tmp_path, name="one", device="cpu")
+            )
         process.send_signal(signal.SIGINT)
     finally:
         process.send_signal(signal.SIGCONT)
@@ -213,7 +216,7 @@ def test_split_is_written_and_used(shared_table_csv: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "recordings" in done.stdout
     config = compose([*words[:-1], f"split.file={tmp_path / 'mine.json'}", "train.epochs=1"])
-    run = cross_validation.run(config, Silent(), root=tmp_path, device="cpu")
+    run = cross_validation.run(config, Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert run.summary["split"]["seed"] == 7
     assert config.seed == 0
 
@@ -230,7 +233,7 @@ def again(finished: Path, tmp_path: Path) -> Path:
 def test_a_name_is_not_used_for_two_configurations(again: Path, table_csv: Path) -> None:
     config = compose([*TINY, f"data.path={table_csv}", "optim.lr=2e-3"])
     with pytest.raises(ConfigError, match=r"optim\.lr \(0\.003 there, 0\.002 here\)"):
-        cross_validation.run(config, Silent(), root=again, name="one")
+        cross_validation.run(config, Silent(), RunOptions(root=again, name="one"))
 
 
 def test_a_split_of_other_data_is_refused(again: Path, table_csv: Path) -> None:
@@ -238,12 +241,14 @@ def test_a_split_of_other_data_is_refused(again: Path, table_csv: Path) -> None:
     table[table["patient_id"] != "p9"].to_csv(table_csv, index=False)
     config = compose([*TINY, f"data.path={table_csv}"])
     with pytest.raises(SplitError, match=r"data, seed or number of folds changed"):
-        cross_validation.run(config, Silent(), root=again, name="one")
+        cross_validation.run(config, Silent(), RunOptions(root=again, name="one"))
 
 
 def test_another_target_does_not_train_again(again: Path, shared_table_csv: Path) -> None:
     listener, config = Silent(), compose([*TINY, f"data.path={shared_table_csv}", "target=0.1"])
-    summary = cross_validation.run(config, listener, root=again, name="one", device="cpu").summary
+    summary = cross_validation.run(
+        config, listener, RunOptions(root=again, name="one", device="cpu")
+    ).summary
     assert listener.states == ["found", "found"]
     assert summary["target"]["value"] == 0.1
     # One repeat of two folds: a t of one degree of freedom tells next to nothing.
@@ -261,7 +266,7 @@ def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path:
             break
     process.communicate(timeout=900)
     paths = RunPaths("a", tmp_path)
-    assert not paths.fold(0, 0, 0).is_done
+    assert not paths.fold(FoldId(0, 0, 0)).is_done
     # Whatever lies under its proper name is whole.
     for path in paths.checkpoint_folder.rglob("[!.]*.pt"):
         assert torch.load(path, weights_only=True)["digests"]
@@ -271,7 +276,7 @@ def test_repeats_seeds_and_test_persons(tmp_path: Path, shared_table_csv: Path) 
     """Two splits, two trainings of each fold: apart in the files, their mean in the numbers."""
     words = [*TINY, f"data.path={shared_table_csv}", "split.n_repeats=2", "n_seeds=2"]
     config = compose([*words, "split.test=[p5,p7]", "train.epochs=2"])
-    result = cross_validation.run(config, Silent(), root=tmp_path)
+    result = cross_validation.run(config, Silent(), RunOptions(root=tmp_path))
     predictions = Predictions.read(result.paths.predictions).where(level="patient", epoch=1)
     places = set(predictions.table[["repeat", "seed", "fold"]].itertuples(index=False, name=None))
     assert len(places) == 8

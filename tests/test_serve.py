@@ -29,6 +29,7 @@ from kfold_hs.cli.serve import is_loopback
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import StorageError
 from kfold_hs.workflows import bundles, cross_validation, serving
+from kfold_hs.workflows.options import RunOptions
 
 FIELDS = {"files": "files_", "files_": "files__"}
 CPU = torch.device("cpu")
@@ -49,7 +50,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> 
     names = ",".join(f"'{name}'" for name in ("age", *ODD))
     words = [*TINY, "train.epochs=1", f"model.covariates=[{names}]"]
     words.append(f"data.path={folder / 'table.csv'}")
-    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    cross_validation.run(
+        compose(words), Silent(), RunOptions(root=folder, name="one", device="cpu")
+    )
     bundles.export(folder / "reports" / "one", folder / "bundle", Silent())
     return folder / "bundle"
 
@@ -93,7 +96,7 @@ def post(client: TestClient, *files: tuple[str, bytes], **fields: str) -> httpx.
 
 
 def predicted(bundle: Path, folder: Path, output: Path) -> dict[str, Any]:
-    bundles.predict(bundle, [folder], Silent(), output=output, device="cpu")
+    bundles.predict(bundle, [folder], Silent(), bundles.PredictOptions(output, device="cpu"))
     (row,) = json.loads(output.read_text())
     return dict(row)
 

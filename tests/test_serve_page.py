@@ -19,6 +19,7 @@ from conftest import TINY, Silent
 
 from kfold_hs.config.compose import compose
 from kfold_hs.workflows import bundles, cross_validation, serving
+from kfold_hs.workflows.options import RunOptions
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,9 @@ pytestmark = pytest.mark.slow
 def bundle(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Path:
     folder = tmp_path_factory.mktemp("page")
     words = [*TINY, "train.epochs=1", "model.covariates=[age]", f"data.path={shared_table_csv}"]
-    cross_validation.run(compose(words), Silent(), root=folder, name="one", device="cpu")
+    cross_validation.run(
+        compose(words), Silent(), RunOptions(root=folder, name="one", device="cpu")
+    )
     bundles.export(folder / "reports" / "one", folder / "bundle", Silent())
     return folder / "bundle"
 
@@ -100,7 +103,9 @@ def test_a_recording_is_dropped_and_answered(
     table = "recording,patient_id,age\n" + "".join(f"{file},p7,Child\n" for file in files)
     (tmp_path / "table.csv").write_text(table)
     output = tmp_path / "row.json"
-    bundles.predict(bundle, [tmp_path / "table.csv"], Silent(), output=output, device="cpu")
+    bundles.predict(
+        bundle, [tmp_path / "table.csv"], Silent(), bundles.PredictOptions(output, device="cpu")
+    )
     (row,) = json.loads(output.read_text())
     first = page.locator("#rows tr").first.locator("td.number").first.inner_text()
     assert first == f"{100 * row['p.murmur.Present']:.1f} %"

@@ -34,6 +34,7 @@ from kfold_hs.judge.selection.calibrators import CALIBRATORS
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.split import TEST, TRAIN
 from kfold_hs.workflows import bundles, cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 WORDS = [
     *TINY,
@@ -51,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> Pa
     """A folder with a finished run `one` and its bundle `bundle`."""
     folder = tmp_path_factory.mktemp("ship")
     config = compose([*WORDS, f"data.path={shared_table_csv}"])
-    cross_validation.run(config, Silent(), root=folder, name="one", device="cpu")
+    cross_validation.run(config, Silent(), RunOptions(root=folder, name="one", device="cpu"))
     bundles.export(folder / "reports" / "one", folder / "bundle", Silent())
     return folder
 
@@ -62,7 +63,7 @@ def predict(made: Path) -> Callable[..., pd.DataFrame]:
 
     def run(*inputs: Path, bundle: Path = made / "bundle") -> pd.DataFrame:
         output = made / "out.json"
-        bundles.predict(bundle, inputs, Silent(), output=output, device="cpu")
+        bundles.predict(bundle, inputs, Silent(), bundles.PredictOptions(output, device="cpu"))
         return pd.DataFrame(json.loads(output.read_text())).set_index("patient_id")
 
     return run
@@ -212,9 +213,8 @@ def test_an_interrupted_prediction_goes_on(
                 raise KeyboardInterrupt
 
     def run(listener: Silent, output: Path, **more: float) -> None:
-        bundles.predict(
-            made / "bundle", [shared_table_csv], listener, output=output, device="cpu", **more
-        )
+        options = bundles.PredictOptions(output, device="cpu", **more)  # type: ignore[arg-type]
+        bundles.predict(made / "bundle", [shared_table_csv], listener, options)
 
     run(Silent(), tmp_path / "whole.csv")
     output, journal = tmp_path / "out.csv", tmp_path / ".out.csv.rows"
@@ -247,7 +247,10 @@ def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
     noise(tmp_path, "a_AV", "b")
     output = tmp_path / "out.parquet"
     bundles.predict(
-        made / "bundle", [tmp_path], Silent(), output=output, device="cpu", calibration=name
+        made / "bundle",
+        [tmp_path],
+        Silent(),
+        bundles.PredictOptions(output, device="cpu", calibration=name),
     )
     found = pd.read_parquet(output)
     fitted = json.loads((made / "bundle/bundle.json").read_text())["calibration"]["outcome"]
@@ -427,10 +430,14 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     two = "{classes:[Abnormal,Normal]}"
     tasks = "{mean:{classes:[" + classes + "]},keys:" + two + ",items:" + two + "}"
     words = [*TINY, "train.epochs=1", f"data.path={tmp_path / 'odd.csv'}", f"data.tasks={tasks}"]
-    cross_validation.run(compose(words), Silent(), root=tmp_path, name="odd", device="cpu")
+    cross_validation.run(
+        compose(words), Silent(), RunOptions(root=tmp_path, name="odd", device="cpu")
+    )
     bundles.export(tmp_path / "reports/odd", tmp_path / "b", Silent())
     words = [tmp_path / "b", [tmp_path / "odd.csv"], Silent()]
-    bundles.predict(*words, output=tmp_path / "rows.parquet", device="cpu", coverage=0.99)
+    bundles.predict(
+        *words, bundles.PredictOptions(tmp_path / "rows.parquet", device="cpu", coverage=0.99)
+    )
     for row in pd.read_parquet(tmp_path / "rows.parquet").to_dict("records"):
         (inside,) = csv.reader([row["set.mean"]], delimiter="+")
         assert set(inside) <= set(names.values())
@@ -468,10 +475,9 @@ def test_a_bundle_that_was_changed_is_refused(made: Path, tmp_path: Path) -> Non
         shutil.rmtree(bundle, ignore_errors=True)
         shutil.copytree(made / "bundle", bundle)
         change(bundle)
+        options = bundles.PredictOptions(tmp_path / "x.csv", device="cpu")
         with pytest.raises(BundleError, match=message):
-            bundles.predict(
-                bundle, [tmp_path / "a.wav"], Silent(), output=tmp_path / "x.csv", device="cpu"
-            )
+            bundles.predict(bundle, [tmp_path / "a.wav"], Silent(), options)
         assert not list(tmp_path.glob("*x.csv*"))
 
     def flip(name: str) -> Callable[[Path], object]:
@@ -517,8 +523,8 @@ def test_who_is_known_is_told_too_well_by_epochs_chosen_on_them(
     write_content(tmp_path / "b", content)
     noise(tmp_path, "a")
     for found, inputs in ((True, shared_table_csv), (False, tmp_path / "a.wav")):
-        words = {"output": tmp_path / "out.csv", "device": "cpu"}
-        done = bundles.predict(tmp_path / "b", [inputs], Silent(), **words)
+        options = bundles.PredictOptions(tmp_path / "out.csv", device="cpu")
+        done = bundles.predict(tmp_path / "b", [inputs], Silent(), options)
         assert (
             "the epochs were chosen on these people (select=best)" in " ".join(done.sentences)
         ) is found
@@ -617,6 +623,7 @@ def test_rows_are_not_written_over_what_is_read(made: Path, tmp_path: Path) -> N
     kept = {path: path.read_bytes() for path in (table, tmp_path / "a.wav")}
     kept[made / "bundle/bundle.json"] = (made / "bundle/bundle.json").read_bytes()
     for output in (*kept, tmp_path / "link.csv"):
+        options = bundles.PredictOptions(output, kind="csv")
         with pytest.raises(ConfigError, match="would be lost"):
-            bundles.predict(made / "bundle", [table], Silent(), output=output, kind="csv")
+            bundles.predict(made / "bundle", [table], Silent(), options)
     assert all(path.read_bytes() == content for path, content in kept.items())

@@ -22,9 +22,10 @@ from kfold_hs.bundle.patients import Patient
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config.compose import compose
 from kfold_hs.learn.features.mel import MelFeatures
-from kfold_hs.learn.prediction.crops import hear_recordings
+from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.workflows import bundles, cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 PROBS = ["p.murmur.Present", "p.murmur.Unknown", "p.murmur.Absent"]
 PROBS += ["p.outcome.Abnormal", "p.outcome.Normal"]
@@ -53,7 +54,9 @@ class Real:
         bank = bank_of([heard], True, cpu)
         rows = np.arange(len(heard.sounds))
         each = [
-            hear_recordings(bundle.model(m, cpu), bank, rows, bundle.tasks, bundle.config)[0]
+            Predictor(bundle.model(m, cpu), bank, bundle.config).of_recordings(rows, bundle.tasks)[
+                0
+            ]
             for m in bundle.members
         ]
         return {task.name: np.stack([probs[task.name] for probs in each]) for task in bundle.tasks}
@@ -64,7 +67,7 @@ def real(circor_wav: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     folder = tmp_path_factory.mktemp("real")
     words = ["data=circor", f"data.root={circor_wav}", "model=tiny", "train.epochs=1"]
     config = compose([*words, "split.n_folds=2", "features.n_mels=32"])
-    cross_validation.run(config, Silent(), root=folder, name="real", device="cpu")
+    cross_validation.run(config, Silent(), RunOptions(root=folder, name="real", device="cpu"))
     bundles.export(folder / "reports/real", folder / "bundle", Silent(), ["onnx", "pt2"])
     return Real(folder, circor_wav)
 
@@ -82,7 +85,9 @@ def test_everybody_is_scored_by_held_out_folds_and_gets_their_rows_to_the_bit(
         shutil.copy(path, alone)
     for folder in (real.recordings, alone):
         output = tmp_path / "rows.parquet"
-        done = bundles.predict(real.bundle, [folder], Silent(), output=output, device="cpu")
+        done = bundles.predict(
+            real.bundle, [folder], Silent(), bundles.PredictOptions(output, device="cpu")
+        )
         found = pd.read_parquet(output).set_index("patient_id")
         pd.testing.assert_frame_equal(
             found[PROBS], scored.loc[found.index, PROBS], check_exact=True

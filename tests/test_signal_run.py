@@ -9,7 +9,9 @@ import torch
 from conftest import Silent
 
 from kfold_hs.config.compose import compose
+from kfold_hs.files.paths import FoldId
 from kfold_hs.workflows.cross_validation import run
+from kfold_hs.workflows.options import RunOptions
 
 WORDS = [
     "data.n_patients=24", "split.n_folds=2", "split.audit=false", "track=[]", "train.epochs=2",
@@ -30,11 +32,11 @@ PCEN = ["features=pcen", "augment.noise_share=0", "augment.gain_db=0", "predict.
 )
 def test_everything_at_once(tmp_path: Path, more: list[str]) -> None:
     settings = compose([*WORDS, *more])
-    result = run(settings, Silent(), root=tmp_path)
+    result = run(settings, Silent(), RunOptions(root=tmp_path))
     stamps = result.summary["provenance"]["digests"]
     assert {"config", "cycles"} <= set(stamps)
     assert ("noise" in stamps) == ("features=pcen" not in more)
-    state = torch.load(result.paths.fold(0, 0, 0).last_model, weights_only=True)
+    state = torch.load(result.paths.fold(FoldId(0, 0, 0)).last_model, weights_only=True)
     weights = state["model_state_dict"]
     assert weights["front.mean"].shape == (64, 1)
     assert weights["backbone.conv_stem.weight"].shape[1] == 3

@@ -17,7 +17,7 @@ from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import SplitError
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.splits import Split, balance, stratify
 from kfold_hs.splits.balance import compare
 from kfold_hs.splits.local_search import limits

@@ -15,6 +15,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.training import compiled, cuda_graphs, step
 from kfold_hs.workflows.cross_validation import run
+from kfold_hs.workflows.options import RunOptions
 
 SHAPES = ["train.accumulate=2", "train.first_crop_frames=16", "train.ema_decay=0.9",
           "model.dropout=0.3", "train.crops_per_recording=3"]  # fmt: skip
@@ -54,7 +55,7 @@ def test_recorded_steps_train_as_steps_do(
 def test_cuda_graphs_are_refused_on_the_cpu_before_anything_is_read(tmp_path: Path) -> None:
     asked = config("train.cuda_graphs=true")
     with pytest.raises(ConfigError, match=r"train\.cuda_graphs=true needs an NVIDIA GPU.*cpu"):
-        run(asked, Silent(), root=tmp_path, device="cpu")
+        run(asked, Silent(), RunOptions(root=tmp_path, device="cpu"))
     with pytest.raises(ConfigError, match="set one of them to false"):
         config("train.cuda_graphs=true", "train.compile=true")
 

@@ -23,6 +23,7 @@ from kfold_hs.files.paths import RunPaths, TunePaths, write_json
 from kfold_hs.orchestrator import processes, sequential
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.search_page import FILTERS
+from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search import tuning
 from kfold_hs.workflows.search.spec import Search
 from kfold_hs.workflows.search.study import Study
@@ -206,7 +207,7 @@ def test_a_trial_that_fails_does_not_end_the_others(shared_table_csv: Path, tmp_
     words += ["features.n_mels=24,16", "train.first_n_mels=16,24"]
     search = Search.of(words, None, objective="outcome.log_loss", sampler="grid", n_trials=9)
     listener = Silent()
-    found = tuning.tune(search, listener, root=tmp_path, device="cpu").content
+    found = tuning.tune(search, listener, RunOptions(root=tmp_path, device="cpu")).content
     assert [each["state"] for each in found["trials"]] == [COMPLETE, COMPLETE, COMPLETE, FAILED]
     assert "bands grow, they do not shrink" in found["trials"][3]["cause"]
     assert "failed" in listener.notes[-1]
@@ -228,9 +229,9 @@ def test_ctrl_c_and_the_same_command_goes_on_with_the_trial(
     words = [*ONCE, f"data.path={shared_table_csv}", "split.n_folds=2", "optim.lr=1e-3,1e-2"]
     search = Search.of(words, None, objective="accuracy", sampler="random", n_trials=1)
     with pytest.raises(KeyboardInterrupt):
-        tuning.tune(search, Impatient(), name="t", root=tmp_path, device="cpu")
+        tuning.tune(search, Impatient(), RunOptions(name="t", root=tmp_path, device="cpu"))
     listener = Silent()
-    found = tuning.tune(search, listener, name="t", root=tmp_path, device="cpu").content
+    found = tuning.tune(search, listener, RunOptions(name="t", root=tmp_path, device="cpu")).content
     assert listener.states == ["found", "start", "done"]
     assert [each["number"] for each in found["trials"]] == [0]
 
@@ -241,7 +242,7 @@ def test_where_no_trial_can_be_finished(shared_table_csv: Path, tmp_path: Path) 
     words.remove("train.epochs=1")
     search = Search.of(words, None, objective="accuracy", sampler="grid", n_trials=1)
     with pytest.raises(TrainingError, match=r"none of 1 trials could be finished\. optim\.lr=10: "):
-        tuning.tune(search, Silent(), root=tmp_path, device="cpu")
+        tuning.tune(search, Silent(), RunOptions(root=tmp_path, device="cpu"))
 
 
 @pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])

@@ -7,7 +7,7 @@ would have said, to the bit on the CPU of the same machine: the same batches, po
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from kfold_hs.bundle.format import Bundle, Member
 from kfold_hs.cohort import Task
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.models.network import HeartSoundNet
-from kfold_hs.learn.prediction.crops import hear_patients, hear_recordings
+from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.predictions.aggregation import pool_groups
 
 
@@ -37,12 +37,15 @@ class Chunk:
         A row a patient.
     allowed : ndarray of bool, shape (n_patients, n_repeats, n_folds)
         Whether a model may be asked about a patient.
+    known : sequence of collections of str
+        Of each patient, the persons of the certificate whom they are; empty: nobody it knows.
     """
 
     bank: Bank
     owner: np.ndarray
     covariates: pd.DataFrame
     allowed: np.ndarray
+    known: Sequence[Collection[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +120,11 @@ class Ensemble:
         if member.covariates:
             values = member.encoder.transform(chunk.covariates.iloc[chunk.owner])
             beside = torch.from_numpy(values).to(self.device)
+        predictor = Predictor(model, chunk.bank, config, beside)
         if config.train.level == "patient":
-            whole, parts, _ = hear_patients(model, chunk.bank, rows, owner, config, beside)
+            whole, parts, _ = predictor.of_patients(rows, owner)
             return whole, parts, rows
-        parts, _, _ = hear_recordings(model, chunk.bank, rows, self.tasks, config, beside)
+        parts, _, _ = predictor.of_recordings(rows, self.tasks)
         named, whole = config.predict.patient_pool, {}
         for task in self.tasks:
             rule = task.patient_pool if named == "task" else named

@@ -34,7 +34,7 @@ from kfold_hs.errors import BundleError, DamagedFileError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import write_json
 from kfold_hs.judge.selection.stacking import Rule
-from kfold_hs.learn.models.network import HeartSoundNet, make_model
+from kfold_hs.learn.models.network import HeartSoundNet, to_device, untrained_model
 
 SCHEMA = 2
 """Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`)."""
@@ -189,20 +189,13 @@ class Bundle:
         try:
             raw = stored.read_bytes(path, "the weights")
             _check(path, raw, member.sha256)
-            untrained = self.config.model.model_copy(
-                update={"weights": "none", "weights_file": None}
-            )
-            model = make_model(
-                untrained, self.tasks, 0, member.encoder.width,
-                self.config.train.level == "patient", self.config.features.n_fitted_bands,
-            )  # fmt: skip
+            model = untrained_model(self.config, self.tasks, member.encoder.width)
             model.load_state_dict(load_tensors(raw))
         except DamagedFileError as error:
             raise BundleError(f"cannot load the model {path}: {error.fault}.") from error
         except (SafetensorError, RuntimeError) as error:
             raise BundleError(f"cannot load the model {path}: {stored.words(error)}.") from error
-        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return model.eval()
+        return to_device(model, device).eval()
 
 
 def pack(state: Mapping[str, torch.Tensor], place: Mapping[str, int]) -> bytes:

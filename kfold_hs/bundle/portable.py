@@ -24,7 +24,7 @@ from kfold_hs.bundle.card import card
 from kfold_hs.bundle.format import CARD, Bundle, Member, sha256, write_content
 from kfold_hs.bundle.graph import INPUT, Graph
 from kfold_hs.errors import ConfigError
-from kfold_hs.files.paths import fold_name, write_bytes, write_text
+from kfold_hs.files.paths import FoldId, write_bytes, write_text
 
 OPSET = 18
 """Of ONNX; what torch's exporter writes without converting."""
@@ -114,7 +114,7 @@ def min_samples(bundle: Bundle) -> int:
 
 
 def _name(member: Member) -> str:
-    return fold_name(member.repeat, member.seed, member.fold)
+    return FoldId(member.repeat, member.seed, member.fold).name
 
 
 def _about(bundle: Bundle, members: Sequence[Member], before: Mapping[str, Any]) -> dict[str, str]:

@@ -14,12 +14,8 @@ from kfold_hs.bundle.audio_reader import Ear, Heard, bank_of
 from kfold_hs.bundle.ensemble import Chunk, Ensemble, covariate_table
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.patients import Patient
-from kfold_hs.bundle.rows import Row, rows_of, unscored
+from kfold_hs.bundle.rows import Row, RowOptions, rows_of, unscored
 from kfold_hs.errors import counted
-
-COVERAGE = 0.9
-"""Of conformal sets, unless told otherwise."""
-CALIBRATION = "temperature"
 
 
 @dataclass
@@ -74,8 +70,7 @@ def predict_patients(
     patients: Sequence[Patient],
     device: torch.device,
     on_progress: Callable[[int, int], None],
-    coverage: float = COVERAGE,
-    calibration: str = CALIBRATION,
+    options: RowOptions = RowOptions(),  # noqa: B008 - frozen
 ) -> Iterator[list[Row]]:
     """Rows of the patients, in their order, some at a time.
 
@@ -83,16 +78,12 @@ def predict_patients(
     ----------
     on_progress : callable
         Called with (patients done, patients in all).
-    coverage : float
-        Of the conformal sets, in (0, 1).
-    calibration : str
-        A key of `judge.selection.calibrators.CALIBRATORS`.
     """
     ensemble = Ensemble(bundle, device)
     ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
     done = 0
     for heard in ear.chunks(patients):
-        yield predict_chunk(ensemble, heard, coverage, calibration)
+        yield predict_chunk(ensemble, heard, options)
         done += len(heard)
         on_progress(done, len(patients))
 
@@ -100,8 +91,7 @@ def predict_patients(
 def predict_chunk(
     ensemble: Ensemble,
     heard: Sequence[Heard],
-    coverage: float = COVERAGE,
-    calibration: str = CALIBRATION,
+    options: RowOptions = RowOptions(),  # noqa: B008 - frozen
 ) -> list[Row]:
     """Rows of some patients, in their order."""
     bundle = ensemble.bundle
@@ -118,13 +108,8 @@ def predict_chunk(
         bank_of(audible, bundle.config.features.normalise == "recording", ensemble.device),
         np.repeat(np.arange(len(audible)), [len(one.sounds) for one in audible]),
         covariate_table([one.patient.covariates for one in audible], bundle.covariates),
-        np.stack([bundle.certificate.untouched(rows) for rows in people]),
+        np.stack([certificate.untouched(rows) for rows in people]),
+        [certificate.names(each) for each in people],
     )
-    answer = ensemble(chunk)
-    rows = iter(
-        rows_of(
-            bundle, audible, [bundle.certificate.names(each) for each in people], chunk.allowed,
-            answer.patients, answer.recordings, coverage, calibration,
-        )
-    )  # fmt: skip
+    rows = iter(rows_of(bundle, audible, chunk, ensemble(chunk), options))
     return [next(rows) if one.sounds else unscored(bundle, one) for one in heard]

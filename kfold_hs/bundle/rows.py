@@ -24,7 +24,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ import numpy as np
 from kfold_hs.bundle.audio_reader import Heard
 from kfold_hs.bundle.conformal import conformal_set
 from kfold_hs.bundle.data_quality import OK
-from kfold_hs.bundle.ensemble import mean_over_models, spread_over_models
+from kfold_hs.bundle.ensemble import Answer, Chunk, mean_over_models, spread_over_models
 from kfold_hs.bundle.fits import Told
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.cohort import Task
@@ -72,32 +72,36 @@ def columns(bundle: Bundle) -> dict[str, type]:
     return {**found, "sites": str}
 
 
+@dataclass(frozen=True)
+class RowOptions:
+    """What a row says besides probabilities.
+
+    Parameters
+    ----------
+    coverage : float
+        Of the conformal sets, in (0, 1).
+    calibration : str
+        A key of `judge.selection.calibrators.CALIBRATORS`.
+    """
+
+    coverage: float = 0.9
+    calibration: str = "temperature"
+
+
 def rows_of(
-    bundle: Bundle,
-    heard: Sequence[Heard],
-    known: Sequence[Collection[str]],
-    allowed: np.ndarray,
-    patients: Mapping[str, np.ndarray],
-    recordings: Mapping[str, np.ndarray],
-    coverage: float,
-    calibration: str,
+    bundle: Bundle, heard: Sequence[Heard], chunk: Chunk, answer: Answer, options: RowOptions
 ) -> list[Row]:
     """One row a patient.
 
     Parameters
     ----------
     heard : sequence of Heard
-        Patients of whom something can be heard.
-    known : sequence of collections of str
-        Of each, the persons of the certificate whom they are; empty: nobody it knows.
-    allowed : ndarray of bool, (n, n_repeats, n_folds)
-    patients, recordings
-        Of an `Answer`.
-    coverage : float
-        Of the conformal sets, in (0, 1).
-    calibration : str
-        A key of `judge.selection.calibrators.CALIBRATORS`.
+        The patients of the chunk, of whom something can be heard.
+    answer : Answer
+        What the models say of them.
     """
+    patients, recordings = answer.patients, answer.recordings
+    known, allowed = chunk.known, chunk.allowed
     found = [unscored(bundle, one) for one in heard]
     owner = np.repeat(np.arange(len(heard)), [len(one.sounds) for one in heard])
     for row, one, persons, models in zip(found, heard, known, allowed, strict=True):
@@ -118,11 +122,11 @@ def rows_of(
             row, persons = found[number], known[number]
             row |= said.of_models()
             told = bundle.fits[task.name].for_patient(mean[number], probs[number], persons)
-            row |= said.by_fits(told, calibration)
+            row |= said.by_fits(told, options.calibration)
             if not told.fits and _UNFITTED not in row["problem"]:
                 row["problem"] = "; ".join(filter(None, [_UNFITTED, row["problem"]]))
             values = bundle.conformal[task.name].p_values(probs[number], persons)
-            inside = conformal_set(values, coverage, int(mean[number].argmax()))
+            inside = conformal_set(values, options.coverage, int(mean[number].argmax()))
             row[f"set.{task.name}"] = joined([task.classes[c] for c in inside])
     for number, (row, one) in enumerate(zip(found, heard, strict=True)):
         mine = np.flatnonzero(owner == number)

@@ -37,9 +37,7 @@ from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import BundleError
 from kfold_hs.files.paths import (
-    FoldPaths,
-    RunPaths,
-    fold_name,
+    FoldId,
     write_bytes,
     write_json,
     write_text,
@@ -52,7 +50,8 @@ from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.predictions.epoch_rules import Place, kept_epochs
+from kfold_hs.orchestrator.finished import FinishedRun
+from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST
@@ -62,22 +61,11 @@ _PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn",
 
 def write_bundle(
     folder: Path,
-    paths: RunPaths,
-    summary: Mapping[str, Any],
-    config: Config,
+    run: FinishedRun,
     cohort: Cohort,
-    split: Split,
     bank: Bank,
 ) -> dict[str, Any]:
     """Write the bundle of a finished run into an empty folder.
-
-    Parameters
-    ----------
-    folder : Path
-    paths, summary, config
-        Of the run.
-    cohort, split, bank
-        What it stands on.
 
     Returns
     -------
@@ -89,6 +77,7 @@ def write_bundle(
     TrainingError
         A model's file is missing or of another run.
     """
+    paths, summary, config, split = run.paths, run.summary, run.config, run.split
     predictions = Predictions.read(paths.predictions)
     epochs = kept_epochs(read_history(paths.history))
     stacking = Stacking.of(config, cohort)
@@ -97,19 +86,15 @@ def write_bundle(
     fits = {task: Fit.of(kept, task) for task in kept.tasks}
     certificate = Certificate.of(split).to_dict()
     write_json(folder / CERTIFICATE, certificate, checksum=False)
-    digests = summary["provenance"]["digests"]
     content = {
         "schema": SCHEMA,
         "run": summary["run"],
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES},
-        "digests": dict(digests),
+        "digests": run.digests,
         "select": summary["select"],
         "config": _without_places(config),
-        "models": [
-            _model(folder, paths.fold(*place), place, epoch, config, digests)
-            for place, epoch in sorted(epochs.items())
-        ],
+        "models": [_model(folder, run, fold, epoch) for fold, epoch in sorted(epochs.items())],
         "stacking": {
             task: [
                 {"repeat": repeat, "fold": fold, "rule": rule.to_dict()}
@@ -138,7 +123,7 @@ def check_finished(summary: Mapping[str, Any], folder: Path) -> None:
         With what is missing.
     """
     if missing := summary["incomplete"]:
-        places = ", ".join(fold_name(m["repeat"], m["seed"], m["fold"]) for m in missing)
+        places = ", ".join(FoldId(m["repeat"], m["seed"], m["fold"]).name for m in missing)
         raise BundleError(
             f"{folder} lacks {places}: without every fold nobody can say who may be scored by "
             "whom. Repeat the run's command, which tries them again."
@@ -173,28 +158,20 @@ def _without_places(config: Config) -> dict[str, Any]:
     return values
 
 
-def _model(
-    folder: Path,
-    files: FoldPaths,
-    place: Place,
-    epoch: int,
-    config: Config,
-    digests: Mapping[str, str],
-) -> dict[str, Any]:
+def _model(folder: Path, run: FinishedRun, fold: FoldId, epoch: int) -> dict[str, Any]:
     """Write one fold model's weights; its entry in bundle.json."""
-    path = files.kept_model(config.select)
+    path = run.paths.fold(fold).kept_model(run.config.select)
     found = checkpoint.load(path)
-    checkpoint.check_digests(path, found["digests"], digests)
+    checkpoint.check_digests(path, found["digests"], run.digests)
     if found["epoch"] != epoch:
         raise BundleError(
             f"{path} is of epoch {found['epoch']}, and the run keeps epoch {epoch} of this fold: "
             "the files of two runs were mixed. Remove its folder and repeat the run's command."
         )
-    repeat, seed, fold = place
-    key = {"repeat": repeat, "seed": seed, "fold": fold, "epoch": epoch}
+    key = {**fold._asdict(), "epoch": epoch}
     state: dict[str, torch.Tensor] = found["model_state_dict"]
     raw = pack(state, key)
-    name = f"models/{fold_name(repeat, seed, fold)}.safetensors"
+    name = f"models/{fold.name}.safetensors"
     write_bytes(folder / name, raw)
     return {**key, "file": name, "sha256": sha256(raw), "covariates": found["covariates"]}
 

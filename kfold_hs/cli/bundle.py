@@ -164,15 +164,14 @@ def predict(
     is scored only by the models that did not train on them.
     """
     from kfold_hs.cli.tables import Terminal
+    from kfold_hs.workflows.bundles import PredictOptions
     from kfold_hs.workflows.bundles import predict as predict_inputs
 
     if as_json and output is None:
         raise click.UsageError("--json prints the audit where the rows would go: give -o FILE.")
     with Terminal(quiet=quiet) as terminal:
-        done = predict_inputs(
-            bundle, inputs, terminal, output=output, kind=kind, device=device, coverage=coverage,
-            calibration=calibration,
-        )  # fmt: skip
+        options = PredictOptions(output, kind, device, coverage, calibration)
+        done = predict_inputs(bundle, inputs, terminal, options)
         if not as_json:
             for sentence in done.sentences:
                 terminal.note(sentence)

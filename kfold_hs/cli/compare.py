@@ -68,6 +68,7 @@ def compare(
     from kfold_hs.cli.tables import Terminal, show_comparison
     from kfold_hs.config.sweep import design
     from kfold_hs.workflows.comparison import compare as compare_variants
+    from kfold_hs.workflows.options import RunOptions
 
     command = command_line()
     variants = design(words, counts(folds, repeats, seeds))
@@ -76,10 +77,8 @@ def compare(
         print_foreseen(configs, None, root, device, fleet, as_json, quiet)
         return
     with resumable(command), Terminal(quiet=quiet) as terminal:
-        found = compare_variants(
-            variants, terminal, name=name, root=root, device=device, command=command,
-            fleet=fleet,
-        )  # fmt: skip
+        options = RunOptions(name, root, device, command, fleet)
+        found = compare_variants(variants, terminal, options)
     if as_json:
         click.echo(json.dumps(found.content, indent=1, allow_nan=False))
     else:

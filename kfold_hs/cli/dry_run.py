@@ -26,9 +26,11 @@ def print_foreseen(
     """See `kfold_hs.workflows.cost.foresee`."""
     from kfold_hs.cli.tables import Terminal, show_foreseen
     from kfold_hs.workflows.cost import foresee
+    from kfold_hs.workflows.options import RunOptions
 
     with Terminal(quiet=quiet) as terminal:
-        found = foresee(variants, terminal, name=name, root=root, device=device, fleet=fleet)
+        options = RunOptions(name, root, device, fleet=fleet)
+        found = foresee(variants, terminal, options)
     if as_json:
         click.echo(json.dumps(found, indent=1, allow_nan=False))
     else:

@@ -44,9 +44,10 @@ def gallery(
     """
     from kfold_hs.cli.tables import Terminal
     from kfold_hs.workflows.cross_validation import report
+    from kfold_hs.workflows.gallery.story import GalleryOptions
     from kfold_hs.workflows.gallery.story import gallery as show
 
     with Terminal(quiet=quiet) as terminal:
-        paths = show(folder, terminal, device=device, data=data, patients=patients, audio=audio)
+        paths = show(folder, terminal, GalleryOptions(data, patients, audio), device)
     result = report(paths.report_folder)
     click.echo(f"Report: {result.paths.report}")

@@ -39,13 +39,11 @@ def lr_find(
     """Suggest a learning rate: train a little while the rate grows, and look at the loss."""
     from kfold_hs.cli.tables import Terminal
     from kfold_hs.config.compose import compose
-    from kfold_hs.workflows import cross_validation
+    from kfold_hs.learn.training.lr_range import Range
+    from kfold_hs.workflows.lr_range import find_lr
 
     with Terminal(quiet=quiet) as terminal:
-        found = cross_validation.find_lr(
-            compose(overrides), terminal, device=device,
-            lowest_lr=lowest, highest_lr=highest, n_steps=steps, output=output,
-        )  # fmt: skip
+        found = find_lr(compose(overrides), terminal, Range(lowest, highest, steps), device, output)
     click.echo(
         f"The loss falls fastest at {found.steepest:.1e} and is lowest at {found.lowest:.1e}.\n"
         f"Try optim.lr={found.steepest:.1e}; a tenth of the lowest is {found.lowest / 10:.1e}.\n"

@@ -105,6 +105,7 @@ def run(
     """
     from kfold_hs.cli.tables import Terminal, show_run
     from kfold_hs.workflows import cross_validation
+    from kfold_hs.workflows.options import RunOptions
 
     command = command_line()
     if nested and dry_run:
@@ -122,10 +123,8 @@ def run(
         print_foreseen({"": settings}, name, root, device, fleet, as_json, quiet)
         return
     with resumable(command), Terminal(quiet=quiet) as terminal:
-        result = cross_validation.run(
-            settings, terminal, name=name, root=root, device=device, command=command, fleet=fleet,
-            gallery=True,
-        )  # fmt: skip
+        options = RunOptions(name, root, device, command, fleet)
+        result = cross_validation.run(settings, terminal, options, gallery=True)
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
     else:
@@ -145,13 +144,13 @@ def _nested(
 ) -> None:
     from kfold_hs.cli.tables import Terminal, show_run
     from kfold_hs.cli.terminal_tune import show_nested
+    from kfold_hs.workflows.options import RunOptions
     from kfold_hs.workflows.search.nested import INNER_FOLDS, nested
 
     with resumable(command), Terminal(quiet=quiet) as terminal:
-        result = nested(
-            search, terminal, inner_folds=INNER_FOLDS if inner_folds is None else inner_folds,
-            name=name, root=root, device=device, command=command, fleet=fleet,
-        )  # fmt: skip
+        options = RunOptions(name, root, device, command, fleet)
+        n_folds = INNER_FOLDS if inner_folds is None else inner_folds
+        result = nested(search, terminal, options, n_folds)
     if as_json:
         click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
     else:
@@ -247,13 +246,13 @@ def audit(
     """
     from kfold_hs.cli.tables import Terminal, show_findings
     from kfold_hs.splits.make import fix_split
-    from kfold_hs.workflows import cross_validation
+    from kfold_hs.workflows.audit import audit_split
 
     first = words[:1] if words and ("=" not in words[0] or Path(words[0]).exists()) else ()
     with Terminal(quiet=quiet) as terminal:
         settings = _config(words[len(first) :], folds, repeats)
         source = Path(first[0]) if first else None
-        cohort, findings = cross_validation.audit_split(settings, source, aliases, terminal)
+        cohort, findings = audit_split(settings, source, aliases, terminal)
     if as_json:
         click.echo(json.dumps([finding.to_dict() for finding in findings], indent=1))
     else:

@@ -82,12 +82,12 @@ def plan(
     Every combination of --folds, --repeats and --people is a design.
     """
     from kfold_hs.cli.tables import show_plan
-    from kfold_hs.workflows import cross_validation
+    from kfold_hs.workflows import sample_size
+    from kfold_hs.workflows.sample_size import Designs, Known
 
-    found = cross_validation.plan(
-        metric, difference, people=people, repeats=repeats, folds=folds, folder=folder, task=task,
-        assumptions={name: v for name, v in assumptions.items() if v is not None},
-    )  # fmt: skip
+    given = {name: value for name, value in assumptions.items() if value is not None}
+    asked, known = Designs(people, repeats, folds), Known(given, folder, task)
+    found = sample_size.plan(metric, difference, asked, known)
     if as_json:
         click.echo(json.dumps(found, indent=1, allow_nan=False))
     else:

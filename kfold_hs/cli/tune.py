@@ -139,14 +139,14 @@ def tune(
     """
     from kfold_hs.cli.tables import Terminal
     from kfold_hs.cli.terminal_tune import show_tune
+    from kfold_hs.workflows.options import RunOptions
     from kfold_hs.workflows.search import tuning
 
     command = command_line()
     search = asked.search(words, counts(folds, repeats, seeds))
     with resumable(command), Terminal(quiet=quiet) as terminal:
-        found = tuning.tune(
-            search, terminal, name=name, root=root, device=device, command=command, fleet=fleet
-        )
+        options = RunOptions(name, root, device, command, fleet)
+        found = tuning.tune(search, terminal, options)
     if as_json:
         click.echo(json.dumps(found.content, indent=1, allow_nan=False))
     else:

@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.atomic import (
@@ -38,10 +39,23 @@ from kfold_hs.files.atomic import (
 )
 
 __all__ = [
-    "ComparisonPaths", "FoldPaths", "RunPaths", "TunePaths", "check_name",
-    "discard", "fold_name", "refuse_overwriting", "remove", "storage_error",
+    "ComparisonPaths", "FoldId", "FoldPaths", "RunPaths", "TunePaths", "check_name",
+    "discard", "refuse_overwriting", "remove", "storage_error",
     "sweep", "whose", "write_bytes", "write_json", "write_text", "writing", "writing_folder",
 ]  # fmt: skip
+
+
+class FoldId(NamedTuple):
+    """Which fold model of a run: its repeat, its seed and its fold, all from 0."""
+
+    repeat: int
+    seed: int
+    fold: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder, e.g. ``r0-s0-f3``."""
+        return f"r{self.repeat}-s{self.seed}-f{self.fold}"
 
 
 @dataclass(frozen=True)
@@ -155,11 +169,11 @@ class RunPaths:
     def lock(self) -> Path:
         return self.checkpoint_folder / ".lock"
 
-    def tensorboard(self, repeat: int, seed: int, fold: int) -> Path:
-        return self.report_folder / "tensorboard" / fold_name(repeat, seed, fold)
+    def tensorboard(self, fold: FoldId) -> Path:
+        return self.report_folder / "tensorboard" / fold.name
 
-    def fold(self, repeat: int, seed: int, fold: int) -> FoldPaths:
-        return FoldPaths(self.checkpoint_folder / fold_name(repeat, seed, fold))
+    def fold(self, fold: FoldId) -> FoldPaths:
+        return FoldPaths(self.checkpoint_folder / fold.name)
 
 
 @dataclass(frozen=True)
@@ -247,11 +261,6 @@ class TunePaths:
         """Whether a run or a comparison has this name."""
         other = ComparisonPaths(self.name, self.root, self.reports)
         return other.is_run or other.content.exists()
-
-
-def fold_name(repeat: int, seed: int, fold: int) -> str:
-    """Folder name of one fold, e.g. ``r0-s0-f3``; all three count from 0."""
-    return f"r{repeat}-s{seed}-f{fold}"
 
 
 def check_name(name: str) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfold_hs.files.paths import FoldId
+
 _PURPOSES = (
     *("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch"),
     *("sites", "gain", "stop", "noise"),  # the order is part of every draw: new ones come last
@@ -20,31 +22,28 @@ _PURPOSES = (
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which fold model this is: everything that its random streams depend on.
+class RandomStreams:
+    """The random streams of a fold model.
 
     Parameters
     ----------
     root_seed : int
         The run's `seed`.
-    repeat, seed, fold : int
-        Counted from 0.
+    fold : FoldId
     """
 
     root_seed: int
-    repeat: int
-    seed: int
-    fold: int
+    fold: FoldId
 
     def _sequence(self, purpose: str, epoch: int) -> np.random.SeedSequence:
-        key = [self.root_seed, self.repeat, self.seed, self.fold, epoch, _PURPOSES.index(purpose)]
+        key = [self.root_seed, *self.fold, epoch, _PURPOSES.index(purpose)]
         return np.random.SeedSequence(key)
 
     def generator(self, purpose: str, epoch: int) -> np.random.Generator:
         """A numpy generator for one purpose ("order", "crop", ...) in one epoch."""
         return np.random.Generator(np.random.PCG64(self._sequence(purpose, epoch)))
 
-    def streams(self, epoch: int) -> dict[str, np.random.Generator]:
+    def of_epoch(self, epoch: int) -> dict[str, np.random.Generator]:
         """A generator for each purpose in one epoch."""
         return {purpose: self.generator(purpose, epoch) for purpose in _PURPOSES}
 

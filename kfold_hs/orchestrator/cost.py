@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import torch
 
-from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import Config
 from kfold_hs.files.paths import RunPaths
 from kfold_hs.learn.data.bags import Bags
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features.bank import is_cached
 from kfold_hs.learn.training.benchmark import Rehearsal, frames_of, n_predicted, rehearse
 from kfold_hs.learn.training.pace import steps_of_an_epoch
+from kfold_hs.orchestrator.context import RunInputs
 from kfold_hs.orchestrator.folder import finished
 from kfold_hs.orchestrator.plan import Plan
-from kfold_hs.splits import Split
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,13 @@ class Estimate:
         return features + self.n_left * cost.kept_bytes + at_once * cost.passing_bytes
 
 
-def estimate(
-    plan: Plan, config: Config, cohort: Cohort, split: Split, paths: RunPaths, device: torch.device
-) -> Estimate:
+def estimate(config: Config, inputs: RunInputs, paths: RunPaths, device: torch.device) -> Estimate:
     """Estimate a run from a timed step; trains nothing, computes no features, writes nothing.
 
     The steps of fold 0 stand for those of all; early stopping is not foreseen.
     """
+    cohort, split = inputs.cohort, inputs.split
+    plan = Plan.of(config, split)
     data = FoldData.of(cohort, split.fold_of_patients(cohort, 0), 0)
     frames = frames_of(cohort, config)
     n_batches, _ = steps_of_an_epoch(config, len(Bags.of(cohort, data.train, config.train)))

@@ -13,8 +13,12 @@ from kfold_hs.errors import ConfigError
 if TYPE_CHECKING:  # a wrong command line is told before torch is loaded
     import torch
 
-Train = Callable[..., None]
-"""Called as `kfold_hs.orchestrator.sequential.train` is."""
+    from kfold_hs.orchestrator.context import RunContext
+    from kfold_hs.orchestrator.plan import Plan
+    from kfold_hs.orchestrator.progress import Progress
+
+Train = Callable[["Plan", "RunContext", "Progress"], None]
+"""As `kfold_hs.orchestrator.sequential.train`."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,13 @@ class Fleet:
         many as have room.
     executor : str
         local or ray.
-    address, cpus, gpus
-        Of the cluster, and what a fold reserves there; see `orchestrator.ray_cluster.train`.
+    address : str, optional
+        Of the cluster, ``HOST:PORT`` or ``ray://HOST:PORT``; by default the one that runs on this
+        machine or that RAY_ADDRESS names.
+    cpus, gpus : float
+        What a fold reserves on the cluster; 0.5 lets two share one. By default as many CPUs as it
+        has threads, which are those of a run on this machine, so that results are the same to the
+        bit; one on a GPU, where they do not decide the bits, reserves a CPU.
 
     Raises
     ------
@@ -116,10 +125,7 @@ class Fleet:
         if self.executor == "ray":
             from kfold_hs.orchestrator import ray_cluster
 
-            return partial(
-                ray_cluster.train,
-                address=self.address, n_jobs=self.jobs, n_cpus=self.cpus, n_gpus=self.gpus,
-            )  # fmt: skip
+            return partial(ray_cluster.train, fleet=self)
         from kfold_hs.orchestrator import processes, sequential
 
         jobs = self.n_jobs(device)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kfold_hs.config.compose import load_yaml
+from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, KfoldHsError, SplitError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, whose
@@ -16,8 +19,29 @@ from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
 
 
-def finished_run(folder: Path) -> tuple[RunPaths, dict[str, Any]]:
-    """Files and summary of a finished run, from its folder under `reports/`.
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run, as it lies in its folder under `reports/`."""
+
+    paths: RunPaths
+    summary: dict[str, Any]
+
+    @cached_property
+    def config(self) -> Config:
+        return load_yaml(self.paths.config)
+
+    @cached_property
+    def split(self) -> Split:
+        return Split.read(self.paths.split)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What its fold models stand on."""
+        return dict(self.summary["provenance"]["digests"])
+
+
+def finished_run(folder: Path) -> FinishedRun:
+    """The finished run of a folder under `reports/`.
 
     Raises
     ------
@@ -34,7 +58,7 @@ def finished_run(folder: Path) -> tuple[RunPaths, dict[str, Any]]:
     with stored.making_sense_of(paths.summary):
         # What every story asks of it before anything else.
         dict(summary["provenance"]["digests"]), summary["headline"], summary["incomplete"]
-    return paths, summary
+    return FinishedRun(paths, summary)
 
 
 def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
@@ -133,7 +157,7 @@ def _repeats(split: Split) -> set[tuple[int, ...]]:
     return set(zip(*(folds for _, folds in sorted(split.folds.items())), strict=True))
 
 
-def check_one_split(paths: RunPaths, summary: Mapping[str, Any]) -> None:
+def check_one_split(run: FinishedRun) -> None:
     """Refuse a summary and predictions that are not of the split in the run's folder.
 
     Raises
@@ -141,9 +165,9 @@ def check_one_split(paths: RunPaths, summary: Mapping[str, Any]) -> None:
     SplitError
         With the file that differs, and both digests.
     """
-    split = Split.read(paths.split).digest
+    paths, split = run.paths, run.split.digest
     found = {
-        paths.summary: str(summary["provenance"]["digests"].get("split", "none")),
+        paths.summary: str(run.digests.get("split", "none")),
         paths.predictions: Predictions.digests(paths.predictions).get("split", "none"),
     }
     for path, digest in found.items():

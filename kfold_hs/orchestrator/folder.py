@@ -6,19 +6,19 @@ import contextlib
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 
-from kfold_hs.cohort import Cohort
 from kfold_hs.config.compose import differences, load_yaml
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, SplitError, listing
 from kfold_hs.files import stored
-from kfold_hs.files.paths import RunPaths, sweep, write_bytes, write_json, write_text
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.files.paths import FoldId, RunPaths, sweep, write_bytes, write_json, write_text
+from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.hardware import hardware
 from kfold_hs.orchestrator.lock import lock
 from kfold_hs.orchestrator.plan import Plan
@@ -37,8 +37,9 @@ def locked(paths: RunPaths) -> Iterator[None]:
         yield
 
 
-def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Split:
-    """Write what the run stands on, or refuse when its folder stands on something else."""
+def settle(config: Config, inputs: RunInputs, paths: RunPaths) -> RunInputs:
+    """Write what the run begins with, or refuse when its folder began with something else."""
+    split = inputs.split
     earlier = _earlier(paths.config, load_yaml)
     if earlier is not None and earlier.digest != config.digest:
         raise ConfigError(
@@ -55,10 +56,10 @@ def settle(config: Config, cohort: Cohort, split: Split, paths: RunPaths) -> Spl
             )
         split = found  # the same people in the same folds, if by other versions
     write_text(paths.config, config.to_yaml(), True)
-    write_json(paths.cohort, cohort.describe())
+    write_json(paths.cohort, inputs.cohort.describe())
     if found is None:
         split.write(paths.split)
-    return split
+    return replace(inputs, split=split)
 
 
 def _earlier(path: Path, read: Callable[[Path], _T]) -> _T | None:
@@ -76,30 +77,28 @@ def _earlier(path: Path, read: Callable[[Path], _T]) -> _T | None:
         return None
 
 
-def finished(plan: Plan, paths: RunPaths) -> list[Place]:
+def finished(plan: Plan, paths: RunPaths) -> list[FoldId]:
     """The folds of a plan that are done."""
-    return [p for p in plan if paths.fold(p.repeat, p.seed, p.fold).is_done]
+    return [fold for fold in plan if paths.fold(fold).is_done]
 
 
-def collect(
-    places: Sequence[Place], cohort: Cohort, paths: RunPaths, digests: Mapping[str, str]
-) -> None:
+def collect(folds: Sequence[FoldId], context: RunContext) -> None:
     """Put the finished folds together: predictions, histories, and the best fold's model."""
-    predictions, histories = [], []
-    for place in places:
-        files = paths.fold(place.repeat, place.seed, place.fold)
+    paths, predictions, histories = context.paths, [], []
+    for fold in folds:
+        files = paths.fold(fold)
         predictions.append(Predictions.read(files.predictions))
         history = stored.read_history(files.history, of_fold=True)
         for column in ("fold", "seed", "repeat"):
-            history.insert(0, column, getattr(place, column))
+            history.insert(0, column, getattr(fold, column))
         histories.append(history)
-    Predictions.concat(predictions).write(paths.predictions, digests)
+    Predictions.concat(predictions).write(paths.predictions, context.digests)
     table = pd.concat(histories, ignore_index=True)
     write_text(paths.history, table.to_csv(index=False), True)
     best = table[table["best"]].copy()
-    best["accuracy"] = best[[f"acc.{task.name}" for task in cohort.tasks]].mean(axis=1)
+    best["accuracy"] = best[[f"acc.{task.name}" for task in context.cohort.tasks]].mean(axis=1)
     first = best.sort_values(["accuracy", "val_loss"], ascending=[False, True]).iloc[0]
-    files = paths.fold(*(int(first[column]) for column in ("repeat", "seed", "fold")))
+    files = paths.fold(FoldId(*(int(first[column]) for column in FoldId._fields)))
     write_bytes(paths.overall_best_model, stored.read_bytes(files.best_model, "the checkpoint"))
 
 

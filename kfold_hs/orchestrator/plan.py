@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.config.schema import Config
+from kfold_hs.files.paths import FoldId
+from kfold_hs.splits import Split
 
 
 @dataclass(frozen=True)
@@ -14,26 +16,29 @@ class Plan:
 
     Parameters
     ----------
-    root_seed : int
-        The run's `seed`.
     n_repeats, n_seeds, n_folds : int
         At least 1, 1 and 2.
     only : frozenset of (repeat, fold), optional
         A part of the run; all of it by default.
     """
 
-    root_seed: int
     n_repeats: int
     n_seeds: int
     n_folds: int
     only: frozenset[tuple[int, int]] | None = None
 
-    def __iter__(self) -> Iterator[Place]:
+    @classmethod
+    def of(
+        cls, config: Config, split: Split, only: frozenset[tuple[int, int]] | None = None
+    ) -> Plan:
+        return cls(split.n_repeats, config.n_seeds, split.n_folds, only)
+
+    def __iter__(self) -> Iterator[FoldId]:
         for repeat in range(self.n_repeats):
             for seed in range(self.n_seeds):
                 for fold in range(self.n_folds):
                     if self.only is None or (repeat, fold) in self.only:
-                        yield Place(self.root_seed, repeat, seed, fold)
+                        yield FoldId(repeat, seed, fold)
 
     def __len__(self) -> int:
         n_all = self.n_repeats * self.n_folds

@@ -15,7 +15,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -23,53 +23,38 @@ from typing import Any
 
 import torch
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.config.schema import Config
 from kfold_hs.errors import KfoldHsError
-from kfold_hs.files.paths import RunPaths, fold_name
-from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.threads import threads_of
 from kfold_hs.openmp import FEW, SPINS
+from kfold_hs.orchestrator.context import RunContext
 from kfold_hs.orchestrator.plan import Plan
-from kfold_hs.orchestrator.worker import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
-from kfold_hs.splits import Split
+from kfold_hs.orchestrator.progress import Progress
+from kfold_hs.orchestrator.worker import (
+    Outcome,
+    check_outcomes,
+    failed,
+    folds_to_do,
+    train_fold,
+)
 
 _PATIENCE_S = 30.0
 """So long a process may write what it has before it is ended for good."""
 
 
-def train(
-    plan: Plan,
-    config: Config,
-    cohort: Cohort,
-    split: Split,
-    bank: Bank,
-    paths: RunPaths,
-    digests: Mapping[str, str],
-    device: torch.device,
-    on_fold: OnFold,
-    on_epoch: OnFoldEpoch,
-    *,
-    n_jobs: int,
-) -> None:
+def train(plan: Plan, context: RunContext, progress: Progress, n_jobs: int) -> None:
     """As `kfold_hs.orchestrator.sequential.train`, `n_jobs` folds at once.
 
-    Parameters
-    ----------
-    bank : Bank
-        As `banks.build` gave it: in the cache, where the processes find it.
-    device : torch.device
-        "cuda" without a number spreads the processes over all GPUs.
+    The features are in the cache, where the processes find them. The device "cuda" without a
+    number spreads the processes over all GPUs.
 
     Raises
     ------
     As `kfold_hs.orchestrator.sequential.train`.
     """
-    work = Work(config, cohort, split, paths, digests)
-    left = deque(work.to_do(plan, on_fold))
-    devices = spread(device, min(n_jobs, len(left)))
-    n_threads = threads_of(config.train.threads)
+    left = deque(folds_to_do(plan, context, progress))
+    devices = spread(context.device, min(n_jobs, len(left)))
+    n_threads = threads_of(context.config.train.threads)
     outcomes: list[Outcome] = []
     free = list(reversed(devices))
     started: list[_Worker] = []
@@ -78,18 +63,18 @@ def train(
     try:
         while left or busy:
             while left and (ready or free):
-                worker = ready.pop() if ready else _start(work, free.pop(), n_threads, started)
+                worker = ready.pop() if ready else _start(context, free.pop(), n_threads, started)
                 worker.give(left.popleft())
-                on_fold(worker.place, "start", "")
+                progress.fold(worker.fold, "start")
                 busy[worker.pipe] = worker
             for pipe in wait(list(busy)):
                 assert isinstance(pipe, Connection)
                 worker = busy[pipe]
-                message = worker.hear()
+                message = worker.receive()
                 if isinstance(message, KfoldHsError):
                     raise message
                 if not isinstance(message, Outcome):
-                    on_epoch(worker.place, message)
+                    progress.epoch(worker.fold, message)
                     continue
                 outcomes.append(message)
                 del busy[pipe]
@@ -97,7 +82,7 @@ def train(
                     free.append(worker.device)
                 else:
                     ready.append(worker)
-                on_fold(worker.place, message.state, message.text)
+                progress.fold(worker.fold, message.state, message.text)
     finally:
         for worker in started:  # all at once; then each has time to write what it has
             worker.process.terminate()
@@ -123,19 +108,19 @@ def spread(device: torch.device, n_jobs: int) -> list[torch.device]:
 class _Worker:
     """A process, as the one that started it sees it."""
 
-    work: Work
+    context: RunContext
     device: torch.device
     process: BaseProcess
     pipe: Connection
-    place: Place = field(init=False)
+    fold: FoldId = field(init=False)
     has_ended: bool = False
 
-    def give(self, place: Place) -> None:
-        self.place = place
-        with contextlib.suppress(OSError):  # it has ended; `hear` tells
-            self.pipe.send(place)
+    def give(self, fold: FoldId) -> None:
+        self.fold = fold
+        with contextlib.suppress(OSError):  # it has ended; `receive` says so
+            self.pipe.send(fold)
 
-    def hear(self) -> Mapping[str, float] | Outcome | KfoldHsError:
+    def receive(self) -> Mapping[str, float] | Outcome | KfoldHsError:
         """A row of the fold's history, how it ended, or what ends them all."""
         try:
             message: Mapping[str, float] | Outcome | KfoldHsError = self.pipe.recv()
@@ -143,7 +128,7 @@ class _Worker:
             self.has_ended = True
             self.process.join()
             killed = self.process.exitcode == -signal.SIGKILL  # as for want of memory
-            return self.work.failed(self.place, self._obituary(), {}, killed)
+            return failed(self.context, self.fold, self._obituary(), {}, killed)
         return message
 
     def end(self) -> None:
@@ -154,8 +139,7 @@ class _Worker:
         self.pipe.close()
 
     def _obituary(self) -> str:
-        place, code = self.place, self.process.exitcode or 0
-        fold = fold_name(place.repeat, place.seed, place.fold)
+        fold, code = self.fold.name, self.process.exitcode or 0
         if code >= 0:
             return f"The process of {fold} ended with status {code}; what it printed says why."
         name = signal.Signals(-code).name
@@ -168,19 +152,22 @@ class _Worker:
         )
 
 
-def _start(work: Work, device: torch.device, n_threads: int, started: list[_Worker]) -> _Worker:
+def _start(
+    context: RunContext, device: torch.device, n_threads: int, started: list[_Worker]
+) -> _Worker:
     """A process that waits for folds; it is put on the list of those that must be ended."""
+    context = replace(context.without_bank(), device=device)
     spawning = multiprocessing.get_context("spawn")
     ours, theirs = spawning.Pipe()
     process = spawning.Process(
-        target=_serve, args=(theirs, work, str(device), n_threads), daemon=True,
-        name=f"kfold-hs {work.paths.name}",
+        target=_serve, args=(theirs, context, n_threads), daemon=True,
+        name=f"kfold-hs {context.paths.name}",
     )  # fmt: skip
     # The first process would start it, which lets the signals through again that are held off here.
     resource_tracker.ensure_running()
     with _deaf_to_ctrl_c(), _patient_threads():
         process.start()
-        worker = _Worker(work, device, process, ours)
+        worker = _Worker(context, device, process, ours)
         started.append(worker)
     theirs.close()
     return worker
@@ -209,17 +196,16 @@ def _patient_threads() -> Iterator[None]:
             os.environ[SPINS] = FEW
 
 
-def _serve(pipe: Connection, work: Work, device: str, n_threads: int) -> None:
+def _serve(pipe: Connection, context: RunContext, n_threads: int) -> None:
     """Train the folds that come, tell every epoch and every end."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     torch.set_num_threads(n_threads)
-    where = torch.device(device)
     try:
-        bank = work.bank().to(where)
+        context = context.on_device()
         while True:
-            place = pipe.recv()
-            pipe.send(work.train(place, bank, where, lambda row: pipe.send(dict(row))))
+            fold = pipe.recv()
+            pipe.send(train_fold(context, fold, lambda row: pipe.send(dict(row))))
     except KfoldHsError as error:
         pipe.send(error)
         pipe.recv()  # until the end

@@ -13,23 +13,28 @@ import platform
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.config.schema import Config
 from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError
-from kfold_hs.files.paths import RunPaths, fold_name
+from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.device import pick_device
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.threads import threads, threads_of
+from kfold_hs.orchestrator.context import RunContext, build_bank
+from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.plan import Plan
-from kfold_hs.orchestrator.worker import OnFold, OnFoldEpoch, Outcome, Work, check_outcomes
-from kfold_hs.splits import Split
+from kfold_hs.orchestrator.progress import Progress
+from kfold_hs.orchestrator.worker import (
+    Outcome,
+    check_outcomes,
+    failed,
+    folds_to_do,
+    train_fold,
+)
 
 RETRIES = 3
 """So often may a fold lose its node or its process before it counts as failed."""
@@ -38,38 +43,11 @@ _PATIENCE_S = 30.0
 _CALL_S = 10.0
 
 
-def train(
-    plan: Plan,
-    config: Config,
-    cohort: Cohort,
-    split: Split,
-    bank: Bank,
-    paths: RunPaths,
-    digests: Mapping[str, str],
-    device: torch.device,
-    on_fold: OnFold,
-    on_epoch: OnFoldEpoch,
-    *,
-    address: str | None,
-    n_jobs: int | None,
-    n_cpus: float | None,
-    n_gpus: float,
-) -> None:
+def train(plan: Plan, context: RunContext, progress: Progress, fleet: Fleet) -> None:
     """As `kfold_hs.orchestrator.sequential.train`, on a cluster.
 
-    Parameters
-    ----------
-    device : torch.device
-        Not used: a fold is trained on a GPU where it asks for one, else on the CPU.
-    address : str, optional
-        Of the cluster, ``HOST:PORT`` or ``ray://HOST:PORT``; by default the one that runs on this
-        machine or that RAY_ADDRESS names.
-    n_jobs : int, optional
-        At most so many folds at once.
-    n_cpus, n_gpus : float
-        What a fold reserves; 0.5 lets two share one. By default as many CPUs as it has threads,
-        which are those of a run on this machine, so that results are the same to the bit; one on
-        a GPU, where they do not decide the bits, reserves a CPU.
+    The device of the context is not used: a fold is trained on a GPU where `fleet` asks for one,
+    else on the CPU.
 
     Raises
     ------
@@ -78,18 +56,19 @@ def train(
     UnfinishedError, TrainingError
         As `kfold_hs.orchestrator.sequential.train`.
     """
-    work = Work(config, cohort, split, replace(paths, root=paths.root.resolve()), digests)
-    left = work.to_do(plan, on_fold)
+    paths = replace(context.paths, root=context.paths.root.resolve())
+    context = replace(context, paths=paths)
+    left = folds_to_do(plan, context, progress)
     outcomes: list[Outcome] = []
     if left:
-        work.paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-        n_threads = threads_of(config.train.threads)
-        asked = reserved(n_threads, n_cpus, n_gpus)
-        with connected(address) as ray:
+        paths.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+        n_threads = threads_of(context.config.train.threads)
+        asked = reserved(n_threads, fleet.cpus, fleet.gpus)
+        with connected(fleet.address) as ray:
             _check_room(ray, asked)
-            outcomes = _Tasks(ray, work, bank, asked, n_threads, on_fold, on_epoch).run(
-                left, n_jobs or len(left)
-            )
+            job = _Job(context.without_bank(), n_threads, fleet.gpus > 0, os.getcwd())  # noqa: PTH109
+            tasks = _Tasks(ray, job, ray.put(_packed(context)), asked, progress)
+            outcomes = tasks.run(left, fleet.jobs or len(left))
     check_outcomes(outcomes, len(plan))
 
 
@@ -105,45 +84,52 @@ def _rules(asked: Mapping[str, float]) -> dict[str, Any]:
     return {"max_retries": RETRIES, **asked, **one_fold}
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What every task of a run is told.
+
+    Parameters
+    ----------
+    folder : str
+        Working folder of the command; paths of the configuration may be relative to it.
+    """
+
+    context: RunContext
+    n_threads: int
+    on_gpu: bool
+    folder: str
+
+
 class _Tasks:
     """The tasks of a run, as the process that submits them sees them."""
 
     def __init__(
-        self,
-        ray: Any,
-        work: Work,
-        bank: Bank,
-        asked: Mapping[str, float],
-        n_threads: int,
-        on_fold: OnFold,
-        on_epoch: OnFoldEpoch,
+        self, ray: Any, job: _Job, packed: Any, asked: Mapping[str, float], progress: Progress
     ) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._ray, self._work = ray, work
-        self._on_fold, self._on_epoch = on_fold, on_epoch
+        self._ray, self._context, self._progress = ray, job.context, progress
         self._board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
-        self._shared = [ray.put(work), ray.put(_packed(bank))]
-        self._where = [n_threads, asked["num_gpus"] > 0, os.getcwd()]  # noqa: PTH109
+        self._shared = [ray.put(job), packed]
         self._task = ray.remote(**_rules(asked))(_train)
-        self._begun: set[Place] = set()
+        self._begun: set[FoldId] = set()
 
-    def run(self, places: list[Place], n_jobs: int) -> list[Outcome]:
-        ray, waiting, outcomes = self._ray, list(reversed(places)), []
-        under_way: dict[Any, Place] = {}
+    def run(self, folds: list[FoldId], n_jobs: int) -> list[Outcome]:
+        ray, waiting, outcomes = self._ray, list(reversed(folds)), []
+        under_way: dict[Any, FoldId] = {}
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < n_jobs:
-                    place = waiting.pop()
-                    arguments = [*self._shared, place, *self._where, self._board]
-                    under_way[self._task.remote(*arguments)] = place
+                    fold = waiting.pop()
+                    arguments = [*self._shared, fold, self._board]
+                    under_way[self._task.remote(*arguments)] = fold
                 done, _ = ray.wait(list(under_way), num_returns=1, timeout=_POLL_S)
-                self._hear()
+                self._receive()
                 for each in done:
-                    place = under_way.pop(each)
-                    outcomes.append(self._end(each, place))
-                    self._on_fold(place, outcomes[-1].state, outcomes[-1].text)
+                    fold = under_way.pop(each)
+                    outcomes.append(self._end(each, fold))
+                    self._progress.fold(fold, outcomes[-1].state, outcomes[-1].text)
         finally:
             for each in under_way:  # each writes what it has
                 ray.cancel(each)
@@ -151,17 +137,17 @@ class _Tasks:
                 ray.wait(list(under_way), num_returns=len(under_way), timeout=_PATIENCE_S)
         return outcomes
 
-    def _hear(self) -> None:
-        for place, row in self._ray.get(self._board.take.remote()):
+    def _receive(self) -> None:
+        for fold, row in self._ray.get(self._board.take.remote()):
             if row is not None:
-                self._on_epoch(place, row)
-            elif place in self._begun:
-                self._on_fold(place, "start", "lost its node and goes on elsewhere")
+                self._progress.epoch(fold, row)
+            elif fold in self._begun:
+                self._progress.fold(fold, "start", "lost its node and goes on elsewhere")
             else:
-                self._begun.add(place)
-                self._on_fold(place, "start", "")
+                self._begun.add(fold)
+                self._progress.fold(fold, "start")
 
-    def _end(self, task: Any, place: Place) -> Outcome:
+    def _end(self, task: Any, fold: FoldId) -> Outcome:
         try:
             outcome: Outcome = self._ray.get(task)
         except self._ray.exceptions.RayTaskError as error:
@@ -172,10 +158,10 @@ class _Tasks:
                 "kfold-hs and the same packages."
             ) from error
         except self._ray.exceptions.RayError as error:
-            fold = fold_name(place.repeat, place.seed, place.fold)
-            return self._work.failed(
-                place,
-                f"The process or the node of {fold} was lost {RETRIES + 1} times "
+            return failed(
+                self._context,
+                fold,
+                f"The process or the node of {fold.name} was lost {RETRIES + 1} times "
                 f"({type(error).__name__}), as happens when the memory is full. Its whole epochs "
                 "are kept: repeat the command with more --cpus-per-fold, so that fewer folds "
                 "share a node, or train with a smaller train.batch_size.",
@@ -188,48 +174,43 @@ class _Board:
     """Where tasks pin what they have done: a Ray actor on the node of the run's own process."""
 
     def __init__(self) -> None:
-        self._notes: list[tuple[Place, Mapping[str, float] | None]] = []
+        self._notes: list[tuple[FoldId, Mapping[str, float] | None]] = []
 
-    def pin(self, place: Place, row: Mapping[str, float] | None) -> None:
+    def pin(self, fold: FoldId, row: Mapping[str, float] | None) -> None:
         """A row of a fold's history; None: it begins."""
-        self._notes.append((place, row))
+        self._notes.append((fold, row))
 
-    def take(self) -> list[tuple[Place, Mapping[str, float] | None]]:
+    def take(self) -> list[tuple[FoldId, Mapping[str, float] | None]]:
         notes, self._notes = self._notes, []
         return notes
 
 
-def _train(
-    work: Work,
-    packed: tuple[Any, ...],
-    place: Place,
-    n_threads: int,
-    on_gpu: bool,
-    folder: str,
-    board: Any,
-) -> Outcome:
+def _train(job: _Job, packed: tuple[Any, ...], fold: FoldId, board: Any) -> Outcome:
     """The task: one fold."""
     import ray
 
-    if not work.paths.checkpoint_folder.is_dir():
+    shared = job.context.paths.checkpoint_folder
+    if not shared.is_dir():
         raise ClusterError(
-            f"the node {platform.node()} does not see {work.paths.checkpoint_folder}: choose a "
+            f"the node {platform.node()} does not see {shared}: choose a "
             "folder by --root that is on a file system which all nodes of the cluster share."
         )
     with contextlib.suppress(OSError):  # what the configuration names may be relative to it
-        os.chdir(folder)
+        os.chdir(job.folder)
     # Of this node, whatever the machine has that the command runs on.
-    device = pick_device("cuda" if on_gpu else "cpu")
+    device = pick_device("cuda" if job.on_gpu else "cpu")
 
     def pin(row: Mapping[str, float] | None) -> None:
-        ray.get(board.pin.remote(place, row))
+        ray.get(board.pin.remote(fold, row))
 
     pin(None)
-    with threads(n_threads):
-        return work.train(place, _unpacked(packed).to(device), device, lambda row: pin(dict(row)))
+    context = replace(job.context, device=device).on_device(_unpacked(packed))
+    with threads(job.n_threads):
+        return train_fold(context, fold, lambda row: pin(dict(row)))
 
 
-def _packed(bank: Bank) -> tuple[Any, ...]:
+def _packed(context: RunContext) -> tuple[Any, ...]:
+    bank = context.bank or build_bank(context.config, context.cohort)
     level = None if bank.level is None else bank.level.numpy()
     return bank.frames.numpy(), bank.first.numpy(), bank.length.numpy(), bank.digest, level
 

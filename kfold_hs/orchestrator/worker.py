@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.config.schema import Config
 from kfold_hs.errors import (
     ConfigError,
     DeviceError,
@@ -27,26 +25,17 @@ from kfold_hs.errors import (
     TrainingError,
     UnfinishedError,
 )
-from kfold_hs.files.paths import FoldPaths, RunPaths, fold_name, remove, sweep, write_json
+from kfold_hs.files.paths import FoldId, remove, sweep, write_json
 from kfold_hs.learn.checkpoint import check_digests
-from kfold_hs.learn.data.examples import FoldData
 from kfold_hs.learn.device import exactness
-from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.threads import threads
 from kfold_hs.learn.tracking.trackers import make_trackers
-from kfold_hs.learn.training.fold import fit_fold
+from kfold_hs.learn.training.fold import OnEpoch, fit_fold
+from kfold_hs.orchestrator.context import RunContext
 from kfold_hs.orchestrator.lock import lock
 from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.splits import Split
-from kfold_hs.splits.validation import inner_persons
-
-OnFold = Callable[[Place, str, str], None]
-"""Called with a place, "found", "start", "done" or "failed", and a remark or ""."""
-OnFoldEpoch = Callable[[Place, Mapping[str, float]], None]
-"""Called with a place and a row of its history."""
 
 _OF_A_DEVICE = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS", "cuFFT error")
 """Libraries of a GPU raise plain RuntimeErrors."""
@@ -66,136 +55,84 @@ class Outcome:
     memory_full: bool = False
 
 
-@dataclass(frozen=True)
-class Work:
-    """What all folds of a run share, small enough to be sent to another process.
+def folds_to_do(plan: Plan, context: RunContext, progress: Progress) -> list[FoldId]:
+    """The folds of a plan that are not done; those that are, are told to `progress`.
 
-    The bank is not part of it: each process maps it for itself.
+    Raises
+    ------
+    TrainingError
+        A fold that was found is of another configuration, cohort, split or features.
     """
-
-    config: Config
-    cohort: Cohort
-    split: Split
-    paths: RunPaths
-    digests: Mapping[str, str]
-
-    def files(self, place: Place) -> FoldPaths:
-        return self.paths.fold(place.repeat, place.seed, place.fold)
-
-    def bank(self) -> Bank:
-        """The bank of features, mapped from the cache; computed where it is not there."""
-        channel = getattr(self.config.data, "channel", None)
-        return banks.build(self.cohort, self.config.features, channel)
-
-    def to_do(self, plan: Plan, on_fold: OnFold) -> list[Place]:
-        """The places of a plan that are not done; those that are, are told.
-
-        Raises
-        ------
-        TrainingError
-            A fold that was found is of another configuration, cohort, split or features.
-        """
-        left = []
-        for place in plan:
-            files = self.files(place)
-            if not files.is_done:
-                left.append(place)
-                continue
-            check_digests(files.predictions, Predictions.digests(files.predictions), self.digests)
-            remove(files.resume)  # of a training that ended between the two
-            on_fold(place, "found", "")
-        return left
-
-    def train(
-        self,
-        place: Place,
-        bank: Bank,
-        device: torch.device,
-        on_epoch: Callable[[Mapping[str, float]], None],
-    ) -> Outcome:
-        """Train a fold with `train.threads` threads; a failure is an outcome, and on the disk.
-
-        Raises
-        ------
-        KfoldHsError
-            What other folds would meet as well: `StorageError`, `WeightsError`, `ConfigError`,
-            `DeviceError`.
-        """
-        files = self.files(place)
-        try:
-            what = f"the fold {fold_name(place.repeat, place.seed, place.fold)}"
-            with (
-                threads(self.config.train.threads),
-                exactness(self.config.train, device),
-                lock(files.lock, f"{what} of the run {self.paths.name}", LOCK_WAIT_S),
-            ):
-                if files.is_done:  # by a process whose answer was lost
-                    return Outcome("done")
-                sweep(files.folder)
-                since = self._fit(place, files, bank, device, on_epoch)
-        except TrainingError as error:
-            return self.failed(place, str(error), _of_loss(error))
-        except KfoldHsError:
-            raise
-        except Exception as error:  # of one fold, as far as anybody knows
-            if is_device_fault(error):
-                raise DeviceError(
-                    f"{device} failed ({_first_line(error)}), and nothing more can be computed on "
-                    "it in this process. Whole epochs are kept: the same command goes on."
-                ) from error
-            if "deterministic implementation" in str(error):
-                raise ConfigError(
-                    f"train.deterministic=true: {_first_line(error)}. Choose another backbone, or "
-                    "set train.deterministic=false."
-                ) from error
-            trace = {"trace": traceback.format_exc()}
-            return self.failed(place, _words(error, device), trace, is_memory_full(error))
-        remove(files.fault)
-        return Outcome("done", "" if since is None else f"over-fitting from epoch {since + 1} on")
-
-    def failed(
-        self, place: Place, text: str, more: Mapping[str, Any], memory_full: bool = False
-    ) -> Outcome:
-        """A fold that failed; failed.json says so.
-
-        It holds repeat, seed, fold, text; epoch and step from 0, null where the loss was not the
-        cause, and the cause in words; the trace of an error that nobody foresaw.
-        """
-        record: dict[str, Any] = {"repeat": place.repeat, "seed": place.seed, "fold": place.fold}
-        record |= {"epoch": None, "step": None, "cause": text, "text": text, **more}
-        write_json(self.files(place).fault, record)
-        return Outcome("failed", text, memory_full)
-
-    def _fit(
-        self,
-        place: Place,
-        files: FoldPaths,
-        bank: Bank,
-        device: torch.device,
-        on_epoch: Callable[[Mapping[str, float]], None],
-    ) -> int | None:
-        config, cohort = self.config, self.cohort
-        data = fold_data(config, cohort, self.split, place.repeat, place.fold)
-        tracking = partial(
-            make_trackers,
-            config.track,
-            self.paths.tensorboard(place.repeat, place.seed, place.fold),
-            config.to_yaml(),
-            config.as_dict(),
-            self.paths.name,
-        )
-        return fit_fold(
-            config, cohort, bank, data, place, files, tracking, self.digests, device, on_epoch
-        )
+    left = []
+    for fold in plan:
+        files = context.files(fold)
+        if not files.is_done:
+            left.append(fold)
+            continue
+        check_digests(files.predictions, Predictions.digests(files.predictions), context.digests)
+        remove(files.resume)  # of a training that ended between the two
+        progress.fold(fold, "found")
+    return left
 
 
-def fold_data(config: Config, cohort: Cohort, split: Split, repeat: int, fold: int) -> FoldData:
-    """Who a fold trains on, who is set aside to choose its epoch, and who is held out."""
-    data = FoldData.of(cohort, split.fold_of_patients(cohort, repeat), fold)
-    if config.select != "inner":
-        return data
-    key = (config.seed, repeat, fold)
-    return data.without(cohort, inner_persons(cohort, data.train, config.train.inner_share, key))
+def train_fold(context: RunContext, fold: FoldId, on_epoch: OnEpoch) -> Outcome:
+    """Train a fold with `train.threads` threads; a failure is an outcome, and on the disk.
+
+    Raises
+    ------
+    KfoldHsError
+        What other folds would meet as well: `StorageError`, `WeightsError`, `ConfigError`,
+        `DeviceError`.
+    """
+    files, device, config = context.files(fold), context.device, context.config
+    try:
+        what = f"the fold {fold.name} of the run {context.paths.name}"
+        with (
+            threads(config.train.threads),
+            exactness(config.train, device),
+            lock(files.lock, what, LOCK_WAIT_S),
+        ):
+            if files.is_done:  # by a process whose answer was lost
+                return Outcome("done")
+            sweep(files.folder)
+            tracking = partial(make_trackers, config, context.paths, fold)
+            since = fit_fold(context.fold(fold), files, tracking, on_epoch)
+    except TrainingError as error:
+        return failed(context, fold, str(error), _of_loss(error))
+    except KfoldHsError:
+        raise
+    except Exception as error:  # of one fold, as far as anybody knows
+        if is_device_fault(error):
+            raise DeviceError(
+                f"{device} failed ({_first_line(error)}), and nothing more can be computed on "
+                "it in this process. Whole epochs are kept: the same command goes on."
+            ) from error
+        if "deterministic implementation" in str(error):
+            raise ConfigError(
+                f"train.deterministic=true: {_first_line(error)}. Choose another backbone, or "
+                "set train.deterministic=false."
+            ) from error
+        trace = {"trace": traceback.format_exc()}
+        return failed(context, fold, _words(error, device), trace, is_memory_full(error))
+    remove(files.fault)
+    return Outcome("done", "" if since is None else f"over-fitting from epoch {since + 1} on")
+
+
+def failed(
+    context: RunContext,
+    fold: FoldId,
+    text: str,
+    more: Mapping[str, Any],
+    memory_full: bool = False,
+) -> Outcome:
+    """A fold that failed; failed.json says so.
+
+    It holds repeat, seed, fold, text; epoch and step from 0, null where the loss was not the
+    cause, and the cause in words; the trace of an error that nobody foresaw.
+    """
+    record: dict[str, Any] = {"epoch": None, "step": None, "cause": text, "text": text}
+    write_json(context.files(fold).fault, {**fold._asdict(), **record, **more})
+    return Outcome("failed", text, memory_full)
 
 
 def check_outcomes(outcomes: Sequence[Outcome], n_folds: int) -> None:

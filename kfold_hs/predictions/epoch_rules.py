@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from kfold_hs.files.paths import FoldId
 from kfold_hs.predictions.table import Predictions
 
-Place = tuple[int, int, int]
 RULES = {
     "last": "the last epoch",
     "inner": "the epoch that did best on training people who were set aside",
@@ -29,7 +29,7 @@ RULES = {
 HONEST = {"last": True, "inner": True, "crossfit": True, "best": False}
 
 
-def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, dict[Place, int]]:
+def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, dict[FoldId, int]]:
     """Epoch (from 0) of every (repeat, seed, fold), by rule.
 
     Parameters
@@ -41,18 +41,18 @@ def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, 
         to choose the epoch, and only then is that rule among the result.
     """
     rules = [rule for rule in RULES if rule != "inner" or "inner" in history]
-    chosen: dict[str, dict[Place, int]] = {rule: {} for rule in rules}
+    chosen: dict[str, dict[FoldId, int]] = {rule: {} for rule in rules}
     right = _right(predictions)
     for place, rows in by_place(history):
         repeat, seed, fold = place
-        chosen["last"][repeat, seed, fold] = int(rows["epoch"].max())
-        chosen["best"][repeat, seed, fold] = int(rows.loc[rows["best"], "epoch"].iloc[0])
+        chosen["last"][place] = int(rows["epoch"].max())
+        chosen["best"][place] = int(rows.loc[rows["best"], "epoch"].iloc[0])
         if "inner" in chosen:
             chosen["inner"][place] = int(rows.loc[rows["inner"], "epoch"].iloc[0])
         others = (right["repeat"] == repeat) & (right["seed"] == seed) & (right["fold"] != fold)
         both = others & right["epoch"].isin(rows["epoch"])  # epochs that this fold has, too
         score = right[both].groupby("epoch")["right"].mean()
-        chosen["crossfit"][repeat, seed, fold] = (
+        chosen["crossfit"][place] = (
             int(score.index[int(np.argmax(score.to_numpy()))])
             if len(score)
             else int(rows["epoch"].max())
@@ -60,18 +60,18 @@ def chosen_epochs(predictions: Predictions, history: pd.DataFrame) -> dict[str, 
     return chosen
 
 
-def by_place(table: pd.DataFrame) -> Iterator[tuple[Place, pd.DataFrame]]:
+def by_place(table: pd.DataFrame) -> Iterator[tuple[FoldId, pd.DataFrame]]:
     """Rows of every (repeat, seed, fold), ascending."""
     for key, rows in table.groupby(["repeat", "seed", "fold"]):
         repeat, seed, fold = np.asarray(key, dtype=int).tolist()
-        yield (repeat, seed, fold), rows
+        yield FoldId(repeat, seed, fold), rows
 
 
-def kept_epochs(history: pd.DataFrame) -> dict[Place, int]:
+def kept_epochs(history: pd.DataFrame) -> dict[FoldId, int]:
     """The epoch that `select` keeps, from the column `kept`."""
     kept = history.loc[history["kept"], ["repeat", "seed", "fold", "epoch"]]
     return {
-        (repeat, seed, fold): epoch
+        FoldId(repeat, seed, fold): epoch
         for repeat, seed, fold, epoch in kept.to_numpy(dtype=int).tolist()
     }
 

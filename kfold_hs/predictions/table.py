@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from kfold_hs.errors import DamagedFileError, PredictionsError, listing
 from kfold_hs.files import stored
-from kfold_hs.files.paths import writing
+from kfold_hs.files.paths import FoldId, writing
 
 KEYS = ("repeat", "seed", "fold", "epoch")
 _WHAT = "the predictions"
@@ -98,14 +98,14 @@ class Predictions:
             keep &= (self.table[column] == value).to_numpy()
         return Predictions(self.table[keep].reset_index(drop=True), self.classes)
 
-    def at(self, epochs: Mapping[tuple[int, int, int], int]) -> Predictions:
+    def at(self, epochs: Mapping[FoldId, int]) -> Predictions:
         """Patient rows of one epoch a fold; `epochs` maps (repeat, seed, fold) to it."""
         patients = self.table[self.table["level"] == "patient"]
         places = [patients[name].to_numpy(dtype=np.int64) for name in ("repeat", "seed", "fold")]
         sizes = [int(each.max(initial=0)) + 1 for each in places]
         different, place = np.unique(np.ravel_multi_index(places, sizes), return_inverse=True)
         keys = zip(*(each.tolist() for each in np.unravel_index(different, sizes)), strict=True)
-        wanted = np.array([epochs[r, s, f] for r, s, f in keys], dtype=np.int64)
+        wanted = np.array([epochs[FoldId(*key)] for key in keys], dtype=np.int64)
         keep = patients["epoch"].to_numpy() == wanted[place]
         return Predictions(patients[keep].reset_index(drop=True), self.classes)
 
@@ -211,3 +211,9 @@ def _check_probabilities(task: str, y_prob: np.ndarray) -> None:
         raise PredictionsError(f"{task}: a probability lies outside [0, 1].")
     if len(y_prob) and np.abs(y_prob.sum(axis=1) - 1).max() > 1e-4:
         raise PredictionsError(f"{task}: probabilities of a row do not sum to 1.")
+
+
+def fold_ids(table: pd.DataFrame) -> list[FoldId]:
+    """The fold model that each row is of."""
+    columns = [table[name].tolist() for name in FoldId._fields]
+    return [FoldId(*key) for key in zip(*columns, strict=True)]

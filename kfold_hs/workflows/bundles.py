@@ -1,4 +1,4 @@
-"""The stories of `export` and `predict`: from a finished run to a bundle, and what it says."""
+"""`export` and `predict`: from a finished run to a bundle, and what it says."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kfold_hs.config.compose import load_yaml
 from kfold_hs.errors import BundleError, ConfigError
 from kfold_hs.files.paths import refuse_overwriting, writing_folder
 from kfold_hs.files.stored import making_sense_of
 from kfold_hs.orchestrator.finished import check_one_split, finished_run
-from kfold_hs.splits import Split
-from kfold_hs.workflows.inputs import Listener, load_cohort
+from kfold_hs.orchestrator.progress import Progress
+from kfold_hs.workflows.inputs import load_cohort
+
+if TYPE_CHECKING:
+    from kfold_hs.bundle.rows import RowOptions
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Predicted:
 
 
 def export(
-    folder: Path, output: Path, listener: Listener, graphs: Sequence[str] = ()
+    folder: Path, output: Path, progress: Progress, graphs: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Make a bundle of a finished run.
 
@@ -52,45 +54,79 @@ def export(
         The run is not finished, a file is missing, or the recordings are others.
     """
     from kfold_hs.bundle.write import check_finished, write_bundle
-    from kfold_hs.learn.features import bank as banks
+    from kfold_hs.orchestrator.context import build_bank
 
     refuse_existing(output)
-    paths, summary = finished_run(folder)
-    check_one_split(paths, summary)
-    check_finished(summary, folder)
-    config, split = load_yaml(paths.config), Split.read(paths.split)
+    run = finished_run(folder)
+    check_one_split(run)
+    check_finished(run.summary, folder)
+    config = run.config
     if graphs:
         from kfold_hs.bundle.graph import check_graph
         from kfold_hs.bundle.portable import add_graphs, check_packages
 
         check_packages(graphs)
         check_graph(config, folder)
-    cohort = load_cohort(config, listener)
-    split.check_cohort(cohort)
-    listener.stage("features")
-    channel = getattr(config.data, "channel", None)
-    bank = banks.build(cohort, config.features, channel, listener.step)
-    listener.stage("bundle")
+    cohort = load_cohort(config, progress)
+    run.split.check_cohort(cohort)
+    progress.stage("features")
+    bank = build_bank(config, cohort, progress)
+    progress.stage("bundle")
     with writing_folder(output) as temporary:
-        with making_sense_of(paths.summary, paths.history, paths.predictions):
-            content = write_bundle(temporary, paths, summary, config, cohort, split, bank)
+        with making_sense_of(run.paths.summary, run.paths.history, run.paths.predictions):
+            content = write_bundle(temporary, run, cohort, bank)
         if graphs:
-            listener.stage("graphs")
-            content = add_graphs(temporary, summary, graphs, listener.step)
+            progress.stage("graphs")
+            content = add_graphs(temporary, run.summary, graphs, progress.step)
         temporary.chmod(0o755)
     return content
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How people are scored, and where their rows go.
+
+    Parameters
+    ----------
+    output : Path, optional
+        File, or folder for the challenge's files; standard output by default.
+    kind : str, optional
+        csv, json, parquet or challenge; by default what the output's suffix says.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+    coverage : float
+        Of the conformal sets, in (0, 1).
+    calibration : str
+        temperature, vector or isotonic.
+
+    Raises
+    ------
+    ConfigError
+        The coverage is out of its bounds.
+    """
+
+    output: Path | None = None
+    kind: str | None = None
+    device: str = "auto"
+    coverage: float = 0.9
+    calibration: str = "temperature"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.coverage < 1:
+            raise ConfigError(f"--coverage {self.coverage:g} must lie between 0 and 1, e.g. 0.9.")
+
+    @property
+    def rows(self) -> RowOptions:
+        from kfold_hs.bundle.rows import RowOptions
+
+        return RowOptions(self.coverage, self.calibration)
 
 
 def predict(
     bundle_folder: Path,
     inputs: Sequence[Path],
-    listener: Listener,
-    *,
-    output: Path | None = None,
-    kind: str | None = None,
-    device: str = "auto",
-    coverage: float = 0.9,
-    calibration: str = "temperature",
+    progress: Progress,
+    options: PredictOptions = PredictOptions(),
 ) -> Predicted:
     """Score people by a bundle, and write a row for each.
 
@@ -99,19 +135,8 @@ def predict(
 
     Parameters
     ----------
-    bundle_folder : Path
     inputs : sequence of Path
-        As `bundle.inputs` says.
-    output : Path, optional
-        File, or folder for the challenge's files; standard output by default.
-    kind : str, optional
-        csv, json, parquet or challenge; by default as the output's suffix says.
-    device : str
-        "auto", "cpu", "cuda" or "cuda:N".
-    coverage : float
-        Of the conformal sets, in (0, 1).
-    calibration : str
-        temperature, vector or isotonic.
+        What `bundle.inputs` takes.
 
     Raises
     ------
@@ -126,10 +151,9 @@ def predict(
     from kfold_hs.bundle.writers import challenge_tasks, opened, pick_format
     from kfold_hs.learn.device import pick_device
 
-    if not 0 < coverage < 1:
-        raise ConfigError(f"--coverage {coverage:g} must lie between 0 and 1, e.g. 0.9.")
-    chosen = pick_format(kind, output)
-    where = pick_device(device)
+    output = options.output
+    chosen = pick_format(options.kind, output)
+    device = pick_device(options.device)
     bundle = Bundle.read(bundle_folder)
     if chosen == "challenge":
         challenge_tasks(bundle)
@@ -139,23 +163,23 @@ def predict(
         heard = [sound.path for patient in patients for sound in patient.sounds]
         refuse_overwriting(output, [*inputs, *heard, *bundle_folder.rglob("*")])
     for note in given.notes:
-        listener.note(note)
+        progress.note(note)
     audit = Audit()
     journal: AbstractContextManager[Journal | None] = nullcontext(None)
     if output is not None:
-        journal = Journal(output, key_of(bundle, patients, where.type, coverage, calibration))
+        journal = Journal(
+            output, key_of(bundle, patients, device.type, options.coverage, options.calibration)
+        )
     with journal as kept:
         before = kept.n_rows if kept else 0
         if before:
-            listener.note(f"Going on after {before} of {len(patients)} patients.")
+            progress.note(f"Going on after {before} of {len(patients)} patients.")
 
-        def progress(done: int, total: int) -> None:
-            listener.step(before + done, before + total)
+        def report(done: int, total: int) -> None:
+            progress.step(before + done, before + total)
 
-        listener.stage("patients")
-        predicted = predict_patients(
-            bundle, patients[before:], where, progress, coverage, calibration
-        )
+        progress.stage("patients")
+        predicted = predict_patients(bundle, patients[before:], device, report, options.rows)
         if kept:
             for rows in predicted:
                 kept.append(rows)

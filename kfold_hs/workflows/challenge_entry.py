@@ -32,13 +32,14 @@ from kfold_hs.config.schema import CircorData, Config
 from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.files.paths import RunPaths, write_text, writing_folder
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows import bundles, cross_validation
-from kfold_hs.workflows.inputs import Listener
+from kfold_hs.workflows.options import RunOptions
 
 TEMPLATE = "team_code.py.txt"
 
 
-def write_entry(folder: Path, config: Config, run: Path | None, listener: Listener) -> None:
+def write_entry(folder: Path, config: Config, run: Path | None, progress: Progress) -> None:
     """Write the folder of an entry.
 
     Parameters
@@ -66,7 +67,7 @@ def write_entry(folder: Path, config: Config, run: Path | None, listener: Listen
         write_text(temporary / "config.yaml", _on(config, Path("data")).to_yaml())
         write_text(temporary / "requirements.txt", f"kfold-hs=={metadata.version('kfold-hs')}\n")
         if run is not None:
-            bundles.export(run, temporary / "model" / "bundle", listener)
+            bundles.export(run, temporary / "model" / "bundle", progress)
         temporary.chmod(0o755)
 
 
@@ -102,13 +103,13 @@ def check_entry(config: Config, run: Path | None) -> None:
         )
 
 
-def train(config_file: Path, data_folder: Path, model_folder: Path, listener: Listener) -> None:
+def train(config_file: Path, data_folder: Path, model_folder: Path, progress: Progress) -> None:
     """Cross-validate on the challenge's data and leave the bundle in `model_folder`.
 
     Raises
     ------
     KfoldHsError
-        As of `experiment.run`; the folder holds no patient, or a bundle already.
+        As `cross_validation.run`; the folder holds no patient, or a bundle already.
     """
     bundle = model_folder / "bundle"
     bundles.refuse_existing(bundle)
@@ -118,9 +119,10 @@ def train(config_file: Path, data_folder: Path, model_folder: Path, listener: Li
         (root / "training_data").symlink_to(data_folder.resolve(), target_is_directory=True)
         write_text(root / "training_data.csv", table_of(data_folder))
         config = _on(load_yaml(config_file), root)
-        cross_validation.run(config, listener, name="challenge", root=Path(name))
+        options = RunOptions(name="challenge", root=Path(name))
+        cross_validation.run(config, progress, options)
         paths = RunPaths("challenge", Path(name))
-        bundles.export(paths.report_folder, bundle, listener)
+        bundles.export(paths.report_folder, bundle, progress)
 
 
 def table_of(data_folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The story of `compare`: every variant a run of its own, on one ground; what it comes to."""
+"""A comparison: every variant a run of its own, on the same people; what it comes to."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from kfold_hs.config.sweep import Design
 from kfold_hs.errors import ConfigError, UnfinishedError
-from kfold_hs.files.paths import ComparisonPaths, RunPaths, check_name, write_json, write_text
+from kfold_hs.files.paths import ComparisonPaths, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
 from kfold_hs.orchestrator.finished import plan_of, variants_tried
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.cross_validation import run_name
-from kfold_hs.workflows.inputs import Ground, Listener
-from kfold_hs.workflows.variant_runs import Bench, Tried
+from kfold_hs.workflows.inputs import read_inputs
+from kfold_hs.workflows.options import RunOptions
+from kfold_hs.workflows.variant_runs import VariantResult, VariantRunner
 
 if TYPE_CHECKING:
-    from kfold_hs.orchestrator.executor import Fleet
+    from kfold_hs.orchestrator.context import RunInputs
 
 SCHEMA = 1
 
@@ -36,13 +38,8 @@ class Comparison:
 
 def compare(
     design: Design,
-    listener: Listener,
-    *,
-    name: str | None = None,
-    root: Path = Path(),
-    device: str = "auto",
-    command: str = "",
-    fleet: Fleet | None = None,
+    progress: Progress,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> Comparison:
     """Run every variant that is not finished yet, and compare them.
 
@@ -54,54 +51,42 @@ def compare(
     ----------
     design : Design
         The first variant is the baseline.
-    listener : Listener
-    name : str, optional
-        Of the comparison's folder; by default made of the data and a digest.
-    root, device, command, fleet
-        As of `experiment.run`.
 
     Raises
     ------
     UnfinishedError
         Folds of a variant could not be trained; the other variants were run all the same.
     KfoldHsError
-        As of `experiment.run`.
+        As `cross_validation.run`.
     """
     started = time.time()
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_configs
     from kfold_hs.learn.training.fold import check
-    from kfold_hs.orchestrator.executor import Fleet
     from kfold_hs.orchestrator.folder import provenance
 
-    if name is not None:
-        check_name(name)
-    where = pick_device(device)
-    fleet = fleet or Fleet()
-    design = design.on(fleet.kind(where))
+    device = pick_device(options.device)
+    design = design.on(options.fleet.kind(device))
     first = design.variants[0].config
     check_configs(each.config for each in design.variants)
-    ground = Ground.of(first, listener)
-    grounds = {each.name: ground.for_tasks_of(each.config) for each in design.variants}
+    inputs = read_inputs(first, progress)
+    of_variants = {each.name: inputs.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
         check_device(each.config)
-        check(each.config, grounds[each.name].cohort)
-    runs = {
-        each.name: run_name(each.config, grounds[each.name].cohort, ground.split)
-        for each in design.variants
-    }
-    paths = ComparisonPaths(name or _name(runs, ground), root)
+        check(each.config, of_variants[each.name].cohort)
+    runs = {each.name: run_name(each.config, of_variants[each.name]) for each in design.variants}
+    paths = ComparisonPaths(options.name or _name(runs, inputs), options.root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
     variants = {each.config.digest: runs[each.name] for each in design.variants}
-    write_json(paths.plan, plan_of(ground.split, variants))
-    bench = Bench(ground, paths.predictions, root, device, fleet)
-    tried: dict[str, Tried] = {}
+    write_json(paths.plan, plan_of(inputs.split, variants))
+    runner = VariantRunner(inputs, paths.predictions, options)
+    results: dict[str, VariantResult] = {}
     faults = []
     for number, each in enumerate(design.variants, start=1):
-        listener.note(f"variant {number} of {len(design.variants)}: {each.name}")
+        progress.note(f"variant {number} of {len(design.variants)}: {each.name}")
         try:
-            tried[each.name] = bench.try_out(each, listener)
+            results[each.name] = runner.run(each, progress)
         except UnfinishedError as error:
             faults.append(f"{each.name}: {error}")
     if faults:
@@ -109,9 +94,9 @@ def compare(
             f"nothing was compared: {len(faults)} of {len(design.variants)} variants are not "
             "finished. " + " ".join(faults)
         )
-    listener.stage("comparison")
-    origin = provenance(paths.name, command, _digests(ground), str(where), started)
-    content = _judge(design, tried, ground, root, origin)
+    progress.stage("comparison")
+    origin = provenance(paths.name, options.command, inputs.digests, str(device), started)
+    content = _judge(design, results, inputs, options.root, origin)
     write_json(paths.content, content)
     _render(paths, content)
     return Comparison(paths, content)
@@ -119,8 +104,8 @@ def compare(
 
 def _judge(
     design: Design,
-    tried: Mapping[str, Tried],
-    ground: Ground,
+    results: Mapping[str, VariantResult],
+    inputs: RunInputs,
     root: Path,
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
@@ -140,11 +125,11 @@ def _judge(
     from kfold_hs.judge.stats.paired import CANNOT_TELL
     from kfold_hs.predictions.epoch_rules import HONEST
 
-    first, split = design.variants[0], ground.split
-    scored = {name: each.scored for name, each in tried.items()}
+    first, split = design.variants[0], inputs.split
+    scored = {name: each.scored for name, each in results.items()}
     found = compare_variants(
         scored,
-        {task.name: task.positive_index for task in ground.cohort.tasks},
+        inputs.positives,
         {"n_folds": split.n_folds, "train_share": split.train_share},
         baseline=first.name,
         margins=first.config.judge.margins.model_dump(),
@@ -164,9 +149,9 @@ def _judge(
             {
                 "name": each.name,
                 "levels": list(each.levels),
-                "run": tried[each.name].run,
+                "run": results[each.name].run,
                 "digest": each.config.digest,
-                "predicted_with": tried[each.name].predicted_with,
+                "predicted_with": results[each.name].predicted_with,
                 "honest": HONEST[each.config.select],
             }
             for each in design.variants
@@ -184,11 +169,11 @@ def _judge(
                 {"first": a, "second": b, **flips(scored[a], scored[b], task.name)}
                 for a, b in pairs
             ]
-            for task in ground.cohort.tasks
+            for task in inputs.cohort.tasks
         },
         "learning": {
             name: learning(read_history(RunPaths(each.run, root).history), found["tasks"])
-            for name, each in tried.items()
+            for name, each in results.items()
             if each.predicted_with is None
         },
         "split": {
@@ -198,7 +183,7 @@ def _judge(
             "digest": split.digest,
             "train_share": split.train_share,
         },
-        "cohort": ground.cohort.describe(),
+        "cohort": inputs.cohort.describe(),
         "provenance": provenance,
     }
 
@@ -209,11 +194,7 @@ def _render(paths: ComparisonPaths, content: Mapping[str, Any]) -> None:
     write_text(paths.page, render_comparison(content))
 
 
-def _digests(ground: Ground) -> dict[str, str]:
-    return {"cohort": ground.cohort.fingerprint, "split": ground.split.digest}
-
-
-def _name(runs: Mapping[str, str], ground: Ground) -> str:
+def _name(runs: Mapping[str, str], inputs: RunInputs) -> str:
     """``compare-<data>-<digest8>`` over the variants, in their order."""
     digest = hashlib.sha256(json.dumps(list(runs.items())).encode()).hexdigest()
-    return f"compare-{ground.cohort.name}-{digest[:8]}"
+    return f"compare-{inputs.cohort.name}-{digest[:8]}"

@@ -1,39 +1,29 @@
-"""The story of --dry-run: what a run, or all runs of a comparison, would train and cost."""
+"""What --dry-run tells: what a run, or all runs of a comparison, would train and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kfold_hs.config.schema import Config
-from kfold_hs.files.paths import RunPaths, check_name
+from kfold_hs.files.paths import RunPaths
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.cross_validation import run_name
-from kfold_hs.workflows.inputs import Ground, Listener
-
-if TYPE_CHECKING:
-    from kfold_hs.orchestrator.executor import Fleet
+from kfold_hs.workflows.inputs import read_inputs
+from kfold_hs.workflows.options import RunOptions
 
 
 def foresee(
     variants: Mapping[str, Config],
-    listener: Listener,
-    *,
-    name: str | None = None,
-    root: Path = Path(),
-    device: str = "auto",
-    fleet: Fleet | None = None,
+    progress: Progress,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """What would be trained: recordings are read and audited, no run is begun.
 
     Parameters
     ----------
     variants : mapping
-        Configurations by name, on one ground: one for `run`, several for `compare`.
-    name : str, optional
-        Of the run, where there is one.
-    root, device, fleet
-        As of `experiment.run`.
+        Configurations by name, on the same people: one for `run`, several for `compare`.
 
     Returns
     -------
@@ -47,31 +37,23 @@ def foresee(
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_configs
     from kfold_hs.orchestrator.cost import estimate
-    from kfold_hs.orchestrator.executor import Fleet
-    from kfold_hs.orchestrator.plan import Plan
 
-    if name is not None:
-        check_name(name)
-    where = pick_device(device)
-    fleet = fleet or Fleet()
-    jobs, kind = fleet.n_jobs(where), fleet.kind(where)
+    device = pick_device(options.device)
+    jobs, kind = options.fleet.n_jobs(device), options.fleet.kind(device)
     first = next(iter(variants.values()))
     check_configs(variants.values())
-    ground = Ground.of(first, listener)
-    split = ground.split
-    listener.stage("rehearsal")
+    inputs = read_inputs(first, progress)
+    split = inputs.split
+    progress.stage("rehearsal")
     runs: list[dict[str, Any]] = []
     trained: dict[str, str] = {}
     for number, (variant, config) in enumerate(variants.items(), start=1):
-        cohort = ground.for_tasks_of(config).cohort
+        own_inputs = inputs.for_tasks_of(config)
         config = config.on(kind)
         check_device(config)
-        own = RunPaths(name or run_name(config, cohort, split), root)
+        own = RunPaths(options.name or run_name(config, own_inputs), options.root)
         models = trained.get(config.training_digest)
-        found = estimate(
-            Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds),
-            config, cohort, split, own, where,
-        )  # fmt: skip
+        found = estimate(config, own_inputs, own, device)
         asks = models is not None and not own.predictions.exists()
         if not asks:
             trained.setdefault(config.training_digest, own.name)
@@ -96,14 +78,14 @@ def foresee(
                 "has_features": found.has_features,
             }
         )
-        listener.step(number, len(variants))
+        progress.step(number, len(variants))
     left_s = sum(each["left_s"] for each in runs)
     return {
         "repeats": split.n_repeats,
         "seeds": first.n_seeds,
         "folds": split.n_folds,
         "jobs": jobs,
-        "device": str(where),
+        "device": str(device),
         "runs": runs,
         "left": sum(each["left"] for each in runs),
         "left_s": left_s,

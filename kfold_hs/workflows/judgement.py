@@ -12,12 +12,12 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import DamagedFileError
 from kfold_hs.files import stored
-from kfold_hs.files.paths import RunPaths, write_json, write_text
+from kfold_hs.files.paths import FoldId, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.orchestrator.finished import variants_tried
-from kfold_hs.predictions.epoch_rules import Place, kept_epochs
+from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.gallery import read_gallery
 from kfold_hs.report.run_page import render
@@ -36,7 +36,7 @@ def judge_run(
     stacking: Stacking,
     findings: Sequence[Finding],
     provenance: dict[str, Any],
-    missing: Sequence[Place],
+    missing: Sequence[FoldId],
     nested: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Judge the predictions of a run's finished folds, and write what they come to.
@@ -52,7 +52,7 @@ def judge_run(
         Of the audit.
     provenance : dict
         See `judge.results.run.summarise`.
-    missing : sequence of (repeat, seed, fold)
+    missing : sequence of FoldId
         Folds that failed; each left a record of why.
     nested : mapping, optional
         How the variant of every fold was chosen (`judge.results.nested`); shown with the rest.
@@ -66,7 +66,7 @@ def judge_run(
     epochs = kept_epochs(history)
     faults = {}
     for place in missing:
-        faults[place] = _cause(paths.fold(*place).fault)
+        faults[place] = _cause(paths.fold(place).fault)
     if not faults:
         predictions.at(epochs).check_partition(split.scored_patients(cohort))
     # Training people who only choose the epoch are not trained on.

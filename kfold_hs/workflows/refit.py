@@ -1,4 +1,4 @@
-"""The story of `export --compare-refit`: is the ensemble of fold models worth its price?
+"""`export --compare-refit`: is the ensemble of fold models worth its price?
 
 Side by side on the hold-out test persons of the split, whom nothing was trained on:
 
@@ -30,27 +30,26 @@ from kfold_hs.bundle.predict import predict_patients
 from kfold_hs.bundle.single_model import write_alternative
 from kfold_hs.bundle.write import check_finished
 from kfold_hs.cohort import Cohort
-from kfold_hs.config.compose import load_yaml
 from kfold_hs.errors import BundleError
-from kfold_hs.files.paths import FoldPaths, RunPaths, sweep, write_json
+from kfold_hs.files.paths import FoldId, FoldPaths, RunPaths, sweep, write_json
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.test_set import side_by_side
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.data.fold import Fold, FoldData
 from kfold_hs.learn.device import exactness, pick_device
-from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.threads import threads
-from kfold_hs.learn.tracking.trackers import make_trackers
+from kfold_hs.learn.tracking.trackers import Trackers
 from kfold_hs.learn.training.fold import fit_fold
+from kfold_hs.orchestrator.context import build_bank
 from kfold_hs.orchestrator.finished import finished_run
 from kfold_hs.orchestrator.lock import lock
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.orchestrator.worker import LOCK_WAIT_S
 from kfold_hs.predictions.epoch_rules import kept_epochs
-from kfold_hs.predictions.table import Predictions, prob_column
+from kfold_hs.predictions.table import Predictions, fold_ids, prob_column
 from kfold_hs.splits import Split
 from kfold_hs.splits.split import TEST
-from kfold_hs.workflows.inputs import Listener, load_cohort
+from kfold_hs.workflows.inputs import load_cohort
 
 TEXTS = {
     "refit": "One model trained on everybody but the hold-out test persons, with the settings of "
@@ -68,8 +67,8 @@ def check_refit(folder: Path) -> None:
     BundleError
         It has no test persons, chooses its epochs, or trains on whole patients.
     """
-    paths, _ = finished_run(folder)
-    config, split = load_yaml(paths.config), Split.read(paths.split)
+    run = finished_run(folder)
+    config, split = run.config, run.split
     why = []
     alike = {folds[0] for folds in split.folds.values() if len(set(folds)) == 1}
     if any({TEST} < set(folds) for folds in split.folds.values()):
@@ -87,7 +86,7 @@ def check_refit(folder: Path) -> None:
 
 
 def train_both(
-    folder: Path, listener: Listener, device: str = "auto"
+    folder: Path, progress: Progress, device: str = "auto"
 ) -> tuple[Cohort, Split, dict[str, dict[str, Any]]]:
     """Train the two models, unless they are there.
 
@@ -109,28 +108,26 @@ def train_both(
         As `check_refit`, the recordings are others, or the training fails.
     """
     check_refit(folder)
-    paths, summary = finished_run(folder)
-    check_finished(summary, folder)
-    config, split = load_yaml(paths.config), Split.read(paths.split)
+    run = finished_run(folder)
+    check_finished(run.summary, folder)
+    paths, config, split, digests = run.paths, run.config, run.split, run.digests
     where = pick_device(device)
-    cohort = load_cohort(config, listener)
+    cohort = load_cohort(config, progress)
     split.check_cohort(cohort)
-    channel = getattr(config.data, "channel", None)
-    bank = banks.build(cohort, config.features, channel, listener.step).to(where)
+    bank = build_bank(config, cohort, progress).to(where)
     is_test = split.fold_of_patients(cohort, 0) == TEST
     data = FoldData.of(cohort, np.where(is_test, 0, 1), 0)
-    digests = summary["provenance"]["digests"]
-    place = Place(config.seed, 0, 0, split.n_folds)  # draws of its own, beside the folds'
+    own = FoldId(0, 0, split.n_folds)  # draws of its own, beside the folds'
+    fold = Fold(own, config, cohort, data, bank, where, digests)
     trained = {}
     for name, soft in (("refit", None), ("distilled", out_of_fold(paths, cohort))):
         files = FoldPaths(paths.checkpoint_folder / name)
         what = f"the model {name} of the run {paths.name}"
-        listener.stage(name)
+        progress.stage(name)
 
         def on_epoch(row: Mapping[str, float]) -> None:
-            listener.step(int(row["epoch"]) + 1, config.train.epochs)
+            progress.step(int(row["epoch"]) + 1, config.train.epochs)
 
-        tracking = partial(make_trackers, (), files.folder, "", {}, paths.name)
         with (
             threads(config.train.threads),
             exactness(config.train, where),
@@ -138,17 +135,14 @@ def train_both(
         ):
             if not files.is_done:
                 sweep(files.folder)
-                fit_fold(
-                    config, cohort, bank, data, place, files, tracking, digests, where, on_epoch,
-                    soft,
-                )  # fmt: skip
+                fit_fold(fold, files, lambda start: Trackers([]), on_epoch, soft)
         trained[name] = checkpoint.load(files.last_model)
         checkpoint.check_digests(files.last_model, trained[name]["digests"], digests)
     return cohort, split, trained
 
 
 def compare_refit(
-    folder: Path, bundle_folder: Path, listener: Listener, device: str = "auto"
+    folder: Path, bundle_folder: Path, progress: Progress, device: str = "auto"
 ) -> dict[str, Any]:
     """Write the two models as bundles beside the run's, and hold all three against each other.
 
@@ -171,12 +165,12 @@ def compare_refit(
         As `train_both`.
     """
     bundle, where = Bundle.read(bundle_folder), pick_device(device)
-    cohort, split, trained = train_both(folder, listener, device)
+    cohort, split, trained = train_both(folder, progress, device)
     folders = {"ensemble": bundle_folder}
     for name, one in trained.items():
         folders[name] = bundle_folder / "alternatives" / name
         write_alternative(folders[name], bundle, name, TEXTS[name], one)
-    listener.stage("test persons")
+    progress.stage("test persons")
     is_test = split.fold_of_patients(cohort, 0) == TEST
     ids = set(cohort.patients["patient_id"].to_numpy()[is_test].tolist())
     content = _compared(cohort, of_cohort(cohort, ids), folders, where)
@@ -192,8 +186,7 @@ def out_of_fold(paths: RunPaths, cohort: Cohort) -> dict[str, np.ndarray]:
     epochs = kept_epochs(read_history(paths.history))
     table = Predictions.read(paths.predictions).table
     table = table[table["level"] == "recording"]
-    places = table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)
-    table = table[table["epoch"].to_numpy() == [epochs.get(place, -1) for place in places]]
+    table = table[table["epoch"].to_numpy() == [epochs.get(f, -1) for f in fold_ids(table)]]
     means = table.groupby(["patient_id", "recording_id"])
     wanted = pd.MultiIndex.from_frame(cohort.recordings[["patient_id", "recording_id"]])
     found = {}

@@ -1,10 +1,10 @@
-"""A variant tried out: its own run, or its predictions by the models of one trained alike."""
+"""A variant is run: trained, or predicted by the models of one that was trained alike."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +12,19 @@ import pandas as pd
 
 from kfold_hs.config.sweep import Variant
 from kfold_hs.files import stored
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.workflows.cross_validation import run, run_name
-from kfold_hs.workflows.inputs import Ground, Listener
+from kfold_hs.workflows.options import RunOptions
 
 if TYPE_CHECKING:
-    import torch
-
-    from kfold_hs.orchestrator.executor import Fleet
-
-Key = tuple[int, int, int]
+    from kfold_hs.orchestrator.context import RunInputs
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What came out.
+class VariantResult:
+    """What running a variant gave.
 
     Parameters
     ----------
@@ -45,36 +42,31 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where variants are tried, all on one ground.
+class VariantRunner:
+    """Runs variants, all on the same people and folds.
 
     Parameters
     ----------
-    ground : Ground
     predictions : callable
         Name of a run -> where predictions are kept that another run's models made in its place.
-    root, device, fleet
-        As of `experiment.run`.
     trained : dict
         Training digest -> name of the finished run that has the models.
     """
 
-    ground: Ground
+    inputs: RunInputs
     predictions: Callable[[str], Path]
-    root: Path
-    device: str
-    fleet: Fleet | None = None
+    options: RunOptions
     trained: dict[str, str] = field(default_factory=dict)
 
-    def ground_of(self, variant: Variant) -> Ground:
-        """The ground with what the variant makes of the tasks."""
-        return self.ground.for_tasks_of(variant.config)
+    def inputs_of(self, variant: Variant) -> RunInputs:
+        """The inputs with what the variant makes of the tasks."""
+        return self.inputs.for_tasks_of(variant.config)
 
     def run_name(self, variant: Variant) -> str:
         """Of the variant's run, made or not."""
-        return run_name(variant.config, self.ground_of(variant).cohort, self.ground.split)
+        return run_name(variant.config, self.inputs_of(variant))
 
-    def try_out(self, variant: Variant, listener: Listener) -> Tried:
+    def run(self, variant: Variant, progress: Progress) -> VariantResult:
         """Run the variant, unless its run is finished or a finished run has its models.
 
         Raises
@@ -82,19 +74,18 @@ class Bench:
         UnfinishedError
             Folds could not be trained.
         KfoldHsError
-            As of `experiment.run`.
+            As `cross_validation.run`.
         """
-        own = RunPaths(self.run_name(variant), self.root)
+        own = RunPaths(self.run_name(variant), self.options.root)
         models = self.trained.get(variant.config.training_digest)
         if models is not None and models != own.name and not own.predictions.exists():
-            return Tried(own.name, self._predicted(variant, own.name, models, listener), models)
+            scored = self._predicted(variant, own.name, models, progress)
+            return VariantResult(own.name, scored, models)
         words = shlex.join(["kfold-hs", "run", *variant.overrides])
-        done = run(
-            variant.config, listener, root=self.root, device=self.device, command=words,
-            ground=self.ground_of(variant), fleet=self.fleet,
-        )  # fmt: skip
+        options = replace(self.options, name=None, command=words)
+        done = run(variant.config, progress, options, self.inputs_of(variant))
         self.trained.setdefault(variant.config.training_digest, own.name)
-        return Tried(own.name, self.stacked(variant, kept_predictions(done.paths)))
+        return VariantResult(own.name, self.stacked(variant, kept_predictions(done.paths)))
 
     def read(self, variant: Variant, predicted_with: str | None) -> Predictions:
         """What the headline of a variant scores that was tried out before."""
@@ -102,7 +93,7 @@ class Bench:
 
     def kept(self, variant: Variant, predicted_with: str | None) -> Predictions:
         """Patient rows of the epoch that counts, of a variant that was tried out before."""
-        own = RunPaths(self.run_name(variant), self.root)
+        own = RunPaths(self.run_name(variant), self.options.root)
         if predicted_with is None:
             return kept_predictions(own)
         return Predictions.read(self.predictions(own.name)).where(level="patient")
@@ -114,33 +105,27 @@ class Bench:
         """
         from kfold_hs.judge.selection.stacking import Stacking
 
-        stacking = Stacking.of(variant.config, self.ground_of(variant).cohort)
+        stacking = Stacking.of(variant.config, self.inputs_of(variant).cohort)
         return stacking(kept.mean_over_seeds())
 
     def _predicted(
-        self, variant: Variant, name: str, models: str, listener: Listener
+        self, variant: Variant, name: str, models: str, progress: Progress
     ) -> Predictions:
         """What would be scored had the variant been run, by the models of another run."""
         from kfold_hs.learn.device import pick_device
-        from kfold_hs.learn.features import bank as banks
-        from kfold_hs.orchestrator.plan import Plan
-        from kfold_hs.orchestrator.repredict import predict_plan
+        from kfold_hs.orchestrator.context import RunContext
+        from kfold_hs.orchestrator.repredict import predict_folds
 
-        ground, config = self.ground_of(variant), variant.config
-        cohort, split = ground.cohort, ground.split
-        trained, target = RunPaths(models, self.root), self.predictions(name)
+        inputs, config = self.inputs_of(variant), variant.config
+        trained, target = RunPaths(models, self.options.root), self.predictions(name)
         of_models = Predictions.digests(trained.predictions)
         digests = {**of_models, "config": config.digest, "models": of_models["config"]}
         if not target.exists() or Predictions.digests(target) != digests:
-            listener.stage("features")
-            channel = getattr(config.data, "channel", None)
-            bank = banks.build(cohort, config.features, channel, listener.step)
-            listener.stage("predictions")
-            plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds)
-            where: torch.device = pick_device(self.device)
-            predict_plan(
-                plan, config, cohort, split, bank, trained, of_models, where, listener.step
-            ).write(target, digests)
+            device = pick_device(self.options.device)
+            context = RunContext.prepare(config, inputs, trained, device, progress)
+            progress.stage("predictions")
+            found = predict_folds(replace(context, digests=of_models), trained, progress.step)
+            found.write(target, digests)
         return self.stacked(variant, Predictions.read(target).where(level="patient"))
 
 
@@ -152,20 +137,19 @@ def kept_predictions(run: RunPaths) -> Predictions:
     return Predictions.read(run.predictions).at(kept_epochs(history))
 
 
-def kept_of_folds(run: RunPaths, places: Iterable[Key]) -> Predictions:
+def kept_of_folds(run: RunPaths, folds: Iterable[FoldId]) -> Predictions:
     """The same of some folds of a run, finished or not."""
     from kfold_hs.predictions.epoch_rules import kept_epochs
 
-    predictions, history = tables_of_folds(run, places)
+    predictions, history = tables_of_folds(run, folds)
     return predictions.at(kept_epochs(history))
 
 
-def tables_of_folds(run: RunPaths, places: Iterable[Key]) -> tuple[Predictions, pd.DataFrame]:
+def tables_of_folds(run: RunPaths, folds: Iterable[FoldId]) -> tuple[Predictions, pd.DataFrame]:
     """Predictions and histories of finished folds, by (repeat, seed, fold)."""
     parts, histories = [], []
-    for place in sorted(places):
-        files = run.fold(*place)
-        named = dict(zip(("repeat", "seed", "fold"), place, strict=True))
-        histories.append(stored.read_history(files.history, of_fold=True).assign(**named))
+    for fold in sorted(folds):
+        files = run.fold(fold)
+        histories.append(stored.read_history(files.history, of_fold=True).assign(**fold._asdict()))
         parts.append(Predictions.read(files.predictions))
     return Predictions.concat(parts), pd.concat(histories, ignore_index=True)

@@ -23,6 +23,7 @@ from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.inputs import of_cohort
 from kfold_hs.bundle.patients import Patient
 from kfold_hs.bundle.predict import predict_patients
+from kfold_hs.bundle.rows import RowOptions
 from kfold_hs.cli.tables import Terminal
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.compose import compose, load_yaml
@@ -30,6 +31,7 @@ from kfold_hs.judge.stats.intervals import wilson
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.workflows import bundles, cross_validation
 from kfold_hs.workflows.inputs import load_cohort
+from kfold_hs.workflows.options import RunOptions
 
 COVERAGES = (0.8, 0.9, 0.95)
 QUICK = ("data.n_patients=200", "split.test=0.5", "train.epochs=6", "split.n_folds=3")
@@ -65,7 +67,9 @@ def covered(bundle: Bundle, cohort: Cohort, patients: list[Patient]) -> list[dic
     for coverage in COVERAGES:
         rows: list[dict[str, object]] = []
         device = torch.device("cpu")
-        for some in predict_patients(bundle, patients, device, lambda done, n: None, coverage):
+        for some in predict_patients(
+            bundle, patients, device, lambda done, n: None, RowOptions(coverage)
+        ):
             rows += some
         rows = [row for row in rows if row["n_models"]]
         assert all(row["scored_by"] == "all" for row in rows)
@@ -112,7 +116,9 @@ def main() -> None:
         run = given.run
         if given.quick:
             config = compose(list(QUICK))
-            cross_validation.run(config, terminal, root=Path(name), name="run", device="cpu")
+            cross_validation.run(
+                config, terminal, RunOptions(root=Path(name), name="run", device="cpu")
+            )
             run = Path(name) / "reports" / "run"
         folder = given.bundle or Path(name) / "bundle"
         if given.bundle is None:

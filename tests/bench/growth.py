@@ -25,6 +25,7 @@ from measure import in_turns, options, publish, table
 from kfold_hs.cohort.synthetic.dataset import ensure_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.workflows.cross_validation import run
+from kfold_hs.workflows.options import RunOptions
 
 CROP = 64
 FRAMES = 500  # of a recording of the built-in cohort, in the mean
@@ -70,7 +71,7 @@ class Job:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["KFOLD_HS_CACHE"] = str(Path(folder) / "cache")
             started = time.perf_counter()
-            run(self.config, self.listener, root=Path(folder), device="cpu")
+            run(self.config, self.listener, RunOptions(root=Path(folder), device="cpu"))
             return time.perf_counter() - started
 
     @property

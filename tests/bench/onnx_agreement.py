@@ -26,8 +26,9 @@ from kfold_hs.bundle.inputs import find_patients
 from kfold_hs.cli.tables import Terminal
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config.compose import compose
-from kfold_hs.learn.prediction.crops import hear_recordings
+from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.workflows import bundles, cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 DATA = Path(os.environ.get("KFOLD_HS_DATA", PACKAGE.parent / "shared")) / "circor-wav-sample"
 WORDS = ("recipe=lite", "model.weights=none", "train.epochs=2", "split.n_folds=2")
@@ -37,7 +38,7 @@ def trained(folder: Path, data: Path) -> Path:
     """A bundle with ONNX files, of a short run on these recordings."""
     config = compose([*WORDS, "data=circor", f"data.root={data}"])
     with Terminal(quiet=True) as terminal:
-        cross_validation.run(config, terminal, root=folder, name="run", device="cpu")
+        cross_validation.run(config, terminal, RunOptions(root=folder, name="run", device="cpu"))
         bundles.export(folder / "reports" / "run", folder / "bundle", terminal, ["onnx"])
     return folder / "bundle"
 
@@ -58,7 +59,8 @@ def differences(folder: Path, data: Path) -> tuple[dict[str, float], int]:
         heard = ear.hear(patient)
         bank, rows = bank_of([heard], normalised, cpu), np.arange(len(heard.sounds))
         each = [
-            hear_recordings(model, bank, rows, bundle.tasks, bundle.config)[0] for model in models
+            Predictor(model, bank, bundle.config).of_recordings(rows, bundle.tasks)[0]
+            for model in models
         ]
         for row, sound in enumerate(heard.sounds):
             n_recordings += 1

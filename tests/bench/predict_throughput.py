@@ -36,6 +36,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.learn.prediction.crops import Crops
 from kfold_hs.workflows import bundles as shipping
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.options import RunOptions
 
 DATA = Path(os.environ.get("KFOLD_HS_DATA", PACKAGE.parent / "shared")) / "circor-wav-sample"
 N_FOLDS, N_SEEDS = 2, 2  # the sample has few persons of some classes
@@ -57,7 +58,7 @@ def bundles(folder: Path) -> tuple[Path, Path]:
     )
     whole, one = folder / "whole", folder / "one"
     with Terminal(quiet=True) as terminal:
-        cross_validation.run(config, terminal, root=folder, name="run", device="cpu")
+        cross_validation.run(config, terminal, RunOptions(root=folder, name="run", device="cpu"))
         shipping.export(folder / "reports" / "run", whole, terminal, ["onnx"])
     shutil.copytree(whole, one)
     content = json.loads((one / CONTENT).read_text())
@@ -108,7 +109,8 @@ class Ceiling:
 
 def predicted(bundle: Path, people: Path, output: Path) -> None:
     with Terminal(quiet=True) as terminal:
-        shipping.predict(bundle, [people], terminal, output=output, device="cpu")
+        options = shipping.PredictOptions(output, device="cpu")
+        shipping.predict(bundle, [people], terminal, options)
 
 
 def by_onnx(bundle: Path, name: str, people: Path) -> None:

@@ -23,6 +23,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.config.sweep import design
 from kfold_hs.splits import stratify
 from kfold_hs.workflows.comparison import compare
+from kfold_hs.workflows.options import RunOptions
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 BEGIN, END = "<!-- same variant: begin -->", "<!-- same variant: end -->"
@@ -43,7 +44,7 @@ def verdicts(number: int, options: argparse.Namespace, root: Path) -> dict[tuple
     file = root / "split.json"
     split.write(file)
     copies = design([*words, f"split.file={file}", f"seed={2 * number},{2 * number + 1}"])
-    found = compare(copies, Terminal(quiet=True), root=root, device="cpu").content
+    found = compare(copies, Terminal(quiet=True), RunOptions(root=root, device="cpu")).content
     each = {
         (task, metric): values["pairs"][0]["verdict"]
         for task, metrics in found["tasks"].items()

@@ -26,14 +26,14 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config
-from kfold_hs.files.paths import FoldPaths
-from kfold_hs.learn.data.examples import FoldData, make_targets
+from kfold_hs.files.paths import FoldId, RunPaths
+from kfold_hs.learn.data.examples import make_targets
+from kfold_hs.learn.data.fold import Fold, FoldData
 from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.models.network import make_model
 from kfold_hs.learn.prediction.crops import Crops
-from kfold_hs.learn.random_streams import Place
 from kfold_hs.learn.tracking.trackers import make_trackers
 from kfold_hs.learn.training.fold import fit_fold
 from kfold_hs.learn.training.optimizer import make_optimizer
@@ -47,7 +47,7 @@ MODELS = {
 }
 EPOCHS = {"b0": 2, "lite0": 2, "tiny": 8}
 TARGETS = {"b0": 0.95, "lite0": 0.95, "tiny": 0.90}
-PLACE = Place(0, 0, 0, 0)
+FOLD = FoldId(0, 0, 0)
 CPU = torch.device("cpu")
 
 
@@ -63,15 +63,11 @@ def whole_fold(config: Config, cohort: Cohort, bank: Bank, data: FoldData) -> fl
     """Seconds of a fold."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tracking = partial(
-            make_trackers, config.track, folder / "tensorboard" / "fold", config.to_yaml(),
-            config.as_dict(), "bench",
-        )  # fmt: skip
+        paths = RunPaths("bench", folder)
+        tracking = partial(make_trackers, config, paths, FOLD)
         started = time.perf_counter()
-        fit_fold(
-            config, cohort, bank, data, PLACE, FoldPaths(folder / "fold"), tracking, {}, CPU,
-            lambda row: None,
-        )  # fmt: skip
+        fold = Fold(FOLD, config, cohort, data, bank, CPU, {})
+        fit_fold(fold, paths.fold(FOLD), tracking, lambda row: None)
         return time.perf_counter() - started
 
 

@@ -16,7 +16,7 @@ from kfold_hs.bundle.ensemble import Ensemble
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.patients import Patient, Sound, named
 from kfold_hs.bundle.predict import predict_chunk
-from kfold_hs.bundle.rows import columns
+from kfold_hs.bundle.rows import RowOptions, columns
 from kfold_hs.bundle.server.limits import Limits, too_long
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.audio import with_unknown_size
@@ -76,7 +76,7 @@ class Answers:
         self._check(files)
         patient = _patient(files, patient_id, covariates)
         heard = self._ear.hear_files(patient, [content for _, content in files])
-        (row,) = predict_chunk(self._ensemble, [heard], self.coverage)
+        (row,) = predict_chunk(self._ensemble, [heard], RowOptions(self.coverage))
         return {**row, "sites": json.loads(row["sites"])}
 
     def _check(self, files: Sequence[tuple[str, bytes]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.learning_curves import effort, learning
@@ -33,7 +34,7 @@ from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.variance_components import budget
-from kfold_hs.predictions.epoch_rules import HONEST, RULES, Place, kept_epochs
+from kfold_hs.predictions.epoch_rules import HONEST, RULES, kept_epochs
 from kfold_hs.predictions.table import Predictions
 
 SCHEMA = 1
@@ -46,7 +47,7 @@ def summarise(
     split: Mapping[str, Any],
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    faults: Mapping[Place, str] | None = None,
+    faults: Mapping[FoldId, str] | None = None,
     stacking: Stacking | None = None,
     tried: Mapping[str, Sequence[str]] | None = None,
     patients: pd.DataFrame | None = None,
@@ -235,7 +236,7 @@ def _headline(
     split: Mapping[str, Any],
     config: Mapping[str, Any],
     tasks: tuple[str, ...],
-    places: list[Place],
+    places: list[FoldId],
     incomplete: list[dict[str, Any]],
 ) -> dict[str, Any]:
     n_models = len(places)
@@ -324,19 +325,17 @@ def _energy(epochs: pd.DataFrame) -> float | None:
 
 
 def _missing(
-    epochs: Mapping[Place, int], split: Mapping[str, Any], faults: Mapping[Place, str]
+    epochs: Mapping[FoldId, int], split: Mapping[str, Any], faults: Mapping[FoldId, str]
 ) -> list[dict[str, Any]]:
     """Folds of the split that no model was scored on, for every seed that there is, and why."""
     seeds = {seed for _, seed, _ in [*epochs, *faults]}
     places = [
-        (repeat, seed, fold)
+        FoldId(repeat, seed, fold)
         for repeat in range(split["n_repeats"])
         for seed in sorted(seeds)
         for fold in range(split["n_folds"])
-        if (repeat, seed, fold) not in epochs
+        if FoldId(repeat, seed, fold) not in epochs
     ]
     return [
-        {"repeat": place[0], "seed": place[1], "fold": place[2]}
-        | ({"cause": faults[place]} if place in faults else {})
-        for place in places
+        place._asdict() | ({"cause": faults[place]} if place in faults else {}) for place in places
     ]

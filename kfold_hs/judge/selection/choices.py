@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.counts import SMALLEST
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.selection.crossfit import Choice, choose, obstacle
@@ -28,8 +29,7 @@ from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
 from kfold_hs.judge.stats.influence import influence
 from kfold_hs.predictions.aggregation import POOLS, pool_groups
-from kfold_hs.predictions.epoch_rules import Place
-from kfold_hs.predictions.table import Predictions, prob_column
+from kfold_hs.predictions.table import Predictions, fold_ids, prob_column
 
 _MOST = np.log(20)  # of |log T|
 _BY_NAME = {metric.name: metric for metric in METRICS}
@@ -40,7 +40,7 @@ DECISIONS = ("class weights", "referral threshold")
 
 def choices_of(
     predictions: Predictions,
-    epochs: Mapping[Place, int],
+    epochs: Mapping[FoldId, int],
     kept: Predictions,
     positives: Mapping[str, int],
     basis: Basis,
@@ -163,7 +163,7 @@ def pooling(
 
 def by_rule(
     predictions: Predictions,
-    epochs: Mapping[Place, int],
+    epochs: Mapping[FoldId, int],
     kept: Predictions,
     task: str,
     positive: int,
@@ -174,8 +174,7 @@ def by_rule(
     recordings of a scored patient are not kept.
     """
     table = predictions.table[predictions.table["level"] == "recording"]
-    places = table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)
-    table = table[table["epoch"].to_numpy() == [epochs.get(place, -1) for place in places]]
+    table = table[table["epoch"].to_numpy() == [epochs.get(f, -1) for f in fold_ids(table)]]
     keys = ["repeat", "patient_id", "seed"]
     owner = table.groupby(keys, sort=True).ngroup().to_numpy()
     groups = table.iloc[np.unique(owner, return_index=True)[1]][keys]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,20 +29,36 @@ def check_covariates(cohort: Cohort, names: Sequence[str]) -> None:
             )
 
 
-def encode(
-    cohort: Cohort, train: np.ndarray, names: Sequence[str], device: torch.device
-) -> tuple[CovariateEncoder | None, torch.Tensor | None]:
-    """Covariates of every recording, (n_recordings, width) float32, by its patient.
+@dataclass(frozen=True, eq=False)
+class Covariates:
+    """What stands beside the features of every recording, by its patient.
 
     Parameters
     ----------
-    train : ndarray of int64
-        Rows of the recordings that are trained on: their patients fit the rules.
+    encoder : CovariateEncoder or None
+        None where the network is given no covariates.
+    values : Tensor of float32, shape (n_recordings, width), or None
     """
-    if not names:
-        return None, None
-    owners = cohort.recordings["patient_id"]
-    patients = cohort.patients.set_index("patient_id")
-    encoder = CovariateEncoder.fit(patients.loc[sorted(set(owners.iloc[train]))], names)
-    values = encoder.transform(patients.loc[owners])
-    return encoder, torch.from_numpy(values).to(device)
+
+    encoder: CovariateEncoder | None = None
+    values: torch.Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, cohort: Cohort, train: np.ndarray, names: Sequence[str], device: torch.device
+    ) -> Covariates:
+        """The covariates of these names, by rules fitted on the patients of the rows `train`."""
+        if not names:
+            return cls()
+        owners = cohort.recordings["patient_id"]
+        patients = cohort.patients.set_index("patient_id")
+        encoder = CovariateEncoder.fit(patients.loc[sorted(set(owners.iloc[train]))], names)
+        return cls(encoder, torch.from_numpy(encoder.transform(patients.loc[owners])).to(device))
+
+    @property
+    def width(self) -> int:
+        return self.encoder.width if self.encoder else 0
+
+    @property
+    def rules(self) -> list[dict[str, Any]]:
+        return list(self.encoder.rules) if self.encoder else []

@@ -81,7 +81,7 @@ class Source:
         size : int
             Examples of a batch.
         stream : mapping
-            Random generators by purpose (`Place.streams`).
+            Random generators by purpose (`RandomStreams.of_epoch`).
 
         Yields
         ------

@@ -1,9 +1,6 @@
-"""What a fold trains on: who, with which targets, drawn how often."""
+"""What a fold trains on: with which targets, and drawn how often."""
 
 from __future__ import annotations
-
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,49 +8,6 @@ import torch
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config.schema import TrainConfig
 from kfold_hs.errors import ConfigError, unknown_name
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """Who is trained on and who is held out: rows of the cohort's tables.
-
-    Parameters
-    ----------
-    train, held_out : ndarray of int64
-        Rows of `cohort.recordings`.
-    patients : ndarray of int64
-        Rows of `cohort.patients` that are held out, ascending.
-    inner, inner_patients : ndarray of int64
-        The same of those set aside from training to choose the epoch (`select=inner`).
-    """
-
-    train: np.ndarray
-    held_out: np.ndarray
-    patients: np.ndarray
-    inner: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    inner_patients: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-
-    @classmethod
-    def of(cls, cohort: Cohort, patient_folds: np.ndarray, fold: int) -> FoldData:
-        """From the fold of every patient (`Split.fold_of_patients`); -1 is in neither part."""
-        fold_of = dict(zip(cohort.patients["patient_id"], patient_folds, strict=True))
-        folds = cohort.recordings["patient_id"].map(fold_of).to_numpy()
-        return cls(
-            train=np.flatnonzero((folds != fold) & (folds != -1)),
-            held_out=np.flatnonzero(folds == fold),
-            patients=np.flatnonzero(patient_folds == fold),
-        )
-
-    def without(self, cohort: Cohort, persons: Collection[str]) -> FoldData:
-        """The training people but for `persons`, who are set aside."""
-        owner = cohort.recordings["patient_id"].iloc[self.train]
-        aside = owner.map(cohort.person_of).isin(set(persons)).to_numpy()
-        return replace(
-            self,
-            train=self.train[~aside],
-            inner=self.train[aside],
-            inner_patients=np.flatnonzero(cohort.patients["patient_id"].isin(set(owner[aside]))),
-        )
 
 
 def make_targets(

@@ -9,6 +9,7 @@ features (n, 1, n_mels, n_frames) -> `front` -> backbone with its pooling, or on
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import timm
 import torch
@@ -28,8 +29,9 @@ from kfold_hs.learn.models.pretrained import load_pretrained
 _COVARIATE_SIZE = 16
 
 
-class HeartSoundNet(nn.Module):
-    """Backbone and heads; `forward` gives logits (n, C) by task name.
+@dataclass(frozen=True)
+class Inputs:
+    """What a network is given.
 
     Parameters
     ----------
@@ -41,27 +43,34 @@ class HeartSoundNet(nn.Module):
         Mel bands that `front` scales; 0: none.
     """
 
+    n_covariates: int = 0
+    of_patients: bool = False
+    n_bands: int = 0
+
+    @classmethod
+    def of(cls, config: Config, n_covariates: int) -> Inputs:
+        of_patients = config.train.level == "patient"
+        return cls(n_covariates, of_patients, config.features.n_fitted_bands)
+
+
+class HeartSoundNet(nn.Module):
+    """Backbone and heads; `forward` gives logits (n, C) by task name."""
+
     def __init__(
-        self,
-        backbone: nn.Module,
-        config: ModelConfig,
-        tasks: tuple[Task, ...],
-        n_covariates: int = 0,
-        of_patients: bool = False,
-        n_bands: int = 0,
+        self, backbone: nn.Module, config: ModelConfig, tasks: tuple[Task, ...], inputs: Inputs
     ) -> None:
         super().__init__()
         size = _n_features(backbone)
-        self.front = Front(n_bands, config.deltas)
+        self.front = Front(inputs.n_bands, config.deltas)
         self.backbone = backbone
         self.pool: nn.Module | None = None
         if config.pool != "backbone":
             size = _n_channels(backbone, config)
             self.pool = POOLINGS[config.pool](size)
-        self.attention = GatedAttention(size) if of_patients else None
+        self.attention = GatedAttention(size) if inputs.of_patients else None
         self.beside: nn.Module | None = None
-        if n_covariates:
-            self.beside = nn.Sequential(nn.Linear(n_covariates, _COVARIATE_SIZE), nn.SiLU())
+        if inputs.n_covariates:
+            self.beside = nn.Sequential(nn.Linear(inputs.n_covariates, _COVARIATE_SIZE), nn.SiLU())
             size += _COVARIATE_SIZE
         neck: list[nn.Module] = [nn.Dropout(config.dropout)]
         if config.hidden:
@@ -152,9 +161,7 @@ def make_model(
     config: ModelConfig,
     tasks: tuple[Task, ...],
     seed: int,
-    n_covariates: int = 0,
-    of_patients: bool = False,
-    n_bands: int = 0,
+    inputs: Inputs = Inputs(),
 ) -> HeartSoundNet:
     """A network with its initial weights: pretrained where asked for, else from `seed`.
 
@@ -172,7 +179,21 @@ def make_model(
     if config.weights != "none":
         with torch.random.fork_rng(devices=[]):  # heads begin alike whatever a loader draws
             load_pretrained(backbone, config)
-    return HeartSoundNet(backbone, config, tasks, n_covariates, of_patients, n_bands)
+    return HeartSoundNet(backbone, config, tasks, inputs)
+
+
+def untrained_model(config: Config, tasks: tuple[Task, ...], n_covariates: int) -> HeartSoundNet:
+    """The network of a configuration, its pretrained weights not fetched: to be loaded or timed."""
+    return make_model(_without_weights(config.model), tasks, 0, Inputs.of(config, n_covariates))
+
+
+def to_device(model: HeartSoundNet, device: torch.device) -> HeartSoundNet:
+    """The same network there, its memory laid out as convolutions like it."""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _without_weights(config: ModelConfig) -> ModelConfig:
+    return config.model_copy(update={"weights": "none", "weights_file": None})
 
 
 def _make_backbone(config: ModelConfig) -> nn.Module:
@@ -204,12 +225,11 @@ def check_network(config: Config) -> None:
     check_backbone(config.model)
     n_mels, n_frames = config.features.n_mels, config.train.crop_frames
     first = config.train.first_n_mels or n_mels, config.train.first_crop_frames or n_frames
-    untrained = config.model.model_copy(update={"weights": "none", "weights_file": None})
-    _hear_once(untrained, frozenset({first, (n_mels, n_frames)}))
+    _forward_once(_without_weights(config.model), frozenset({first, (n_mels, n_frames)}))
 
 
 @functools.lru_cache(maxsize=256)  # the variants of a search ask again and again
-def _hear_once(config: ModelConfig, sizes: frozenset[tuple[int, int]]) -> None:
+def _forward_once(config: ModelConfig, sizes: frozenset[tuple[int, int]]) -> None:
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         backbone = _make_backbone(config).eval()
         for n_mels, n_frames in sorted(sizes):

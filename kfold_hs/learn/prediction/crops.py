@@ -1,9 +1,9 @@
 """Recordings -> probabilities, from every crop of a recording.
 
 The network is asked for batches of one size, the last one filled up with copies of a crop: on the
-CPU what it says of a crop then does not depend on how many others there are, and a person who is
-predicted alone gets, to the bit, what they got among the people of their fold. Epochs whose weights
-nobody will ask again spare themselves the filling (`fill=False`).
+CPU what it predicts for a crop then does not depend on how many others there are, and a person who
+is predicted alone gets, to the bit, what they got among the people of their fold. Epochs whose
+weights nobody will ask again spare themselves the filling (`fill=False`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from kfold_hs.cohort import Task
 from kfold_hs.config.schema import Config
 from kfold_hs.learn.device import autocast
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import HeartSoundNet
 from kfold_hs.predictions.aggregation import pool_groups
 
@@ -106,189 +106,140 @@ class Crops:
             yield rows, x.contiguous(memory_format=torch.channels_last)
 
 
-@torch.inference_mode()
-def hear_recordings(
-    model: HeartSoundNet,
-    bank: Bank,
-    recordings: np.ndarray,
-    tasks: tuple[Task, ...],
-    config: Config,
-    covariates: torch.Tensor | None = None,
-    fill: bool = True,
-) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor], Crops]:
-    """What a model of recordings says of them, whatever their labels.
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained network, asked about recordings of a bank.
 
     Parameters
     ----------
-    recordings : ndarray of int64, shape (n,)
-        Rows of the bank.
-    covariates : Tensor, optional, (recordings of the bank, width)
+    covariates : Tensor, optional, shape (recordings of the bank, width)
     fill : bool
         Ask for whole batches only, so that each one's numbers are its own to the bit.
-
-    Returns
-    -------
-    probs : dict of ndarray, each (n, C) float64, rows in the order of `recordings`
-        Of the crops, pooled as `predict.crop_pool` says.
-    logits : dict of Tensor, each (n_crops, C)
-    crops : Crops
     """
-    crops = Crops.of(bank, recordings, config)
-    model.eval()
-    logits: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
-    for rows, x in crops.batches(bank, config, fill):
-        with autocast(config.train.precision, x.device):
-            out = model(x, None if covariates is None else covariates[rows])
-        for name, each in out.items():
-            logits[name].append(each.float())
-    whole = {name: torch.cat(each)[: len(crops.rows)] for name, each in logits.items()}
-    probs = {
-        task.name: pool_groups(
-            _probabilities(whole[task.name]),
-            crops.owner,
-            len(recordings),
-            config.predict.crop_pool,
-            task.positive_index,
+
+    model: HeartSoundNet
+    bank: Bank
+    config: Config
+    covariates: torch.Tensor | None = None
+    fill: bool = True
+
+    @torch.inference_mode()
+    def of_recordings(
+        self, recordings: np.ndarray, tasks: tuple[Task, ...]
+    ) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor], Crops]:
+        """What a model of recordings predicts for them, whatever their labels.
+
+        Parameters
+        ----------
+        recordings : ndarray of int64, shape (n,)
+            Rows of the bank.
+
+        Returns
+        -------
+        probs : dict of ndarray, each (n, C) float64, rows in the order of `recordings`
+            Of the crops, aggregated as `predict.crop_pool` says.
+        logits : dict of Tensor, each (n_crops, C)
+        crops : Crops
+        """
+        crops = Crops.of(self.bank, recordings, self.config)
+        self.model.eval()
+        logits: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
+        for rows, x in crops.batches(self.bank, self.config, self.fill):
+            with autocast(self.config.train.precision, x.device):
+                out = self.model(x, self.beside(rows))
+            for name, each in out.items():
+                logits[name].append(each.float())
+        whole = {name: torch.cat(each)[: len(crops.rows)] for name, each in logits.items()}
+        probs = {
+            task.name: pool_groups(
+                _probabilities(whole[task.name]),
+                crops.owner,
+                len(recordings),
+                self.config.predict.crop_pool,
+                task.positive_index,
+            )
+            for task in tasks
+        }
+        return probs, whole, crops
+
+    @torch.inference_mode()
+    def of_patients(
+        self, recordings: np.ndarray, patients: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, torch.Tensor]]:
+        """What a model of patients predicts for them and for their recordings alone.
+
+        All crops of all recordings of a patient make one embedding: a crop's weight is its
+        attention divided by the number of crops of its recording, so that a recording counts as
+        in training, where it gives one crop, however long it is. A recording alone is a
+        patient with no other recording.
+
+        Parameters
+        ----------
+        recordings : ndarray of int64, shape (n,)
+            Rows of the bank.
+        patients : ndarray of int64, shape (n,)
+            Each one's patient, in [0, n_patients); each occurs.
+
+        Returns
+        -------
+        of_patients, of_recordings : dict of ndarray, each (n_patients or n, C) float64
+        logits : dict of Tensor, each (n_patients, C)
+        """
+        assert self.model.attention is not None
+        crops = Crops.of(self.bank, recordings, self.config)
+        self.model.eval()
+        features, scores = [], []
+        for _, x in crops.batches(self.bank, self.config, self.fill):
+            with autocast(self.config.train.precision, x.device):
+                features.append(self.model.embed(x).float())
+                scores.append(self.model.attention.scores(features[-1]))
+        n_crops = len(crops.rows)
+        of_crops = (torch.cat(features)[:n_crops], torch.cat(scores)[:n_crops])
+        share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
+        pooled = partial(self._pooled, of_crops, share.to(crops.rows.device))
+        alone = pooled(crops.owner, recordings)
+        whole = pooled(patients[crops.owner], recordings[first_rows(patients)])
+        return (
+            {name: _probabilities(each) for name, each in whole.items()},
+            {name: _probabilities(each) for name, each in alone.items()},
+            whole,
         )
-        for task in tasks
-    }
-    return probs, whole, crops
 
-
-@torch.inference_mode()
-def predict_recordings(
-    model: HeartSoundNet,
-    bank: Bank,
-    recordings: np.ndarray,
-    tasks: tuple[Task, ...],
-    targets: dict[str, torch.Tensor],
-    losses: TaskLosses,
-    config: Config,
-    covariates: torch.Tensor | None = None,
-    fill: bool = True,
-) -> tuple[dict[str, np.ndarray], float]:
-    """Probabilities of recordings, and the training loss over all of their crops.
-
-    Parameters
-    ----------
-    recordings : ndarray of int64, shape (n,)
-        Rows of the bank.
-    targets : dict of Tensor, each (n_recordings of the cohort, C)
-    covariates : Tensor, optional, (n_recordings of the cohort, width)
-    fill
-        As of `hear_recordings`.
-
-    Returns
-    -------
-    probs : dict of ndarray, each (n, C) float64, rows in the order of `recordings`
-        Of the crops, pooled as `predict.crop_pool` says.
-    loss : float
-        The training loss (class weights, smoothing), every crop counting once.
-    """
-    probs, logits, crops = hear_recordings(model, bank, recordings, tasks, config, covariates, fill)
-    loss = losses(logits, {name: targets[name][crops.rows] for name in logits})
-    return probs, float(loss)
-
-
-@torch.inference_mode()
-def hear_patients(
-    model: HeartSoundNet,
-    bank: Bank,
-    recordings: np.ndarray,
-    patients: np.ndarray,
-    config: Config,
-    covariates: torch.Tensor | None = None,
-    fill: bool = True,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, torch.Tensor]]:
-    """What a model of patients says of them and of their recordings alone, whatever the labels.
-
-    All crops of all recordings of a patient make one embedding: a crop's weight is its
-    attention divided by the number of crops of its recording, so that a recording counts as
-    in training, where it gives one crop, however long it is. A recording alone is a
-    patient of whom nothing else was heard.
-
-    Parameters
-    ----------
-    recordings : ndarray of int64, shape (n,)
-        Rows of the bank.
-    patients : ndarray of int64, shape (n,)
-        Each one's patient, in [0, n_patients); each occurs.
-    covariates, fill
-        As of `hear_recordings`.
-
-    Returns
-    -------
-    of_patients, of_recordings : dict of ndarray, each (n_patients or n, C) float64
-    logits : dict of Tensor, each (n_patients, C)
-    """
-    assert model.attention is not None
-    crops = Crops.of(bank, recordings, config)
-    device, attention = crops.rows.device, model.attention
-    size, precision = config.predict.batch_size, config.train.precision
-    model.eval()
-    features, scores = [], []
-    for _, x in crops.batches(bank, config, fill):
-        with autocast(precision, device):
-            features.append(model.embed(x).float())
-            scores.append(attention.scores(features[-1]))
-    whole = torch.cat(features)[: len(crops.rows)]
-    of_crops = torch.cat(scores)[: len(crops.rows)]
-    share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
-    first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
-
-    def logits(owner: np.ndarray, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Of groups of crops; `rows` are the bank's of one recording of each."""
+    def _pooled(
+        self,
+        of_crops: tuple[torch.Tensor, torch.Tensor],
+        share: torch.Tensor,
+        owner: np.ndarray,
+        rows: np.ndarray,
+    ) -> dict[str, torch.Tensor]:
+        """Logits of groups of crops; `rows` are the bank's of one recording of each."""
+        assert self.model.attention is not None
+        (features, scores), device = of_crops, share.device
+        size, precision = self.config.predict.batch_size, self.config.train.precision
         groups = torch.from_numpy(owner).to(device)
         with autocast(precision, device):
-            pooled = attention.of_groups(
-                whole, groups, len(rows), share.to(device), scores=of_crops
+            pooled = self.model.attention.of_groups(
+                features, groups, len(rows), share, scores=scores
             )
-        n_asked = -(-len(rows) // size) * size if fill else len(rows)
+        n_asked = -(-len(rows) // size) * size if self.fill else len(rows)
         filled = torch.arange(n_asked).clamp_max(len(rows) - 1).to(device)
         at = torch.from_numpy(rows).to(device)[filled]
         found: dict[str, list[torch.Tensor]] = {}
         for chosen, batch in zip(torch.split(filled, size), torch.split(at, size), strict=True):
             with autocast(precision, device):
-                beside = None if covariates is None else covariates[batch]
-                out = model.classify(pooled[chosen], beside)
+                out = self.model.classify(pooled[chosen], self.beside(batch))
             for name, each in out.items():
                 found.setdefault(name, []).append(each.float())
         return {name: torch.cat(each)[: len(rows)] for name, each in found.items()}
 
-    of_recordings = logits(crops.owner, recordings)
-    of_patients = logits(patients[crops.owner], recordings[first])
-    return (
-        {name: _probabilities(each) for name, each in of_patients.items()},
-        {name: _probabilities(each) for name, each in of_recordings.items()},
-        of_patients,
-    )
+    def beside(self, rows: torch.Tensor) -> torch.Tensor | None:
+        """Covariates of these rows of the bank."""
+        return None if self.covariates is None else self.covariates[rows]
 
 
-@torch.inference_mode()
-def predict_patients(
-    model: HeartSoundNet,
-    bank: Bank,
-    recordings: np.ndarray,
-    patients: np.ndarray,
-    targets: dict[str, torch.Tensor],
-    losses: TaskLosses,
-    config: Config,
-    covariates: torch.Tensor | None = None,
-    fill: bool = True,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    """`hear_patients`, and the training loss in place of the logits, every patient counting once.
-
-    Parameters
-    ----------
-    targets, covariates, fill
-        As of `predict_recordings`.
-    """
-    whole, parts, logits = hear_patients(
-        model, bank, recordings, patients, config, covariates, fill
-    )
-    first = np.array([np.argmax(patients == row) for row in range(patients.max() + 1)])
-    rows = torch.from_numpy(recordings[first]).to(next(iter(logits.values())).device)
-    return whole, parts, float(losses(logits, {name: targets[name][rows] for name in logits}))
+def first_rows(patients: np.ndarray) -> np.ndarray:
+    """Where each of the patients 0, 1, ... occurs first, (n_patients,) int64."""
+    return np.unique(patients, return_index=True)[1]
 
 
 def _probabilities(logits: torch.Tensor) -> np.ndarray:

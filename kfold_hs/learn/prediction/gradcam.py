@@ -23,7 +23,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.learn.device import autocast
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.models.network import HeartSoundNet
-from kfold_hs.learn.prediction.crops import Crops
+from kfold_hs.learn.prediction.crops import Crops, Predictor
 from kfold_hs.predictions.aggregation import pool_groups
 
 
@@ -57,28 +57,25 @@ def has_map(model: HeartSoundNet, n_mels: int, n_frames: int, device: torch.devi
 
 
 def look(
-    model: HeartSoundNet,
-    bank: Bank,
+    predictor: Predictor,
     recordings: np.ndarray,
     owner: np.ndarray,
     wanted: Sequence[tuple[Task, int]],
-    config: Config,
-    covariates: torch.Tensor | None = None,
 ) -> Looks:
     """Where a model that has a map looked in all crops of some recordings.
 
     Parameters
     ----------
-    model : HeartSoundNet
-        Its parameters take no more gradients afterwards.
+    predictor : Predictor
+        The parameters of its network take no more gradients afterwards.
     recordings : ndarray of int64, shape (n,)
         Rows of the bank.
     owner : ndarray of int64, shape (n,)
         Each one's patient, in [0, n_patients), ascending; each occurs.
     wanted : sequence of (Task, int)
         Of each patient: the task and the class whose logit is asked about.
-    covariates : Tensor, optional, (recordings of the bank, width)
     """
+    model, bank, config = predictor.model, predictor.bank, predictor.config
     model.eval().requires_grad_(False)
     crops = Crops.of(bank, recordings, config)
     n_crops, parts = len(crops.rows), []
@@ -89,10 +86,10 @@ def look(
     maps = torch.cat(parts)[:n_crops]
     of_crops = owner[crops.owner]
     if model.attention is None:
-        found, logits = _of_recordings(model, maps, crops, of_crops, wanted, covariates)
-        probs = _pooled(logits, crops, of_crops, wanted, len(recordings), config)
+        found, logits = _of_recordings(predictor, maps, crops, of_crops, wanted)
+        probs = _pooled(logits, crops, of_crops, wanted, config.predict.crop_pool)
     else:
-        found, probs = _of_patients(model, maps, crops, of_crops, wanted, covariates)
+        found, probs = _of_patients(predictor, maps, crops, of_crops, wanted)
     return Looks(
         _spread(found, crops, bank, recordings, config), (maps.shape[2], maps.shape[3]), probs
     )
@@ -105,17 +102,16 @@ def cam(features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
 
 
 def _of_recordings(
-    model: HeartSoundNet,
+    predictor: Predictor,
     maps: torch.Tensor,
     crops: Crops,
     owner: np.ndarray,
     wanted: Sequence[tuple[Task, int]],
-    covariates: torch.Tensor | None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Each crop is told by itself; the class activation, and the logits of the tasks asked for."""
     features = maps.detach().requires_grad_()
-    beside = None if covariates is None else covariates[crops.rows]
-    logits = model.classify(model.of_map(features), beside)
+    beside = predictor.beside(crops.rows)
+    logits = predictor.model.classify(predictor.model.of_map(features), beside)
     total = features.new_zeros(())
     for row, (task, index) in enumerate(wanted):
         mine = torch.from_numpy(np.flatnonzero(owner == row)).to(features.device)
@@ -130,15 +126,15 @@ def _pooled(
     crops: Crops,
     owner: np.ndarray,
     wanted: Sequence[tuple[Task, int]],
-    n_recordings: int,
-    config: Config,
+    rule: str,
 ) -> np.ndarray:
     """Probability of the class of each recording, (n_recordings,)."""
     of_task = {name: each.double().softmax(dim=1).cpu().numpy() for name, each in logits.items()}
+    n_recordings = int(crops.owner.max()) + 1
     found = np.empty(n_recordings)
     for task in {task.name: task for task, _ in wanted}.values():
         probs = pool_groups(
-            of_task[task.name], crops.owner, n_recordings, config.predict.crop_pool,
+            of_task[task.name], crops.owner, n_recordings, rule,
             task.positive_index,
         )  # fmt: skip
         for row, (other, index) in enumerate(wanted):
@@ -149,14 +145,14 @@ def _pooled(
 
 
 def _of_patients(
-    model: HeartSoundNet,
+    predictor: Predictor,
     maps: torch.Tensor,
     crops: Crops,
     owner: np.ndarray,
     wanted: Sequence[tuple[Task, int]],
-    covariates: torch.Tensor | None,
 ) -> tuple[torch.Tensor, np.ndarray]:
-    """All crops of a patient are told at once, by attention; see `predict.hear_patients`."""
+    """All crops of a patient are told at once, by attention; see `Predictor.of_patients`."""
+    model = predictor.model
     assert model.attention is not None
     share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
     found, probs = torch.empty_like(maps[:, 0]), np.empty(len(wanted))
@@ -166,7 +162,7 @@ def _of_patients(
         pooled = model.attention.of_groups(
             model.of_map(features), torch.zeros_like(mine), 1, share.to(maps.device)[mine]
         )
-        beside = None if covariates is None else covariates[crops.rows[mine[:1]]]
+        beside = predictor.beside(crops.rows[mine[:1]])
         logits = model.classify(pooled, beside)[task.name]
         (gradient,) = torch.autograd.grad(logits[0, index], features)
         found[mine] = cam(maps[mine], gradient)

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from kfold_hs.cohort import Cohort
+from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config.schema import Config
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.files.paths import FoldId
+from kfold_hs.learn.data.fold import People
+from kfold_hs.learn.losses import TaskLosses
+from kfold_hs.learn.prediction.crops import Predictor, first_rows
 from kfold_hs.predictions.aggregation import pool_groups
 from kfold_hs.predictions.table import Predictions, label_column, prob_column
 
@@ -28,22 +31,17 @@ class EpochProbs:
     recordings: dict[str, np.ndarray]
 
     @classmethod
-    def pool(
-        cls,
-        config: Config,
-        cohort: Cohort,
-        held_out: np.ndarray,
-        patients: np.ndarray,
-        probs: dict[str, np.ndarray],
+    def of_recordings(
+        cls, config: Config, cohort: Cohort, people: People, probs: dict[str, np.ndarray]
     ) -> EpochProbs:
-        """Pool recordings (rows `held_out`) into patients (rows `patients`)."""
-        owner = owners(cohort, held_out, patients)
+        """Aggregate recordings into patients, as `predict.patient_pool` says."""
+        owner = owners(cohort, people)
         pooled = {}
         for task in cohort.tasks:
             named = config.predict.patient_pool
             rule = task.patient_pool if named == "task" else named
             pooled[task.name] = pool_groups(
-                probs[task.name], owner, len(patients), rule, task.positive_index
+                probs[task.name], owner, len(people.patients), rule, task.positive_index
             )
         return cls(pooled, probs)
 
@@ -78,56 +76,74 @@ class EpochProbs:
         return cls(**parts)
 
 
-def owners(cohort: Cohort, recordings: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """Which of `patients` each of `recordings` is of, (n_recordings,) int64; rows of both."""
-    ids = cohort.patients["patient_id"].iloc[patients].tolist()
+def owners(cohort: Cohort, people: People) -> np.ndarray:
+    """Which of the patients each of the recordings is of, (n_recordings,) int64."""
+    ids = cohort.patients["patient_id"].iloc[people.patients].tolist()
     row_of = {patient_id: row for row, patient_id in enumerate(ids)}
-    found = cohort.recordings["patient_id"].iloc[recordings].map(row_of)
+    found = cohort.recordings["patient_id"].iloc[people.recordings].map(row_of)
     return np.asarray(found.to_numpy())
 
 
-def fold_predictions(
+def score(
+    predictor: Predictor,
     cohort: Cohort,
-    held_out: np.ndarray,
-    patients: np.ndarray,
-    place: Place,
-    epochs: Sequence[EpochProbs],
-    keep: int,
+    people: People,
+    targets: dict[str, torch.Tensor],
+    losses: TaskLosses,
+) -> tuple[EpochProbs, float]:
+    """Probabilities of patients and of their recordings, and the training loss over them.
+
+    A model of recordings leaves the patient to the rule of `predict.patient_pool`, and every crop
+    counts once in the loss; a model of patients (`train.level=patient`) has learnt its own
+    aggregation, and every patient counts once.
+
+    Parameters
+    ----------
+    targets : dict of Tensor, each (n_recordings of the cohort, C)
+    """
+    if predictor.config.train.level == "recording":
+        probs, logits, crops = predictor.of_recordings(people.recordings, cohort.tasks)
+        found = EpochProbs.of_recordings(predictor.config, cohort, people, probs)
+        rows = crops.rows
+    else:
+        owner = owners(cohort, people)
+        whole, parts, logits = predictor.of_patients(people.recordings, owner)
+        found = EpochProbs(whole, parts)
+        rows = torch.from_numpy(people.recordings[first_rows(owner)]).to(predictor.bank.device)
+    with torch.inference_mode():
+        return found, float(losses(logits, {name: targets[name][rows] for name in logits}))
+
+
+def fold_predictions(
+    cohort: Cohort, people: People, fold: FoldId, epochs: Sequence[EpochProbs], keep: int
 ) -> Predictions:
     """The fold's table: patients at every epoch, recordings at the kept one."""
-    people = cohort.patients.iloc[patients].reset_index(drop=True)
+    patients = cohort.patients.iloc[people.patients].reset_index(drop=True)
     parts = [
-        _table(cohort, people, each.patients, "patient", place, epoch)
+        _table(cohort.tasks, patients, each.patients).assign(epoch=epoch)
         for epoch, each in enumerate(epochs)
     ]
-    records = cohort.recordings.iloc[held_out][["recording_id", "patient_id"]]
+    records = cohort.recordings.iloc[people.recordings][["recording_id", "patient_id"]]
     records = records.merge(cohort.patients, on="patient_id", how="left", suffixes=("", ".patient"))
-    parts.append(_table(cohort, records, epochs[keep].recordings, "recording", place, keep))
+    parts.append(_table(cohort.tasks, records, epochs[keep].recordings).assign(epoch=keep))
+    table = pd.concat(parts, ignore_index=True).assign(**fold._asdict())
     classes = {task.name: task.classes for task in cohort.tasks}
-    return Predictions(pd.concat(parts, ignore_index=True), classes)
+    return Predictions(table, classes)
 
 
-def _table(
-    cohort: Cohort,
-    rows: pd.DataFrame,
-    probs: dict[str, np.ndarray],
-    level: str,
-    place: Place,
-    epoch: int,
-) -> pd.DataFrame:
+def _table(tasks: Sequence[Task], rows: pd.DataFrame, probs: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Rows of recordings, or of patients; where and when comes later."""
+    is_recording = "recording_id" in rows
     table = pd.DataFrame(
         {
-            "level": level,
-            "repeat": place.repeat,
-            "seed": place.seed,
-            "fold": place.fold,
-            "epoch": epoch,
+            "level": "recording" if is_recording else "patient",
+            **dict.fromkeys(("repeat", "seed", "fold", "epoch"), 0),
             "person_id": rows["person_id"],
             "patient_id": rows["patient_id"],
-            "recording_id": rows["recording_id"] if level == "recording" else "",
+            "recording_id": rows["recording_id"] if is_recording else "",
         }
     )
-    for task in cohort.tasks:
+    for task in tasks:
         table[label_column(task.name)] = rows[task.name]
         for i, name in enumerate(task.classes):
             table[prob_column(task.name, name)] = probs[task.name][:, i]

@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.config.schema import Config
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.data.covariates import encode
-from kfold_hs.learn.data.examples import FoldData, make_targets
-from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.data.covariates import Covariates
+from kfold_hs.learn.data.examples import make_targets
+from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models.network import HeartSoundNet, make_model
-from kfold_hs.learn.prediction.held_out import fold_predictions
-from kfold_hs.learn.prediction.score import score
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.models.network import to_device, untrained_model
+from kfold_hs.learn.prediction.crops import Predictor
+from kfold_hs.learn.prediction.held_out import fold_predictions, score
 from kfold_hs.predictions.table import Predictions
 
 
-def predict_again(
-    config: Config,
-    cohort: Cohort,
-    bank: Bank,
-    data: FoldData,
-    place: Place,
-    model_file: Path,
-    digests: Mapping[str, str],
-    device: torch.device,
-) -> Predictions:
-    """What a fold's model says of the held-out people, as `config.predict` asks it.
+def predict_again(fold: Fold, model_file: Path) -> Predictions:
+    """What a fold's model predicts for the held-out people, as `config.predict` asks it.
 
-    To the bit what training with `config` would have given at that epoch, provided that the two
-    configurations differ in nothing that training reads (`Config.training_digest`).
+    To the bit what training with the fold's configuration would have given at that epoch, provided
+    that it differs from the model's in nothing that training reads (`Config.training_digest`).
 
     Parameters
     ----------
+    fold : Fold
+        Its digests are those of the run that the file is of.
     model_file : Path
         last.pt of the fold.
-    digests : mapping
-        Of the run that the file is of.
 
     Returns
     -------
@@ -55,38 +41,26 @@ def predict_again(
     TrainingError
         The file cannot be read, or is of another run.
     """
-    model, covariates, content = load_again(config, cohort, data, model_file, digests, device)
-    targets = make_targets(cohort, config.train, device)
+    predictor, content = load_again(fold, model_file)
+    cohort, config = fold.cohort, fold.config
+    targets = make_targets(cohort, config.train, fold.device)
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in targets.items()})
-    probs, _ = score(
-        model, bank, cohort, data.held_out, data.patients, targets, losses.to(device), config,
-        covariates,
-    )  # fmt: skip
-    found = fold_predictions(cohort, data.held_out, data.patients, place, [probs], 0)
+    probs, _ = score(predictor, cohort, fold.data.scored, targets, losses.to(fold.device))
+    found = fold_predictions(cohort, fold.data.scored, fold.id, [probs], 0)
     table = found.table.assign(epoch=np.int64(content["epoch"]))
     return Predictions(table, found.classes)
 
 
-def load_again(
-    config: Config,
-    cohort: Cohort,
-    data: FoldData,
-    model_file: Path,
-    digests: Mapping[str, str],
-    device: torch.device,
-) -> tuple[HeartSoundNet, torch.Tensor | None, dict[str, Any]]:
-    """A fold's model, the covariates of all recordings as it is given them, and its checkpoint.
+def load_again(fold: Fold, model_file: Path) -> tuple[Predictor, dict[str, Any]]:
+    """A fold's model with its covariates, to be asked, and its checkpoint.
 
-    Parameters and errors as of `predict_again`; the file may be of any epoch.
+    Parameters and errors as in `predict_again`; the file may be of any epoch.
     """
-    content = checkpoint.load(model_file, device)
-    checkpoint.check_digests(model_file, content["digests"], digests)
-    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
-    untrained = config.model.model_copy(update={"weights": "none", "weights_file": None})
-    model = make_model(
-        untrained, cohort.tasks, 0, encoder.width if encoder else 0,
-        config.train.level == "patient", config.features.n_fitted_bands,
-    )  # fmt: skip
+    content = checkpoint.load(model_file, fold.device)
+    checkpoint.check_digests(model_file, content["digests"], fold.digests)
+    config, cohort = fold.config, fold.cohort
+    covariates = Covariates.of(cohort, fold.data.train, config.model.covariates, fold.device)
+    model = untrained_model(config, cohort.tasks, covariates.width)
     model.load_state_dict(content["model_state_dict"])
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model, covariates, content
+    to_device(model, fold.device)
+    return Predictor(model, fold.bank, config, covariates.values), content

@@ -28,7 +28,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from torch.utils.tensorboard import summary as summaries
 
+from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.tracking.event_file import EventFile
 from kfold_hs.learn.tracking.picture import confusion_counts, confusion_picture
 
@@ -98,24 +100,15 @@ class Trackers:
             tracker.close()
 
 
-def make_trackers(
-    names: Sequence[str],
-    folder: Path,
-    config_yaml: str,
-    settings: Mapping[str, Any],
-    group: str,
-    start_epoch: int,
-) -> Trackers:
+def make_trackers(config: Config, paths: RunPaths, fold: FoldId, start_epoch: int) -> Trackers:
     """The trackers that `track` names, for one fold.
+
+    Weights & Biases writes to ``wandb`` beside ``tensorboard``.
 
     Parameters
     ----------
-    names : sequence of str
-        tensorboard, wandb.
-    folder : Path
-        ``.../tensorboard/<fold>``; Weights & Biases writes to ``wandb`` beside ``tensorboard``.
-    config_yaml, settings, group, start_epoch
-        As `TensorBoardTracker`.
+    start_epoch : int
+        As in `TensorBoardTracker`.
 
     Raises
     ------
@@ -124,11 +117,12 @@ def make_trackers(
     StorageError
         TensorBoard's events cannot be written; so do the methods.
     """
+    folder, settings, group = paths.tensorboard(fold), config.as_dict(), paths.name
     trackers: list[Tracker] = []
-    if "tensorboard" in names:
-        trackers.append(TensorBoardTracker(folder, config_yaml, settings, group, start_epoch))
-    if "wandb" in names:
-        trackers.append(WandbTracker(folder.parent.parent, folder.name, settings, group))
+    if "tensorboard" in config.track:
+        trackers.append(TensorBoardTracker(folder, config.to_yaml(), settings, group, start_epoch))
+    if "wandb" in config.track:
+        trackers.append(WandbTracker(folder.parent.parent, fold.name, settings, group))
     return Trackers(trackers)
 
 

@@ -13,12 +13,12 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import Config
-from kfold_hs.learn.data.covariates import encode
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.learn.data.covariates import Covariates
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.device import autocast, exactness
 from kfold_hs.learn.features.mel import MelFeatures
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models.network import make_model
+from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import crop_starts
 from kfold_hs.learn.threads import threads
 from kfold_hs.learn.training.optimizer import make_average, make_optimizer
@@ -74,13 +74,8 @@ def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.devic
     size = examples_of_a_batch(config)
     of_patients = config.train.level == "patient"
     n_slots = config.train.sites_per_patient if of_patients else 1
-    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
-    unfetched = config.model.model_copy(update={"weights": "none", "weights_file": None})
-    model = make_model(
-        unfetched, cohort.tasks, 0, encoder.width if encoder else 0, of_patients,
-        config.features.n_fitted_bands,
-    )  # fmt: skip
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    covariates = Covariates.of(cohort, data.train, config.model.covariates, device)
+    model = to_device(untrained_model(config, cohort.tasks, covariates.width), device)
     averaged, optimizer = make_average(model, config), make_optimizer(model, config, device)
     beside = {
         task.name: torch.eye(task.n_classes, device=device)[torch.zeros(size, dtype=torch.int64)]
@@ -88,8 +83,8 @@ def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.devic
     }
     losses = TaskLosses(config.loss, cohort.tasks, {n: torch.eye(q.shape[1]) for n, q in
                                                     beside.items()}).to(device)  # fmt: skip
-    if covariates is not None:
-        beside[COVARIATES] = covariates[torch.zeros(size, dtype=torch.int64)]
+    if covariates.values is not None:
+        beside[COVARIATES] = covariates.values[torch.zeros(size, dtype=torch.int64)]
     if of_patients:
         beside[PRESENT] = torch.ones(size, n_slots, device=device)
     shape = (1, config.features.n_mels, config.train.crop_frames)

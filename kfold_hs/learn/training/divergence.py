@@ -16,8 +16,8 @@ import torch
 
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import DivergedError
+from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.random_streams import Place
 
 DIVERGED = 4.0
 """Times the loss of knowing nothing."""
@@ -33,7 +33,7 @@ def check_training(
     past_losses: list[float],
     knowing_nothing: float,
     config: Config,
-    place: Place,
+    fold: FoldId,
 ) -> float:
     """The mean training loss of an epoch, or an error that names the first bad step.
 
@@ -55,15 +55,15 @@ def check_training(
     for batch, loss in enumerate(each):
         if not math.isfinite(loss):
             step = batch // config.train.accumulate
-            raise _diverged(place, epoch, step, config, "is not a finite number", loss)
+            raise _diverged("is not a finite number", loss, config, fold, (epoch, step))
     if mean > bound and past_losses and past_losses[-1] > bound:
         step = next(i for i, loss in enumerate(each) if loss > bound) // config.train.accumulate
         cause = f"diverges: two epochs are above {bound:.3g}, {DIVERGED:g} times knowing nothing"
-        raise _diverged(place, epoch, step, config, cause, mean)
+        raise _diverged(cause, mean, config, fold, (epoch, step))
     return mean
 
 
-def check_scored(loss: float, who: str, config: Config, place: Place, epoch: int) -> None:
+def check_scored(loss: float, who: str, config: Config, fold: FoldId, epoch: int) -> None:
     """Refuse a loss of people who are not trained on that is not a finite number.
 
     Raises
@@ -72,15 +72,17 @@ def check_scored(loss: float, who: str, config: Config, place: Place, epoch: int
         After the last step of the epoch.
     """
     if not math.isfinite(loss):
-        raise _diverged(place, epoch, None, config, f"on {who} is not a finite number", loss)
+        cause = f"on {who} is not a finite number"
+        raise _diverged(cause, loss, config, fold, (epoch, None))
 
 
 def _diverged(
-    place: Place, epoch: int, step: int | None, config: Config, cause: str, loss: float
+    cause: str, loss: float, config: Config, fold: FoldId, when: tuple[int, int | None]
 ) -> DivergedError:
+    epoch, step = when
     where = "after its last step" if step is None else f"step {step + 1}"
     return DivergedError(
-        f"fold {place.fold}: the loss of epoch {epoch + 1}, {where}, {cause} ({loss:g}). Lower "
+        f"fold {fold.fold}: the loss of epoch {epoch + 1}, {where}, {cause} ({loss:g}). Lower "
         f"optim.lr={config.optim.lr:g}, or set train.grad_clip.",
         epoch=epoch,
         step=step,

@@ -6,57 +6,39 @@ import numpy as np
 import torch
 from torch import nn
 
-from kfold_hs.config.schema import Config
 from kfold_hs.learn.data.augment import cutmix, mask, mixup, neutral
-from kfold_hs.learn.data.bags import Bags
-from kfold_hs.learn.data.crops import Source
-from kfold_hs.learn.models.network import HeartSoundNet
-from kfold_hs.learn.random_streams import Place
-from kfold_hs.learn.training.optimizer import Average
-from kfold_hs.learn.training.pace import Pace, bands_at, crop_frames_at, examples_of_a_batch
-from kfold_hs.learn.training.step import COVARIATES, PRESENT, Step
+from kfold_hs.learn.training.pace import bands_at, crop_frames_at, examples_of_a_batch
+from kfold_hs.learn.training.setup import Training
+from kfold_hs.learn.training.step import COVARIATES, PRESENT
 from kfold_hs.learn.transfer import to_device
 
 
-def train_epoch(
-    config: Config,
-    model: HeartSoundNet,
-    averaged: Average | None,
-    optimizer: torch.optim.Optimizer,
-    pace: Pace,
-    source: Source,
-    bags: Bags,
-    targets: dict[str, torch.Tensor],
-    step: Step,
-    weights: np.ndarray | None,
-    place: Place,
-    epoch: int,
-    past_losses: list[float],
-    covariates: torch.Tensor | None = None,
-) -> list[torch.Tensor]:
+def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> list[torch.Tensor]:
     """One pass over the training examples; the loss of every batch, still on the device.
 
     Parameters
     ----------
-    targets : dict of Tensor, each (n_bags, C)
-    covariates : Tensor, optional, (n_recordings of the cohort, width)
+    epoch : int
+        From 0.
+    past_losses : list of float
+        Mean training losses of the epochs before.
     """
-    device = source.bank.device
+    config, model, source = training.fold.config, training.model, training.source
+    bags, pace, optimizer = training.bags, training.pace, training.optimizer
+    step, averaged, device = training.step, training.averaged, training.fold.device
+    covariates = training.covariates.values
+    torch.manual_seed(training.fold.streams.torch_seed("dropout", epoch))
     size = examples_of_a_batch(config)
     n_bands, n_frames = bands_at(config, epoch), crop_frames_at(config, epoch)
     together, of_patients = config.train.accumulate, config.train.level == "patient"
-    stream = place.streams(epoch)
-    n_examples = len(bags) * config.train.crops_per_recording
-    if weights is None:
-        order = stream["order"].permutation(n_examples) % len(bags)
-    else:
-        order = stream["order"].choice(len(bags), size=n_examples, p=weights)
+    stream = training.fold.streams.of_epoch(epoch)
+    order = _order(training, stream["order"])
     drawn, there = bags.draw(order, stream["sites"])
     recordings, present = to_device(drawn, device), to_device(there, device)
     draw = to_device(stream["crop"].random(drawn.shape), device)
     starts = source.starts(recordings, n_frames, draw)
     chosen = to_device(order, device)
-    batch_targets = {name: q[chosen] for name, q in targets.items()}
+    batch_targets = {name: q[chosen] for name, q in training.bag_targets.items()}
 
     model.train()
     batch_losses: list[torch.Tensor] = []
@@ -93,3 +75,12 @@ def train_epoch(
         if averaged is not None and config.train.ema_decay:
             averaged.update(model)
     return batch_losses
+
+
+def _order(training: Training, rng: np.random.Generator) -> np.ndarray:
+    """Which example comes when, (n_examples,) int64."""
+    n_bags = len(training.bags)
+    n_examples = n_bags * training.fold.config.train.crops_per_recording
+    if training.weights is None:
+        return rng.permutation(n_examples) % n_bags
+    return rng.choice(n_bags, size=n_examples, p=training.weights)

@@ -1,4 +1,4 @@
-"""The training of one fold: reads top to bottom.
+"""The training of one fold, in three parts: set up, train epoch by epoch, save.
 
 Every epoch draws crops from each training recording, trains, predicts all crops of
 the held-out people, and keeps their probabilities: which epoch counts is decided
@@ -13,30 +13,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.covariates import CovariateEncoder
-from kfold_hs.config.schedules import momentum, schedule
 from kfold_hs.config.schema import Config
 from kfold_hs.files.paths import FoldPaths, remove
 from kfold_hs.learn import checkpoint
-from kfold_hs.learn.data.bags import Bags
-from kfold_hs.learn.data.covariates import check_covariates, encode
-from kfold_hs.learn.data.crops import Source
-from kfold_hs.learn.data.examples import FoldData, make_targets, sampling_weights
+from kfold_hs.learn.data.covariates import check_covariates
+from kfold_hs.learn.data.examples import sampling_weights
+from kfold_hs.learn.data.fold import Fold, People
 from kfold_hs.learn.data.noise import noise_bank
-from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.heads import check_heads
-from kfold_hs.learn.models.network import check_network, make_model
-from kfold_hs.learn.prediction.held_out import EpochProbs, fold_predictions
-from kfold_hs.learn.prediction.score import score
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.models.network import HeartSoundNet, check_network
+from kfold_hs.learn.prediction.crops import Predictor
+from kfold_hs.learn.prediction.held_out import EpochProbs, fold_predictions, score
 from kfold_hs.learn.tracking.energy import counters, joules_since
 from kfold_hs.learn.tracking.trackers import Answers, Tracker, check_wandb
 from kfold_hs.learn.training.divergence import (
@@ -53,31 +48,18 @@ from kfold_hs.learn.training.history import (
     mean_accuracy,
     write_history,
 )
-from kfold_hs.learn.training.optimizer import (
-    Average,
-    make_average,
-    make_optimizer,
-    scored_model,
-    update_batch_statistics,
-)
-from kfold_hs.learn.training.pace import Pace, steps_of_an_epoch
-from kfold_hs.learn.training.step import Step
+from kfold_hs.learn.training.optimizer import scored_model, update_batch_statistics
+from kfold_hs.learn.training.setup import Soft, Training
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 
 
 def fit_fold(
-    config: Config,
-    cohort: Cohort,
-    bank: Bank,
-    data: FoldData,
-    place: Place,
+    fold: Fold,
     paths: FoldPaths,
     tracking: Callable[[int], Tracker],
-    digests: Mapping[str, str],
-    device: torch.device,
     on_epoch: OnEpoch,
-    soft: Mapping[str, np.ndarray] | None = None,
+    soft: Soft | None = None,
 ) -> int | None:
     """Train one fold and leave its files; predictions are written last.
 
@@ -96,124 +78,147 @@ def fit_fold(
     StorageError, WeightsError, ConfigError
         As the parts say.
     """
-    of_patients = config.train.level == "patient"
-    source = Source.of(config, cohort, bank)
-    bags = Bags.of(cohort, data.train, config.train)
-    targets = make_targets(cohort, config.train, device)
-    rows = torch.from_numpy(bags.first).to(device)
-    train_targets = {name: q[rows] for name, q in targets.items()}
-    if soft is not None:
-        told = {name: torch.from_numpy(p[bags.first]).to(device) for name, p in soft.items()}
-        train_targets = {
-            # Who is always trained on is held out by no model, and keeps the label alone.
-            name: torch.where(told[name].isnan(), q, (q + told[name]) / 2)
-            for name, q in train_targets.items()
-        }
-    losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
-    losses.to(device)
-    knowing_nothing = loss_of_knowing_nothing(losses, train_targets)
-    weights = sampling_weights(config.train.sampling, cohort, bags.first)
-
-    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
-    width = encoder.width if encoder else 0
-    model = make_model(
-        config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients,
-        config.features.n_fitted_bands,
-    )  # fmt: skip
-    model.front.fit(bank, data.train)
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = make_average(model, config)
-    optimizer = make_optimizer(model, config, device)
-    step = Step(config, model, losses, device)
-    n_batches, n_steps = steps_of_an_epoch(config, len(bags))
-    pace = Pace(
-        n_batches,
-        n_steps,
-        schedule(config.sched, n_steps * config.train.epochs),
-        momentum(config.sched, n_steps * config.train.epochs, config.optim.beta1),
-    )
-
-    history: History = []
-    kept: list[EpochProbs] = []
-    if state := checkpoint.load_resumable(paths.resume, device, digests):
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if averaged is not None:
-            averaged.load_state_dict(state["averaged"])
-        history = state["history"]
-        kept = [EpochProbs.from_state(each) for each in state["kept"]]
-    best = best_epoch(history, cohort) if history else -1
-    chosen = best_epoch(history, cohort, INNER) if history and len(data.inner) else None
-
-    with checkpoint.Writer() as writer, closing(tracking(len(history))) as tracker:
-        while not is_over(history, cohort, config.train.epochs, config.train.patience):
-            epoch, started, energy = len(history), time.perf_counter(), counters(device)
-            torch.manual_seed(place.torch_seed("dropout", epoch))
-            batch_losses = train_epoch(
-                config, model, averaged, optimizer, pace, source, bags, train_targets,
-                step, weights, place, epoch, [row["train_loss"] for row in history], covariates,
-            )  # fmt: skip
-            past = [row["train_loss"] for row in history]
-            train_loss = check_training(batch_losses, past, knowing_nothing, config, place)
-            if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
-                averaged.update(model)
-                if config.train.swa_update_bn:
-                    update_batch_statistics(averaged.model, bank, data.train, config)
-            scored = scored_model(model, averaged)
-            fill = _may_be_asked_again(config, epoch)
-            probs, val_loss = score(
-                scored, bank, cohort, data.held_out, data.patients, targets, losses, config,
-                covariates, fill,
-            )  # fmt: skip
-            check_scored(val_loss, "the held-out people", config, place, epoch)
-            kept.append(probs)
-            inner = {}
-            if len(data.inner):
-                aside, inner_loss = score(
-                    scored, bank, cohort, data.inner, data.inner_patients, targets, losses, config,
-                    covariates, fill,
-                )  # fmt: skip
-                check_scored(inner_loss, "those set aside", config, place, epoch)
-                values = aside.accuracies(cohort, data.inner_patients) | {"val_loss": inner_loss}
-                inner = {INNER + name: value for name, value in values.items()}
-            row = {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "val_loss": val_loss,
-                **kept[-1].accuracies(cohort, data.patients),
-                **inner,
-                "lr": optimizer.param_groups[0]["lr"],
-                "seconds": time.perf_counter() - started,
-                **joules_since(energy, counters(device)),
-            }
-            history.append(row)
-            if (now_best := best_epoch(history, cohort)) != best:
-                best = now_best
-                content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
-                writer.save(paths.best_model, content)
-            if len(data.inner) and (now_best := best_epoch(history, cohort, INNER)) != chosen:
-                chosen = now_best
-                content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
-                writer.save(paths.inner_model, content)
-            is_last = is_over(history, cohort, config.train.epochs, config.train.patience)
-            kept[-1].forget_recordings(unless=is_last or epoch in {best, chosen})
-            writer.save(paths.resume, _resume(model, averaged, optimizer, history, kept, digests))
+    course = _Course(Training.of(fold, soft), [], [])
+    course.resume(paths)
+    with checkpoint.Writer() as writer, closing(tracking(len(course.history))) as tracker:
+        while not course.is_over:
+            row = course.train_epoch()
+            course.save_epoch(paths, writer)
             tracker.epoch(row)
             on_epoch(row)
-        scored = scored_model(model, averaged)
-        row = history[-1]
-        content = _content(config, cohort, place, digests, scored, optimizer, row, encoder)
-        writer.save(paths.last_model, content)
-        tracker.done(_answers(cohort, data.patients, kept[-1]), len(history) - 1)
-
-    keep = {"last": len(history) - 1, "best": best, "inner": chosen}[config.select]
-    assert keep is not None
-    since = write_history(paths, history, keep, best, chosen)
-    fold_predictions(cohort, data.held_out, data.patients, place, kept, keep).write(
-        paths.predictions, digests
-    )
+        writer.save(paths.last_model, course.content())
+        answers = _answers(fold.cohort, fold.data.patients, course.kept[-1])
+        tracker.done(answers, len(course.history) - 1)
+    since = course.write_results(paths)
     remove(paths.resume)
     return since
+
+
+@dataclass
+class _Course:
+    """A training and what it has come to: a row of history and the probabilities of each epoch."""
+
+    training: Training
+    history: History
+    kept: list[EpochProbs]
+
+    @property
+    def is_over(self) -> bool:
+        config = self.training.fold.config.train
+        return is_over(self.history, self.training.fold.cohort, config.epochs, config.patience)
+
+    @property
+    def best(self) -> int:
+        """Epoch that is best on the held-out people."""
+        return best_epoch(self.history, self.training.fold.cohort)
+
+    @property
+    def chosen(self) -> int | None:
+        """Epoch that is best on the people who were set aside, if anybody was."""
+        if not len(self.training.fold.data.inner):
+            return None
+        return best_epoch(self.history, self.training.fold.cohort, INNER)
+
+    @property
+    def scored(self) -> HeartSoundNet:
+        return scored_model(self.training.model, self.training.averaged)
+
+    def resume(self, paths: FoldPaths) -> None:
+        """Go on where an interrupted training was, if there is one."""
+        fold, training = self.training.fold, self.training
+        if state := checkpoint.load_resumable(paths.resume, fold.device, fold.digests):
+            training.model.load_state_dict(state["model"])
+            training.optimizer.load_state_dict(state["optimizer"])
+            if training.averaged is not None:
+                training.averaged.load_state_dict(state["averaged"])
+            self.history = state["history"]
+            self.kept = [EpochProbs.from_state(each) for each in state["kept"]]
+
+    def train_epoch(self) -> dict[str, float]:
+        """One more epoch: trained, averaged, scored; its row of the history."""
+        training, fold, config = self.training, self.training.fold, self.training.fold.config
+        epoch, started, energy = len(self.history), time.perf_counter(), counters(fold.device)
+        past = [row["train_loss"] for row in self.history]
+        batch_losses = train_epoch(training, epoch, past)
+        nothing = loss_of_knowing_nothing(training.losses, training.bag_targets)
+        train_loss = check_training(batch_losses, past, nothing, config, fold.id)
+        averaged = training.averaged
+        if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
+            averaged.update(training.model)
+            if config.train.swa_update_bn:
+                update_batch_statistics(averaged.model, fold.bank, fold.data.train, config)
+        probs, values = self._score(fold.data.scored, "the held-out people")
+        self.kept.append(probs)
+        if len(fold.data.inner):
+            _, inner = self._score(fold.data.set_aside, "those set aside")
+            values |= {INNER + name: value for name, value in inner.items()}
+        row = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            **values,
+            "lr": training.optimizer.param_groups[0]["lr"],
+            "seconds": time.perf_counter() - started,
+            **joules_since(energy, counters(fold.device)),
+        }
+        self.history.append(row)
+        return row
+
+    def _score(self, people: People, who: str) -> tuple[EpochProbs, dict[str, float]]:
+        """Probabilities of people, the loss over them as ``val_loss``, and ``acc.<task>``."""
+        training, fold, epoch = self.training, self.training.fold, len(self.history)
+        fill = _may_be_asked_again(fold.config, epoch)
+        predictor = Predictor(self.scored, fold.bank, fold.config, training.covariates.values, fill)
+        probs, loss = score(predictor, fold.cohort, people, training.targets, training.losses)
+        check_scored(loss, who, fold.config, fold.id, epoch)
+        return probs, {"val_loss": loss, **probs.accuracies(fold.cohort, people.patients)}
+
+    def save_epoch(self, paths: FoldPaths, writer: checkpoint.Writer) -> None:
+        """The model, where it is the best so far, and all there is to go on from."""
+        epoch, best, chosen = len(self.history) - 1, self.best, self.chosen
+        if best == epoch:
+            writer.save(paths.best_model, self.content())
+        if chosen == epoch:
+            writer.save(paths.inner_model, self.content())
+        self.kept[-1].forget_recordings(unless=self.is_over or epoch in {best, chosen})
+        writer.save(paths.resume, self._state())
+
+    def content(self) -> dict[str, Any]:
+        """A checkpoint of the last epoch."""
+        training, fold, row = self.training, self.training.fold, self.history[-1]
+        return {
+            "epoch": int(row["epoch"]),
+            "model_state_dict": self.scored.state_dict(),
+            "optimizer_state_dict": training.optimizer.state_dict(),
+            "val_acc": mean_accuracy(row, fold.cohort),
+            "val_loss": row["val_loss"],
+            "config": fold.config.as_dict(),
+            "covariates": training.covariates.rules,
+            "tasks": {task.name: list(task.classes) for task in fold.cohort.tasks},
+            "place": fold.id._asdict(),
+            "digests": dict(fold.digests),
+        }
+
+    def _state(self) -> dict[str, Any]:
+        """All there is to go on from: random streams start anew in every epoch."""
+        averaged = self.training.averaged
+        return {
+            "model": self.training.model.state_dict(),
+            "averaged": averaged.state_dict() if averaged is not None else None,
+            "optimizer": self.training.optimizer.state_dict(),
+            "history": self.history,
+            "kept": [each.to_state() for each in self.kept],
+            "digests": dict(self.training.fold.digests),
+        }
+
+    def write_results(self, paths: FoldPaths) -> int | None:
+        """history.csv and, last, predictions; the epoch from which the fold over-fits."""
+        fold, best, chosen = self.training.fold, self.best, self.chosen
+        keep = {"last": len(self.history) - 1, "best": best, "inner": chosen}[fold.config.select]
+        assert keep is not None
+        since = write_history(paths, self.history, keep, best, chosen)
+        found = fold_predictions(fold.cohort, fold.data.scored, fold.id, self.kept, keep)
+        found.write(paths.predictions, fold.digests)
+        return since
 
 
 def check(config: Config, cohort: Cohort) -> None:
@@ -243,30 +248,6 @@ def _may_be_asked_again(config: Config, epoch: int) -> bool:
     return config.select != "last" or epoch + 1 == config.train.epochs
 
 
-def _content(
-    config: Config,
-    cohort: Cohort,
-    place: Place,
-    digests: Mapping[str, str],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    row: Mapping[str, float],
-    encoder: CovariateEncoder | None,
-) -> dict[str, Any]:
-    return {
-        "epoch": int(row["epoch"]),
-        "model_state_dict": model.state_dict(),
-        "optimizer_state_dict": optimizer.state_dict(),
-        "val_acc": mean_accuracy(row, cohort),
-        "val_loss": row["val_loss"],
-        "config": config.as_dict(),
-        "covariates": list(encoder.rules) if encoder else [],
-        "tasks": {task.name: list(task.classes) for task in cohort.tasks},
-        "place": {"repeat": place.repeat, "seed": place.seed, "fold": place.fold},
-        "digests": dict(digests),
-    }
-
-
 def _answers(cohort: Cohort, patients: np.ndarray, last: EpochProbs) -> dict[str, Answers]:
     labels = cohort.patients.iloc[patients]
     return {
@@ -277,23 +258,4 @@ def _answers(cohort: Cohort, patients: np.ndarray, last: EpochProbs) -> dict[str
             last.patients[task.name],
         )
         for task in cohort.tasks
-    }
-
-
-def _resume(
-    model: nn.Module,
-    averaged: Average | None,
-    optimizer: torch.optim.Optimizer,
-    history: History,
-    kept: list[EpochProbs],
-    digests: Mapping[str, str],
-) -> dict[str, Any]:
-    """All there is to go on from: random streams start anew in every epoch."""
-    return {
-        "model": model.state_dict(),
-        "averaged": averaged.state_dict() if averaged is not None else None,
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-        "kept": [each.to_state() for each in kept],
-        "digests": dict(digests),
     }

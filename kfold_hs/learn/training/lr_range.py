@@ -8,27 +8,17 @@ recipe has it but the schedule.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.config.schema import Config
 from kfold_hs.errors import TrainingError
-from kfold_hs.learn.data.bags import Bags
-from kfold_hs.learn.data.covariates import encode
-from kfold_hs.learn.data.crops import Source
-from kfold_hs.learn.data.examples import FoldData, make_targets, sampling_weights
-from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.models.network import make_model
-from kfold_hs.learn.random_streams import Place
+from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.training.epoch import train_epoch
-from kfold_hs.learn.training.optimizer import make_optimizer
-from kfold_hs.learn.training.pace import Pace, steps_of_an_epoch
-from kfold_hs.learn.training.step import Step
+from kfold_hs.learn.training.pace import Pace
+from kfold_hs.learn.training.setup import Training
 
 _MEMORY = 0.9
 """Of the exponential mean that smooths the loss (bias-corrected)."""
@@ -55,69 +45,46 @@ class Found:
     lowest: float
 
 
-def lr_find(
-    config: Config,
-    cohort: Cohort,
-    bank: Bank,
-    data: FoldData,
-    device: torch.device,
-    lowest_lr: float = 1e-6,
-    highest_lr: float = 1.0,
-    n_steps: int = 120,
-) -> Found:
-    """Train with a rate that grows from `lowest_lr` to `highest_lr` in `n_steps` steps.
+@dataclass(frozen=True)
+class Range:
+    """Learning rates from `lowest` to `highest`, growing exponentially in `n_steps` steps."""
+
+    lowest: float = 1e-6
+    highest: float = 1.0
+    n_steps: int = 120
+
+    def at(self, step: int) -> float:
+        """The rate of a step, from 0."""
+        return float(self.lowest * (self.highest / self.lowest) ** (step / (self.n_steps - 1)))
+
+
+def lr_find(fold: Fold, rates: Range) -> Found:
+    """Train a fold while the rate grows.
 
     Raises
     ------
     TrainingError
         The loss is not finite from the start.
     """
-    place = Place(config.seed, 0, 0, 0)
-    of_patients = config.train.level == "patient"
-    source = Source.of(config, cohort, bank)
-    bags = Bags.of(cohort, data.train, config.train)
-    targets = make_targets(cohort, config.train, device)
-    rows = torch.from_numpy(bags.first).to(device)
-    train_targets = {name: q[rows] for name, q in targets.items()}
-    losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in train_targets.items()})
-    losses.to(device)
-    encoder, covariates = encode(cohort, data.train, config.model.covariates, device)
-    width = encoder.width if encoder else 0
-    model = make_model(
-        config.model, cohort.tasks, place.torch_seed("init", 0), width, of_patients,
-        config.features.n_fitted_bands,
-    )  # fmt: skip
-    model.front.fit(bank, data.train)
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, config, device)
-    step = Step(config, model, losses, device)
-    n_batches, per_epoch = steps_of_an_epoch(config, len(bags))
-
-    def lr(step: int) -> float:
-        return float(lowest_lr * (highest_lr / lowest_lr) ** (step / (n_steps - 1)))
-
+    config, ready = fold.config, Training.of(fold)
     pace = Pace(
-        n_batches, per_epoch,
-        lambda step, _: lr(min(step, n_steps - 1)) / config.optim.lr, lambda _: config.optim.beta1,
-    )  # fmt: skip
-    weights = sampling_weights(config.train.sampling, cohort, bags.first)
+        ready.pace.n_batches,
+        ready.pace.n_steps,
+        lambda step, _: rates.at(min(step, rates.n_steps - 1)) / config.optim.lr,
+        lambda _: config.optim.beta1,
+    )
+    training = replace(ready, averaged=None, pace=pace)
     values: list[float] = []
-    for epoch in range(math.ceil(n_steps / per_epoch)):
-        torch.manual_seed(place.torch_seed("dropout", epoch))
-        batch_losses = train_epoch(
-            config, model, None, optimizer, pace, source, bags, train_targets, step, weights,
-            place, epoch, [], covariates,
-        )  # fmt: skip
-        each = np.array([float(loss) for loss in batch_losses])
+    for epoch in range(math.ceil(rates.n_steps / pace.n_steps)):
+        each = np.array([float(loss) for loss in train_epoch(training, epoch, [])])
         size = config.train.accumulate
         values += [float(each[at : at + size].mean()) for at in range(0, len(each), size)]
         if not math.isfinite(values[-1]):
             break
-    return _read(values[:n_steps], lr)
+    return _read(values[: rates.n_steps], rates.at)
 
 
-def _read(values: list[float], lr: object) -> Found:
-    assert callable(lr)
+def _read(values: list[float], lr: Callable[[int], float]) -> Found:
     mean, rows = 0.0, []
     best = math.inf
     for step, loss in enumerate(values):

@@ -10,7 +10,8 @@ import numpy as np
 
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.errors import TrainingError
-from kfold_hs.learn.data.examples import FoldData
+from kfold_hs.files.paths import FoldId
+from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.predictions.table import Predictions, prob_column
 
 AGREE = 0.05
@@ -32,9 +33,7 @@ def check_held_out(cohort: Cohort, data: FoldData, fold: int, patient_ids: list[
         raise TrainingError(f"fold {fold} does not hold out the patients {', '.join(wrong)}.")
 
 
-def check_model(
-    file: Path, content: Mapping[str, Any], place: tuple[int, int, int], epoch: int
-) -> None:
+def check_model(file: Path, content: Mapping[str, Any], place: FoldId, epoch: int) -> None:
     """Refuse a checkpoint of another place (repeat, seed, fold) or of an epoch that is not kept.
 
     Raises

@@ -1,4 +1,4 @@
-"""The patients who are told worst, put together: numbers, pictures and sound in one JSON file.
+"""The patients with the highest loss, put together: numbers, pictures and sound in one JSON file.
 
 schema, stamp (SHA-256 of all that it was made from), digests (of the run)
 problem      why there is nothing, or null; with one, nothing below is there
@@ -19,27 +19,24 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config.schema import Config, GalleryConfig
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.config.schema import GalleryConfig
+from kfold_hs.files.paths import FoldId
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.hardest import worst
-from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.prediction.gradcam import has_map, look
 from kfold_hs.learn.prediction.reload import load_again
-from kfold_hs.orchestrator.worker import fold_data
+from kfold_hs.orchestrator.context import RunContext
 from kfold_hs.predictions.epoch_rules import kept_epochs
-from kfold_hs.predictions.table import Predictions, prob_column
+from kfold_hs.predictions.table import Predictions, fold_ids, prob_column
 from kfold_hs.report.gallery import SCHEMA
-from kfold_hs.splits import Split
 from kfold_hs.workflows.gallery import spectrogram
 from kfold_hs.workflows.gallery.audio import best_format, excerpt
 from kfold_hs.workflows.gallery.checks import check_held_out, check_model, check_same
@@ -55,13 +52,10 @@ class Exhibit:
 
     Parameters
     ----------
-    paths : RunPaths
-        Of the run; every planned fold is finished.
-    config, cohort, split, bank
-        What it stands on.
-    wishes : GalleryConfig
+    context : RunContext
+        Of the run, with its features; every planned fold is finished.
+    settings : GalleryConfig
         With at least one patient.
-    device : torch.device
 
     Attributes
     ----------
@@ -69,22 +63,16 @@ class Exhibit:
         SHA-256 (hex) of all that decides what is shown.
     """
 
-    def __init__(
-        self,
-        paths: RunPaths,
-        config: Config,
-        cohort: Cohort,
-        split: Split,
-        bank: Bank,
-        wishes: GalleryConfig,
-        device: torch.device,
-    ) -> None:
-        self.paths, self.config, self.wishes, self.device = paths, config, wishes, device
-        self.cohort, self.split, self.bank = cohort, split, bank
-        self.digests = Predictions.digests(paths.predictions)
-        self.told = worst(Predictions.read(paths.scored), wishes.patients)
+    def __init__(self, context: RunContext, settings: GalleryConfig) -> None:
+        assert context.bank is not None
+        self.paths, self.config, self.settings = context.paths, context.config, settings
+        self.cohort, self.split, self.bank = context.cohort, context.split, context.bank
+        self.digests = Predictions.digests(context.paths.predictions)
+        self._context = replace(context, digests=self.digests).on_device()
+        cohort, paths = context.cohort, context.paths
+        self.told = worst(Predictions.read(paths.scored), settings.patients)
         content = [SCHEMA, MOST_RECORDINGS, MOST_BYTES, self.digests, self.told]
-        content.append(wishes.model_dump(mode="json"))
+        content.append(settings.model_dump(mode="json"))
         self.stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self._rows = cohort.recordings.reset_index(drop=True).groupby("patient_id").groups
 
@@ -104,11 +92,11 @@ class Exhibit:
         patients = self.told["patients"]
         for patient in patients:
             fold = fold_of[patient["patient_id"]]
-            patient |= {"fold": fold, "epoch": epochs[repeat, seed, fold]}
+            patient |= {"fold": fold, "epoch": epochs[FoldId(repeat, seed, fold)]}
         cells, shown = None, 0
         for fold in sorted({patient["fold"] for patient in patients}):
             mine = [patient for patient in patients if patient["fold"] == fold]
-            place = (repeat, seed, fold)
+            place = FoldId(repeat, seed, fold)
             cells = self._show(mine, place, epochs[place], predictions, probs)
             shown += len(mine)
             on_step(shown, len(patients))
@@ -132,14 +120,13 @@ class Exhibit:
         return dict(zip(self.cohort.patients["patient_id"], folds.tolist(), strict=True))
 
     def _of_recordings(
-        self, predictions: Predictions, epochs: Mapping[tuple[int, int, int], int]
+        self, predictions: Predictions, epochs: Mapping[FoldId, int]
     ) -> dict[str, dict[str, dict[str, float]]]:
         """recording_id -> task -> class -> probability, mean over seeds and repeats."""
         table = predictions.table
         ids = {patient["patient_id"] for patient in self.told["patients"]}
         table = table[(table["level"] == "recording") & table["patient_id"].isin(ids)]
-        places = table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)
-        kept = np.array([epochs[place] for place in places], dtype=np.int64)
+        kept = np.array([epochs[fold] for fold in fold_ids(table)], dtype=np.int64)
         table = table[table["epoch"].to_numpy() == kept]
         names = {
             task: {c: prob_column(task, c) for c in classes}
@@ -158,22 +145,20 @@ class Exhibit:
     def _show(
         self,
         patients: list[dict[str, Any]],
-        place: tuple[int, int, int],
+        place: FoldId,
         epoch: int,
         predictions: Predictions,
         probs: Mapping[str, Mapping[str, Mapping[str, float]]],
     ) -> tuple[int, int] | None:
         """Fill in the patients of one fold; the cells of a map."""
         repeat, _, fold = place
-        data = fold_data(self.config, self.cohort, self.split, repeat, fold)
+        ready = self._context.fold(place)
         rows = {p["patient_id"]: self._rows[p["patient_id"]].to_numpy() for p in patients}
-        check_held_out(self.cohort, data, fold, list(rows))
-        file = self.paths.fold(*place).kept_model(self.config.select)
-        model, covariates, content = load_again(
-            self.config, self.cohort, data, file, self.digests, self.device
-        )
+        check_held_out(self.cohort, ready.data, fold, list(rows))
+        file = self.paths.fold(place).kept_model(self.config.select)
+        predictor, content = load_again(ready, file)
         check_model(file, content, place, epoch)
-        bank, found = self.bank.to(self.device), None
+        found = None
         order = sorted(patients, key=lambda p: int(rows[p["patient_id"]].min()))
         tasks = {task.name: task for task in self.cohort.tasks}
         wanted = []
@@ -183,8 +168,9 @@ class Exhibit:
             wanted.append((task, task.classes.index(patient["looked_for"])))
         recordings = np.concatenate([rows[p["patient_id"]] for p in order])
         owner = np.repeat(np.arange(len(order)), [len(rows[p["patient_id"]]) for p in order])
-        if has_map(model, self.bank.n_mels, self.config.train.crop_frames, self.device):
-            found = look(model, bank, recordings, owner, wanted, self.config, covariates)
+        n_frames, device = self.config.train.crop_frames, self._context.device
+        if has_map(predictor.model, self.bank.n_mels, n_frames, device):
+            found = look(predictor, recordings, owner, wanted)
             level = self.config.train.level
             who = [p["patient_id"] for p in order]
             asked = wanted
@@ -232,7 +218,7 @@ class Exhibit:
         facts = self.cohort.recordings.iloc[row]
         hop_s = self.config.features.hop_s
         first, n_frames = int(self.bank.first[row]), int(self.bank.length[row])
-        start, end = window(looked, n_frames, int(self.wishes.seconds / hop_s))
+        start, end = window(looked, n_frames, int(self.settings.seconds / hop_s))
         heard = self.bank.frames[first + start : first + end].float().cpu().numpy().T
         part = None if looked is None else looked[:, start:end]
         duration_s = float(facts["duration_s"])
@@ -265,7 +251,7 @@ class Exhibit:
         """Put the sound in, of the worst patients first, until there is no more room."""
         each = [recording for patient in patients for recording in patient["recordings"]]
         places = [int(recording.pop("row")) for recording in each]
-        if not self.wishes.audio:
+        if not self.settings.audio:
             return None
         kind, n_left_out = best_format(), 0
         channel = getattr(self.config.data, "channel", None)

@@ -1,4 +1,4 @@
-"""The story of `run --nested`: a search inside every outer fold, which scores what it chose."""
+"""Nested cross-validation: a search inside every outer fold, which scores what it chose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,50 +14,36 @@ import pandas as pd
 from kfold_hs.config.schema import Config
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import ConfigError, UnfinishedError, listing
-from kfold_hs.files.paths import RunPaths, check_name, write_text
+from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.inner_folds import inner_split
-from kfold_hs.workflows.cross_validation import Run, digests_of, run_name
-from kfold_hs.workflows.inputs import Ground, Listener, check_leaks
+from kfold_hs.workflows.cross_validation import Run, run_name
+from kfold_hs.workflows.inputs import check_leaks, read_inputs
+from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search.spec import Search
 from kfold_hs.workflows.search.tuning import tune
 from kfold_hs.workflows.variant_runs import tables_of_folds
 
 if TYPE_CHECKING:
-    import torch
-
-    from kfold_hs.orchestrator.executor import Fleet
+    from kfold_hs.orchestrator.context import RunInputs
 
 INNER_FOLDS = 3
-Outer = tuple[int, int]
+OuterFold = tuple[int, int]
+"""Repeat and fold."""
 
 
 def nested(
     search: Search,
-    listener: Listener,
-    *,
+    progress: Progress,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     inner_folds: int = INNER_FOLDS,
-    name: str | None = None,
-    root: Path = Path(),
-    device: str = "auto",
-    command: str = "",
-    fleet: Fleet | None = None,
 ) -> Run:
     """Choose by searching within the training people of every outer fold, score on the fold.
 
     What is estimated is the whole procedure: search, then train what won. Each inner search is
     one of `tune`'s, on folds of the outer fold's training people; the chosen variant's fold model
     is the one that `kfold-hs run` of it would train. The same call goes on with what it left.
-
-    Parameters
-    ----------
-    search : Search
-    listener : Listener
-    inner_folds : int
-    name : str, optional
-        Of the run's folders; by default made of the data and a digest.
-    root, device, command, fleet
-        As of `experiment.run`.
 
     Returns
     -------
@@ -69,7 +55,7 @@ def nested(
     UnfinishedError
         Chosen variants could not be trained on an outer fold.
     KfoldHsError
-        As of `tuning.tune`.
+        As `tuning.tune`.
     """
     started = time.time()
     from kfold_hs.judge.results.nested import nested_result
@@ -77,68 +63,62 @@ def nested(
     from kfold_hs.judge.stats.objective import Objective
     from kfold_hs.learn.device import pick_device
     from kfold_hs.learn.training.checks import check_configs
-    from kfold_hs.orchestrator.executor import Fleet
+    from kfold_hs.orchestrator.context import RunInputs
     from kfold_hs.orchestrator.folder import locked, provenance, settle
     from kfold_hs.predictions.epoch_rules import kept_epochs
     from kfold_hs.workflows.judgement import judge_run
 
-    if name is not None:
-        check_name(name)
     _check_judged_alike(search)
-    where, fleet = pick_device(device), fleet or Fleet()
-    search = search.on(fleet.kind(where))
+    device, fleet = pick_device(options.device), options.fleet
+    search = search.on(fleet.kind(device))
     config = search.first.config
     check_configs(each.config for each in search.each_value())
-    ground = Ground.of(config, listener)
-    cohort, split = ground.cohort, ground.split
+    inputs = read_inputs(config, progress)
+    cohort = inputs.cohort
     tasks = {task.name: task.classes for task in cohort.tasks}
     objective = Objective.of(search.objective, tasks)
-    paths = RunPaths(name or _name(search, ground, inner_folds), root)
+    paths = RunPaths(options.name or _name(search, inputs, inner_folds), options.root)
     with fleet.open(), locked(paths):
-        split = settle(config, cohort, split, paths)
-        chosen: dict[Outer, dict[str, Any]] = {}
+        inputs = settle(config, inputs, paths)
+        split = inputs.split
+        chosen: dict[OuterFold, dict[str, Any]] = {}
         for repeat in range(split.n_repeats):
             for fold in range(split.n_folds):
                 place = f"repeat {repeat}, fold {fold}" if split.n_repeats > 1 else f"fold {fold}"
-                listener.note(f"outer {place}: searching among its training people")
+                progress.note(f"outer {place}: searching among its training people")
                 inner = inner_split(cohort, split, repeat, fold, inner_folds)
-                findings = check_leaks(config, cohort, inner, listener)
-                found = tune(
-                    search, listener, name=f"{paths.name}-r{repeat}-f{fold}", root=root,
-                    device=device, command=command, fleet=fleet,
-                    ground=Ground(cohort, inner, findings),
-                )  # fmt: skip
+                findings = check_leaks(config, cohort, inner, progress)
+                own = replace(options, name=f"{paths.name}-r{repeat}-f{fold}")
+                found = tune(search, progress, own, RunInputs(cohort, inner, findings))
                 chosen[repeat, fold] = found.content
         parts = []
         for variant, places in _by_variant(search, chosen):
-            listener.note(f"outer folds of {variant.name}")
-            parts.append(_outer(variant, places, ground, root, where, fleet, listener))
-        listener.stage("report")
+            progress.note(f"outer folds of {variant.name}")
+            parts.append(_outer(variant, places, inputs, options, progress))
+        progress.stage("report")
         predictions = Predictions.concat([part for part, _ in parts])
         history = pd.concat([each for _, each in parts], ignore_index=True)
-        digests = {
-            "config": config.digest, "cohort": cohort.fingerprint, "split": split.digest,
-        }  # fmt: skip
+        digests = {"config": config.digest, **inputs.digests}
         predictions.write(paths.predictions, digests)
         write_text(paths.history, history.to_csv(index=False), True)
         stacking = Stacking.of(config, cohort)
         scored = stacking(predictions.at(kept_epochs(history)).mean_over_seeds())
         result = nested_result(
             [_choice(place, content) for place, content in chosen.items()],
-            scored, objective, {task.name: task.positive_index for task in cohort.tasks},
+            scored, objective, inputs.positives,
             {"n_folds": split.n_folds, "train_share": split.train_share},
         )  # fmt: skip
         result |= {"inner_folds": inner_folds, "n_trials": search.n_trials}
-        origin = provenance(paths.name, command, digests, fleet.device(where), started)
+        origin = provenance(paths.name, options.command, digests, fleet.device(device), started)
         return Run(
             paths,
             judge_run(
-                paths, config, cohort, split, stacking, ground.findings, origin, [], result
+                paths, config, cohort, split, stacking, inputs.findings, origin, [], result
             ),
         )  # fmt: skip
 
 
-def _choice(place: Outer, content: Mapping[str, Any]) -> dict[str, Any]:
+def _choice(place: OuterFold, content: Mapping[str, Any]) -> dict[str, Any]:
     """What an inner search chose, and what it claimed."""
     winner = content["winner"]
     return {
@@ -154,8 +134,8 @@ def _choice(place: Outer, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_variant(
-    search: Search, chosen: Mapping[Outer, Mapping[str, Any]]
-) -> list[tuple[Variant, frozenset[Outer]]]:
+    search: Search, chosen: Mapping[OuterFold, Mapping[str, Any]]
+) -> list[tuple[Variant, frozenset[OuterFold]]]:
     """Every variant that was chosen, and the outer folds that chose it."""
     params = {each["winner"]["name"]: each["winner"]["params"] for each in chosen.values()}
     return [
@@ -169,35 +149,30 @@ def _by_variant(
 
 def _outer(
     variant: Variant,
-    places: frozenset[Outer],
-    ground: Ground,
-    root: Path,
-    device: torch.device,
-    fleet: Fleet,
-    listener: Listener,
+    folds: frozenset[OuterFold],
+    inputs: RunInputs,
+    options: RunOptions,
+    progress: Progress,
 ) -> tuple[Predictions, pd.DataFrame]:
     """Train the outer folds that chose a variant; predictions and histories of all their seeds."""
-    from kfold_hs.learn.features import bank as banks
+    from kfold_hs.learn.device import pick_device
+    from kfold_hs.orchestrator.context import RunContext
     from kfold_hs.orchestrator.folder import finished, locked, settle
     from kfold_hs.orchestrator.plan import Plan
 
-    config, own = variant.config, ground.for_tasks_of(variant.config)
-    paths = RunPaths(run_name(config, own.cohort, own.split), root)
+    config, own = variant.config, inputs.for_tasks_of(variant.config)
+    paths = RunPaths(run_name(config, own), options.root)
+    device = pick_device(options.device)
     with locked(paths):
-        split = settle(config, own.cohort, own.split, paths)
-        listener.stage("features")
-        channel = getattr(config.data, "channel", None)
-        bank = banks.build(own.cohort, config.features, channel, listener.step)
-        plan = Plan(config.seed, split.n_repeats, config.n_seeds, split.n_folds, places)
-        listener.training(len(plan), config.train.epochs)
-        fleet.train(device)(
-            plan, config, own.cohort, split, bank, paths,
-            digests_of(config, own.cohort, split, bank), device, listener.fold, listener.epoch,
-        )  # fmt: skip
+        own = settle(config, own, paths)
+        context = RunContext.prepare(config, own, paths, device, progress)
+        plan = Plan.of(config, own.split, folds)
+        progress.training(len(plan), config.train.epochs)
+        options.fleet.train(device)(plan, context, progress)
         done = finished(plan, paths)
         if len(done) < len(plan):
             raise UnfinishedError(f"{variant.name}: {len(plan) - len(done)} folds are missing.")
-        return tables_of_folds(paths, [(p.repeat, p.seed, p.fold) for p in done])
+        return tables_of_folds(paths, done)
 
 
 def _check_judged_alike(search: Search) -> None:
@@ -217,15 +192,15 @@ def _judging(config: Config) -> list[Any]:
     return [config.select, config.train.inner_share, config.target, config.predict.stack, stacks]
 
 
-def _name(search: Search, ground: Ground, inner_folds: int) -> str:
+def _name(search: Search, inputs: RunInputs, inner_folds: int) -> str:
     """``nested-<data>-<digest8>``."""
     terms = {
         "space": {key: list(values) for key, values in search.space.choices.items()},
         "objective": search.objective,
         "config": search.first.config.digest,
         "inner_folds": inner_folds,
-        "cohort": ground.cohort.fingerprint,
-        "split": ground.split.assignment,
+        "cohort": inputs.cohort.fingerprint,
+        "split": inputs.split.assignment,
     }
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
-    return f"nested-{ground.cohort.name}-{digest[:8]}"
+    return f"nested-{inputs.cohort.name}-{digest[:8]}"

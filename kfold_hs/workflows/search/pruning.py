@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from kfold_hs.config.sweep import Variant
-from kfold_hs.files.paths import RunPaths
-from kfold_hs.predictions.table import Predictions
-from kfold_hs.workflows.inputs import Listener
-from kfold_hs.workflows.variant_runs import Bench, Key, kept_of_folds
+from kfold_hs.files.paths import FoldId, RunPaths
+from kfold_hs.orchestrator.progress import Progress
+from kfold_hs.predictions.table import Predictions, fold_ids
+from kfold_hs.workflows.variant_runs import VariantRunner, kept_of_folds
 
 if TYPE_CHECKING:
     from kfold_hs.judge.stats.objective import Objective
@@ -43,26 +41,27 @@ class StoppedError(Exception):
         )
 
 
-class Rivals:
+class FinishedTrials:
     """The finished trials of a search, and what each has on any of the folds."""
 
-    def __init__(self, bench: Bench, objective: Objective, positives: Mapping[str, int]) -> None:
-        self._bench, self._objective, self._positives = bench, objective, positives
+    def __init__(self, runner: VariantRunner, objective: Objective) -> None:
+        self._runner, self._objective = runner, objective
+        self._positives = runner.inputs.positives
         self._kept: dict[str, tuple[Variant, Predictions]] = {}
 
     def add(self, variant: Variant, predicted_with: str | None) -> None:
         """A trial that is finished; one that is known already is not read again."""
         if variant.name not in self._kept:
-            self._kept[variant.name] = variant, self._bench.kept(variant, predicted_with)
+            self._kept[variant.name] = variant, self._runner.kept(variant, predicted_with)
 
     def race(self) -> Race:
         """All of them, with their values over all folds."""
         from kfold_hs.judge.results.comparison import one_layout, ordered
         from kfold_hs.judge.stats.sequential import Race
 
-        n_folds, higher = self._bench.ground.split.n_folds, self._objective.higher_is_better
+        n_folds, higher = self._runner.inputs.split.n_folds, self._objective.higher_is_better
         tables = {
-            name: ordered(self._bench.stacked(variant, kept))
+            name: ordered(self._runner.stacked(variant, kept))
             for name, (variant, kept) in self._kept.items()
         }
         if not tables:
@@ -81,22 +80,22 @@ class Rivals:
         from kfold_hs.judge.results.comparison import one_layout, ordered
 
         rival, its = self._kept[incumbent]
-        done = set(_places(kept.table))
-        here = its.table[_places(its.table).isin(done)].reset_index(drop=True)
+        done = set(fold_ids(kept.table))
+        here = its.table[[each in done for each in fold_ids(its.table)]].reset_index(drop=True)
         both = Predictions(here, its.classes)
         tables = {
-            variant.name: ordered(self._bench.stacked(variant, kept)),
-            incumbent: ordered(self._bench.stacked(rival, both)),
+            variant.name: ordered(self._runner.stacked(variant, kept)),
+            incumbent: ordered(self._runner.stacked(rival, both)),
         }
-        layout = one_layout(tables, self._bench.ground.split.n_folds)
+        layout = one_layout(tables, self._runner.inputs.split.n_folds)
         mine, theirs = (
             self._objective.influence(table, self._positives, layout) for table in tables.values()
         )
         return race.look(mine, theirs)
 
 
-class Watch:
-    """A listener that passes everything on, and looks at the race after every fold of a repeat.
+class PruningProgress:
+    """Passes everything on, and looks at the race after every fold of a repeat.
 
     There is one look a fold, when the models of all its seeds are trained: what is compared is the
     seeds' mean, and a look a seed would spend the error of the race again for each. Folds that are
@@ -105,7 +104,8 @@ class Watch:
 
     Parameters
     ----------
-    listener : Listener
+    progress : Progress
+        Gets everything.
     run : RunPaths
         Of the trial.
     look : callable
@@ -123,42 +123,42 @@ class Watch:
 
     def __init__(
         self,
-        listener: Listener,
+        progress: Progress,
         run: RunPaths,
         look: Callable[[Predictions], Look],
         against: str,
-        plan: Iterable[Key],
+        plan: Iterable[FoldId],
     ) -> None:
-        self._listener, self._run, self._look, self._against = listener, run, look, against
-        of_fold: dict[tuple[int, int], list[Key]] = {}
-        for repeat, seed, fold in plan:
-            of_fold.setdefault((repeat, fold), []).append((repeat, seed, fold))
+        self._progress, self._run, self._look, self._against = progress, run, look, against
+        of_fold: dict[tuple[int, int], list[FoldId]] = {}
+        for fold in plan:
+            of_fold.setdefault((fold.repeat, fold.fold), []).append(fold)
         self._left = deque(of_fold.values())
         self._n_all = len(self._left)
         self._n_looks = 0
-        self._is_done: dict[Key, bool] = {}
-        self._seen: list[Key] = []
+        self._is_done: dict[FoldId, bool] = {}
+        self._seen: list[FoldId] = []
 
     def stage(self, name: str) -> None:
-        self._listener.stage(name)
+        self._progress.stage(name)
 
     def step(self, done: int, total: int) -> None:
-        self._listener.step(done, total)
+        self._progress.step(done, total)
 
     def training(self, n_folds: int, n_epochs: int) -> None:
-        self._listener.training(n_folds, n_epochs)
+        self._progress.training(n_folds, n_epochs)
 
-    def epoch(self, place: Any, row: Mapping[str, float]) -> None:
-        self._listener.epoch(place, row)
+    def epoch(self, fold: FoldId, row: Mapping[str, float]) -> None:
+        self._progress.epoch(fold, row)
 
     def note(self, text: str) -> None:
-        self._listener.note(text)
+        self._progress.note(text)
 
-    def fold(self, place: Any, state: str, note: str = "") -> None:
-        self._listener.fold(place, state, note)
+    def fold(self, fold: FoldId, state: str, note: str = "") -> None:
+        self._progress.fold(fold, state, note)
         if state == "start":
             return
-        self._is_done[place.repeat, place.seed, place.fold] = state != "failed"
+        self._is_done[fold] = state != "failed"
         while self._left and all(key in self._is_done for key in self._left[0]):
             seeds = self._left.popleft()
             # Without one of its seeds a fold would be compared with the mean of all.
@@ -174,11 +174,3 @@ class Watch:
         if look.stops:
             n_trained = sum(self._is_done.values())
             raise StoppedError(look, self._against, self._n_looks, self._n_all, n_trained)
-
-
-def _places(table: pd.DataFrame) -> pd.Series[Any]:
-    """(repeat, seed, fold) of every row."""
-    return pd.Series(
-        list(table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)),
-        index=table.index, dtype=object,
-    )  # fmt: skip
