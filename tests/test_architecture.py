@@ -25,8 +25,8 @@ ALLOWED = {
     "learn": GROUND | {"cohort", "predictions"},
     "judge": GROUND | {"cohort", "predictions"},
     "report": GROUND | {"predictions", "judge"},
-    "bundle": GROUND | {"cohort", "predictions", "splits", "learn", "judge"},
     "orchestrator": GROUND | {"cohort", "predictions", "splits", "learn", "openmp"},
+    "bundle": GROUND | {"cohort", "predictions", "splits", "learn", "judge", "orchestrator"},
     "workflows": GROUND
     | {"cohort", "predictions", "splits", "learn", "judge", "report", "bundle", "orchestrator"},
     "cli": GROUND | {"splits", "judge", "orchestrator", "workflows"},

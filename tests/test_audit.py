@@ -25,6 +25,7 @@ from kfold_hs.splits import Split, stratify
 from kfold_hs.splits.audio_fingerprint import SAME, correlation_at, matches, sound
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks, same_people
 from kfold_hs.splits.imported import folds_of_recordings, read_folds
+from kfold_hs.splits.stratify import SplitRule
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.options import RunOptions
 
@@ -408,7 +409,7 @@ def test_by_patient_is_named_by_the_audit(tmp_path: Path) -> None:
     words = ["data=table", f"data.path={signatures(tmp_path, 8, 2)}", "data.person_column=person"]
     words.append("data.tasks={outcome: {classes: [A, N]}}")
     cohort = read_cohort(compose(words).data)
-    split = stratify(cohort, 2, 0, by="patient")
+    split = stratify(cohort, 2, 0, rule=SplitRule(by="patient"))
     split.write(tmp_path / "split.json")
     assert Split.read(tmp_path / "split.json").by == "patient"
     assert "person on two sides" in kinds(

@@ -31,7 +31,7 @@ from kfold_hs.orchestrator.ray_cluster import _rules, reserved
 from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search import tuning
 from kfold_hs.workflows.search.faults import ENDS_THE_SEARCH, TRIED_AGAIN, raise_unless_its_own
-from kfold_hs.workflows.search.spec import Search
+from kfold_hs.workflows.search.spec import Search, SearchOptions
 
 CPU = torch.device("cpu")
 
@@ -232,7 +232,9 @@ def search(shared_table_csv: Path) -> Search:
     pytest.importorskip("optuna")
     words = [*TINY, f"data.path={shared_table_csv}", "train.epochs=1", "track=[]"]
     words += ["optim.lr=1e-3,1e-2"]
-    return Search.of(words, None, objective="accuracy", sampler="grid", n_trials=9, racing=False)
+    return Search.of(
+        words, SearchOptions(objective="accuracy", sampler="grid", n_trials=9, racing=False)
+    )
 
 
 def test_a_device_that_fails_ends_the_search_and_fails_no_trial(

@@ -16,7 +16,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.data.crops import Source
-from kfold_hs.learn.data.noise import add_noise, coloured, noise_bank, noisy
+from kfold_hs.learn.data.noise import Noise, add_noise, coloured, noise_bank, noisy
 from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.learn.features.mel import MelFeatures
 
@@ -78,7 +78,8 @@ def test_sums_of_power_are_sums_of_samples_on_average(normalise: str) -> None:
             return np.zeros(size)
 
     crop = bank.crops(torch.tensor([0]), torch.tensor([0]), n)
-    found = noisy(crop, torch.tensor([0]), bank, source, config.augment, AtTheStart())  # type: ignore[arg-type]
+    added = Noise(source, config.augment.noise_share, config.augment.noise_snr_db)
+    found = noisy(crop, torch.tensor([0]), bank, added, AtTheStart())  # type: ignore[arg-type]
     expected = mel(both, 4000).T
     found = found[0, 0].numpy()
     off = found - expected
@@ -91,13 +92,13 @@ def test_sums_of_power_are_sums_of_samples_on_average(normalise: str) -> None:
 
 def test_a_share_of_the_crops_is_noisy_and_the_others_keep_their_bits() -> None:
     config = settings("features.normalise=none", "augment.noise_share=0.3")
-    noise = noise_bank(config.augment, config.features)
+    noise = Noise.of(config, torch.device("cpu"))
     assert noise is not None
     frames = torch.randn(50, 64).half()
     bank = Bank(frames, torch.zeros(1, dtype=torch.long), torch.tensor([50]), "digest")
     rows = torch.zeros(400, dtype=torch.long)
     x = bank.crops(rows, rows, 40)
-    found = noisy(x, rows, bank, noise, config.augment, np.random.default_rng(0))
+    found = noisy(x, rows, bank, noise, np.random.default_rng(0))
     changed = (found != x).flatten(1).any(dim=1)
     assert 90 < int(changed.sum()) < 150
     assert len(found[changed].flatten(1).unique(dim=0)) > 100  # each its own

@@ -29,6 +29,7 @@ from kfold_hs.cli.serve import is_loopback
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import StorageError
 from kfold_hs.workflows import bundles, cross_validation, serving
+from kfold_hs.workflows.bundles import PredictOptions
 from kfold_hs.workflows.options import RunOptions
 
 FIELDS = {"files": "files_", "files_": "files__"}
@@ -292,4 +293,6 @@ def test_a_port_that_is_taken(bundle: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(StorageError, match="Name another --port"):
-            serving.serve(bundle, "127.0.0.1", port, lambda address: None, device="cpu")
+            serving.serve(
+                bundle, ("127.0.0.1", port), lambda address: None, PredictOptions(device="cpu")
+            )

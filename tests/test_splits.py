@@ -23,7 +23,7 @@ from kfold_hs.splits.balance import compare
 from kfold_hs.splits.local_search import limits
 from kfold_hs.splits.split import TEST
 from kfold_hs.splits.strata import levels_of, strata
-from kfold_hs.splits.stratify import draw_some
+from kfold_hs.splits.stratify import SplitRule, draw_some
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_circor_no_person_on_both_sides(circor: Path) -> None:
 
 def test_circor_is_stratified_to_the_integer_limit(circor: Path) -> None:
     cohort = read_cohort(compose(["data=circor", f"data.root={circor}"]).data)
-    split = stratify(cohort, 5, 0, n_repeats=3, covariates="auto")
+    split = stratify(cohort, 5, 0, n_repeats=3, rule=SplitRule(covariates="auto"))
     for repeat in range(3):
         for row in balance(cohort, split, repeat):
             assert row["deviation"] <= row["limit"] + (0.05 if row["kind"] == "label" else 0.10)
@@ -95,7 +95,9 @@ def test_more_folds_than_persons_of_a_class(cohort: Cohort) -> None:
 
 
 def test_round_trip(cohort: Cohort, tmp_path: Path) -> None:
-    split = stratify(cohort, 3, 0, n_repeats=2, covariates="auto", test=["p5", "p7"])
+    split = stratify(
+        cohort, 3, 0, n_repeats=2, rule=SplitRule(covariates="auto", test=["p5", "p7"])
+    )
     split.write(tmp_path / "split.json")
     again = Split.read(tmp_path / "split.json")
     assert (again.digest, again.assignment) == (split.digest, split.assignment)
@@ -226,7 +228,9 @@ def test_limits_by_hand() -> None:
 
 
 def test_test_persons_are_in_no_fold(cohort: Cohort) -> None:
-    split = stratify(cohort, 2, 0, n_repeats=2, test=["p0", "p2"])  # p0 is a patient of q
+    split = stratify(
+        cohort, 2, 0, n_repeats=2, rule=SplitRule(test=["p0", "p2"])
+    )  # p0 is a patient of q
     assert split.train_share == pytest.approx(13 / 2 / 15)
     held = {person for person, folds in split.folds.items() if TEST in folds}
     assert held == {"q", "p2"}
@@ -242,7 +246,7 @@ def test_test_persons_are_in_no_fold(cohort: Cohort) -> None:
 
 def test_a_share_of_test_persons_is_stratified() -> None:
     cohort = people(200)
-    split = stratify(cohort, 5, 0, test=0.2)
+    split = stratify(cohort, 5, 0, rule=SplitRule(test=0.2))
     held = [person for person, folds in split.folds.items() if TEST in folds]
     labels = cohort.patients.set_index("person_id").loc[held, "murmur"].value_counts()
     assert len(held) == 40
@@ -265,7 +269,7 @@ def test_a_share_is_met_to_the_person(n: int, share: float, seed: int) -> None:
 @pytest.mark.parametrize("share", [0.03, 0.12, 0.17, 0.33, 0.5, 0.61])
 def test_the_test_part_is_what_was_asked(share: float) -> None:
     """Not in steps of 5 %: off by half a person at most."""
-    split = stratify(people(130), 2, 0, test=share)
+    split = stratify(people(130), 2, 0, rule=SplitRule(test=share))
     assert sum(TEST in folds for folds in split.folds.values()) == round(share * 130)
 
 
@@ -273,7 +277,7 @@ def test_a_patient_and_another_person_of_one_number(cohort: Cohort) -> None:
     numbered = two_numberings(cohort)  # patient 2 is person 7, person 2 has patient 13
 
     def held(*names: str) -> set[str]:
-        split = stratify(numbered, 2, 0, test=names)
+        split = stratify(numbered, 2, 0, rule=SplitRule(test=names))
         return {person for person, folds in split.folds.items() if TEST in folds}
 
     with pytest.raises(SplitError, match=r"'2' .*: write patient:2 or person:2"):
@@ -283,20 +287,20 @@ def test_a_patient_and_another_person_of_one_number(cohort: Cohort) -> None:
     assert held("patient:2", "person:7") == {"7"}
     with pytest.raises(SplitError, match=r"split\.test names 'person:99'"):
         held("person:99")
-    assert TEST in stratify(cohort, 2, 0, test=["person:q"]).folds["q"]
+    assert TEST in stratify(cohort, 2, 0, rule=SplitRule(test=["person:q"])).folds["q"]
 
 
 def test_unknown_names_in_test_and_stratify(cohort: Cohort) -> None:
     with pytest.raises(SplitError, match=r"split\.test names 'p99'"):
-        stratify(cohort, 2, 0, test=["p99"])
+        stratify(cohort, 2, 0, rule=SplitRule(test=["p99"]))
     with pytest.raises(SplitError, match=r"'aeg'; .*Did you mean 'age'"):
-        stratify(cohort, 2, 0, covariates=["aeg"])
+        stratify(cohort, 2, 0, rule=SplitRule(covariates=["aeg"]))
 
 
 def test_by_patient_tears_persons_apart_and_says_so(cohort: Cohort) -> None:
     torn = set()
     for seed in range(6):
-        split = stratify(cohort, 3, seed, by="patient")
+        split = stratify(cohort, 3, seed, rule=SplitRule(by="patient"))
         torn |= set(split.persons_on_two_sides(cohort))
     assert torn == {"q"}
     assert stratify(cohort, 3, 0).persons_on_two_sides(cohort) == []
@@ -343,7 +347,7 @@ def people(n: int, seed: int = 0) -> Cohort:
 @given(st.integers(0, 10_000), st.integers(2, 5), st.integers(100, 200))
 def test_the_search_reaches_the_limit_of_classes(seed: int, n_folds: int, n: int) -> None:
     cohort = people(n, seed)
-    split = stratify(cohort, n_folds, seed, covariates="auto")
+    split = stratify(cohort, n_folds, seed, rule=SplitRule(covariates="auto"))
     for row in balance(cohort, split):
         counts = row["counts"]
         assert sum(counts) > 0

@@ -25,7 +25,7 @@ from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.search_page import FILTERS
 from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search import tuning
-from kfold_hs.workflows.search.spec import Search
+from kfold_hs.workflows.search.spec import Search, SearchOptions
 from kfold_hs.workflows.search.study import Study
 from kfold_hs.workflows.search.trials import COMPLETE, FAILED, STOPPED, not_yet
 
@@ -205,7 +205,9 @@ def test_a_trial_that_fails_does_not_end_the_others(shared_table_csv: Path, tmp_
     words = [*shared, f"data.path={shared_table_csv}", "split.n_folds=2"]
     # 24 of 16 bands: a fault of two values together, which no check of each can see.
     words += ["features.n_mels=24,16", "train.first_n_mels=16,24"]
-    search = Search.of(words, None, objective="outcome.log_loss", sampler="grid", n_trials=9)
+    search = Search.of(
+        words, SearchOptions(objective="outcome.log_loss", sampler="grid", n_trials=9)
+    )
     listener = Silent()
     found = tuning.tune(search, listener, RunOptions(root=tmp_path, device="cpu")).content
     assert [each["state"] for each in found["trials"]] == [COMPLETE, COMPLETE, COMPLETE, FAILED]
@@ -227,7 +229,7 @@ def test_ctrl_c_and_the_same_command_goes_on_with_the_trial(
                 raise KeyboardInterrupt
 
     words = [*ONCE, f"data.path={shared_table_csv}", "split.n_folds=2", "optim.lr=1e-3,1e-2"]
-    search = Search.of(words, None, objective="accuracy", sampler="random", n_trials=1)
+    search = Search.of(words, SearchOptions(objective="accuracy", sampler="random", n_trials=1))
     with pytest.raises(KeyboardInterrupt):
         tuning.tune(search, Impatient(), RunOptions(name="t", root=tmp_path, device="cpu"))
     listener = Silent()
@@ -240,7 +242,7 @@ def test_where_no_trial_can_be_finished(shared_table_csv: Path, tmp_path: Path) 
     words = [*ONCE, f"data.path={shared_table_csv}", "split.n_folds=2", "optim.lr=10,9"]
     words += ["train.grad_clip=0", "optim.beta2=0", "loss.label_smoothing=0.9", "train.epochs=4"]
     words.remove("train.epochs=1")
-    search = Search.of(words, None, objective="accuracy", sampler="grid", n_trials=1)
+    search = Search.of(words, SearchOptions(objective="accuracy", sampler="grid", n_trials=1))
     with pytest.raises(TrainingError, match=r"none of 1 trials could be finished\. optim\.lr=10: "):
         tuning.tune(search, Silent(), RunOptions(root=tmp_path, device="cpu"))
 

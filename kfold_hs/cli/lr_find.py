@@ -39,8 +39,7 @@ def lr_find(
     """Suggest a learning rate: train a little while the rate grows, and look at the loss."""
     from kfold_hs.cli.tables import Terminal
     from kfold_hs.config.compose import compose
-    from kfold_hs.learn.training.lr_range import Range
-    from kfold_hs.workflows.lr_range import find_lr
+    from kfold_hs.workflows.lr_range import Range, find_lr
 
     with Terminal(quiet=quiet) as terminal:
         found = find_lr(compose(overrides), terminal, Range(lowest, highest, steps), device, output)

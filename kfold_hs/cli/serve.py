@@ -68,6 +68,7 @@ def serve(
     An answer is the row of `kfold-hs predict` as JSON; /openapi.json describes it. Reachable from
     this machine only, unless --host says otherwise. Nothing that is uploaded is kept.
     """
+    from kfold_hs.workflows.bundles import PredictOptions
     from kfold_hs.workflows.serving import serve as serve_bundle
 
     if not is_loopback(host):
@@ -81,8 +82,8 @@ def serve(
         click.echo(f"Serving {bundle} at {address} until Ctrl-C.")
 
     serve_bundle(
-        bundle, host, port, ready, device=device, coverage=coverage, max_bytes=max_mib * 2**20,
-        max_files=max_files, max_seconds=max_seconds, timeout_s=timeout,
+        bundle, (host, port), ready, PredictOptions(device=device, coverage=coverage),
+        max_bytes=max_mib * 2**20, max_files=max_files, max_seconds=max_seconds, timeout_s=timeout,
     )  # fmt: skip
 
 

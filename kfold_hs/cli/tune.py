@@ -74,13 +74,16 @@ class Asked:
 
     def search(self, words: Sequence[str], more: Sequence[str]) -> Search:
         """With these words, see `Search.of`."""
-        from kfold_hs.workflows.search.spec import Search
+        from kfold_hs.workflows.search.spec import Search, SearchOptions
 
-        return Search.of(
-            words, self.space, objective=self.objective or "accuracy",
-            sampler=self.sampler or "tpe", n_trials=self.trials,
-            racing=self.racing is not False, more=more,
-        )  # fmt: skip
+        options = SearchOptions(
+            self.space,
+            self.objective or "accuracy",
+            self.sampler or "tpe",
+            self.trials,
+            self.racing is not False,
+        )
+        return Search.of(words, options, more)
 
 
 def with_search(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,39 +33,48 @@ def tasks_of(configs: Mapping[str, TaskConfig]) -> tuple[Task, ...]:
     )
 
 
-def assemble(
-    name: str,
-    tasks: tuple[Task, ...],
-    patients: Sequence[Mapping[str, Any]],
-    recordings: Sequence[Mapping[str, Any]],
-    covariates: Sequence[str],
-    *,
-    announced: Mapping[str, Header] | None = None,
-    notes: Sequence[Note] = (),
-    annotations: Sequence[str] = (),
-    channel: int | None = None,
-    on_progress: Progress | None = None,
-) -> Cohort:
-    """Read every recording, compare it with what was announced, and check the laws.
+@dataclass(frozen=True)
+class Listing:
+    """What a reader found in tables and headers, before any recording is read.
 
     Parameters
     ----------
     patients, recordings : sequences of mappings
         Rows as in `kfold_hs.cohort.cohort`, the recordings without what the audio tells; labels
         and covariates as they were written.
-    announced : mapping, optional
+    covariates, annotations : sequence of str
+        Columns of the patients.
+    announced : mapping
         What header files say of recordings, by recording_id; of some, or all.
+    channel : int, optional
+        Which channel of the files is read, from 0; without it, files have one.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    patients: Sequence[Mapping[str, Any]]
+    recordings: Sequence[Mapping[str, Any]]
+    covariates: Sequence[str]
+    annotations: Sequence[str] = ()
+    announced: Mapping[str, Header] = field(default_factory=dict)
+    notes: Sequence[Note] = ()
+    channel: int | None = None
+
+
+def assemble(found: Listing, on_progress: Progress | None = None) -> Cohort:
+    """Read every recording, compare it with what was announced, and check the laws.
 
     Raises
     ------
     CohortError
         When audio is unusable, differs from its header, or a law of `Cohort` is broken.
     """
+    tasks, recordings, channel = found.tasks, found.recordings, found.channel
     if not recordings:
-        raise CohortError(f"the cohort {name} has no recordings.")
+        raise CohortError(f"the cohort {found.name} has no recordings.")
     facts = inspect_all([Path(row["path"]) for row in recordings], channel, on_progress)
     table = pd.DataFrame(list(recordings))
-    for field in (
+    for fact in (
         "sample_rate_hz",
         "n_samples",
         "duration_s",
@@ -72,27 +82,28 @@ def assemble(
         "clipped_share",
         "is_flat",
     ):
-        table[field] = [getattr(fact, field) for fact in facts]
-    if announced:
-        _compare_with_headers(table, announced)
-    patient_table = pd.DataFrame(list(patients))
+        table[fact] = [getattr(each, fact) for each in facts]
+    if found.announced:
+        _compare_with_headers(table, found.announced)
+    patient_table = pd.DataFrame(list(found.patients))
     for task in tasks:
         for each in (patient_table, table):
             if task.name in each:
                 labels = [label_of(cell, task.classes) for cell in each[task.name]]
                 each[task.name] = pd.Series(labels, dtype=object)
     names = {task.name for task in tasks}
-    kept, left_out = tidy(patient_table, [each for each in covariates if each not in names])
+    kept, left_out = tidy(patient_table, [each for each in found.covariates if each not in names])
     persons = pd.DataFrame({"person_id": sorted(patient_table["person_id"].unique())})
     return Cohort(
-        name=name,
+        name=found.name,
         tasks=tasks,
         persons=persons,
         patients=patient_table,
         recordings=table,
         covariates=tuple(kept),
-        notes=(*notes, *left_out, *_audio_notes(table)),
-        annotations=tuple(each for each in annotations if each not in names),
+        notes=(*found.notes, *left_out, *_audio_notes(table)),
+        annotations=tuple(each for each in found.annotations if each not in names),
+        channel=channel,
     )
 
 

@@ -149,6 +149,8 @@ class Cohort:
     # Columns of `patients` that belong to the label: groups are told apart by them, and nothing
     # else may read them, since a model that did would be told what it is to find out.
     annotations: tuple[str, ...] = ()
+    channel: int | None = None
+    """Which channel of the files is read, from 0; None: they have one."""
 
     def __post_init__(self) -> None:
         _check_columns(self)

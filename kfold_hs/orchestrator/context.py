@@ -132,5 +132,4 @@ class RunContext:
 
 def build_bank(config: Config, cohort: Cohort, progress: Progress | None = None) -> Bank:
     """The features of all recordings, mapped from the cache; computed where they are not there."""
-    channel = getattr(config.data, "channel", None)
-    return banks.build(cohort, config.features, channel, progress.step if progress else None)
+    return banks.build(cohort, config.features, progress.step if progress else None)

@@ -67,7 +67,8 @@ def train(plan: Plan, context: RunContext, progress: Progress, fleet: Fleet) -> 
         with connected(fleet.address) as ray:
             _check_room(ray, asked)
             job = _Job(context.without_bank(), n_threads, fleet.gpus > 0, os.getcwd())  # noqa: PTH109
-            tasks = _Tasks(ray, job, ray.put(_packed(context)), asked, progress)
+            bank = context.bank or build_bank(context.config, context.cohort)
+            tasks = _Tasks(ray, job, ray.put(_packed(bank)), asked, progress)
             outcomes = tasks.run(left, fleet.jobs or len(left))
     check_outcomes(outcomes, len(plan))
 
@@ -209,8 +210,7 @@ def _train(job: _Job, packed: tuple[Any, ...], fold: FoldId, board: Any) -> Outc
         return train_fold(context, fold, lambda row: pin(dict(row)))
 
 
-def _packed(context: RunContext) -> tuple[Any, ...]:
-    bank = context.bank or build_bank(context.config, context.cohort)
+def _packed(bank: Bank) -> tuple[Any, ...]:
     level = None if bank.level is None else bank.level.numpy()
     return bank.frames.numpy(), bank.first.numpy(), bank.length.numpy(), bank.digest, level
 

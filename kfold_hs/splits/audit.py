@@ -76,7 +76,6 @@ def audit(
     cohort: Cohort,
     folds: pd.DataFrame | None = None,
     aliases: Sequence[tuple[str, str]] = (),
-    channel: int | None = None,
     on_progress: Progress | None = None,
 ) -> list[Finding]:
     """All findings, leaks first.
@@ -97,7 +96,7 @@ def audit(
         found += _lacking_classes(cohort, folds)
     found += _linked(cohort, sides, aliases)
     found += _suspects(cohort)
-    found += _copies(cohort, sides, near_copies(cohort, channel, on_progress), channel)
+    found += _copies(cohort, sides, near_copies(cohort, on_progress))
     found += _contradictions(cohort)
     found += _telling(cohort)
     return sorted(found, key=lambda finding: not finding.is_leak)
@@ -250,7 +249,7 @@ def _suspects(cohort: Cohort) -> list[Finding]:
     return [Finding("alike ids", False, text, items, advice)]
 
 
-def _nobodys(cohort: Cohort, digests: Iterable[str], channel: int | None) -> set[str]:
+def _nobodys(cohort: Cohort, digests: Iterable[str]) -> set[str]:
     """Of digests, those of recordings that identify nobody; see `cohort.silence`."""
     first = cohort.recordings.drop_duplicates("sha256").set_index("sha256")
     wanted = first.loc[list(dict.fromkeys(digests))]
@@ -259,16 +258,14 @@ def _nobodys(cohort: Cohort, digests: Iterable[str], channel: int | None) -> set
         for digest, path, is_flat in zip(
             wanted.index, wanted["path"], wanted["is_flat"], strict=True
         )
-        if is_flat or not identifies(read_samples(Path(path), channel)[0])
+        if is_flat or not identifies(read_samples(Path(path), cohort.channel)[0])
     }
 
 
-def _copies(
-    cohort: Cohort, sides: _Sides, near: pd.DataFrame, channel: int | None
-) -> list[Finding]:
+def _copies(cohort: Cohort, sides: _Sides, near: pd.DataFrame) -> list[Finding]:
     length = cohort.recordings.drop_duplicates("sha256").set_index("sha256")["duration_s"]
     equal = [str(digest) for digest, ids in sides.by_sha.items() if len(ids) > 1]
-    nobodys = _nobodys(cohort, [*equal, *near["sha256_a"], *near["sha256_b"]], channel)
+    nobodys = _nobodys(cohort, [*equal, *near["sha256_a"], *near["sha256_b"]])
     pairs: list[tuple[str, str, str, str]] = []
     for digest in equal:
         if digest not in nobodys:

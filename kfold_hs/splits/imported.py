@@ -114,7 +114,6 @@ def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> 
         cohort,
         dict(zip(map(str, each.index), (tuple(map(int, r)) for r in each.to_numpy()), strict=True)),
         n_folds=int(folds.to_numpy().max()) + 1,
-        n_repeats=folds.shape[1],
         seed=seed,
         settings={"by": "person", "stratify": [], "test": 0.0, "source": Path(source).name},
     )

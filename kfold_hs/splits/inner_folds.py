@@ -48,7 +48,6 @@ def inner_split(cohort: Cohort, outer: Split, repeat: int, fold: int, n_folds: i
         cohort,
         {unit: (int(each),) for unit, each in zip(units, folds, strict=True)},
         n_folds=n_folds,
-        n_repeats=1,
         seed=outer.seed,
         settings={
             "by": outer.by,

@@ -13,7 +13,7 @@ from kfold_hs.files.paths import refuse_overwriting, write_text
 from kfold_hs.splits.audit import Finding, same_people
 from kfold_hs.splits.imported import certify, is_foreign, read_folds
 from kfold_hs.splits.split import Split
-from kfold_hs.splits.stratify import stratify
+from kfold_hs.splits.stratify import SplitRule, stratify
 
 
 def make_split(config: Config, cohort: Cohort) -> Split:
@@ -26,10 +26,8 @@ def make_split(config: Config, cohort: Cohort) -> Split:
     """
     wanted = config.split
     if wanted.file is None:
-        return stratify(
-            cohort, wanted.n_folds, config.seed, wanted.n_repeats, wanted.stratify, wanted.by,
-            wanted.test,
-        )  # fmt: skip
+        rule = SplitRule(wanted.stratify, wanted.by, wanted.test)
+        return stratify(cohort, wanted.n_folds, config.seed, wanted.n_repeats, rule)
     if is_foreign(wanted.file):
         folds = read_folds(wanted.file, cohort, config.data)
         split = certify(folds, cohort, str(wanted.file), config.seed)

@@ -21,9 +21,7 @@ VERSION = 1
 """Raised when the same recordings would give other matches than before."""
 
 
-def near_copies(
-    cohort: Cohort, channel: int | None = None, on_progress: Progress | None = None
-) -> pd.DataFrame:
+def near_copies(cohort: Cohort, on_progress: Progress | None = None) -> pd.DataFrame:
     """Pairs of recordings with other samples but the same sound (`fingerprint`).
 
     Found in the cache when these recordings were searched before. Recordings of the
@@ -39,7 +37,7 @@ def near_copies(
     unique = heard.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
     rates = unique["sample_rate_hz"].tolist()
-    content = json.dumps([VERSION, shas, rates, channel])
+    content = json.dumps([VERSION, shas, rates, cohort.channel])
     path = cache_folder() / "copies" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
     columns = ["sha256_a", "sha256_b", "correlation", "delay_s", "overlap_s"]
     if path.exists():
@@ -49,7 +47,7 @@ def near_copies(
                 return _checked(pd.DataFrame(rows, columns=columns), set(shas))
         except DamagedFileError as error:
             stored.warn(f"{path} is damaged ({error.fault}): copies are looked for anew.")
-    found = matches(sounds([Path(each) for each in unique["path"]], channel, on_progress))
+    found = matches(sounds([Path(each) for each in unique["path"]], cohort.channel, on_progress))
     rows = [[shas[m.first], shas[m.second], m.correlation, m.delay_s, m.overlap_s] for m in found]
     with keeping():
         write_json(path, rows)

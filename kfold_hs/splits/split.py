@@ -74,14 +74,13 @@ class Split:
         cls,
         cohort: Cohort,
         folds: Mapping[str, tuple[int, ...]],
-        *,
         n_folds: int,
-        n_repeats: int,
         seed: int,
         settings: Mapping[str, Any],
     ) -> Split:
         """The split of a cohort, with what it holds written into it."""
         packages = ("kfold-hs", "iterative-stratification", "scikit-learn", "numpy")
+        n_repeats = len(next(iter(folds.values())))
         return cls(
             folds, n_folds, n_repeats, seed, cohort.fingerprint, settings, people_of(cohort),
             {name: metadata.version(name) for name in packages},

@@ -7,6 +7,8 @@ Data", ECML PKDD 2011) starts it on the table of persons; `swaps` goes on from t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -25,14 +27,33 @@ PARTS = 20
 """Unequal parts are put together from so many even ones."""
 
 
+@dataclass(frozen=True)
+class SplitRule:
+    """How people are put into folds.
+
+    Parameters
+    ----------
+    covariates : sequence of str or "auto"
+        What to stratify on beside the labels; see `kfold_hs.splits.strata`.
+    by : "person" or "patient"
+        "patient" ignores that two patient ids can be one person: to measure that damage.
+    test : float or sequence of str
+        Share of the persons, in [0, 0.9], drawn as hold-out test persons before all
+        else, to the nearest whole person; or their ids (`kfold_hs.cohort.whose`). No fold ever
+        trains on them.
+    """
+
+    covariates: Sequence[str] | Literal["auto"] = ()
+    by: str = "person"
+    test: float | Sequence[str] = 0.0
+
+
 def stratify(
     cohort: Cohort,
     n_folds: int,
     seed: int,
     n_repeats: int = 1,
-    covariates: Sequence[str] | str = (),
-    by: str = "person",
-    test: float | Sequence[str] = 0.0,
+    rule: SplitRule = SplitRule(),
 ) -> Split:
     """Draw a split of a cohort's persons; the order of its rows does not matter.
 
@@ -45,14 +66,7 @@ def stratify(
         Same seed, same split. Every repeat is drawn with a seed derived from it.
     n_repeats : int
         How many times the persons are split anew.
-    covariates : sequence of str or "auto"
-        What to stratify on beside the labels; see `kfold_hs.splits.strata`.
-    by : "person" or "patient"
-        "patient" ignores that two patient ids can be one person: to measure that damage.
-    test : float or sequence of str
-        Share of the persons, in [0, 0.9], drawn as hold-out test persons before all
-        else, to the nearest whole person; or their ids (`kfold_hs.cohort.whose`). No fold ever
-        trains on them.
+    rule : SplitRule
 
     Raises
     ------
@@ -60,7 +74,8 @@ def stratify(
         When a class has fewer persons than there are folds, a name is unknown, or a
         class ends up missing from a fold.
     """
-    names = covariates_to_stratify(cohort, covariates)
+    names = covariates_to_stratify(cohort, rule.covariates)
+    by, test = rule.by, rule.test
     whole = strata(cohort, names, by)
     held = _test_units(cohort, whole, test, seed, by)
     rows = np.flatnonzero(~held)
@@ -72,7 +87,6 @@ def stratify(
         cohort,
         {unit: tuple(map(int, row)) for unit, row in zip(whole.table.index, folds, strict=True)},
         n_folds=n_folds,
-        n_repeats=n_repeats,
         seed=seed,
         settings={
             "by": by,

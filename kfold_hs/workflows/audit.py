@@ -21,5 +21,4 @@ def audit_split(
     folds = None if source is None else read_folds(source, cohort, config.data)
     pairs = read_aliases(aliases) if aliases else []
     progress.stage("audit")
-    channel = getattr(config.data, "channel", None)
-    return cohort, audit(cohort, folds, pairs, channel, progress.step)
+    return cohort, audit(cohort, folds, pairs, progress.step)

@@ -58,9 +58,8 @@ def check_leaks(config: Config, cohort: Cohort, split: Split, progress: Progress
         what was asked for.
     """
     progress.stage("audit")
-    channel = getattr(config.data, "channel", None)
     folds = folds_of_recordings(split, cohort)
-    findings = audit(cohort, folds, channel=channel, on_progress=progress.step)
+    findings = audit(cohort, folds, on_progress=progress.step)
     allowed = ["person on two sides"] if split.by == "patient" else []
     if config.split.audit:
         refuse_leaks(findings, allowed)

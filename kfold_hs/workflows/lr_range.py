@@ -17,6 +17,8 @@ from kfold_hs.report.charts.base import lr_page
 from kfold_hs.splits.make import make_split
 from kfold_hs.workflows.inputs import load_cohort
 
+__all__ = ["Found", "Range", "find_lr"]
+
 
 def find_lr(
     config: Config,

@@ -1,4 +1,4 @@
-"""The story of `serve`: a bundle, an application around it, a server."""
+"""`serve`: a bundle, an application around it, a server."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kfold_hs.errors import ConfigError, StorageError
+from kfold_hs.workflows.bundles import PredictOptions
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 def serve(
     bundle_folder: Path,
-    host: str,
-    port: int,
+    address: tuple[str, int],
     ready: Callable[[str], None],
-    *,
-    device: str = "auto",
-    coverage: float = 0.9,
+    options: PredictOptions,
     **limits: float,
 ) -> None:
     """Answer until interrupted.
@@ -26,12 +24,12 @@ def serve(
     Parameters
     ----------
     bundle_folder : Path
-    host, port
-        Where to listen; port 0: any that is free.
+    address : (str, int)
+        Host and port to listen at; port 0: any that is free.
     ready : callable
         Called with the address when requests are answered.
-    device, coverage
-        As of `predict`.
+    options : PredictOptions
+        Its device and coverage.
     limits
         Of `kfold_hs.bundle.server.limits.Limits`.
 
@@ -55,8 +53,8 @@ def serve(
     from kfold_hs.bundle.server.service import Answers
     from kfold_hs.learn.device import pick_device
 
-    bundle = Bundle.read(bundle_folder)
-    answers = Answers(bundle, pick_device(device), Limits(**limits), coverage)  # type: ignore[arg-type]
+    bundle, (host, port) = Bundle.read(bundle_folder), address
+    answers = Answers(bundle, pick_device(options.device), Limits(**limits), options.coverage)  # type: ignore[arg-type]
     app = make_app(answers, LOOPBACK if host in LOOPBACK else ("*",))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:

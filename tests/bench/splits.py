@@ -26,7 +26,7 @@ from kfold_hs.cohort.synthetic.people import draw_patients, render
 from kfold_hs.config.compose import compose
 from kfold_hs.splits.audio_fingerprint import Match, Sound, matches, sound, sounds
 from kfold_hs.splits.balance import balance, compare
-from kfold_hs.splits.stratify import stratify
+from kfold_hs.splits.stratify import SplitRule, stratify
 
 Change = Callable[[np.ndarray, int, np.random.Generator], tuple[np.ndarray, int]]
 
@@ -37,7 +37,7 @@ def load(root: str) -> Cohort:
 
 def show_balance(root: str) -> None:
     cohort = load(root)
-    split = stratify(cohort, 5, 0, n_repeats=3, covariates="auto")
+    split = stratify(cohort, 5, 0, n_repeats=3, rule=SplitRule(covariates="auto"))
     for repeat in range(3):
         print(f"repeat {repeat}: worst relative deviation (above the integer limit)")
         for row in compare(cohort, split, repeat):
@@ -222,7 +222,7 @@ def show_growth() -> None:
     for n in (1_000, 10_000, 100_000):
         cohort = made_up(n)
         started = time.perf_counter()
-        split = stratify(cohort, 5, 0, covariates="auto")
+        split = stratify(cohort, 5, 0, rule=SplitRule(covariates="auto"))
         seconds = time.perf_counter() - started
         ours, *_ = compare(cohort, split)
         print(f"{n:>7} persons in 5 folds: {seconds:.1f} s, classes "

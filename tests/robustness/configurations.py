@@ -25,7 +25,7 @@ from kfold_hs.config.compose import compose, expand, groups
 from kfold_hs.config.keys import keys
 from kfold_hs.config.sweep import design
 from kfold_hs.errors import LONGEST_MESSAGE, KfoldHsError
-from kfold_hs.workflows.search.spec import Search
+from kfold_hs.workflows.search.spec import Search, SearchOptions
 
 SLOW_S = 2.0
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -100,7 +100,10 @@ def _compare(line: Sequence[str]) -> None:
 
 
 def _tune(line: Sequence[str]) -> None:
-    Search.of([*line, "optim.lr=1e-4,1e-3"], None, objective="accuracy", sampler="tpe", n_trials=2)
+    Search.of(
+        [*line, "optim.lr=1e-4,1e-3"],
+        SearchOptions(objective="accuracy", sampler="tpe", n_trials=2),
+    )
 
 
 def _plan(line: Sequence[str]) -> None:

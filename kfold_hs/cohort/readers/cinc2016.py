@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.build import assemble, tasks_of
+from kfold_hs.cohort.build import Listing, assemble, tasks_of
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.csv_file import read_rows
 from kfold_hs.cohort.ids import Spelling
@@ -77,7 +77,7 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
         text = "no .hea beside the audio says how long it is; whether it was cut cannot be told"
         notes.append(Note("recordings without a header", len(bare), text, tuple(bare)))
     notes += _left_out(parts, {Path(row["path"]).stem for row in recordings}, references)
-    return assemble(
+    found = Listing(
         "cinc2016",
         tasks_of(config.tasks),
         patients,
@@ -85,8 +85,8 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
         ["source"],
         announced=announced,
         notes=notes,
-        on_progress=on_progress,
     )
+    return assemble(found, on_progress)
 
 
 def _reference(part: Path) -> Path | None:

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import DisjointSet
 
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.build import assemble, tasks_of
+from kfold_hs.cohort.build import Listing, assemble, tasks_of
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.csv_file import read_csv, read_text
 from kfold_hs.cohort.ids import Spelling, clean_name
@@ -105,7 +105,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
                     "murmur": _murmur_at(site, murmur, audible),
                 }
             )
-    return assemble(
+    found = Listing(
         "circor",
         tasks_of(config.tasks),
         patients,
@@ -114,8 +114,8 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
         announced=announced,
         notes=[*notes, *spelling.notes(), *_notes(person_of), *_left_out(folder, recordings)],
         annotations=[f"systolic_murmur_{part}" for part in ("grading", "timing", "pitch")],
-        on_progress=on_progress,
     )
+    return assemble(found, on_progress)
 
 
 def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.build import assemble, tasks_of
+from kfold_hs.cohort.build import Listing, assemble, tasks_of
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.columns import Columns
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
@@ -90,7 +90,7 @@ def load_table(
         }
         for i, row in enumerate(table.to_dict("records"))
     ]
-    return assemble(
+    found = Listing(
         name,
         tasks_of(config.tasks),
         patients,
@@ -98,8 +98,8 @@ def load_table(
         list(covariates),
         notes=[*notes, *spelling.notes(), *columns.notes(list(covariates))],
         channel=config.channel,
-        on_progress=on_progress,
     )
+    return assemble(found, on_progress)
 
 
 def column_of(config: TableData, column: str) -> list[Any] | None:

@@ -12,7 +12,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import AugmentConfig, Config
 from kfold_hs.learn.data.augment import band_stop, gain, speeds
 from kfold_hs.learn.data.heart_cycles import Cycles
-from kfold_hs.learn.data.noise import noise_bank, noisy
+from kfold_hs.learn.data.noise import Noise, noisy
 from kfold_hs.learn.features.bank import Bank
 
 
@@ -20,12 +20,14 @@ from kfold_hs.learn.features.bank import Bank
 class Source:
     """A bank of features, the heart cycles of its recordings, and noise to add to them.
 
-    `cycles` are there with `train.align=cycle`, `noise` with `augment.noise_share`.
+    `augment` says what else is done to the sound; `cycles` are there with `train.align=cycle`,
+    `noise` with `augment.noise_share`.
     """
 
     bank: Bank
     cycles: Cycles | None = None
-    noise: Bank | None = None
+    noise: Noise | None = None
+    augment: AugmentConfig | None = None
 
     @classmethod
     def of(cls, config: Config, cohort: Cohort, bank: Bank) -> Source:
@@ -38,8 +40,7 @@ class Source:
         """
         align, device = config.train.align == "cycle", bank.device
         cycles = Cycles.of(cohort, config.features, device) if align else None
-        noise = noise_bank(config.augment, config.features)
-        return cls(bank, cycles, None if noise is None else noise.to(device))
+        return cls(bank, cycles, Noise.of(config, device), config.augment)
 
     def digests(self) -> dict[str, str]:
         """Of what predictions stand on besides the bank, where there is anything."""
@@ -70,7 +71,6 @@ class Source:
         starts: torch.Tensor,
         size: int,
         n_frames: int,
-        config: AugmentConfig,
         stream: Mapping[str, np.random.Generator],
     ) -> Iterator[torch.Tensor]:
         """Crops as another stethoscope or another room might have given them, batch by batch.
@@ -88,12 +88,13 @@ class Source:
         Tensor, shape (size * n_slots, 1, n_mels, n_frames)
             In the bank's units: before bands are scaled.
         """
-        bank = self.bank
+        bank, config = self.bank, self.augment
+        assert config is not None
         rows = [each.flatten() for each in torch.split(recordings, size)]
         first = [each.flatten() for each in torch.split(starts, size)]
         rng = stream["stretch"]
         fast = (speeds(len(each), config.stretch, rng, bank.frames.device) for each in rows)
         for each, x in zip(rows, bank.batches(rows, first, n_frames, fast), strict=True):
             if self.noise is not None:
-                x = noisy(x, each, bank, self.noise, config, stream["noise"])
+                x = noisy(x, each, bank, self.noise, stream["noise"])
             yield band_stop(gain(x, config, stream["gain"]), config, stream["stop"])

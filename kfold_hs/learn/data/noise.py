@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ import pandas as pd
 import torch
 
 from kfold_hs.cohort.audio import inspect_all
-from kfold_hs.config.schema import AugmentConfig, FeatureConfig
+from kfold_hs.config.schema import AugmentConfig, Config, FeatureConfig
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.stored import warn
 from kfold_hs.files.walk import find_files
@@ -75,12 +76,42 @@ def coloured(name: str, duration_s: float, rate_hz: int) -> np.ndarray:
     return np.asarray(0.1 * wave / wave.std(), dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What is added to training crops.
+
+    Parameters
+    ----------
+    levels_db : Bank
+        The noise itself.
+    share : float
+        Of the crops, in (0, 1].
+    snr_db : (float, float)
+        Lowest and highest signal-to-noise ratio of a crop.
+    """
+
+    levels_db: Bank
+    share: float
+    snr_db: tuple[float, float]
+
+    @classmethod
+    def of(cls, config: Config, device: torch.device) -> Noise | None:
+        """What the configuration asks for; None: nothing."""
+        levels, augment = noise_bank(config.augment, config.features), config.augment
+        if levels is None:
+            return None
+        return cls(levels.to(device), augment.noise_share, augment.noise_snr_db)
+
+    @property
+    def digest(self) -> str:
+        return self.levels_db.digest
+
+
 def noisy(
     x: torch.Tensor,
     recordings: torch.Tensor,
     bank: Bank,
-    noise: Bank,
-    config: AugmentConfig,
+    noise: Noise,
     rng: np.random.Generator,
 ) -> torch.Tensor:
     """Crops with noise in a share `noise_share` of them, at a ratio uniform in `noise_snr_db`.
@@ -91,22 +122,21 @@ def noisy(
         In the units of `bank`.
     recordings : Tensor of int64, shape (n,)
         Rows of `bank`.
-    noise : Bank
-        Levels in dB.
     """
+    levels = noise.levels_db
     n, n_frames = len(x), x.shape[3]
     draw = to_device(rng.random((4, n)), x.device)
-    rows = (draw[0] * len(noise.length)).long()
-    starts = (draw[1] * noise.length[rows]).long()
-    low, high = config.noise_snr_db
+    rows = (draw[0] * len(levels.length)).long()
+    starts = (draw[1] * levels.length[rows]).long()
+    low, high = noise.snr_db
     snr_db = (low + (high - low) * draw[2]).float()
     mean, spread = bank.scale(recordings)
     before = mean + spread * x
-    after = add_noise(before, noise.crops(rows, starts, n_frames), snr_db)
+    after = add_noise(before, levels.crops(rows, starts, n_frames), snr_db)
     if bank.level is not None:
         mean = mean + _mean(after) - _mean(before)
         spread = spread * _spread(after) / _spread(before)
-    chosen = (draw[3] < config.noise_share).view(n, 1, 1, 1)
+    chosen = (draw[3] < noise.share).view(n, 1, 1, 1)
     return torch.where(chosen, (after - mean) / spread, x)
 
 

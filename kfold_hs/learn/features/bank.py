@@ -198,7 +198,6 @@ def _turned(frames: torch.Tensor) -> torch.Tensor:
 def build(
     cohort: Cohort,
     config: FeatureConfig,
-    channel: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Bank:
     """The bank of a cohort: found in the cache, or computed by all cores and put there.
@@ -210,7 +209,7 @@ def build(
     StorageError
         No room in the cache; nothing is left there.
     """
-    return build_from(cohort.recordings, config.of_recordings, channel, on_progress)
+    return build_from(cohort.recordings, config.of_recordings, cohort.channel, on_progress)
 
 
 def build_from(

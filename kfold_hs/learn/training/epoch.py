@@ -42,7 +42,7 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
 
     model.train()
     batch_losses: list[torch.Tensor] = []
-    whole = source.batches(recordings, starts, size, n_frames, config.augment, stream)
+    whole = source.batches(recordings, starts, size, n_frames, stream)
     for batch, x in zip(range(pace.n_batches), whole, strict=False):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
         fill = neutral(x, config.features.normalise, model.front.mean)

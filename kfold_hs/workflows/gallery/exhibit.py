@@ -254,11 +254,10 @@ class Exhibit:
         if not self.settings.audio:
             return None
         kind, n_left_out = best_format(), 0
-        channel = getattr(self.config.data, "channel", None)
         used = sum(len(r["spectrogram"]) + len(r["look"] or "") for r in each)
         for recording, row in zip(each, places, strict=True):
             path = Path(self.cohort.recordings["path"].iloc[row])
-            samples, rate_hz = read_samples(path, channel)
+            samples, rate_hz = read_samples(path, self.cohort.channel)
             heard = excerpt(samples, rate_hz, recording["start_s"], recording["end_s"], kind)
             text = _base64(heard)
             if used + len(text) > MOST_BYTES:

@@ -18,6 +18,27 @@ N_TRIALS = 20
 
 
 @dataclass(frozen=True)
+class SearchOptions:
+    """What can be asked of a search beside its space's words.
+
+    Parameters
+    ----------
+    space : str, optional
+        A file, or the name of a space.
+    n_trials : int, optional
+        By default all points of a grid, and otherwise `N_TRIALS`.
+    objective, sampler, racing
+        As in `Search`.
+    """
+
+    space: str | None = None
+    objective: str = "accuracy"
+    sampler: str = "tpe"
+    n_trials: int | None = None
+    racing: bool = True
+
+
+@dataclass(frozen=True)
 class Search:
     """What is searched, and how.
 
@@ -52,12 +73,7 @@ class Search:
     def of(
         cls,
         words: Sequence[str],
-        space: str | None,
-        *,
-        objective: str,
-        sampler: str,
-        n_trials: int | None,
-        racing: bool = True,
+        asked: SearchOptions,
         more: Sequence[str] = (),
     ) -> Search:
         """From a command line.
@@ -66,12 +82,6 @@ class Search:
         ----------
         words : sequence of str
             As typed; keys with several values belong to the space.
-        space : str, optional
-            A file, or the name of a space.
-        objective, sampler, racing
-            As above.
-        n_trials : int, optional
-            By default all points of a grid, and otherwise `N_TRIALS`.
         more : sequence of str
             Overrides that every trial gets, too, e.g. of ``--folds``.
 
@@ -80,12 +90,13 @@ class Search:
         ConfigError
             The space or one of its values does not fit, or trials would not stand on one ground.
         """
-        fixed, found = find_space(words, space)
+        fixed, found = find_space(words, asked.space)
+        n_trials = asked.n_trials
         if n_trials is None:
-            n_trials = len(found) if sampler == "grid" else N_TRIALS
+            n_trials = len(found) if asked.sampler == "grid" else N_TRIALS
         if n_trials < 1:
             raise ConfigError(f"--trials {n_trials}: a search takes at least 1 trial.")
-        search = cls((*fixed, *more), found, objective, sampler, n_trials, racing)
+        search = cls((*fixed, *more), found, asked.objective, asked.sampler, n_trials, asked.racing)
         found.check(search.words)
         search.check_ground()
         return search
