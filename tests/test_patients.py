@@ -14,11 +14,11 @@ from test_fit import Interrupts, fit
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
+from kfold_hs.config.poolings import POOLS
 from kfold_hs.errors import ConfigError
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.models.attention import GatedAttention
 from kfold_hs.learn.training.pace import examples_of_a_batch
-from kfold_hs.predictions.aggregation import POOLS
 from kfold_hs.predictions.table import Predictions
 
 PATIENT = ["train.level=patient", "train.sites_per_patient=2"]

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kfold_hs.config.base import NonNegativeInt, Positive, Settings
 from kfold_hs.config.names import clean_name
+from kfold_hs.config.poolings import PatientPool
 
 
 def _as_name(value: Any) -> Any:
@@ -20,10 +21,6 @@ def _as_name(value: Any) -> Any:
 
 Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
 """A name of the user's, cleaned; 1, 1.0 and true are taken as text."""
-
-# What `predict.patient_pool` and a task's own `patient_pool` may name (kfold_hs/pool.py).
-PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
-
 
 _UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of Unicode: control characters, halves of pairs, line and paragraph separators."""

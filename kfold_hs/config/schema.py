@@ -24,24 +24,16 @@ from kfold_hs.config.data import (
     TableData,
     TaskConfig,
 )
+from kfold_hs.config.digests import for_digest
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
+from kfold_hs.config.schedules import AnySchedule
 from kfold_hs.config.training import (
+    AnyLoss,
     AugmentConfig,
-    ConstantConfig,
-    CosineConfig,
-    CrossEntropyConfig,
     FeatureConfig,
-    FocalConfig,
-    LinearConfig,
-    LossConfig,
     ModelConfig,
-    OneCycleConfig,
     OptimConfig,
-    PlateauConfig,
     PredictConfig,
-    RestartsConfig,
-    SchedConfig,
-    StepConfig,
     TrainConfig,
 )
 
@@ -50,26 +42,15 @@ __all__ = [
     "Cinc2016Data",
     "CircorData",
     "Config",
-    "ConstantConfig",
-    "CosineConfig",
-    "CrossEntropyConfig",
     "DataConfig",
     "FeatureConfig",
-    "FocalConfig",
     "GalleryConfig",
     "JudgeConfig",
-    "LinearConfig",
-    "LossConfig",
     "Margins",
     "ModelConfig",
-    "OneCycleConfig",
     "OptimConfig",
-    "PlateauConfig",
     "PredictConfig",
-    "RestartsConfig",
-    "SchedConfig",
     "SplitConfig",
-    "StepConfig",
     "SyntheticData",
     "TableData",
     "TaskConfig",
@@ -88,9 +69,9 @@ class Config(Settings):
     data: DataConfig
     features: FeatureConfig
     model: ModelConfig
-    loss: LossConfig
+    loss: AnyLoss
     optim: OptimConfig
-    sched: SchedConfig
+    sched: AnySchedule
     augment: AugmentConfig
     train: TrainConfig
     split: SplitConfig
@@ -210,10 +191,9 @@ class Config(Settings):
         """SHA-256 (hex) of what decides the out-of-fold predictions of the fold models.
 
         Left out are: where the data lie (the cohort's fingerprint says what they are); the
-        target, the margins and the stacking, which only judging reads; the trackers; and every
-        value that equals its declared default, which is "off" for each setting that came later,
-        so that a new setting does not orphan the runs made before it. A declared default never
-        changes. The kind of device is in it, and on a GPU the precision that auto comes to.
+        target, the margins and the stacking, which only judging reads; the trackers; and values
+        that equal their declared default (`kfold_hs.config.digests`). The kind of device is in it,
+        and on a GPU the precision that auto comes to.
         """
         return _sha256(self._decisive())
 
@@ -232,10 +212,12 @@ class Config(Settings):
         return _sha256(values)
 
     def _decisive(self) -> dict[str, Any]:
-        values = self.model_dump(mode="json", exclude_defaults=True)
-        for key in ("target", "track"):
-            values.pop(key)
-        values.pop("judge", None)
+        values = for_digest(self, "")
+        for group in ("data", "features", "model", "loss", "optim", "sched", "augment", "train",
+                      "split", "predict"):  # fmt: skip
+            values[group] = for_digest(getattr(self, group), group)
+        for key in ("target", "track", "judge"):
+            values.pop(key, None)
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
-from kfold_hs.config.base import NonNegative, Positive, Settings, Share
-from kfold_hs.config.data import PatientPool
+from kfold_hs.config.base import Choice, NonNegative, Positive, Settings, Share, one_of
+from kfold_hs.config.poolings import PatientPool
 
 _Count = Annotated[int, Field(ge=0, le=100)]
 _Decibels = Annotated[float, Field(ge=-60, le=60)]
@@ -123,25 +123,43 @@ class ModelConfig(Settings):
         return self
 
 
-class _LossConfig(Settings):
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    class_weights: Literal["none", "task", "balanced", "effective", "challenge"]
+class LossConfig(Choice):
+    """What every loss is set by; see `kfold_hs.learn.losses`.
+
+    class_weights : `task`: as the data configuration states; `balanced` and `effective` (with
+        `effective_beta`; Cui et al. 2019): by the training people of the fold; `challenge`: those
+        of its weighted accuracy
+    ordinal_smoothing : whether `label_smoothing` goes to neighbouring classes only
+    task_weights : a task that is not named has 1
+    """
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    class_weights: Literal["none", "task", "balanced", "effective", "challenge"] = "task"
     effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.99
     ordinal_smoothing: bool = False
     task_weights: dict[str, NonNegative] = Field(default_factory=dict)
 
 
-class CrossEntropyConfig(_LossConfig):
-    """Cross-entropy; see `kfold_hs.learn.losses`."""
+class CrossEntropyConfig(LossConfig):
+    """Cross-entropy."""
 
-    kind: Literal["cross_entropy"]
+    kind: Literal["cross_entropy"] = "cross_entropy"
 
 
-class FocalConfig(_LossConfig):
-    """Focal loss; see `kfold_hs.learn.losses`."""
+class FocalConfig(LossConfig):
+    """Focal loss (Lin et al. 2017)."""
 
-    kind: Literal["focal"]
-    gamma: Annotated[float, Field(ge=0, le=10)]
+    kind: Literal["focal"] = "focal"
+    gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+
+
+LOSSES: dict[str, type[LossConfig]] = {"cross_entropy": CrossEntropyConfig, "focal": FocalConfig}
+"""Name -> its settings; the function is in `kfold_hs.learn.losses.COSTS`, since it takes torch."""
+
+if TYPE_CHECKING:
+    AnyLoss = LossConfig
+else:
+    AnyLoss = one_of(LOSSES.values())
 
 
 class OptimConfig(Settings):
@@ -151,68 +169,6 @@ class OptimConfig(Settings):
     weight_decay: Annotated[float, Field(ge=0, le=100)]
     beta1: Annotated[float, Field(ge=0, lt=1)]
     beta2: Annotated[float, Field(ge=0, lt=1)]
-
-
-class OneCycleConfig(Settings):
-    """One cycle; see `kfold_hs.config.schedules.onecycle`."""
-
-    kind: Literal["onecycle"]
-    pct_start: Annotated[float, Field(gt=0, lt=1)]
-    div_factor: Annotated[float, Field(ge=1, le=1e9)]
-    final_div_factor: Annotated[float, Field(ge=1, le=1e12)]
-    cycle_momentum: bool = False
-    momentum_low: Annotated[float, Field(ge=0, lt=1)] = 0.85
-    momentum_high: Annotated[float, Field(ge=0, lt=1)] = 0.95
-
-
-class CosineConfig(Settings):
-    """Cosine annealing after a warm-up; see `kfold_hs.config.schedules.cosine`."""
-
-    kind: Literal["cosine"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-    final_ratio: Share
-
-
-class RestartsConfig(Settings):
-    """Cosine annealing with warm restarts; see `kfold_hs.config.schedules.restarts`."""
-
-    kind: Literal["restarts"]
-    n_cycles: Annotated[int, Field(ge=1, le=100)]
-    lengthen: Annotated[float, Field(ge=1, le=10)]
-    final_ratio: Share
-
-
-class LinearConfig(Settings):
-    """A straight line down after a warm-up; see `kfold_hs.config.schedules.linear`."""
-
-    kind: Literal["linear"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-    final_ratio: Share
-
-
-class StepConfig(Settings):
-    """Stairs down; see `kfold_hs.config.schedules.steps`."""
-
-    kind: Literal["step"]
-    every: Annotated[float, Field(gt=0, le=1)]
-    gamma: Annotated[float, Field(gt=0, le=1)]
-
-
-class ConstantConfig(Settings):
-    """One rate after a warm-up; see `kfold_hs.config.schedules.constant`."""
-
-    kind: Literal["constant"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-
-
-class PlateauConfig(Settings):
-    """Down when the training loss stays; see `kfold_hs.config.schedules.plateau`."""
-
-    kind: Literal["plateau"]
-    factor: Annotated[float, Field(gt=0, lt=1)]
-    patience: Annotated[int, Field(ge=0, le=10_000)]
-    threshold: Share
-    final_ratio: Share
 
 
 class AugmentConfig(Settings):
@@ -316,16 +272,3 @@ class PredictConfig(Settings):
     crop_pool: PatientPool = "mean"
     gains_db: tuple[_Decibels, ...] = Field((0.0,), min_length=1, max_length=64)
     stack: Literal["task", "none"] = "task"
-
-
-LossConfig = Annotated[CrossEntropyConfig | FocalConfig, Field(discriminator="kind")]
-SchedConfig = Annotated[
-    OneCycleConfig
-    | CosineConfig
-    | RestartsConfig
-    | LinearConfig
-    | StepConfig
-    | ConstantConfig
-    | PlateauConfig,
-    Field(discriminator="kind"),
-]
