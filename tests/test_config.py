@@ -17,6 +17,7 @@ from kfold_hs.config.compose import (
     groups,
     load_yaml,
 )
+from kfold_hs.config.keys import with_defaults
 from kfold_hs.config.schema import Margins
 from kfold_hs.errors import LONGEST_MESSAGE, ConfigError
 
@@ -148,6 +149,29 @@ def test_digest_is_of_what_decides_the_predictions() -> None:
     assert one.digest == compose(["data=circor", "data.root=/b", "target=0.9"]).digest
     assert one.digest == compose(["data=circor", "data.root=/a", "judge.margins.cost=9"]).digest
     assert one.digest != compose(["data=circor", "data.root=/a", "optim.lr=2e-3"]).digest
+
+
+DIGESTS = {
+    "": "f21657216596b225",
+    "recipe=baseline sched=plateau loss=focal": "6f12132c1b3124e4",
+    "data=circor data.root=/a recipe=lite features=pcen augment=none": "16462f593b97d37d",
+}
+
+
+@pytest.mark.parametrize("words", DIGESTS)
+def test_digests_are_those_of_runs_made_before(words: str) -> None:
+    assert compose(words.split()).digest.startswith(DIGESTS[words])
+
+
+@pytest.mark.parametrize("group", sorted(set(groups()) - {"recipe"}))
+def test_files_name_what_differs_from_the_defaults(group: str) -> None:
+    for path in (config_folder() / group).glob("*.yaml"):
+        given = OmegaConf.to_container(OmegaConf.load(path)) or {}
+        assert isinstance(given, dict)
+        given.pop("defaults", None)
+        kind = {"kind": given.pop("kind")} if "kind" in given else {}
+        declared = with_defaults({group: kind})[group]
+        assert not {key for key, value in given.items() if declared[key] == value}
 
 
 def test_the_margins_that_are_printed_are_the_ones_in_use() -> None:

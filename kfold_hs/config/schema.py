@@ -64,7 +64,15 @@ MOST_NUMBERS = 2**29
 
 
 class Config(Settings):
-    """Everything that decides the result of a run, apart from the recordings."""
+    """Everything that decides the result of a run, apart from the recordings.
+
+    seed : of the split, of the training and of every resampling
+    n_seeds : trainings of every fold, each with other random draws; their mean is scored
+    track : `wandb` stays on this machine unless WANDB_MODE=online
+    select : the epoch that is shipped and scored; `inner`: best on training people who are set
+        aside; `best`: best on the people who are scored: optimistic, and labelled so
+    target : accuracy that the report judges: reached, not reached, cannot tell
+    """
 
     data: DataConfig
     features: FeatureConfig
@@ -77,11 +85,11 @@ class Config(Settings):
     split: SplitConfig
     predict: PredictConfig
     recipe: str
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
-    n_seeds: Annotated[int, Field(ge=1, le=1000)]
-    track: tuple[Literal["tensorboard", "wandb"], ...]
-    select: Literal["last", "inner", "best"]
-    target: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    n_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    track: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    select: Literal["last", "inner", "best"] = "last"
+    target: Annotated[float, Field(gt=0, lt=1)] = 0.95
     judge: JudgeConfig = JudgeConfig()
     device_kind: Literal["cpu", "cuda"] = "cpu"
 

@@ -16,16 +16,29 @@ _Decibels = Annotated[float, Field(ge=-60, le=60)]
 
 
 class FeatureConfig(Settings):
-    """What the network hears of a recording; see `kfold_hs.learn.features.mel`."""
+    """What the network hears of a recording; see `kfold_hs.learn.features.mel`.
 
-    sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)]
-    window_s: Annotated[float, Field(gt=0, le=1)]
-    hop_s: Annotated[float, Field(ge=0.0005, le=1)]
-    n_fft: Annotated[int, Field(ge=16, le=65_536)]
-    n_mels: Annotated[int, Field(ge=4, le=512)]
-    f_min_hz: NonNegative
-    f_max_hz: Positive
-    normalise: Literal["recording", "band", "none"]
+    sample_rate_hz : other rates are resampled to it
+    n_fft : of the zero-padded window, so that every low band has a bin of its own
+    normalise : to mean 0 and variance 1: `recording`: over a recording; `band`: each band, over the
+        training people of a fold; `none`
+    band_pass_hz : e.g. [25, 400]: Butterworth, there and back, before everything else
+    remove_spikes : whether knocks and rubbing are set to zero (Schmidt et al. 2010)
+    compression : `log`: 10 log10, in dB; `pcen`: per-channel energy normalisation (Wang et al.
+        2017), (E / (floor + M)^gain + bias)^root - bias^root, M the running mean of the power E
+    pcen_time_constant_s : of M
+    pcen_gain : 1: a recording's loudness is gone
+    pcen_floor : power below which a band counts as silent
+    """
+
+    sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)] = 4000
+    window_s: Annotated[float, Field(gt=0, le=1)] = 0.05
+    hop_s: Annotated[float, Field(ge=0.0005, le=1)] = 0.02
+    n_fft: Annotated[int, Field(ge=16, le=65_536)] = 512
+    n_mels: Annotated[int, Field(ge=4, le=512)] = 64
+    f_min_hz: NonNegative = 20.0
+    f_max_hz: Positive = 1000.0
+    normalise: Literal["recording", "band", "none"] = "recording"
     band_pass_hz: tuple[Positive, Positive] | None = None
     remove_spikes: bool = False
     compression: Literal["log", "pcen"] = "log"
@@ -100,7 +113,17 @@ class FeatureConfig(Settings):
 
 
 class ModelConfig(Settings):
-    """A timm backbone with one linear head a task; see `kfold_hs.learn.models.network`."""
+    """A timm backbone with one linear head a task; see `kfold_hs.learn.models.network`.
+
+    weights : `package`: of the extra `weights` (EfficientNet-Lite0 only); `hub`: of timm; `file`:
+        `weights_file`; `none`: trained from scratch
+    hidden : size of the hidden layer before the heads; 0: none
+    drop_path : stochastic depth (Huang et al. 2016)
+    pool : over bands and time; `backbone`: as the backbone does
+    covariates : of the patient, beside the sound, e.g. [age, sex, height_cm, weight_kg]
+    heads : `separate`: a linear head a task; `joint`: one over all combinations of their classes
+    deltas : time derivatives beside the features, as further channels
+    """
 
     backbone: str
     weights: Literal["none", "hub", "file", "package"]
@@ -163,22 +186,38 @@ else:
 
 
 class OptimConfig(Settings):
-    """AdamW (Loshchilov & Hutter 2019)."""
+    """AdamW (Loshchilov & Hutter 2019).
 
-    lr: Annotated[float, Field(gt=0, le=10)]
-    weight_decay: Annotated[float, Field(ge=0, le=100)]
-    beta1: Annotated[float, Field(ge=0, lt=1)]
-    beta2: Annotated[float, Field(ge=0, lt=1)]
+    lr : the highest rate of the schedule
+    """
+
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.01
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
 
 class AugmentConfig(Settings):
-    """Mixup and SpecAugment; see `kfold_hs.learn.data.augment`."""
+    """Mixup, SpecAugment and others; see `kfold_hs.learn.data.augment`.
 
-    mixup_alpha: Annotated[float, Field(ge=0, le=100)]
-    time_masks: _Count
-    time_mask_frames: Annotated[int, Field(ge=0, le=100_000)]
-    band_masks: _Count
-    band_mask_bands: Annotated[int, Field(ge=0, le=512)]
+    mixup_alpha, cutmix_alpha : of Beta(alpha, alpha) (Zhang et al. 2018; Yun et al. 2019); 0: off
+    time_masks, band_masks : how many; the widest are `time_mask_frames` and `band_mask_bands`
+    cutmix_axis : whether a stretch of frames or of bands is exchanged
+    stretch : up to this share faster or slower
+    gain_db : up to this much louder or softer; not with features.normalise=recording
+    band_stops : stretches of bands set to the quietest level of the crop; the widest are
+        `band_stop_bands`
+    noise_share : of the crops, to which noise is added
+    noise_snr_db : lowest and highest ratio of signal to noise
+    noise : `white`, `pink` or `brown`: 0, 3 or 6 dB an octave
+    noise_folder : WAV or FLAC recordings of noise in its place
+    """
+
+    mixup_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
+    time_masks: _Count = 0
+    time_mask_frames: Annotated[int, Field(ge=0, le=100_000)] = 0
+    band_masks: _Count = 0
+    band_mask_bands: Annotated[int, Field(ge=0, le=512)] = 0
     cutmix_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
     cutmix_axis: Literal["time", "band"] = "time"
     stretch: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
@@ -202,21 +241,45 @@ class AugmentConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """The training loop; see `kfold_hs.learn.training.fold`."""
+    """The training loop; see `kfold_hs.learn.training.fold`.
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)]
-    batch_size: Annotated[int, Field(ge=2, le=65_536)]
-    crop_frames: Annotated[int, Field(ge=16, le=100_000)]
-    crops_per_recording: Annotated[int, Field(ge=1, le=1000)]
-    site_labels: bool
-    sampling: str
-    grad_clip: NonNegative
-    accumulate: Annotated[int, Field(ge=1, le=1024)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    swa_start: Annotated[float, Field(gt=0, le=1)]
-    first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None
-    grow_until: Share
-    precision: Literal["auto", "float32", "bfloat16"]
+    crops_per_recording : drawn from every training recording in an epoch
+    site_labels : whether a recording's own label counts, where the data have one, instead of the
+        patient's
+    sampling : `shuffle`; `joint` or the name of a task: classes drawn equally often; `patient`:
+        patients drawn equally often, however many recordings
+    grad_clip : norm; 0: off
+    accumulate : batches whose gradients make one step of the optimizer
+    first_crop_frames, first_n_mels : crops grow from these, in frames and in bands (neighbours are
+        averaged), to their size after the share `grow_until` of the epochs; None: off
+    precision : `auto`: bfloat16 on CUDA, float32 elsewhere
+    inner_share : of the training people, set aside to choose the epoch when select=inner
+    patience : with select=inner: stop after so many epochs without a gain; None: never
+    level : `patient`: an example is one crop of each of `sites_per_patient` recordings, pooled by
+        gated attention (Ilse et al. 2018); batch_size counts crops
+    align : where training crops start; `cycle`: at an S1, where a segmentation lies beside the
+        recording
+    uncertain : the class that a task names as uncertain is a `class`, has no part in the loss
+        (`drop`), or is spread evenly over the other classes (`soft`); it is always scored
+    threads : of the CPU, for each fold; None: all cores. They decide the last bits of results on
+        the CPU, --jobs does not
+    tf32 : on NVIDIA GPUs, float32 products and convolutions with 10 bits of mantissa
+    deterministic : on NVIDIA GPUs, the same bits again on the same kind of GPU; slower
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 12
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 32
+    crop_frames: Annotated[int, Field(ge=16, le=100_000)] = 256
+    crops_per_recording: Annotated[int, Field(ge=1, le=1000)] = 1
+    site_labels: bool = True
+    sampling: str = "shuffle"
+    grad_clip: NonNegative = 5.0
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    swa_start: Annotated[float, Field(gt=0, le=1)] = 1.0
+    first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None = None
+    grow_until: Share = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     cuda_graphs: bool = False
     inner_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
@@ -263,12 +326,21 @@ class TrainConfig(Settings):
 
 
 class PredictConfig(Settings):
-    """From crops to a patient; see `kfold_hs.predictions.aggregation`."""
+    """From crops to a patient; see `kfold_hs.predictions.aggregation`.
 
-    crop_overlap: Annotated[float, Field(ge=0, le=0.9)]
-    batch_size: Annotated[int, Field(ge=1, le=65_536)]
-    patient_pool: Literal["task", "attention"] | PatientPool
-    n_shifts: Annotated[int, Field(ge=1, le=64)]
+    crop_overlap : of neighbouring crops of a recording
+    patient_pool : `task`: as the data configuration states; `attention`: of train.level=patient
+    n_shifts : crops are laid out this many times, shifted (test-time augmentation)
+    gains_db : every crop is heard at each of these gains (test-time augmentation); not with
+        features.normalise=recording
+    stack : `task`: tasks are told from others and from covariates, as data.tasks.<task>.stack
+        states, cross-fitted after training; `none`
+    """
+
+    crop_overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    patient_pool: Literal["task", "attention"] | PatientPool = "task"
+    n_shifts: Annotated[int, Field(ge=1, le=64)] = 1
     crop_pool: PatientPool = "mean"
     gains_db: tuple[_Decibels, ...] = Field((0.0,), min_length=1, max_length=64)
     stack: Literal["task", "none"] = "task"
