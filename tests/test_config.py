@@ -174,6 +174,59 @@ def test_files_name_what_differs_from_the_defaults(group: str) -> None:
         assert not {key for key, value in given.items() if declared[key] == value}
 
 
+FORMER = {  # settings once and today, digests of what was trained by the former keys
+    "ema_decay: 0.9": "average=ema average_decay=0.9",
+    "swa_start: 0.5": "average=swa average_start=0.5",
+    "swa_start: 0.5, swa_update_bn: true": "average=swa average_start=0.5 average_update_bn=true",
+    "compile: true": "backend=compile",
+    "cuda_graphs: true, ema_decay: 0.99": "backend=cuda_graphs average=ema",
+}
+FORMER_DIGESTS = {
+    "ema_decay: 0.9": "72627256a62b0b97",
+    "swa_start: 0.5": "c384b6f1e25dae12",
+    "swa_start: 0.5, swa_update_bn: true": "91a2a787ee2c6c1b",
+    "compile: true": "7ec06a0ebc6e2bfa",
+    "cuda_graphs: true, ema_decay: 0.99": "165414d6bcc94cce",
+}
+
+
+@pytest.mark.parametrize("once", FORMER)
+def test_files_with_former_keys_are_read_and_keep_their_digests(once: str, tmp_path: Path) -> None:
+    today = compose([f"train.{word}" for word in FORMER[once].split()])
+    off = {"ema_decay": 0.0, "swa_start": 1.0, "swa_update_bn": False, "compile": False,
+           "cuda_graphs": False}  # fmt: skip
+    values = today.as_dict()
+    values["train"] = {k: v for k, v in values["train"].items() if not k.startswith(("av", "back"))}
+    values["train"] |= off | OmegaConf.to_container(OmegaConf.create(f"{{{once}}}"))  # type: ignore[operator]
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
+    assert load_yaml(tmp_path / "config.yaml") == today
+    assert today.digest.startswith(FORMER_DIGESTS[once])
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("train.ema_decay=0.9", "write train.average=ema train.average_decay=0.9."),
+        ("train.ema_decay=0", "write train.average=none."),
+        ("++train.swa_start=0.5", "write train.average=swa train.average_start=0.5."),
+        ("train.swa_update_bn=true", "write train.average=swa train.average_update_bn=true."),
+        ("train.compile=true", "write train.backend=compile."),
+        ("train.cuda_graphs=false", "write train.backend=eager."),
+    ],
+)
+def test_a_former_key_is_refused_with_what_to_write_today(word: str, advice: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{word.lstrip('+').split('=')[0]} has another name"
+    ) as caught:
+        compose([word])
+    assert advice in str(caught.value)
+
+
+def test_averages_that_exclude_each_other_cannot_be_named() -> None:
+    with pytest.raises(ConfigError, match=r"train\.average_decay=0\.9 is read with .*=ema only"):
+        compose(["train.average=swa", "train.average_decay=0.9"])
+
+
 def test_the_margins_that_are_printed_are_the_ones_in_use() -> None:
     assert compose().judge.margins == Margins()
     changed = compose(["judge.margins.auroc=0.02"]).judge.margins

@@ -35,8 +35,10 @@ RECIPES = {
     "drawn": ["train.level=patient", "train.sites_per_patient=1",
               "predict.patient_pool=attention"],
     "mixed": [*PATIENT, "augment.mixup_alpha=0.5", "augment.cutmix_alpha=1.0",
-              "augment.stretch=0.1", "model.covariates=[age]", "train.ema_decay=0.8"],
-    "averaged": [*PATIENT, "train.swa_start=0.3", "train.sampling=joint", "select=best",
+              "augment.stretch=0.1", "model.covariates=[age]", "train.average=ema",
+              "train.average_decay=0.8"],
+    "averaged": [*PATIENT, "train.average=swa", "train.average_start=0.3", "train.sampling=joint",
+                 "select=best",
                  "train.accumulate=2", "train.crops_per_recording=2", "model.pool=gem"],
 }  # fmt: skip
 

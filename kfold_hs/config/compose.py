@@ -25,6 +25,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from kfold_hs.config.former_keys import advice
 from kfold_hs.config.keys import can_be, is_always, with_defaults
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
 from kfold_hs.config.schedules import SCHEDULES
@@ -167,6 +168,9 @@ def _check_names(parsed: Iterable[Override]) -> None:
         known = _known_keys(tuple(chosen))
         for override in keys:
             if _is_known(override, known):
+                continue
+            if note := advice(override.key_or_group, override.value()):
+                faults.append(note)
                 continue
             guess = nearest(override.key_or_group, known | set(available))
             line = f"unknown key {shown(override.key_or_group)}"

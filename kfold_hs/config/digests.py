@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kfold_hs.config.base import Settings
+from kfold_hs.config.former_keys import TODAY, as_once
 
 # A digest leaves out values that equal their declared default, so that a new setting, whose default
 # is what was done before, does not orphan the runs made before it. The settings listed here are as
@@ -19,7 +20,7 @@ ALWAYS = {
     "every gamma factor patience threshold",
     "augment": "mixup_alpha time_masks time_mask_frames band_masks band_mask_bands",
     "train": "epochs batch_size crop_frames crops_per_recording site_labels sampling grad_clip "
-    "accumulate ema_decay swa_start first_crop_frames grow_until precision",
+    "accumulate first_crop_frames grow_until precision",
     "split": "n_folds n_repeats stratify test by audit",
     "predict": "crop_overlap batch_size patient_pool n_shifts",
 }
@@ -37,4 +38,7 @@ def for_digest(settings: Settings, group: str) -> dict[str, Any]:
     full = settings.model_dump(mode="json")
     short = settings.model_dump(mode="json", exclude_defaults=True)
     always = ALWAYS.get(group, "").split()
-    return {key: short.get(key, full[key]) for key in full if key in short or key in always}
+    found = {key: short.get(key, full[key]) for key in full if key in short or key in always}
+    if group == "train":
+        found = {key: found[key] for key in found if key not in TODAY} | as_once(full)
+    return found

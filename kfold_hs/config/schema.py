@@ -245,7 +245,7 @@ class Config(Settings):
     def _revised(self) -> list[str]:
         """Parts in use that computed otherwise once: what was trained then is another training."""
         parts = {
-            "average": self.train.ema_decay > 0 or self.train.swa_start < 1,
+            "average": self.train.average != "none",
             "heads": self.precision == "bfloat16",
             "stretch": self.augment.stretch > 0,
         }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
 from kfold_hs.config.base import Choice, NonNegative, Positive, Settings, Share, one_of
+from kfold_hs.config.former_keys import as_today
 from kfold_hs.config.poolings import PatientPool
 
+_Inside = Annotated[float, Field(gt=0, lt=1)]
 _Count = Annotated[int, Field(ge=0, le=100)]
 _Decibels = Annotated[float, Field(ge=-60, le=60)]
 
@@ -250,6 +252,15 @@ class TrainConfig(Settings):
         patients drawn equally often, however many recordings
     grad_clip : norm; 0: off
     accumulate : batches whose gradients make one step of the optimizer
+    average : what is scored and kept, if not the trained weights: their exponential mean over the
+        steps (`ema`; Polyak & Juditsky 1992), or their equal mean over the last epochs (`swa`;
+        Izmailov et al. 2018)
+    average_decay : of `ema`
+    average_start : of `swa`: share of the epochs after which weights are averaged
+    average_update_bn : of `swa`: whether batch statistics are computed anew, from all crops of the
+        training people, instead of averaged
+    backend : of training steps; `compile`: the network by torch.compile, which takes a minute at
+        the start; `cuda_graphs`: a step's kernels are launched as one, on NVIDIA GPUs only
     first_crop_frames, first_n_mels : crops grow from these, in frames and in bands (neighbours are
         averaged), to their size after the share `grow_until` of the epochs; None: off
     precision : `auto`: bfloat16 on CUDA, float32 elsewhere
@@ -275,13 +286,14 @@ class TrainConfig(Settings):
     sampling: str = "shuffle"
     grad_clip: NonNegative = 5.0
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    swa_start: Annotated[float, Field(gt=0, le=1)] = 1.0
+    average: Literal["none", "ema", "swa"] = "none"
+    average_decay: _Inside = 0.99
+    average_start: _Inside = 0.75
+    average_update_bn: bool = False
     first_crop_frames: Annotated[int, Field(ge=16, le=100_000)] | None = None
     grow_until: Share = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
-    cuda_graphs: bool = False
+    backend: Literal["eager", "compile", "cuda_graphs"] = "eager"
     inner_share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
     patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
     level: Literal["recording", "patient"] = "recording"
@@ -290,27 +302,25 @@ class TrainConfig(Settings):
     first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
     uncertain: Literal["class", "drop", "soft"] = "class"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    swa_update_bn: bool = False
     tf32: bool = False
     deterministic: bool = False
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _by_todays_keys(cls, values: Any) -> Any:
+        return as_today(values) if isinstance(values, dict) else values
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:
-        if self.ema_decay and self.swa_start < 1:
-            raise ValueError(
-                f"train.ema_decay={self.ema_decay:g} and train.swa_start={self.swa_start:g}: "
-                "weights are averaged in one way or the other; set one of them off"
-            )
-        if self.swa_update_bn and self.swa_start == 1:
-            raise ValueError(
-                "train.swa_update_bn=true is about weights that are averaged epoch by epoch, and "
-                "train.swa_start=1 averages none: lower the one or leave the other out"
-            )
-        if self.compile and self.cuda_graphs:
-            raise ValueError(
-                "train.compile=true and train.cuda_graphs=true: the network is compiled or its "
-                "steps are recorded; set one of them to false"
-            )
+        used = {"average_decay": "ema", "average_start": "swa", "average_update_bn": "swa"}
+        for key, way in used.items():
+            value = getattr(self, key)
+            if way != self.average and value != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"train.{key}={str(value).lower()} is read with train.average={way} only, and "
+                    f"train.average is {self.average}: set train.average={way}, or leave "
+                    f"train.{key} out"
+                )
         if self.first_crop_frames is not None and self.first_crop_frames > self.crop_frames:
             raise ValueError(
                 f"train.first_crop_frames={self.first_crop_frames} is above "

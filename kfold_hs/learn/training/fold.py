@@ -155,9 +155,9 @@ def fit_fold(
             )  # fmt: skip
             past = [row["train_loss"] for row in history]
             train_loss = check_training(batch_losses, past, knowing_nothing, config, place)
-            if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
+            if averaged is not None and epoch >= averaged.first_epoch:
                 averaged.update(model)
-                if config.train.swa_update_bn:
+                if config.train.average_update_bn:
                     update_batch_statistics(averaged.model, bank, data.train, config)
             scored = scored_model(model, averaged)
             fill = _may_be_asked_again(config, epoch)
