@@ -81,5 +81,6 @@ def test_batch_statistics_are_those_of_the_crops(shared_table_csv: Path) -> None
 
 
 def test_statistics_anew_are_of_averaged_weights() -> None:
-    with pytest.raises(ConfigError, match=r"train\.swa_update_bn=true is about weights"):
-        compose([*TINY, "data.path=x.csv", "train.swa_update_bn=true"])
+    match = r"train\.average_update_bn=true is read with train\.average=swa only.* is none"
+    with pytest.raises(ConfigError, match=match):
+        compose([*TINY, "data.path=x.csv", "train.average_update_bn=true"])

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from test_judge import SPLIT, fake_run, summary_of
 from test_judge_summary import summary_with, twice, without
 
+from kfold_hs.config.poolings import POOLS
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, class_costs, cost
 from kfold_hs.judge.selection.choices import CONFIGURED, by_rule, temperature_of, tempered
 from kfold_hs.judge.selection.decisions import called, class_weights, decisions, referral_threshold
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.predictions.aggregation import POOLS, pool_groups
+from kfold_hs.predictions.aggregation import pool_groups
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 

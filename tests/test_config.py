@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from kfold_hs.config.compose import compose, config_folder, expand, groups, load_yaml
+from kfold_hs.config.compose import (
+    TABLES,
+    compose,
+    config_folder,
+    expand,
+    groups,
+    load_yaml,
+)
+from kfold_hs.config.keys import with_defaults
 from kfold_hs.config.schema import Margins
 from kfold_hs.errors import LONGEST_MESSAGE, ConfigError
 
@@ -51,13 +59,16 @@ def test_a_choice_on_the_command_line_stands_before_the_recipe() -> None:
 
 @pytest.mark.parametrize("group", sorted(groups()))
 def test_every_choice_of_every_group_composes(group: str) -> None:
-    needed = ["data.root=x", "data.path=x.csv", "model.backbone=resnet18"]
+    root = ["data.root=x"]
+    needed = {"circor": root, "cinc2016": root, "table": ["data.path=x.csv"],
+              "timm": ["model.backbone=resnet18"]}  # fmt: skip
     for name in groups()[group]:
-        text = (config_folder() / group / f"{name}.yaml").read_text()
-        missing = [n for n in needed if f"{n.split('=')[0].split('.')[1]}: ???" in text]
-        config = compose([f"{group}={name}", *missing])
+        config = compose([f"{group}={name}", *needed.get(name, [])])
         assert config.recipe
-        assert text.startswith("# "), f"{group}/{name}.yaml opens with the command that runs it"
+        path = config_folder() / group / f"{name}.yaml"
+        assert path.is_file() != (name in TABLES.get(group, {}))
+        if path.is_file():
+            assert path.read_text().startswith("# "), f"{path} opens with the command that runs it"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +151,82 @@ def test_digest_is_of_what_decides_the_predictions() -> None:
     assert one.digest != compose(["data=circor", "data.root=/a", "optim.lr=2e-3"]).digest
 
 
+DIGESTS = {
+    "": "f21657216596b225",
+    "recipe=baseline sched=plateau loss=focal": "6f12132c1b3124e4",
+    "data=circor data.root=/a recipe=lite features=pcen augment=none": "16462f593b97d37d",
+}
+
+
+@pytest.mark.parametrize("words", DIGESTS)
+def test_digests_are_those_of_runs_made_before(words: str) -> None:
+    assert compose(words.split()).digest.startswith(DIGESTS[words])
+
+
+@pytest.mark.parametrize("group", sorted(set(groups()) - {"recipe"}))
+def test_files_name_what_differs_from_the_defaults(group: str) -> None:
+    for path in (config_folder() / group).glob("*.yaml"):
+        given = OmegaConf.to_container(OmegaConf.load(path)) or {}
+        assert isinstance(given, dict)
+        given.pop("defaults", None)
+        kind = {"kind": given.pop("kind")} if "kind" in given else {}
+        declared = with_defaults({group: kind})[group]
+        assert not {key for key, value in given.items() if declared[key] == value}
+
+
+FORMER = {  # settings once and today, digests of what was trained by the former keys
+    "ema_decay: 0.9": "average=ema average_decay=0.9",
+    "swa_start: 0.5": "average=swa average_start=0.5",
+    "swa_start: 0.5, swa_update_bn: true": "average=swa average_start=0.5 average_update_bn=true",
+    "compile: true": "backend=compile",
+    "cuda_graphs: true, ema_decay: 0.99": "backend=cuda_graphs average=ema",
+}
+FORMER_DIGESTS = {
+    "ema_decay: 0.9": "72627256a62b0b97",
+    "swa_start: 0.5": "c384b6f1e25dae12",
+    "swa_start: 0.5, swa_update_bn: true": "91a2a787ee2c6c1b",
+    "compile: true": "7ec06a0ebc6e2bfa",
+    "cuda_graphs: true, ema_decay: 0.99": "165414d6bcc94cce",
+}
+
+
+@pytest.mark.parametrize("once", FORMER)
+def test_files_with_former_keys_are_read_and_keep_their_digests(once: str, tmp_path: Path) -> None:
+    today = compose([f"train.{word}" for word in FORMER[once].split()])
+    off = {"ema_decay": 0.0, "swa_start": 1.0, "swa_update_bn": False, "compile": False,
+           "cuda_graphs": False}  # fmt: skip
+    values = today.as_dict()
+    values["train"] = {k: v for k, v in values["train"].items() if not k.startswith(("av", "back"))}
+    values["train"] |= off | OmegaConf.to_container(OmegaConf.create(f"{{{once}}}"))  # type: ignore[operator]
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
+    assert load_yaml(tmp_path / "config.yaml") == today
+    assert today.digest.startswith(FORMER_DIGESTS[once])
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("train.ema_decay=0.9", "write train.average=ema train.average_decay=0.9."),
+        ("train.ema_decay=0", "write train.average=none."),
+        ("++train.swa_start=0.5", "write train.average=swa train.average_start=0.5."),
+        ("train.swa_update_bn=true", "write train.average=swa train.average_update_bn=true."),
+        ("train.compile=true", "write train.backend=compile."),
+        ("train.cuda_graphs=false", "write train.backend=eager."),
+    ],
+)
+def test_a_former_key_is_refused_with_what_to_write_today(word: str, advice: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{word.lstrip('+').split('=')[0]} has another name"
+    ) as caught:
+        compose([word])
+    assert advice in str(caught.value)
+
+
+def test_averages_that_exclude_each_other_cannot_be_named() -> None:
+    with pytest.raises(ConfigError, match=r"train\.average_decay=0\.9 is read with .*=ema only"):
+        compose(["train.average=swa", "train.average_decay=0.9"])
+
+
 def test_the_margins_that_are_printed_are_the_ones_in_use() -> None:
     assert compose().judge.margins == Margins()
     changed = compose(["judge.margins.auroc=0.02"]).judge.margins
@@ -213,7 +300,7 @@ def test_the_quoting_that_is_advised_works(value: str) -> None:
         ("data.root=\udcff", "no text"),
         ("seed=\x1b[31m", r"'seed=\x1b[31m'"),
         ("~sched", "sched=NAME"),
-        ("~optim.lr", "optim.lr must be given"),
+        ("~model.backbone", "model.backbone must be given"),
         ("~augment.noise_snr_db=" + ",".join("a" * 90), "takes a key away"),
         ("sched@foo=cosine", "sched=NAME"),
         ("+hydra.foo=1", "unknown key 'hydra.foo'"),

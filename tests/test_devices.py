@@ -67,7 +67,12 @@ def test_a_run_on_a_gpu_is_another_run() -> None:
 
 def test_parts_that_compute_otherwise_now_are_told_from_what_was_trained_then() -> None:
     assert "revised" not in config()._decisive()
-    words = ["train.ema_decay=0.9", "augment.stretch=0.1", "train.precision=bfloat16"]
+    words = [
+        "train.average=ema",
+        "train.average_decay=0.9",
+        "augment.stretch=0.1",
+        "train.precision=bfloat16",
+    ]
     assert config(*words)._decisive()["revised"] == ["average", "heads", "stretch"]
 
 
@@ -124,7 +129,7 @@ def test_more_networks_are_compiled_than_torch_would_by_itself(
 
 def test_a_step_is_freed_with_its_last_owner() -> None:
     """What graphs hold on a GPU would wait for a collection of garbage otherwise."""
-    settings = config("train.cuda_graphs=true")
+    settings = config("train.backend=cuda_graphs")
     model = make_model(settings.model, TASKS, 0)
     losses = TaskLosses(settings.loss, TASKS, {t.name: torch.eye(t.n_classes) for t in TASKS})
     # A step for the GPU is made, and not run.
@@ -280,6 +285,6 @@ def test_a_full_memory_puts_a_trial_off(search: Search, tmp_path: Path) -> None:
 def test_cuda_graphs_are_a_matter_of_where_folds_are_trained() -> None:
     from kfold_hs.learn.device import check_device
 
-    check_device(config("train.cuda_graphs=true").on("cuda"))
+    check_device(config("train.backend=cuda_graphs").on("cuda"))
     with pytest.raises(ConfigError, match="this training is on cpu"):
-        check_device(config("train.cuda_graphs=true"))
+        check_device(config("train.backend=cuda_graphs"))

@@ -77,7 +77,13 @@ class Interrupts(Silent):
             raise KeyboardInterrupt
 
 
-EVERYTHING = ["train.ema_decay=0.8", "train.sampling=joint", "select=best", "loss=focal"]
+EVERYTHING = [
+    "train.average=ema",
+    "train.average_decay=0.8",
+    "train.sampling=joint",
+    "select=best",
+    "loss=focal",
+]
 
 
 @pytest.mark.parametrize("more", [[], EVERYTHING], ids=["plain", "everything"])
@@ -98,15 +104,15 @@ def test_same_seed_same_bits_in_one_go_or_interrupted(
 
 
 RECIPES = {
-    "averaged": ["train.swa_start=0.3", "train.epochs=4", "sched=plateau", "sched.patience=0",
-                 "train.swa_update_bn=true"],
+    "averaged": ["train.average=swa", "train.average_start=0.3", "train.average_update_bn=true",
+                 "train.epochs=4", "sched=plateau", "sched.patience=0"],
     "grown": ["train.first_crop_frames=16", "train.accumulate=2", "augment.cutmix_alpha=1.0"],
     "stretched": ["augment.stretch=0.1", "sched=restarts", "sched.n_cycles=2",
                   "augment.cutmix_axis=band", "augment.cutmix_alpha=0.5"],
     "weighed": ["train.sampling=patient", "loss.class_weights=effective", "sched=step",
                 "loss.task_weights={outcome: 0.5}", "loss.ordinal_smoothing=true"],
     "cycled": ["sched.cycle_momentum=true", "predict.n_shifts=3", "predict.patient_pool=noisy_or",
-               "train.ema_decay=0.9", "loss.class_weights=challenge"],
+               "train.average=ema", "train.average_decay=0.9", "loss.class_weights=challenge"],
     "beside": ["model.covariates=[age]", "model.pool=gem", "augment.mixup_alpha=0.5"],
     "attended": ["features=pcen", "model.pool=attention", "model.hidden=32", "sched=constant"],
     "louder": ["features.normalise=none", "augment.gain_db=6", "augment.band_stops=1",

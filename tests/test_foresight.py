@@ -72,7 +72,12 @@ def rehearsal_of(table_csv: Path, *words: str) -> Rehearsal:
 @pytest.mark.parametrize(
     "words",
     [
-        ["train.level=patient", "model.covariates=[age]", "train.ema_decay=0.9"],
+        [
+            "train.level=patient",
+            "model.covariates=[age]",
+            "train.average=ema",
+            "train.average_decay=0.9",
+        ],
         ["model.deltas=1", "features.normalise=band", "loss=focal", "model.heads=joint"],
     ],
 )
@@ -81,7 +86,7 @@ def test_all_kinds_of_networks_can_be_rehearsed(shared_table_csv: Path, words: l
     assert 0 < cost.step_s < 60
     assert 0 < cost.predict_s < 60
     assert cost.optimizer_bytes > cost.model_bytes > 0
-    assert cost.is_averaged == ("train.ema_decay=0.9" in words)
+    assert cost.is_averaged == ("train.average=ema" in words)
 
 
 def test_crops_are_counted_without_features(shared_table_csv: Path) -> None:

@@ -86,7 +86,8 @@ def test_the_bank_is_the_same_whoever_is_trained_on(cohort: Cohort) -> None:
 @pytest.mark.parametrize("level", ["recording", "patient"])
 def test_both_train_and_resume_to_the_bit(cohort: Cohort, tmp_path: Path, level: str) -> None:
     words = ["features.normalise=band", "model.deltas=2", f"train.level={level}",
-             "train.sites_per_patient=2", "model.pool=gem", "train.ema_decay=0.8",
+             "train.sites_per_patient=2", "model.pool=gem", "train.average=ema",
+             "train.average_decay=0.8",
              "augment.noise_share=0.5", "augment.gain_db=3", "train.first_n_mels=8"]  # fmt: skip
     paths, whole = fit(cohort, tmp_path / "whole", *words)
     with pytest.raises(KeyboardInterrupt):

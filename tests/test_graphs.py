@@ -11,10 +11,10 @@ from conftest import TINY
 
 from kfold_hs.bundle import graph, portable
 from kfold_hs.config.compose import compose
+from kfold_hs.config.poolings import POOLS
 from kfold_hs.errors import BundleError, ConfigError
 from kfold_hs.learn.features.mel import MelFeatures
 from kfold_hs.learn.prediction.crops import crop_starts
-from kfold_hs.predictions.aggregation import POOLS
 
 BASE = [*TINY, "data.path=x.csv"]
 

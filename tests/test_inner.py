@@ -80,7 +80,13 @@ def test_the_classes_are_spread_evenly() -> None:
 
 RECIPES = {
     "inner": [*INNER, "train.epochs=4"],
-    "patient": [*INNER, "train.patience=1", "train.epochs=8", "train.ema_decay=0.5"],
+    "patient": [
+        *INNER,
+        "train.patience=1",
+        "train.epochs=8",
+        "train.average=ema",
+        "train.average_decay=0.5",
+    ],
     "whole": [*INNER, "train.level=patient", "model.covariates=[age]", "train.patience=2"],
 }
 

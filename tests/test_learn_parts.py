@@ -11,30 +11,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfold_hs.cohort import Task
+from kfold_hs.config.base import Choice
 from kfold_hs.config.compose import compose
+from kfold_hs.config.poolings import POOLS
 from kfold_hs.config.schedules import (
-    constant,
-    cosine,
-    linear,
-    onecycle,
-    onecycle_momentum,
-    plateau,
-    restarts,
-    steps,
+    SCHEDULES,
+    ConstantConfig,
+    CosineConfig,
+    LinearConfig,
+    OneCycleConfig,
+    PlateauConfig,
+    RestartsConfig,
+    StepConfig,
+    momentum,
+    schedule,
 )
-from kfold_hs.config.schema import AugmentConfig, CrossEntropyConfig, FocalConfig
+from kfold_hs.config.schema import AugmentConfig
+from kfold_hs.config.training import LOSSES, CrossEntropyConfig, FocalConfig
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.augment import band_stop, cutmix, gain, mask, mixup, neutral
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
+from kfold_hs.learn.losses import COSTS, TaskLosses, smooth, soft_loss
 from kfold_hs.learn.prediction.crops import Crops, crop_starts
 from kfold_hs.learn.prediction.held_out import overfitting_since
 from kfold_hs.learn.random_streams import RandomStreams
 from kfold_hs.learn.training.pace import bands_at, crop_frames_at
-from kfold_hs.predictions.aggregation import POOLS, pool_groups
+from kfold_hs.predictions.aggregation import pool_groups
 
 # --- schedules --------------------------------------------------------------------------------
+
+
+def test_every_choice_is_a_row_of_its_table() -> None:
+    assert all(settings().kind == name for name, (settings, _) in SCHEDULES.items())
+    assert all(settings().kind == name for name, settings in LOSSES.items())
+    assert set(COSTS) == set(LOSSES)
+
+
+def multipliers(config: Choice, n_steps: int) -> list[float]:
+    at = schedule(config, n_steps)
+    return [at(step, ()) for step in range(n_steps)]
 
 
 def torch_rates(make: object, n_steps: int) -> list[float]:
@@ -57,7 +73,7 @@ def test_onecycle_is_torchs(n_steps: int, pct_start: float) -> None:
         ),
         n_steps + 1,
     )  # fmt: skip
-    found = [onecycle(step, n_steps + 1, pct_start, 25, 1e4) for step in range(n_steps + 1)]
+    found = multipliers(OneCycleConfig(pct_start=pct_start), n_steps + 1)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert found[0] == pytest.approx(1 / 25)
     assert max(found) <= 1
@@ -71,7 +87,9 @@ def test_cosine_is_torchs() -> None:
         ),
         40,
     )
-    np.testing.assert_allclose([cosine(s, 40, 0, 0.1) for s in range(40)], expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        multipliers(CosineConfig(warmup=0, final_ratio=0.1), 40), expected, rtol=1e-9
+    )
 
 
 def test_cosine_with_warm_up_is_torchs() -> None:
@@ -81,7 +99,7 @@ def test_cosine_with_warm_up_is_torchs() -> None:
         return torch.optim.lr_scheduler.SequentialLR(optimizer, [up, down], milestones=[10])
 
     expected = torch_rates(make, 100)
-    np.testing.assert_allclose([cosine(s, 100, 0.1, 0) for s in range(100)], expected, atol=1e-9)
+    np.testing.assert_allclose(multipliers(CosineConfig(warmup=0.1), 100), expected, atol=1e-9)
 
 
 def test_momentum_is_torchs() -> None:
@@ -95,8 +113,9 @@ def test_momentum_is_torchs() -> None:
         optimizer.step()
         if len(expected) < 80:
             scheduler.step()
-    found = [onecycle_momentum(step, 80, 0.3, 0.85, 0.95) for step in range(80)]
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    cycled = momentum(OneCycleConfig(cycle_momentum=True), 80, 0.5)
+    np.testing.assert_allclose([cycled(step) for step in range(80)], expected, rtol=1e-9)
+    assert [momentum(each, 80, 0.5)(7) for each in (OneCycleConfig(), CosineConfig())] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(("n_cycles", "lengthen"), [(1, 1), (3, 2), (4, 1)])
@@ -109,18 +128,22 @@ def test_restarts_are_torchs(n_cycles: int, lengthen: int) -> None:
         ),
         n_steps,
     )
-    found = [restarts(s, n_steps, n_cycles, lengthen, 0.05) for s in range(n_steps)]
+    config = RestartsConfig(n_cycles=n_cycles, lengthen=lengthen, final_ratio=0.05)
+    found = multipliers(config, n_steps)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_linear_steps_and_constant_are_torchs() -> None:
     scheduler = torch.optim.lr_scheduler
     line = torch_rates(lambda o: scheduler.LinearLR(o, 1.0, 0.1, total_iters=40), 40)
-    np.testing.assert_allclose([linear(s, 40, 0, 0.1) for s in range(40)], line, rtol=1e-9)
+    config = LinearConfig(warmup=0, final_ratio=0.1)
+    np.testing.assert_allclose(multipliers(config, 40), line, rtol=1e-9)
     stairs = torch_rates(lambda o: scheduler.StepLR(o, step_size=14, gamma=0.1), 40)
-    np.testing.assert_allclose([steps(s, 40, 0.35, 0.1) for s in range(40)], stairs, rtol=1e-9)
-    assert [constant(s, 10, 0.2) for s in range(4)] == [0.5, 1.0, 1.0, 1.0]
-    assert steps(29, 30, 0.1, 0.5) == 0.5**9  # 0.1 * 30 is 3.0000000000000004
+    np.testing.assert_allclose(multipliers(StepConfig(every=0.35), 40), stairs, rtol=1e-9)
+    assert multipliers(ConstantConfig(warmup=0.2), 10)[:4] == [0.5, 1.0, 1.0, 1.0]
+    assert (
+        multipliers(StepConfig(every=0.1, gamma=0.5), 30)[29] == 0.5**9
+    )  # 0.1 * 30 is 3.0000000000000004
 
 
 @given(st.lists(st.floats(0.1, 2), min_size=1, max_size=40), st.integers(0, 4))
@@ -129,18 +152,19 @@ def test_plateau_is_torchs(losses: list[float], patience: int) -> None:
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.3, patience=patience, threshold=1e-3, min_lr=0.01, eps=0
     )
+    at = schedule(PlateauConfig(factor=0.3, patience=patience, threshold=1e-3, final_ratio=0.01), 1)
     for n in range(len(losses)):
         scheduler.step(losses[n])
-        found = plateau(losses[: n + 1], 0.3, patience, 1e-3, 0.01)
+        found = at(0, losses[: n + 1])
         assert found == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
 
 
 @settings(max_examples=200)
 @given(st.integers(1, 500), st.floats(0.01, 0.99), st.floats(0, 0.99))
 def test_multipliers_are_finite_and_in_range(n_steps: int, pct_start: float, warmup: float) -> None:
-    for step in {0, n_steps // 2, n_steps - 1}:
-        assert 0 <= onecycle(step, n_steps, pct_start, 25, 1e4) <= 1
-        assert 0 <= cosine(step, n_steps, warmup, 0.0) <= 1
+    for config in (OneCycleConfig(pct_start=pct_start), CosineConfig(warmup=warmup)):
+        at = schedule(config, n_steps)
+        assert all(0 <= at(step, ()) <= 1 for step in {0, n_steps // 2, n_steps - 1})
 
 
 # --- losses -----------------------------------------------------------------------------------
@@ -152,14 +176,17 @@ def random_logits(n: int = 12, n_classes: int = 3) -> tuple[torch.Tensor, torch.
     return logits, torch.randint(0, n_classes, (n,), generator=generator)
 
 
+PLAIN = CrossEntropyConfig()
+
+
 def test_cross_entropy_is_torchs() -> None:
     logits, y = random_logits()
     hot = torch.nn.functional.one_hot(y, 3).float()
     weights = torch.tensor([3.0, 2.0, 1.0])
     expected = torch.nn.functional.cross_entropy(logits, y, weight=weights)
-    torch.testing.assert_close(soft_loss(logits, hot, weights), expected)
+    torch.testing.assert_close(soft_loss(logits, hot, weights, PLAIN), expected)
     expected = torch.nn.functional.cross_entropy(logits, y, label_smoothing=0.1)
-    torch.testing.assert_close(soft_loss(logits, smooth(hot, 0.1), torch.ones(3)), expected)
+    torch.testing.assert_close(soft_loss(logits, smooth(hot, 0.1), torch.ones(3), PLAIN), expected)
 
 
 def test_focal_is_its_formula() -> None:
@@ -167,15 +194,18 @@ def test_focal_is_its_formula() -> None:
     hot = torch.nn.functional.one_hot(y, 3).float()
     p = logits.softmax(1)[torch.arange(12), y].double()
     expected = ((1 - p) ** 2 * -p.log()).mean().float()
-    torch.testing.assert_close(soft_loss(logits, hot, torch.ones(3), gamma=2), expected)
     torch.testing.assert_close(
-        soft_loss(logits, hot, torch.ones(3), gamma=0), soft_loss(logits, hot, torch.ones(3))
+        soft_loss(logits, hot, torch.ones(3), FocalConfig(gamma=2)), expected
+    )
+    torch.testing.assert_close(
+        soft_loss(logits, hot, torch.ones(3), FocalConfig(gamma=0)),
+        soft_loss(logits, hot, torch.ones(3), PLAIN),
     )
 
 
 def test_focal_gradient_is_finite_for_a_sure_answer() -> None:
     logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
-    soft_loss(logits, torch.tensor([[1.0, 0.0]]), torch.ones(2), gamma=0.5).backward()
+    soft_loss(logits, torch.tensor([[1.0, 0.0]]), torch.ones(2), FocalConfig(gamma=0.5)).backward()
     assert torch.isfinite(logits.grad).all()  # type: ignore[arg-type]
 
 
@@ -219,7 +249,7 @@ def test_task_weights() -> None:
     )
     both = TaskLosses(config, (TASK, other), {"t": hot, "u": hot})
     one = TaskLosses(config.model_copy(update={"task_weights": {}}), (TASK,), {"t": hot})
-    two = soft_loss(logits, hot, torch.ones(3))
+    two = soft_loss(logits, hot, torch.ones(3), PLAIN)
     found = both({"t": logits, "u": logits}, {"t": hot, "u": hot})
     torch.testing.assert_close(found, (one({"t": logits}, {"t": hot}) + 3 * two) / 4)
     for weights, message in (({"v": 1}, "unknown task"), ({"t": 0, "u": 0}, "every task 0")):

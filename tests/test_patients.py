@@ -14,12 +14,12 @@ from test_fit import Interrupts, fit
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
+from kfold_hs.config.poolings import POOLS
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.models.attention import GatedAttention
 from kfold_hs.learn.training.pace import examples_of_a_batch
-from kfold_hs.predictions.aggregation import POOLS
 from kfold_hs.predictions.table import Predictions
 
 PATIENT = ["train.level=patient", "train.sites_per_patient=2"]
@@ -36,8 +36,10 @@ RECIPES = {
     "drawn": ["train.level=patient", "train.sites_per_patient=1",
               "predict.patient_pool=attention"],
     "mixed": [*PATIENT, "augment.mixup_alpha=0.5", "augment.cutmix_alpha=1.0",
-              "augment.stretch=0.1", "model.covariates=[age]", "train.ema_decay=0.8"],
-    "averaged": [*PATIENT, "train.swa_start=0.3", "train.sampling=joint", "select=best",
+              "augment.stretch=0.1", "model.covariates=[age]", "train.average=ema",
+              "train.average_decay=0.8"],
+    "averaged": [*PATIENT, "train.average=swa", "train.average_start=0.3", "train.sampling=joint",
+                 "select=best",
                  "train.accumulate=2", "train.crops_per_recording=2", "model.pool=gem"],
 }  # fmt: skip
 

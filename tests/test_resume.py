@@ -27,7 +27,13 @@ N_STEPS, N_FILES = 2 * 3 * 2, 18
 
 
 def settings(table_csv: Path) -> list[str]:
-    return [*TINY, f"data.path={table_csv}", "train.ema_decay=0.9", "model.dropout=0.2"]
+    return [
+        *TINY,
+        f"data.path={table_csv}",
+        "train.average=ema",
+        "train.average_decay=0.9",
+        "model.dropout=0.2",
+    ]
 
 
 @pytest.fixture(scope="module")

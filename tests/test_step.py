@@ -17,7 +17,8 @@ from kfold_hs.learn.training import compiled, cuda_graphs, step
 from kfold_hs.workflows.cross_validation import run
 from kfold_hs.workflows.options import RunOptions
 
-SHAPES = ["train.accumulate=2", "train.first_crop_frames=16", "train.ema_decay=0.9",
+SHAPES = ["train.accumulate=2", "train.first_crop_frames=16", "train.average=ema",
+          "train.average_decay=0.9",
           "model.dropout=0.3", "train.crops_per_recording=3"]  # fmt: skip
 
 
@@ -46,18 +47,16 @@ def test_recorded_steps_train_as_steps_do(
 
     monkeypatch.setattr(cuda_graphs, "capture", counted)
     monkeypatch.setattr(step, "check_device", lambda *_: None)
-    _, recorded = fit(cohort, tmp_path / "recorded", *SHAPES, "train.cuda_graphs=true")
+    _, recorded = fit(cohort, tmp_path / "recorded", *SHAPES, "train.backend=cuda_graphs")
     assert recorded.table.equals(plain.table)
     # Crops of 16 and 32 frames; steps of two batches and, at the end of an epoch, maybe of one.
     assert len(made) in {4, 8}
 
 
 def test_cuda_graphs_are_refused_on_the_cpu_before_anything_is_read(tmp_path: Path) -> None:
-    asked = config("train.cuda_graphs=true")
-    with pytest.raises(ConfigError, match=r"train\.cuda_graphs=true needs an NVIDIA GPU.*cpu"):
+    asked = config("train.backend=cuda_graphs")
+    with pytest.raises(ConfigError, match=r"train\.backend=cuda_graphs needs an NVIDIA GPU.*cpu"):
         run(asked, Silent(), RunOptions(root=tmp_path, device="cpu"))
-    with pytest.raises(ConfigError, match="set one of them to false"):
-        config("train.cuda_graphs=true", "train.compile=true")
 
 
 def test_a_compiled_network_trains_every_fold(
@@ -68,7 +67,7 @@ def test_a_compiled_network_trains_every_fold(
     """Traced as always, and run without generated code, which would take minutes."""
     monkeypatch.setattr(compiled, "BACKEND", "eager")
     _, plain = fit(cohort, tmp_path / "plain", "train.first_crop_frames=16")
-    words = ["train.first_crop_frames=16", "train.compile=true"]
+    words = ["train.first_crop_frames=16", "train.backend=compile"]
     _, traced = fit(cohort, tmp_path / "traced", *words)
     np.testing.assert_allclose(traced.y_prob("murmur"), plain.y_prob("murmur"), atol=1e-6)
 
@@ -83,11 +82,11 @@ def test_a_network_that_cannot_be_compiled_is_named(
 
     monkeypatch.setattr(compiled, "BACKEND", broken)
     with pytest.raises(ConfigError, match=r"cannot compile model\.backbone=test_efficientnet.*"):
-        fit(cohort, tmp_path, "train.compile=true")
+        fit(cohort, tmp_path, "train.backend=compile")
 
 
 @pytest.mark.slow
 def test_generated_code_trains_alike(cohort: Cohort, tmp_path: Path) -> None:  # noqa: F811
     _, plain = fit(cohort, tmp_path / "plain")
-    _, generated = fit(cohort, tmp_path / "generated", "train.compile=true")
+    _, generated = fit(cohort, tmp_path / "generated", "train.backend=compile")
     np.testing.assert_allclose(generated.y_prob("murmur"), plain.y_prob("murmur"), atol=0.02)

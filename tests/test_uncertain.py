@@ -14,7 +14,8 @@ from test_fit import Interrupts, fit
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
-from kfold_hs.config.schema import Config, CrossEntropyConfig
+from kfold_hs.config.schema import Config
+from kfold_hs.config.training import CrossEntropyConfig, FocalConfig
 from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.learn.data.examples import make_targets
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss
@@ -60,22 +61,25 @@ def test_a_dropped_example_has_no_part_in_the_loss() -> None:
     known = torch.tensor([True, False, True, True, True, False])
     dropped = targets * known[:, None]
     weights = torch.tensor([3.0, 2.0, 1.0])
-    for gamma in (0.0, 2.0):
-        loss = soft_loss(logits, smooth(dropped, 0.1), weights, gamma)
-        alone = soft_loss(logits[known], smooth(targets[known], 0.1), weights, gamma)
+    for kind in (CrossEntropyConfig(), FocalConfig()):
+        loss = soft_loss(logits, smooth(dropped, 0.1), weights, kind)
+        alone = soft_loss(logits[known], smooth(targets[known], 0.1), weights, kind)
         torch.testing.assert_close(loss, alone)
     loss.backward()
     assert (logits.grad[~known] == 0).all()  # type: ignore[index]
     # Half of a known example counts as half of one.
     half = torch.cat([targets[:1], 0.5 * targets[2:3]])
-    each = [soft_loss(logits[[row]], targets[[row]], torch.ones(3)) for row in (0, 2)]
-    mean = soft_loss(logits[[0, 2]], half, torch.ones(3))
+    each = [
+        soft_loss(logits[[row]], targets[[row]], torch.ones(3), CrossEntropyConfig())
+        for row in (0, 2)
+    ]
+    mean = soft_loss(logits[[0, 2]], half, torch.ones(3), CrossEntropyConfig())
     torch.testing.assert_close(mean, (each[0] + 0.5 * each[1]) / 1.5)
 
 
 def test_a_batch_of_nothing_but_dropped_ones_costs_nothing() -> None:
     logits = torch.randn(4, 3, requires_grad=True)
-    loss = soft_loss(logits, smooth(torch.zeros(4, 3), 0.1), torch.ones(3), 2.0)
+    loss = soft_loss(logits, smooth(torch.zeros(4, 3), 0.1), torch.ones(3), FocalConfig())
     loss.backward()
     assert loss.item() == 0
     assert (logits.grad == 0).all()

@@ -173,7 +173,7 @@ class Graph(nn.Module):
         return (*means, *each.values()) if len(self.models) > 1 else tuple(means)
 
 
-# The rules of `kfold_hs.predictions.aggregation`, for (n, C) tensors.
+# The rules of `kfold_hs.config.poolings`, for (n, C) tensors.
 
 
 def _mean(probs: torch.Tensor, positive: int) -> torch.Tensor:

@@ -59,7 +59,7 @@ class Task:
         One a class, what `loss.class_weights=task` uses; > 0.
     patient_pool : str
         How the recordings of a patient make the patient's probabilities
-        (`kfold_hs.predictions.aggregation`), what `predict.patient_pool=task` uses.
+        (`kfold_hs.config.poolings`), what `predict.patient_pool=task` uses.
     uncertain : str, optional
         The class that says that nobody could tell, for `train.uncertain`: one of three or more,
         and not the positive one.

@@ -5,7 +5,10 @@ Every number has an upper bound, so that a slip of the finger is told at once.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import functools
+import operator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,3 +34,15 @@ class Settings(BaseModel):
             if field and field.annotation in (int, float, int | None, float | None):
                 raise ValueError(f"{name}={str(value).lower()} does not fit: it takes a number")
         return values
+
+
+class Choice(Settings):
+    """Settings of one of several ways to do a thing; `kind` is its name in the table of them."""
+
+    if TYPE_CHECKING:  # each declares its own, at the place where it is printed
+        kind: str
+
+
+def one_of(choices: Iterable[type[Choice]]) -> Any:
+    """The type of a setting that is one of these, told by its `kind`."""
+    return Annotated[functools.reduce(operator.or_, choices), Field(discriminator="kind")]

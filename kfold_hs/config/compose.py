@@ -1,8 +1,9 @@
 """Composition: a command line and `configs/` become one checked `Config`.
 
-A command line is a list of overrides in Hydra's grammar: `sched=cosine` chooses
-`configs/sched/cosine.yaml`, `optim.lr=1e-4` sets one value, `optim.lr=1e-4,1e-3`
-is a sweep: one variant for each value. Whatever is wrong with a configuration is
+A command line is a list of overrides in Hydra's grammar: `model=lite0` chooses
+`configs/model/lite0.yaml`, `sched=cosine` a row of a table, `optim.lr=1e-4` sets one value,
+`optim.lr=1e-4,1e-3` is a sweep: one variant for each value. What a file leaves out has the default
+that the settings' types declare. Whatever is wrong with a configuration is
 told at once, each fault with its key, its value, what is allowed and, for a name,
 the nearest one that exists.
 """
@@ -20,17 +21,23 @@ from typing import Any
 import pydantic
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from kfold_hs.config.keys import can_be, is_always
+from kfold_hs.config.former_keys import advice
+from kfold_hs.config.keys import can_be, is_always, with_defaults
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
+from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.schema import Config
+from kfold_hs.config.training import LOSSES
 from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
 from kfold_hs.files import stored
 
 # pydantic puts the tag of such a union into the place of an error; a user's key has none.
 _TAGGED = {"data", "loss", "sched"}
+TABLES: dict[str, Mapping[str, Any]] = {"sched": SCHEDULES, "loss": LOSSES}
+"""Groups whose choices are rows of a table; a file of `configs/` may add one with other values."""
 # A folder of `configs/` whose files are no choices of a group; see `kfold_hs.config.space`.
 SPACES = "tune"
 _WHOLE = {"data.tasks", "loss.task_weights"}
@@ -42,12 +49,12 @@ def config_folder() -> Path:
 
 
 def groups() -> dict[str, list[str]]:
-    """Every group of `configs/` with the names that can be chosen from it."""
-    return {
-        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
-        for folder in sorted(config_folder().iterdir())
-        if folder.is_dir() and folder.name != SPACES and any(folder.glob("*.yaml"))
-    }
+    """Every group, of `configs/` or with a table, and the names that can be chosen from it."""
+    found = {group: set(table) for group, table in TABLES.items()}
+    for path in config_folder().glob("*/*.yaml"):
+        if path.parent.name != SPACES:
+            found.setdefault(path.parent.name, set()).add(path.stem)
+    return {group: sorted(found[group]) for group in sorted(found)}
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -162,6 +169,9 @@ def _check_names(parsed: Iterable[Override]) -> None:
         for override in keys:
             if _is_known(override, known):
                 continue
+            if note := advice(override.key_or_group, override.value()):
+                faults.append(note)
+                continue
             guess = nearest(override.key_or_group, known | set(available))
             line = f"unknown key {shown(override.key_or_group)}"
             if not _is_short(override):
@@ -202,11 +212,15 @@ def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
 @functools.lru_cache(maxsize=256)
 def _chosen(choices: tuple[str, ...]) -> DictConfig:
     """What choices of groups make by themselves; Hydra takes a tenth of a second. Not to change."""
+    for group, table in TABLES.items():
+        for name in table:
+            ConfigStore.instance().store(group=group, name=name, node={"kind": name})
     with (
         understood(f"compose {listing(map(shown, choices))}"),
         initialize_config_dir(str(config_folder().resolve()), version_base="1.3"),
     ):
-        return hydra_compose("config", overrides=list(choices))
+        chosen = _container(hydra_compose("config", overrides=list(choices)))
+        return OmegaConf.create(with_defaults(chosen))
 
 
 def _apply(override: Override, composed: DictConfig) -> None:

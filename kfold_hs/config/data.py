@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kfold_hs.config.base import NonNegativeInt, Positive, Settings
 from kfold_hs.config.names import clean_name
+from kfold_hs.config.poolings import PatientPool
 
 
 def _as_name(value: Any) -> Any:
@@ -21,16 +22,17 @@ def _as_name(value: Any) -> Any:
 Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
 """A name of the user's, cleaned; 1, 1.0 and true are taken as text."""
 
-# What `predict.patient_pool` and a task's own `patient_pool` may name (kfold_hs/pool.py).
-PatientPool = Literal["mean", "mean_logit", "max", "mean_max", "noisy_or", "any_site"]
-
-
 _UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of Unicode: control characters, halves of pairs, line and paragraph separators."""
 
 
 class TaskConfig(Settings):
-    """One task: its classes and what training and pooling take from it."""
+    """One task: its classes and what training and pooling take from it.
+
+    positive : None: the first class
+    uncertain : the class that train.uncertain is about
+    stack : tasks and covariates that it is told from, by a regression fitted on the other folds
+    """
 
     classes: tuple[Name, ...] = Field(min_length=2)
     positive: Name | None = None
@@ -57,6 +59,11 @@ class TaskConfig(Settings):
 
 
 class _Data(Settings):
+    """What every cohort is set by.
+
+    aliases : a CSV of two columns: ids that are one person
+    """
+
     tasks: dict[Name, TaskConfig] = Field(min_length=1)
     aliases: Path | None = None
 
@@ -106,7 +113,12 @@ class Cinc2016Data(_Data):
 
 
 class TableData(_Data):
-    """A user's CSV, one row a recording."""
+    """A user's CSV, one row a recording.
+
+    recording_column : path of the audio file, relative to the CSV
+    person_column : None: every patient is a person of their own
+    channel : None: stereo is an error; 0, 1, ...: take that channel
+    """
 
     kind: Literal["table"]
     path: Path
@@ -118,14 +130,24 @@ class TableData(_Data):
 
 
 class SplitConfig(Settings):
-    """Persons into folds; see `kfold_hs.splits`."""
+    """Persons into folds; see `kfold_hs.splits`.
 
-    n_folds: Annotated[int, Field(ge=1, le=1000)]
-    n_repeats: Annotated[int, Field(ge=1, le=1000)]
-    stratify: Literal["auto"] | tuple[str, ...]
-    test: float | tuple[str, ...]
-    by: Literal["person", "patient"]
-    audit: bool
+    n_repeats : how many times everybody is split anew
+    stratify : covariates beside the labels; `auto`: age, sex, campaign, source, n_recordings, site
+        where the data have them
+    test : share of the persons, or a list of ids, that no fold ever trains on
+    by : `patient` ignores linked ids, to measure the damage of doing so
+    audit : whether leaks are looked for before every training, which is refused on one
+    file : a split to use in place of drawing one: split.json, a CSV of patient and fold, nnU-Net's
+        splits_final.json, a folder for each fold
+    """
+
+    n_folds: Annotated[int, Field(ge=1, le=1000)] = 5
+    n_repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    stratify: Literal["auto"] | tuple[str, ...] = "auto"
+    test: float | tuple[str, ...] = 0.0
+    by: Literal["person", "patient"] = "person"
+    audit: bool = True
     file: Path | None = None
 
     @pydantic.field_validator("test", "stratify", mode="before")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -40,6 +41,28 @@ def is_text(key: str) -> bool:
 def keys() -> list[str]:
     """Every key that some choice of groups has; `*` stands for a name of the user's."""
     return sorted(set(_below(Config, "")))
+
+
+def with_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What choices of groups make, with the declared defaults of all other settings.
+
+    "???", OmegaConf's sign of what must be given, stands where there is no default.
+    """
+    top = Config.model_construct().model_dump(mode="json", exclude={"device_kind"})
+    found = {**top, **chosen}
+    for group, given in chosen.items():
+        for arm in _arms(Config.model_fields[group].annotation):
+            if isinstance(given, Mapping) and _is_kind(arm, given.get("kind")):
+                missing = dict.fromkeys(arm.model_fields, "???")
+                declared = arm.model_construct().model_dump(mode="json")
+                found[group] = {**missing, **declared, **given}
+    return found
+
+
+def _is_kind(arm: type[BaseModel], kind: str | None) -> bool:
+    """Whether the settings are those of a choice; None: of a group without several kinds."""
+    field = arm.model_fields.get("kind")
+    return kind in (get_args(field.annotation) if field else (None,))
 
 
 def _types(key: str) -> list[Any]:

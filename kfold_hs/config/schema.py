@@ -24,24 +24,16 @@ from kfold_hs.config.data import (
     TableData,
     TaskConfig,
 )
+from kfold_hs.config.digests import for_digest
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
+from kfold_hs.config.schedules import AnySchedule
 from kfold_hs.config.training import (
+    AnyLoss,
     AugmentConfig,
-    ConstantConfig,
-    CosineConfig,
-    CrossEntropyConfig,
     FeatureConfig,
-    FocalConfig,
-    LinearConfig,
-    LossConfig,
     ModelConfig,
-    OneCycleConfig,
     OptimConfig,
-    PlateauConfig,
     PredictConfig,
-    RestartsConfig,
-    SchedConfig,
-    StepConfig,
     TrainConfig,
 )
 
@@ -50,26 +42,15 @@ __all__ = [
     "Cinc2016Data",
     "CircorData",
     "Config",
-    "ConstantConfig",
-    "CosineConfig",
-    "CrossEntropyConfig",
     "DataConfig",
     "FeatureConfig",
-    "FocalConfig",
     "GalleryConfig",
     "JudgeConfig",
-    "LinearConfig",
-    "LossConfig",
     "Margins",
     "ModelConfig",
-    "OneCycleConfig",
     "OptimConfig",
-    "PlateauConfig",
     "PredictConfig",
-    "RestartsConfig",
-    "SchedConfig",
     "SplitConfig",
-    "StepConfig",
     "SyntheticData",
     "TableData",
     "TaskConfig",
@@ -83,24 +64,32 @@ MOST_NUMBERS = 2**29
 
 
 class Config(Settings):
-    """Everything that decides the result of a run, apart from the recordings."""
+    """Everything that decides the result of a run, apart from the recordings.
+
+    seed : of the split, of the training and of every resampling
+    n_seeds : trainings of every fold, each with other random draws; their mean is scored
+    track : `wandb` stays on this machine unless WANDB_MODE=online
+    select : the epoch that is shipped and scored; `inner`: best on training people who are set
+        aside; `best`: best on the people who are scored: optimistic, and labelled so
+    target : accuracy that the report judges: reached, not reached, cannot tell
+    """
 
     data: DataConfig
     features: FeatureConfig
     model: ModelConfig
-    loss: LossConfig
+    loss: AnyLoss
     optim: OptimConfig
-    sched: SchedConfig
+    sched: AnySchedule
     augment: AugmentConfig
     train: TrainConfig
     split: SplitConfig
     predict: PredictConfig
     recipe: str
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
-    n_seeds: Annotated[int, Field(ge=1, le=1000)]
-    track: tuple[Literal["tensorboard", "wandb"], ...]
-    select: Literal["last", "inner", "best"]
-    target: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    n_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    track: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    select: Literal["last", "inner", "best"] = "last"
+    target: Annotated[float, Field(gt=0, lt=1)] = 0.95
     judge: JudgeConfig = JudgeConfig()
     device_kind: Literal["cpu", "cuda"] = "cpu"
 
@@ -210,10 +199,9 @@ class Config(Settings):
         """SHA-256 (hex) of what decides the out-of-fold predictions of the fold models.
 
         Left out are: where the data lie (the cohort's fingerprint says what they are); the
-        target, the margins and the stacking, which only judging reads; the trackers; and every
-        value that equals its declared default, which is "off" for each setting that came later,
-        so that a new setting does not orphan the runs made before it. A declared default never
-        changes. The kind of device is in it, and on a GPU the precision that auto comes to.
+        target, the margins and the stacking, which only judging reads; the trackers; and values
+        that equal their declared default (`kfold_hs.config.digests`). The kind of device is in it,
+        and on a GPU the precision that auto comes to.
         """
         return _sha256(self._decisive())
 
@@ -232,10 +220,12 @@ class Config(Settings):
         return _sha256(values)
 
     def _decisive(self) -> dict[str, Any]:
-        values = self.model_dump(mode="json", exclude_defaults=True)
-        for key in ("target", "track"):
-            values.pop(key)
-        values.pop("judge", None)
+        values = for_digest(self, "")
+        for group in ("data", "features", "model", "loss", "optim", "sched", "augment", "train",
+                      "split", "predict"):  # fmt: skip
+            values[group] = for_digest(getattr(self, group), group)
+        for key in ("target", "track", "judge"):
+            values.pop(key, None)
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():
@@ -255,7 +245,7 @@ class Config(Settings):
     def _revised(self) -> list[str]:
         """Parts in use that computed otherwise once: what was trained then is another training."""
         parts = {
-            "average": self.train.ema_decay > 0 or self.train.swa_start < 1,
+            "average": self.train.average != "none",
             "heads": self.precision == "bfloat16",
             "stretch": self.augment.stretch > 0,
         }

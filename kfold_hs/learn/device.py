@@ -101,9 +101,8 @@ def check_device(config: Config) -> None:
     ConfigError
         CUDA graphs where there is no CUDA.
     """
-    if config.train.cuda_graphs and config.device_kind != "cuda":
+    if config.train.backend == "cuda_graphs" and config.device_kind != "cuda":
         raise ConfigError(
-            "train.cuda_graphs=true needs an NVIDIA GPU, and this training is on "
-            f"{config.device_kind}. Set train.cuda_graphs=false, or --device cuda where there "
-            "is one."
+            "train.backend=cuda_graphs needs an NVIDIA GPU, and this training is on "
+            f"{config.device_kind}. Set train.backend=eager, or --device cuda where there is one."
         )

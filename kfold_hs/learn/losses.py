@@ -2,12 +2,12 @@
 
 With targets q (n, C), log-probabilities log p and class weights w:
 
-    loss = sum_ic w_c q_ic (1 - p_ic)^gamma (-log p_ic)  /  sum_ic w_c q_ic
+    loss = sum_ic w_c q_ic cost(p_ic)  /  sum_ic w_c q_ic
 
-gamma = 0 is cross-entropy, gamma > 0 the focal loss (Lin et al., "Focal Loss for Dense
-Object Detection", ICCV 2017, eq. 4) with each class's own p. For hard labels and
-gamma = 0 this equals torch's weighted cross-entropy with its mean. Label smoothing
-(Szegedy et al., CVPR 2016) replaces q by (1 - s) q + s m / C first, where m = sum_c q_c.
+where a row of `COSTS` says what a probability costs if its class is the true one. For hard labels
+cross-entropy equals torch's weighted cross-entropy with its mean. Label smoothing (Szegedy et al.,
+CVPR 2016) replaces q by (1 - s) q + s m / C first, where m = sum_c q_c. A new loss is a settings
+class and a row in `kfold_hs.config.training`, and a cost and a row here.
 
 An example's targets sum to m = 1; or to m = 0 where its label is dropped (`train.uncertain`), so
 that it has no part in the loss, and to something in between where mixup mixed the two: then it
@@ -16,19 +16,45 @@ counts for the share whose label is known. Without any label the loss is 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 from kfold_hs.cohort import Task
-from kfold_hs.config.schema import CrossEntropyConfig, FocalConfig
+from kfold_hs.config.training import CrossEntropyConfig, FocalConfig, LossConfig
 from kfold_hs.errors import ConfigError, unknown_name
 
 _LEAST = torch.finfo(torch.float32).tiny
 
 
+Cost = Callable[[torch.Tensor, Any], torch.Tensor]
+"""(log p, the settings of the loss) -> costs, both of shape (n, C)."""
+
+
+def cross_entropy(log_p: torch.Tensor, config: CrossEntropyConfig) -> torch.Tensor:
+    """-log p."""
+    return -log_p
+
+
+def focal(log_p: torch.Tensor, config: FocalConfig) -> torch.Tensor:
+    """(1 - p)^gamma (-log p), with each class's own p; 0 is cross-entropy.
+
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4.
+    """
+    if config.gamma == 0:
+        return -log_p
+    return -log_p * (1 - log_p.exp()).clamp_min(0) ** config.gamma
+
+
+COSTS: dict[str, Cost] = {"cross_entropy": cross_entropy, "focal": focal}
+"""A row for each of `kfold_hs.config.training.LOSSES`."""
+
+
 def soft_loss(
-    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, gamma: float = 0.0
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, config: LossConfig
 ) -> torch.Tensor:
-    """The formula above.
+    """The formula above, without smoothing.
 
     Parameters
     ----------
@@ -36,8 +62,8 @@ def soft_loss(
         Targets are probabilities, or zeros without a label.
     weights : Tensor, shape (C,)
         Class weights, > 0.
-    gamma : float
-        Focusing parameter, >= 0.
+    config : LossConfig
+        `kind` names the cost.
 
     Returns
     -------
@@ -45,8 +71,7 @@ def soft_loss(
     """
     log_p = logits.float().log_softmax(dim=1)
     share = targets * weights
-    cost = -log_p if gamma == 0 else -log_p * (1 - log_p.exp()).clamp_min(0) ** gamma
-    return (share * cost).sum() / share.sum().clamp_min(_LEAST)
+    return (share * COSTS[config.kind](log_p, config)).sum() / share.sum().clamp_min(_LEAST)
 
 
 def smooth(targets: torch.Tensor, smoothing: float, ordinal: bool = False) -> torch.Tensor:
@@ -73,7 +98,7 @@ class TaskLosses:
 
     Parameters
     ----------
-    config : CrossEntropyConfig or FocalConfig
+    config : LossConfig
     tasks : tuple of Task
     targets : dict of Tensor, each (n_recordings, C)
         Of the training recordings; "balanced" weights are 1 / share of the class among
@@ -90,13 +115,11 @@ class TaskLosses:
 
     def __init__(
         self,
-        config: CrossEntropyConfig | FocalConfig,
+        config: LossConfig,
         tasks: tuple[Task, ...],
         targets: dict[str, torch.Tensor],
     ) -> None:
-        self.smoothing = config.label_smoothing
-        self.ordinal = config.ordinal_smoothing
-        self.gamma = config.gamma if isinstance(config, FocalConfig) else 0.0
+        self.config = config
         self.weights = {
             task.name: _class_weights(config, task, targets[task.name]) for task in tasks
         }
@@ -116,14 +139,10 @@ class TaskLosses:
         self, logits: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]
     ) -> torch.Tensor:
         """Scalar loss; `logits` and `targets` hold (n, C) for each task."""
+        smoothing = self.config.label_smoothing, self.config.ordinal_smoothing
         each = [
             self.shares[name]
-            * soft_loss(
-                logits[name],
-                smooth(targets[name], self.smoothing, self.ordinal),
-                weights,
-                self.gamma,
-            )
+            * soft_loss(logits[name], smooth(targets[name], *smoothing), weights, self.config)
             for name, weights in self.weights.items()
         ]
         return torch.stack(each).sum() / sum(self.shares.values())
@@ -135,9 +154,7 @@ CHALLENGE_WEIGHTS = {
 """Of the weighted accuracies of the PhysioNet Challenge 2022 (Reyna et al. 2023, eq. 1, 2)."""
 
 
-def _class_weights(
-    config: CrossEntropyConfig | FocalConfig, task: Task, targets: torch.Tensor
-) -> torch.Tensor:
+def _class_weights(config: LossConfig, task: Task, targets: torch.Tensor) -> torch.Tensor:
     match config.class_weights:
         case "task":
             return torch.tensor(task.class_weights, dtype=torch.float32)

@@ -2,7 +2,7 @@
 
 temperature   p^(1/T), normalised, with the T of least log loss (Guo et al., ICML 2017)
 pooling       of a patient's recordings: the configured rule, or the one of
-              `kfold_hs.predictions.aggregation` that is most often right; of the network's own
+              `kfold_hs.config.poolings` that is most often right; of the network's own
               probabilities, before any stacking
 class weights, referral threshold    see `decide`
 
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from kfold_hs.config.poolings import POOLS
 from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.counts import SMALLEST
 from kfold_hs.judge.metrics.scores import METRICS
@@ -28,7 +29,7 @@ from kfold_hs.judge.selection.decisions import decisions
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
 from kfold_hs.judge.stats.influence import influence
-from kfold_hs.predictions.aggregation import POOLS, pool_groups
+from kfold_hs.predictions.aggregation import pool_groups
 from kfold_hs.predictions.table import Predictions, fold_ids, prob_column
 
 _MOST = np.log(20)  # of |log T|

@@ -26,6 +26,7 @@ import pandas as pd
 import torch
 
 from kfold_hs.cohort.audio import inspect_all
+from kfold_hs.config.digests import for_digest
 from kfold_hs.config.schema import AugmentConfig, Config, FeatureConfig
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.stored import warn
@@ -59,7 +60,7 @@ def noise_bank(config: AugmentConfig, features: FeatureConfig) -> Bank | None:
         return build_from(_files(config.noise_folder), levels)
     samples = coloured(config.noise, SYNTHETIC_S, levels.sample_rate_hz)
     frames = torch.from_numpy(MelFeatures(levels)(samples, levels.sample_rate_hz)).half()
-    content = json.dumps([config.noise, levels.model_dump(exclude_defaults=True)])
+    content = json.dumps([config.noise, for_digest(levels, "features")])
     digest = hashlib.sha256(content.encode()).hexdigest()
     return Bank(frames, torch.zeros(1, dtype=torch.long), torch.tensor([len(frames)]), digest)
 

@@ -28,6 +28,7 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import n_resampled, read_samples
+from kfold_hs.config.digests import for_digest
 from kfold_hs.config.schema import FeatureConfig
 from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.atomic import discard, sweep, writing_folder
@@ -257,7 +258,7 @@ def is_cached(cohort: Cohort, config: FeatureConfig) -> bool:
 def _digest(unique: pd.DataFrame, config: FeatureConfig) -> str:
     content = [
         VERSION,
-        config.model_dump(exclude_defaults=True),
+        for_digest(config, "features"),
         unique["sha256"].tolist(),
         unique["sample_rate_hz"].tolist(),
     ]

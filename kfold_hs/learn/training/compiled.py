@@ -43,8 +43,8 @@ def compiled(model: HeartSoundNet, backbone: str) -> Callable[..., dict[str, tor
         except (TorchDynamoException, FailOnRecompileLimitHit) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigError(
-                f"train.compile=true: torch cannot compile model.backbone={backbone} here: "
-                f"{reason}. On the CPU it takes a C++ compiler; or set train.compile=false."
+                f"train.backend=compile: torch cannot compile model.backbone={backbone} here: "
+                f"{reason}. On the CPU it takes a C++ compiler; or set train.backend=eager."
             ) from error
         return logits
 

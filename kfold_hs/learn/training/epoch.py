@@ -72,7 +72,7 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
             group["betas"] = (pace.momentum(number), config.optim.beta2)
         optimizer.step()
         optimizer.zero_grad(set_to_none=not step.keeps_gradients)
-        if averaged is not None and config.train.ema_decay:
+        if averaged is not None and config.train.average == "ema":
             averaged.update(model)
     return batch_losses
 

@@ -143,9 +143,9 @@ class _Course:
         nothing = loss_of_knowing_nothing(training.losses, training.bag_targets)
         train_loss = check_training(batch_losses, past, nothing, config, fold.id)
         averaged = training.averaged
-        if averaged is not None and epoch >= config.train.swa_start * config.train.epochs:
+        if averaged is not None and epoch >= averaged.first_epoch:
             averaged.update(training.model)
-            if config.train.swa_update_bn:
+            if config.train.average_update_bn:
                 update_batch_statistics(averaged.model, fold.bank, fold.data.train, config)
         probs, values = self._score(fold.data.scored, "the held-out people")
         self.kept.append(probs)

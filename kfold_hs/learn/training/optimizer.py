@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,11 +43,15 @@ class Average:
         On its device; it is copied.
     decay : float
         In [0, 1); 0: equal weights.
+    first_epoch : float
+        From which on epochs are averaged; inf: steps are.
     """
 
-    def __init__(self, model: HeartSoundNet, decay: float) -> None:
+    def __init__(
+        self, model: HeartSoundNet, decay: float = 0.0, first_epoch: float = math.inf
+    ) -> None:
         self.model, self.n_updates = copy.deepcopy(model).requires_grad_(False), 0
-        self._decay = decay
+        self.first_epoch, self._decay = first_epoch, decay
 
     @torch.no_grad()
     def update(self, model: HeartSoundNet) -> None:
@@ -76,9 +81,12 @@ def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
 
 
 def make_average(model: HeartSoundNet, config: Config) -> Average | None:
-    """Step by step with `train.ema_decay`, epoch by epoch from `train.swa_start` on, or None."""
-    if config.train.ema_decay or config.train.swa_start < 1:
-        return Average(model, config.train.ema_decay)
+    """Step by step, or epoch by epoch, or None, as `train.average` says."""
+    train = config.train
+    if train.average == "ema":
+        return Average(model, train.average_decay)
+    if train.average == "swa":
+        return Average(model, first_epoch=train.average_start * train.epochs)
     return None
 
 

@@ -19,7 +19,7 @@ COVARIATES, PRESENT = " covariates", " present"
 class Step:
     """Calling it adds the gradients of a batch to those that are there.
 
-    With `train.compile` the network is compiled at its first batch; with `train.cuda_graphs`
+    With train.backend=compile the network is compiled at its first batch; with cuda_graphs
     forward, loss and backward of a shape are recorded once and then replayed.
 
     Raises
@@ -35,11 +35,11 @@ class Step:
         self._losses, self._device = losses, device
         self._precision = config.train.precision
         self._forward: Callable[..., dict[str, torch.Tensor]] = model
-        if config.train.compile:
+        if config.train.backend == "compile":
             from kfold_hs.learn.training.compiled import compiled
 
             self._forward = compiled(model, config.model.backbone)
-        self._recorder = Recorder(model) if config.train.cuda_graphs else None
+        self._recorder = Recorder(model) if config.train.backend == "cuda_graphs" else None
 
     @property
     def keeps_gradients(self) -> bool:

@@ -1,0 +1,44 @@
+"""What of a group of settings is part of a digest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kfold_hs.config.base import Settings
+from kfold_hs.config.former_keys import TODAY, as_once
+
+# A digest leaves out values that equal their declared default, so that a new setting, whose default
+# is what was done before, does not orphan the runs made before it. The settings listed here are as
+# old as the digests and had no declared default then: they are always part of one, and only their
+# defaults may be changed. No key is ever added to or taken from this list.
+ALWAYS = {
+    "": "recipe seed n_seeds select",
+    "features": "sample_rate_hz window_s hop_s n_fft n_mels f_min_hz f_max_hz normalise",
+    "loss": "kind label_smoothing class_weights gamma",
+    "optim": "lr weight_decay beta1 beta2",
+    "sched": "kind pct_start div_factor final_div_factor warmup final_ratio n_cycles lengthen "
+    "every gamma factor patience threshold",
+    "augment": "mixup_alpha time_masks time_mask_frames band_masks band_mask_bands",
+    "train": "epochs batch_size crop_frames crops_per_recording site_labels sampling grad_clip "
+    "accumulate first_crop_frames grow_until precision",
+    "split": "n_folds n_repeats stratify test by audit",
+    "predict": "crop_overlap batch_size patient_pool n_shifts",
+}
+
+
+def for_digest(settings: Settings, group: str) -> dict[str, Any]:
+    """Plain values of a group of settings, less those that equal a default that came later.
+
+    Parameters
+    ----------
+    settings : Settings
+    group : str
+        E.g. "features"; "" is the whole configuration.
+    """
+    full = settings.model_dump(mode="json")
+    short = settings.model_dump(mode="json", exclude_defaults=True)
+    always = ALWAYS.get(group, "").split()
+    found = {key: short.get(key, full[key]) for key in full if key in short or key in always}
+    if group == "train":
+        found = {key: found[key] for key in found if key not in TODAY} | as_once(full)
+    return found
