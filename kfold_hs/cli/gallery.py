@@ -48,5 +48,5 @@ def gallery(
 
     with Terminal(quiet=quiet) as terminal:
         paths = show(folder, terminal, device=device, data=data, patients=patients, audio=audio)
-    result = report(paths.report_folder)
+    result, _ = report(paths.report_folder)
     click.echo(f"Report: {result.paths.report}")

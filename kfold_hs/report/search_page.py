@@ -11,35 +11,28 @@ from typing import Any
 
 from kfold_hs.judge.results.sentences import is_simulated, number
 from kfold_hs.report.charts.base import COLOURS, Figure, plain
-from kfold_hs.report.render import drawing, rendered
+from kfold_hs.report.render import Page, drawing, rendered
 from kfold_hs.report.traced import traced
 
-FILTERS = {"number": number}
-"""How a template says what it shows."""
 _BEST, _WORST = COLOURS[0], COLOURS[1]
 # Trials of one choice take this share of the way to the next one.
 _SPREAD = 0.35
 
 
-def render_tune(content: Mapping[str, Any]) -> str:
+def render_tune(content: Mapping[str, Any]) -> Page:
     """The page of a search.
 
     Parameters
     ----------
     content : mapping
         Of tune.json (`kfold_hs.workflows.search.tuning.tune`).
-
-    Returns
-    -------
-    str
-        HTML.
     """
     figures = {"parallel": parallel(content)}
     if content["importances"]:
         figures["importances"] = importances(content["importances"])
     shown = traced(content)
     return rendered(
-        "tune.html.j2", FILTERS, c=shown, trials=ranked(shown), simulated=is_simulated(content),
+        "tune.html.j2", c=shown, trials=ranked(shown), simulated=is_simulated(content),
         **drawing(figures),
     )  # fmt: skip
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kfold_hs.learn.features.bank import Bank
     from kfold_hs.learn.training.lr_range import Found
     from kfold_hs.orchestrator.executor import Fleet
+    from kfold_hs.report.render import Page
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def run(
         return result
 
 
-def report(folder: Path) -> Run:
+def report(folder: Path) -> tuple[Run, Page]:
     """Draw the report of a run again, from its folder under `reports/` alone; no torch.
 
     Raises
@@ -160,7 +161,7 @@ def report(folder: Path) -> Run:
     with stored.making_sense_of(paths.summary, paths.history, paths.predictions, paths.gallery):
         page = render(summary, history, predictions, config, gallery)
     write_text(paths.report, page)
-    return Run(paths, summary)
+    return Run(paths, summary), page
 
 
 def plan(
