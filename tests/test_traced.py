@@ -102,4 +102,4 @@ def test_arithmetic_loses_the_key() -> None:
 
 def test_a_name_that_a_template_misspells_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="'s' is undefined"):
-        rendered("report.html.j2")
+        rendered("report.html.j2", {})

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from kfold_hs.judge.results.sentences import beside, is_simulated, to_decide, verdict
 from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.charts.learning import overlaid
-from kfold_hs.report.render import Page, drawing, rendered
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
 MOST_PATIENTS = 25
@@ -28,13 +28,12 @@ def render_comparison(content: Mapping[str, Any]) -> Page:
     content : mapping
         Of comparison.json (`kfold_hs.workflows.comparison.compare`).
     """
-    figures = drawing(learning_figures(content))
-    content = traced(content)
+    figures, content = learning_figures(content), traced(content)
     return rendered(
         "comparison.html.j2",
+        figures,
         simulated=is_simulated(content),
         c=content,
-        **figures,
         **_pairs(content, {"headline": content["headline"]}),
         tables={task: _pairs(content, metrics) for task, metrics in content["tasks"].items()},
         most=MOST_PATIENTS,

@@ -134,17 +134,16 @@ def interval(estimate: Mapping[str, Any], written_as: str = "") -> Parts:
     return Parts([write(estimate["low"]), " to ", write(estimate["high"])])
 
 
-def difference(estimate: Mapping[str, Any], between: Content = "") -> Content:
-    """A difference and its interval, with as many decimals in all parts."""
+def difference(estimate: Mapping[str, Any], between: Content = BREAK) -> Content:
+    """A difference and its interval, all with or all without decimals."""
     write = "signed_whole" if is_large(estimate) else "signed"
-    ends = ["(", interval(estimate, write), ")"]
-    return [FORMATS[write](estimate["value"]), between or BREAK, ends]
+    return [FORMATS[write](estimate["value"]), between, "(", interval(estimate, write), ")"]
 
 
 def labelled(metric: Mapping[str, Any]) -> Content:
     """A metric's name, and its direction where lower is better."""
-    lower = [] if metric["higher_is_better"] else [" ", tag("span", "(lower is better)", "soft")]
-    return [metric["label"], lower]
+    lower = [" ", tag("span", "(lower is better)", "soft")]
+    return [metric["label"], "" if metric["higher_is_better"] else lower]
 
 
 def run_of(variant: Mapping[str, Any]) -> Content:

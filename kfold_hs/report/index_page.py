@@ -73,4 +73,4 @@ def of_tune(name: str, content: Mapping[str, Any]) -> Entry:
 def render_index(entries: Iterable[Entry]) -> Page:
     """The page; rows are sorted by date, the newest first, those without a date last."""
     newest = sorted(entries, key=lambda each: (each.date, each.name), reverse=True)
-    return rendered("index.html.j2", entries=newest)
+    return rendered("index.html.j2", {}, entries=newest)

@@ -22,14 +22,15 @@ from kfold_hs.report.formats import (
     labelled,
     run_of,
     untold,
-)  # fmt: skip
+)
 from kfold_hs.report.tables import BREAK, Table, details, tag
 
 
 class Page(str):
-    """The HTML of a page, and its tables."""
+    """The HTML of a page, with its tables and its figures by name (as Plotly takes them)."""
 
     tables: list[Table]
+    figures: Mapping[str, Any]
 
 
 class _Contents:
@@ -53,13 +54,15 @@ class _Contents:
         return self.tables[-1]
 
 
-def rendered(name: str, **values: Any) -> Page:
+def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     """The page that a template makes of these values.
 
     Parameters
     ----------
     name : str
         Of the template, in the folder beside this module.
+    figures : mapping
+        By the names that the template's charts have.
     **values
         What the template shows. A name that it misspells is an error.
     """
@@ -78,14 +81,10 @@ def rendered(name: str, **values: Any) -> Page:
         each.__name__: each
         for each in (details, difference, interval, is_told, labelled, run_of, tag, untold)
     }
+    values |= {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
     page = Page(templates.get_template(name).render(values))
-    page.tables = contents.tables
+    page.tables, page.figures = contents.tables, figures
     return page
-
-
-def drawing(figures: Mapping[str, Any]) -> dict[str, Markup]:
-    """What `figures.html.j2` takes: the figures by name, and Plotly."""
-    return {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
 
 
 def script_json(value: Any) -> str:

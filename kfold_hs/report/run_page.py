@@ -20,7 +20,7 @@ from kfold_hs.report.charts.baselines import official
 from kfold_hs.report.charts.curves import curve_figures
 from kfold_hs.report.charts.learning import curves
 from kfold_hs.report.gallery import view
-from kfold_hs.report.render import Page, drawing, rendered
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 from kfold_hs.report.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.report.tripod import tripod
@@ -55,32 +55,23 @@ def render(
         Content of gallery.json (`report.gallery.read_gallery`).
 
     """
-    s = _content(summary, history, config or {})
+    # Earlier versions left these to the page, which says of none of them where it stands.
+    left = {
+        "learning": learning(history, summary["tasks"]),
+        "effort": effort(summary["folds"]),
+        "tripod": tripod(summary, config or {}),
+    }
+    found = _rightly_beside(summary, config or {})
     return rendered(
         "report.html.j2",
+        _figures(left | found, history),
         simulated=is_simulated(summary),
-        s=s,
+        s=left | traced(found),
         tripod_source=TRIPOD_SOURCE,
-        **drawing(_figures(s, history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         g=view(gallery, summary, config),
         n_rows=len(predictions),
     )
-
-
-def _content(
-    summary: dict[str, Any], history: pd.DataFrame, config: dict[str, Any]
-) -> dict[str, Any]:
-    """The summary, `traced`, with what earlier versions left to the page.
-
-    Of that no table says where it stands.
-    """
-    left = {
-        "learning": learning(history, summary["tasks"]),
-        "effort": effort(summary["folds"]),
-        "tripod": tripod(summary, config),
-    }
-    return left | dict(traced(_rightly_beside(summary, config)))
 
 
 def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kfold_hs.judge.results.sentences import is_simulated, number
 from kfold_hs.report.charts.base import COLOURS, Figure, plain
-from kfold_hs.report.render import Page, drawing, rendered
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
 _BEST, _WORST = COLOURS[0], COLOURS[1]
@@ -32,9 +32,8 @@ def render_tune(content: Mapping[str, Any]) -> Page:
         figures["importances"] = importances(content["importances"])
     shown = traced(content)
     return rendered(
-        "tune.html.j2", c=shown, trials=ranked(shown), simulated=is_simulated(content),
-        **drawing(figures),
-    )  # fmt: skip
+        "tune.html.j2", figures, c=shown, trials=ranked(shown), simulated=is_simulated(content)
+    )
 
 
 def ranked(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ def take_apart(
     if tables is not None:
         written["tables"] = tables, write_tables(page.tables, tables)
     if figures is not None:
-        written["figures"] = figures, write_figures(page, figures)
+        written["figures"] = figures, write_figures(page.figures, figures)
     return written
 
 
