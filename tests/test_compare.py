@@ -19,7 +19,7 @@ from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files.paths import RunPaths
 from kfold_hs.orchestrator.finished import variants_tried
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.comparison_page import FILTERS
+from kfold_hs.report.formats import FORMATS
 from kfold_hs.splits import Split
 from kfold_hs.workflows.comparison import compare
 from kfold_hs.workflows.cross_validation import run
@@ -146,7 +146,7 @@ def test_the_page_opens_offline_and_says_the_same(compared: Path) -> None:
 
 def test_every_number_of_the_tables_says_where_it_stands(compared: Path) -> None:
     page = (compared / "reports" / "c" / "comparison.html").read_text()
-    assert check(page, content(compared), FILTERS) > 100
+    assert check(page, content(compared), FORMATS) > 100
 
 
 def test_the_same_command_trains_nothing_again(compared: Path, shared_table_csv: Path) -> None:

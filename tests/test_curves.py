@@ -21,7 +21,8 @@ from kfold_hs.judge.selection.crossfit import choose
 from kfold_hs.judge.stats.bands import bands, by_model, by_run
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.report.charts.curves import curve_figures
-from kfold_hs.report.run_page import number, render
+from kfold_hs.report.formats import number
+from kfold_hs.report.run_page import render
 
 FINE = np.linspace(0, 1, 20_001)
 

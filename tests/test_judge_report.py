@@ -16,7 +16,8 @@ from test_judge_summary import summary_with, twice, without
 from test_report import unmarked
 
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.run_page import percent, place, render, signed, signed_whole
+from kfold_hs.report.formats import percent, place, signed, signed_whole
+from kfold_hs.report.run_page import render
 from kfold_hs.report.tripod import tripod
 
 Run = tuple[dict[str, Any], pd.DataFrame, Predictions]

@@ -24,7 +24,7 @@ from PIL import Image
 
 from kfold_hs.cli.main import cli
 from kfold_hs.errors import KfoldHsError
-from kfold_hs.report.figures import SCALE, WIDTH_PX, figures_of, write_figures
+from kfold_hs.report.figures import SCALE, WIDTH_PX, write_figures
 from kfold_hs.workflows import pages
 
 PAGES = ("report", "comparison", "tune", "index")
@@ -341,8 +341,8 @@ def test_figures_need_kaleido(
 ) -> None:
     monkeypatch.setitem(sys.modules, "kaleido", None)
     with pytest.raises(KfoldHsError, match=r"pip install 'kfold-hs\[figures\]'"):
-        write_figures(files["tune"].read_text(), tmp_path)
-    assert write_figures(files["index"].read_text(), tmp_path) == []
+        write_figures(pages.redraw(files["tune"].parent).page.figures, tmp_path)
+    assert write_figures({}, tmp_path) == []
 
 
 @pytest.mark.slow
@@ -353,7 +353,7 @@ def test_figures_and_tables_are_written(
     if path is None:
         pytest.skip("no browser is here: `make browser`, or `apt install chromium`")
     monkeypatch.setenv("BROWSER_PATH", path)
-    names = figures_of(files["report"].read_text())
+    names = pages.redraw(files["report"].parent).page.figures
     where = ["--figures", tmp_path / "f", "--tables", tmp_path / "t"]
     said = invoke("report", files["report"].parent, *where)
     assert f"{2 * len(names)} files of figures: {tmp_path / 'f'}" in said

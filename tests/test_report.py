@@ -11,7 +11,8 @@ import pytest
 from test_judge import PROVENANCE, fake_run, summary_of
 
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.run_page import duration, number, render
+from kfold_hs.report.formats import duration, number
+from kfold_hs.report.run_page import render
 
 Run = tuple[dict, pd.DataFrame, Predictions]  # type: ignore[type-arg]
 

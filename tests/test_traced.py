@@ -12,11 +12,12 @@ import jinja2
 import pytest
 from test_judge import fake_run, summary_of
 
-from kfold_hs.report import run_page
+from kfold_hs.report.formats import FORMATS, percent
 from kfold_hs.report.render import rendered
-from kfold_hs.report.traced import Count, Number, at, marked, plainly, showing, traced
+from kfold_hs.report.run_page import render
+from kfold_hs.report.traced import Count, Number, Shown, at, traced
 
-Filters = Mapping[str, Callable[..., str]]
+Formats = Mapping[str, Callable[..., str]]
 
 
 class Cells(HTMLParser):
@@ -54,13 +55,13 @@ class Cells(HTMLParser):
             self.others.append(text)
 
 
-def check(page: str, content: Any, filters: Filters) -> int:
+def check(page: str, content: Any, formats: Formats) -> int:
     """How many numbers the page's tables show, all of which are the content's."""
     cells = Cells(page)
     assert cells.others == []
     for attributes, text in cells.keyed:
         value = at(content, attributes["data-key"])
-        assert text == {"str": str, **filters}[attributes["data-as"]](value)
+        assert text == {"str": str, **formats}[attributes["data-as"]](value)
         assert float(attributes["value"]) == value
     return len(cells.keyed)
 
@@ -68,8 +69,8 @@ def check(page: str, content: Any, filters: Filters) -> int:
 def test_numbers_of_a_run() -> None:
     predictions, history = fake_run()
     summary = json.loads(json.dumps(summary_of(predictions, history)))
-    page = run_page.render(summary, history, predictions)
-    assert check(page, summary, run_page.FILTERS) > 300
+    page = render(summary, history, predictions)
+    assert check(page, summary, FORMATS) > 300
     pointed = {each["data-key"] for each, _ in Cells(page).keyed}
     for end in ("value", "low", "high", "pooled", "folds/3/value", "these_models/low"):
         assert f"/tasks/murmur/metrics/accuracy/{end}" in pointed
@@ -86,20 +87,19 @@ def test_a_key_leads_to_its_value_whatever_its_name() -> None:
     assert type(found["yes"]) is bool
 
 
-def test_marks_are_made_in_cells_only() -> None:
+def test_a_text_remembers_its_number_and_is_like_any_other() -> None:
     number = traced({"x": 0.125})["x"]
-    shown = showing("rough", lambda value: f"<{value:.1f}>")(number)
-    element = '<data value="0.125" data-key="/x" data-as="rough">&lt;0.1&gt;</data>'
-    page = f'<p title="{shown}">{shown}</p><td title="{shown}">{shown} {plainly(2)}</td>'
-    bare = "&lt;0.1&gt;"
-    assert marked(page) == f'<p title="{bare}">{bare}</p><td title="{bare}">{element} 2</td>'
+    text = percent(number)
+    assert isinstance(text, Shown)
+    assert (text.number, text.number.key, text.written_as) == (0.125, "/x", "percent")
+    assert text == percent(0.125) == "12 %"
+    assert not isinstance(percent(0.125), Shown)
 
 
 def test_arithmetic_loses_the_key() -> None:
-    number = traced({"x": 0.125})["x"]
-    assert showing("str", str)(2 * number) == "0.25"
+    assert not isinstance(percent(2 * traced({"x": 0.125})["x"]), Shown)
 
 
 def test_a_name_that_a_template_misspells_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="'s' is undefined"):
-        rendered("report.html.j2", run_page.FILTERS)
+        rendered("report.html.j2", {})

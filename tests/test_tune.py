@@ -22,7 +22,7 @@ from kfold_hs.errors import ClusterError, ConfigError, TrainingError
 from kfold_hs.files.paths import RunPaths, TunePaths, write_json
 from kfold_hs.orchestrator import processes, sequential
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.search_page import FILTERS
+from kfold_hs.report.formats import FORMATS
 from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search import tuning
 from kfold_hs.workflows.search.spec import Search, SearchOptions
@@ -115,7 +115,7 @@ def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:
 def test_every_number_of_the_tables_says_where_it_stands(tuned: Path) -> None:
     page = (tuned / "reports" / "t" / "tune.html").read_text()
     # Two folds of a few people: some intervals would hold all that is possible, and are words.
-    assert check(page, content(tuned), FILTERS) >= 10
+    assert check(page, content(tuned), FORMATS) >= 10
 
 
 def test_the_same_command_goes_on_and_trains_nothing_again(

@@ -49,5 +49,5 @@ def gallery(
 
     with Terminal(quiet=quiet) as terminal:
         paths = show(folder, terminal, GalleryOptions(data, patients, audio), device)
-    result = report(paths.report_folder)
+    result, _ = report(paths.report_folder)
     click.echo(f"Report: {result.paths.report}")

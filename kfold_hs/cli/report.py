@@ -42,6 +42,6 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
         return
     drawn = pages.redraw(folder)
     show = {"run": show_run, "comparison": show_comparison, "search": show_tune}[drawn.kind]
-    show(drawn.content, drawn.page)
+    show(drawn.content, drawn.path)
     for kind, (where, files) in pages.take_apart(drawn.page, figures, tables).items():
         click.echo(f"{len(files)} files of {kind}: {where}")

@@ -5,53 +5,42 @@ Everything on the page is in comparison.json; intervals are drawn as SVG beside 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
-from kfold_hs.judge.results.sentences import beside, is_simulated, number, to_decide, verdict
+from kfold_hs.judge.results.sentences import beside, is_simulated, to_decide, verdict
+from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.charts.learning import overlaid
-from kfold_hs.report.render import drawing, rendered
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
 MOST_PATIENTS = 25
-FILTERS: dict[str, Callable[..., str]] = {
-    "number": number,
-    "signed": functools.partial(number, signed=True),
-}
-"""How a template says what it shows."""
 _WIDTH, _HEIGHT = 220, 18
 
 
-def render_comparison(content: Mapping[str, Any]) -> str:
+def render_comparison(content: Mapping[str, Any]) -> Page:
     """The page of a comparison.
 
     Parameters
     ----------
     content : mapping
         Of comparison.json (`kfold_hs.workflows.comparison.compare`).
-
-    Returns
-    -------
-    str
-        HTML.
     """
-    figures = drawing(learning_figures(content))
-    content = traced(content)
+    figures, content = learning_figures(content), traced(content)
     return rendered(
         "comparison.html.j2",
-        FILTERS,
+        figures,
         simulated=is_simulated(content),
         c=content,
-        **figures,
         **_pairs(content, {"headline": content["headline"]}),
         tables={task: _pairs(content, metrics) for task, metrics in content["tasks"].items()},
         most=MOST_PATIENTS,
         verdict=verdict,
         to_decide=to_decide,
         beside=beside,
+        told=told,
         bar=bar,
         reach=reach,
     )
@@ -98,6 +87,13 @@ def _pairs(
         if pair["first"] != baseline
     ]
     return {"shown": shown, "others": others}
+
+
+def told(found: Mapping[str, Any], first: str, second: str) -> str:
+    """The verdict, with the name of the better one."""
+    if found["verdict"] != BETTER:
+        return str(found["verdict"])
+    return f"{first if found['winner'] == 'first' else second} is better"
 
 
 def reach(metric: Mapping[str, Any]) -> float:

@@ -7,8 +7,8 @@ kaleido (extra `figures`) starts and which needs no display and no network.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,7 @@ SCALE = 3
 FONT_PX = 13
 
 
-def figures_of(page: str) -> dict[str, dict[str, Any]]:
-    """The figures that a page draws, by name; none where it draws none."""
-    block = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.S)
-    found: dict[str, dict[str, Any]] = json.loads(block[1]) if block else {}
-    return found
-
-
-def write_figures(page: str, folder: Path) -> list[Path]:
+def write_figures(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Path]:
     """Draw every figure of a page as SVG and as PNG.
 
     Returns
@@ -42,7 +35,6 @@ def write_figures(page: str, folder: Path) -> list[Path]:
     KfoldHsError
         kaleido is not installed, finds no Chrome or Chromium, or cannot use it.
     """
-    figures = figures_of(page)
     if not figures:
         return []
     kinds = ("svg", "png")
@@ -89,7 +81,7 @@ def _scale(kind: str) -> int:
     return 1 if kind == "svg" else SCALE
 
 
-def _on_paper(figure: dict[str, Any]) -> dict[str, Any]:
+def _on_paper(figure: Mapping[str, Any]) -> dict[str, Any]:
     """As the page prints it; the page adds colours and font for the screen."""
     layout = figure["layout"] | {
         "width": WIDTH_PX,

@@ -7,13 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfold_hs.judge.results.sentences import number
 from kfold_hs.judge.stats.paired import BETTER
-from kfold_hs.report.render import rendered
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
-
-FILTERS = {"number": number}
-"""How a template says what it shows."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def of_tune(name: str, content: Mapping[str, Any]) -> Entry:
     )  # fmt: skip
 
 
-def render_index(entries: Iterable[Entry]) -> str:
+def render_index(entries: Iterable[Entry]) -> Page:
     """The page; rows are sorted by date, the newest first, those without a date last."""
     newest = sorted(entries, key=lambda each: (each.date, each.name), reverse=True)
-    return rendered("index.html.j2", FILTERS, entries=newest)
+    return rendered("index.html.j2", {}, entries=newest)

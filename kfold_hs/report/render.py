@@ -6,7 +6,7 @@ Pages open offline: the drawing library is inlined, and no request leaves them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -14,20 +14,55 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from kfold_hs.judge.results.sentences import counted, without_folders
-from kfold_hs.report.traced import marked, plainly, showing
+from kfold_hs.report.formats import (
+    FORMATS,
+    difference,
+    interval,
+    is_told,
+    labelled,
+    run_of,
+    untold,
+)
+from kfold_hs.report.tables import BREAK, Table, details, tag
 
 
-def rendered(name: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
+class Page(str):
+    """The HTML of a page, with its tables and its figures by name (as Plotly takes them)."""
+
+    tables: list[Table]
+    figures: Mapping[str, Any]
+
+
+class _Contents:
+    """What a template makes beside text: sections, and the tables in them."""
+
+    def __init__(self) -> None:
+        self.tables: list[Table] = []
+        self._section = ""
+
+    def section(self, name: str, title: str, kind: str = "") -> Markup:
+        """The beginning of a section, which the template ends."""
+        self._section = name
+        attributes = Markup(' class="{}"').format(kind) if kind else ""
+        return Markup(
+            '<section aria-labelledby="{name}"{attributes}>\n<h2 id="{name}">{title}</h2>'
+        ).format(name=name, attributes=attributes, title=title)
+
+    def table(self, *args: Any, **named: Any) -> Table:
+        """A `Table` of the section, to be filled and placed."""
+        self.tables.append(Table(self._section, *args, **named))
+        return self.tables[-1]
+
+
+def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     """The page that a template makes of these values.
-
-    Numbers of `traced` values are marked in tables with where they stand.
 
     Parameters
     ----------
     name : str
-        Of the template, beside this module.
-    filters : mapping
-        How the template says what it shows.
+        Of the template, in the folder beside this module.
+    figures : mapping
+        By the names that the template's charts have.
     **values
         What the template shows. A name that it misspells is an error.
     """
@@ -37,16 +72,19 @@ def rendered(name: str, filters: Mapping[str, Callable[..., Any]], **values: Any
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=plainly,
+        extensions=["jinja2.ext.do"],
     )
-    templates.filters |= {"counted": counted, "without_folders": without_folders}
-    templates.filters |= {each: showing(each, text_of) for each, text_of in filters.items()}
-    return marked(templates.get_template(name).render(values))
-
-
-def drawing(figures: Mapping[str, Any]) -> dict[str, Markup]:
-    """What `figures.html.j2` takes: the figures by name, and Plotly."""
-    return {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
+    contents = _Contents()
+    templates.filters |= FORMATS | {"counted": counted, "without_folders": without_folders}
+    templates.globals |= {"section": contents.section, "table": contents.table, "br": BREAK}
+    templates.globals |= {
+        each.__name__: each
+        for each in (details, difference, interval, is_told, labelled, run_of, tag, untold)
+    }
+    values |= {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
+    page = Page(templates.get_template(name).render(values))
+    page.tables, page.figures = contents.tables, figures
+    return page
 
 
 def script_json(value: Any) -> str:

@@ -5,7 +5,7 @@ Everything on the page comes from summary.json, history.csv and the predictions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,8 +19,8 @@ from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
 from kfold_hs.report.charts.curves import curve_figures
 from kfold_hs.report.charts.learning import curves
-from kfold_hs.report.gallery import name, view
-from kfold_hs.report.render import drawing, rendered
+from kfold_hs.report.gallery import view
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 from kfold_hs.report.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.report.tripod import tripod
@@ -38,7 +38,7 @@ def render(
     predictions: Predictions,
     config: dict[str, Any] | None = None,
     gallery: dict[str, Any] | None = None,
-) -> str:
+) -> Page:
     """The page of a run.
 
     Parameters
@@ -54,10 +54,6 @@ def render(
     gallery : dict, optional
         Content of gallery.json (`report.gallery.read_gallery`).
 
-    Returns
-    -------
-    str
-        HTML.
     """
     # Earlier versions left these to the page, which says of none of them where it stands.
     left = {
@@ -65,13 +61,13 @@ def render(
         "effort": effort(summary["folds"]),
         "tripod": tripod(summary, config or {}),
     }
+    found = _rightly_beside(summary, config or {})
     return rendered(
         "report.html.j2",
-        FILTERS,
+        _figures(left | found, history),
         simulated=is_simulated(summary),
-        s=left | traced(_rightly_beside(summary, config or {})),
+        s=left | traced(found),
         tripod_source=TRIPOD_SOURCE,
-        **drawing(_figures(left | _rightly_beside(summary, config or {}), history)),
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         g=view(gallery, summary, config),
         n_rows=len(predictions),
@@ -85,84 +81,6 @@ def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[
         return summary
     without = {task: {**each, "official": None} for task, each in summary["beside"].items()}
     return summary | {"beside": without}
-
-
-def number(value: float | None) -> str:
-    """Three decimals, thousands without, a dash for what cannot be told."""
-    if value is None:
-        return "–"
-    # Adding 0 takes the sign off what is rounded to it.
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{round(value, 3) + 0:.3f}"
-
-
-def signed(value: float | None) -> str:
-    """As `number`, with the sign of a difference."""
-    return number(value) if value is None or value < 0 else "+" + number(value)
-
-
-def whole(value: float | None) -> str:
-    """Without decimals, a dash for what cannot be told."""
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def signed_whole(value: float | None) -> str:
-    """As `whole`, with the sign of a difference."""
-    return "–" if value is None else f"{value:+,.0f}"
-
-
-def percent(share: float | None) -> str:
-    """Whole percent, a dash for what cannot be told."""
-    return "–" if share is None else f"{100 * share:.0f} %"
-
-
-def tenths(value: float) -> str:
-    """One decimal."""
-    return f"{value:,.1f}"
-
-
-def percent_tenths(share: float | None) -> str:
-    """Percent with one decimal, a dash for what cannot be told."""
-    return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def percent_above(share: float) -> str:
-    """As `percent_tenths`, of what is above 0, with a sign."""
-    return f"+{100 * max(share, 0.0):.1f} %"
-
-
-def from_one(place: int | None) -> str:
-    """What counts from 0, counted from 1; a dash for none."""
-    return "–" if place is None else str(place + 1)
-
-
-def duration(seconds: float) -> str:
-    """e.g. ``41 min 07 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def energy(joules: float) -> str:
-    """e.g. ``12.3 Wh``, ``1.25 kWh``."""
-    hours = joules / 3600
-    return f"{hours / 1000:.2f} kWh" if hours >= 1000 else f"{hours:.3g} Wh"
-
-
-def place(fold: dict[str, Any]) -> str:
-    """The fold's number, and which repeat and seed where it is not the first."""
-    first = not fold["repeat"] and not fold["seed"]
-    return f"{fold['fold']}" + ("" if first else f" (r{fold['repeat']} s{fold['seed']})")
-
-
-FILTERS: dict[str, Callable[..., str]] = {
-    "number": number, "signed": signed, "whole": whole, "signed_whole": signed_whole,
-    "percent": percent, "percent_tenths": percent_tenths, "percent_above": percent_above,
-    "tenths": tenths, "duration": duration, "energy": energy, "place": place, "from_one": from_one,
-    "name": name,
-}  # fmt: skip
-"""How a template says what it shows."""
 
 
 def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.Figure]:

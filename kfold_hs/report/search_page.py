@@ -11,37 +11,29 @@ from typing import Any
 
 from kfold_hs.judge.results.sentences import is_simulated, number
 from kfold_hs.report.charts.base import COLOURS, Figure, plain
-from kfold_hs.report.render import drawing, rendered
+from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
-FILTERS = {"number": number}
-"""How a template says what it shows."""
 _BEST, _WORST = COLOURS[0], COLOURS[1]
 # Trials of one choice take this share of the way to the next one.
 _SPREAD = 0.35
 
 
-def render_tune(content: Mapping[str, Any]) -> str:
+def render_tune(content: Mapping[str, Any]) -> Page:
     """The page of a search.
 
     Parameters
     ----------
     content : mapping
         Of tune.json (`kfold_hs.workflows.search.tuning.tune`).
-
-    Returns
-    -------
-    str
-        HTML.
     """
     figures = {"parallel": parallel(content)}
     if content["importances"]:
         figures["importances"] = importances(content["importances"])
     shown = traced(content)
     return rendered(
-        "tune.html.j2", FILTERS, c=shown, trials=ranked(shown), simulated=is_simulated(content),
-        **drawing(figures),
-    )  # fmt: skip
+        "tune.html.j2", figures, c=shown, trials=ranked(shown), simulated=is_simulated(content)
+    )
 
 
 def ranked(content: Mapping[str, Any]) -> list[dict[str, Any]]:

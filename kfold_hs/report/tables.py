@@ -1,7 +1,9 @@
-"""The tables of a page as files for a paper: CSV with exact numbers, LaTeX with those shown.
+"""A table of a page: one object, written as HTML, as CSV and as LaTeX.
 
-They are read from the page itself, so that nothing on it is left out and no number can
-differ from it. Numbers are the elements that `report.traced` made of them.
+In the page and in LaTeX numbers are rounded, in CSV they are exact. In HTML a number of `traced`
+content says where in its JSON file it stands:
+
+    <data value="0.7324840764331211" data-key="/headline/value" data-as="number">0.732</data>
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
 
 from kfold_hs.files.paths import write_text
+from kfold_hs.report.traced import Shown, traceable
 
 _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -23,116 +28,207 @@ _LATEX = {
 }  # fmt: skip
 # Cells from this length on are set in lines of their own in LaTeX.
 _LONG = 40
+Content = Any
+"""What a cell shows: a text, a number, `Markup` (drawn, but no text), or a list of these."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cell:
-    """What a cell shows, and its numbers: pointer and exact value of each, as text."""
+    """A cell.
 
-    text: str = ""
-    numbers: list[tuple[str, str]] = field(default_factory=list)
-    words: str = ""
-    """What it shows beside the numbers."""
-    is_prose: bool = False
+    Parameters
+    ----------
+    parts : list of str
+        Texts, numbers as `Shown`, and `Markup`.
+    kind : str
+        Classes of its column in the style sheet. Numbers of a "text" column are part of its
+        words: CSV has no column for them.
+    """
+
+    parts: list[str]
+    kind: str = ""
+
+    @property
+    def text(self) -> str:
+        return _joined(part for part in self.parts if not isinstance(part, Markup))
+
+    @property
+    def words(self) -> str:
+        """What it says beside the numbers."""
+        return _joined(part for part in self.parts if not isinstance(part, Markup | Shown))
+
+    @property
+    def numbers(self) -> list[Shown]:
+        is_prose = "text" in self.kind.split()
+        return [] if is_prose else [part for part in self.parts if isinstance(part, Shown)]
+
+    def html(self, tag: str, scope: str = "") -> str:
+        """The cell as `tag`, which is "td" or "th"."""
+        attributes = f' scope="{scope}"' if scope else ""
+        attributes += f' class="{self.kind}"' if self.kind else ""
+        return f"<{tag}{attributes}>{''.join(map(_html, self.parts))}</{tag}>"
 
 
 @dataclass
 class Table:
-    """A table of a page.
+    """A table of a page; all rows have equally many cells.
 
     Parameters
     ----------
     section : str
-        Id of the section's heading.
+        Id of the heading that it stands under.
     caption : str
         Empty where the table has none.
-    head : list of str
+    head : list of Content
         Empty where the table has none.
-    rows : list of list of Cell
+    kinds : dict
+        Of columns, by their index, negative ones from the end: "text", or other classes of the
+        style sheet.
+    names_in : int, optional
+        Index of the column that names the rows.
     """
 
     section: str
-    caption: str = ""
-    head: list[str] = field(default_factory=list)
-    rows: list[list[Cell]] = field(default_factory=list)
+    caption: str
+    head: list[Content] = field(default_factory=list)
+    kinds: dict[int, str] = field(default_factory=dict)
+    names_in: int | None = 0
+    rows: list[list[Content]] = field(default_factory=list, init=False)
+
+    def row(self, *contents: Content) -> list[Content]:
+        """Add a row, to which more can be appended."""
+        self.rows.append(list(contents))
+        return self.rows[-1]
+
+    def html(self) -> Markup:
+        """The table, in an element that scrolls where the window is narrow."""
+        lines = ['<div class="wide"><table>']
+        if self.caption:
+            lines.append(f"<caption>{escape(self.caption)}</caption>")
+        if self.head:
+            heads = "".join(cell.html("th", "col") for cell in self._cells(self.head))
+            lines.append(f"<thead><tr>{heads}</tr></thead>")
+        lines.append("<tbody>")
+        for row in self.rows:
+            cells = [
+                cell.html("th", "row") if index == self.names_in else cell.html("td")
+                for index, cell in enumerate(self._cells(row))
+            ]
+            lines.append(f"<tr>{''.join(cells)}</tr>")
+        return Markup("\n".join([*lines, "</tbody></table></div>"]))
+
+    def csv(self) -> str:
+        """CSV; a cell of several numbers becomes a column for each, named by its pointer's end.
+
+        Numbers have full precision. Where a cell also says something in words, a further
+        column has it as shown; what is not known is empty.
+        """
+        heads, columns, seen = list[str](), list[list[str]](), Counter[str]()
+        for head, cells in self._columns():
+            for name, values in _split(head, cells):
+                seen[name] += 1
+                heads.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+                columns.append(values)
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        if self.head:
+            writer.writerow(heads)
+        writer.writerows(zip(*columns, strict=True))
+        return out.getvalue()
+
+    def latex(self) -> str:
+        r"""A `table` with booktabs' rules; needs ``\usepackage{booktabs}``."""
+        kinds = "".join(_alignment(cells) for _, cells in self._columns())
+        lines = [r"\begin{table}", r"\centering"]
+        if self.caption:
+            lines.append(rf"\caption{{{_escaped(_joined(self.caption))}}}")
+        lines += [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
+        if self.head:
+            lines += [_latex_row(self._cells(self.head)), r"\midrule"]
+        lines += [_latex_row(self._cells(row)) for row in self.rows]
+        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+        return "\n".join(lines)
+
+    def _cells(self, row: Sequence[Content]) -> list[Cell]:
+        return [
+            Cell(list(_parts(content)), self.kinds.get(i) or self.kinds.get(i - len(row), ""))
+            for i, content in enumerate(row)
+        ]
+
+    def _columns(self) -> Iterator[tuple[str, list[Cell]]]:
+        """The text of every column's head, and its cells."""
+        heads, rows = self._cells(self.head), [self._cells(row) for row in self.rows]
+        for i in range(max(map(len, [self.head, *self.rows]))):
+            yield heads[i].text if heads else "", [row[i] for row in rows]
 
 
-def tables_of(page: str) -> list[Table]:
-    """The tables of a page, in its order."""
-    reader = _Reader()
-    reader.feed(page)
-    reader.close()
-    return reader.tables
+def tag(name: str, content: Content, kind: str = "", **attributes: str) -> list[Content]:
+    """The content in an element of HTML, of a class of the style sheet and with attributes."""
+    attributes |= {"class": kind} if kind else {}
+    opened = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
+    return [Markup(f"<{name}{opened}>"), content, Markup(f"</{name}>")]
 
 
-def write_tables(page: str, folder: Path) -> list[Path]:
-    """Write every table of a page as CSV and as LaTeX.
+def details(summary: str, content: Content) -> list[Content]:
+    """What a page shows on request, and files always."""
+    opened = Markup("<details><summary>{}</summary>").format(summary)
+    return ["\n", opened, content, Markup("</details>")]
+
+
+BREAK: Content = [Markup("<br>"), "\n"]
+"""A new line of a cell."""
+
+
+def write_tables(tables: Iterable[Table], folder: Path) -> list[Path]:
+    """Write tables as CSV and as LaTeX.
 
     Returns
     -------
     list of Path
-        ``<number>-<section>-<caption>.csv`` and ``.tex``, in the order of the page.
+        ``<number>-<section>-<caption>.csv`` and ``.tex``, in the order of the tables.
     """
     written = []
-    for number, table in enumerate(tables_of(page), start=1):
-        name = "-".join(
-            part for part in (f"{number:02}", _slug(table.section), _slug(table.caption)) if part
-        )
-        for suffix, text in (("csv", to_csv(table)), ("tex", to_latex(table))):
+    for number, table in enumerate(tables, start=1):
+        name = "-".join(filter(None, (f"{number:02}", *map(_slug, (table.section, table.caption)))))
+        for suffix, text in (("csv", table.csv()), ("tex", table.latex())):
             written.append(folder / f"{name}.{suffix}")
             write_text(written[-1], text)
     return written
 
 
-def to_csv(table: Table) -> str:
-    """CSV; a cell of several numbers becomes a column for each, named by what its pointer ends in.
-
-    Numbers have full precision. Where a cell also says something in words, a further column
-    has it as shown; what cannot be told is empty.
-    """
-    n_columns = max((len(row) for row in table.rows), default=0)
-    heads, columns, seen = list[str](), list[list[str]](), Counter[str]()
-    for place in range(n_columns):
-        cells = [row[place] if place < len(row) else Cell() for row in table.rows]
-        head = table.head[place] if place < len(table.head) else ""
-        for name, values in _columns(head, cells):
-            seen[name] += 1
-            heads.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-            columns.append(values)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    if table.head:
-        writer.writerow(heads)
-    writer.writerows(zip(*columns, strict=True))
-    return out.getvalue()
+def _parts(content: Content) -> Iterator[str]:
+    if isinstance(content, list | tuple):
+        for each in content:
+            yield from _parts(each)
+    else:
+        yield content if isinstance(content, str) else _plain(content)
 
 
-def to_latex(table: Table) -> str:
-    r"""A `table` with booktabs' rules; needs ``\usepackage{booktabs}``."""
-    n_columns = max([len(table.head), *(len(row) for row in table.rows)])
-    kinds = "".join(
-        _kind([row[place] for row in table.rows if place < len(row)]) for place in range(n_columns)
+_plain = traceable(str)
+
+
+def _html(part: str) -> str:
+    if not isinstance(part, Shown):
+        return escape(part)
+    return Markup('<data value="{}" data-key="{}" data-as="{}">{}</data>').format(
+        repr(part.number), part.number.key, part.written_as, str(part)
     )
-    lines = [r"\begin{table}", r"\centering"]
-    if table.caption:
-        lines.append(rf"\caption{{{_escaped(table.caption)}}}")
-    lines += [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
-    if table.head:
-        lines += [" & ".join(map(_escaped, table.head)) + r" \\", r"\midrule"]
-    lines += [" & ".join(_escaped(cell.text) for cell in row) + r" \\" for row in table.rows]
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
-    return "\n".join(lines)
 
 
-def _columns(head: str, cells: Sequence[Cell]) -> list[tuple[str, list[str]]]:
-    fullest = max(cells, key=lambda cell: len(cell.numbers), default=Cell())
-    if not fullest.numbers:
+def _joined(parts: Iterable[str]) -> str:
+    return " ".join("".join(parts).split())
+
+
+def _split(head: str, cells: Sequence[Cell]) -> list[tuple[str, list[str]]]:
+    """The columns in CSV, with their heads, that one column of a table becomes."""
+    fullest = max((cell.numbers for cell in cells), key=len, default=[])
+    if not fullest:
         return [(head, ["" if cell.text == "–" else cell.text for cell in cells])]
-    names = _ends([key for key, _ in fullest.numbers])
+    names = _ends([each.number.key for each in fullest])
     found = [
         (
             f"{head} {name}".strip() if len(names) > 1 else head,
-            [_value(c, name, names) for c in cells],
+            [_value(cell.numbers, name, names) for cell in cells],
         )
         for name in names
     ]
@@ -156,18 +252,25 @@ def _ends(keys: Sequence[str]) -> list[str]:
     return [" ".join(each[shared:]) for each in parts]
 
 
-def _value(cell: Cell, name: str, names: Sequence[str]) -> str:
-    """The cell's number whose pointer ends in a name; its only one where the column has one."""
-    if len(names) == 1 and len(cell.numbers) == 1:
-        return cell.numbers[0][1]
-    end = "/" + name.replace(" ", "/")
-    return next((value for key, value in cell.numbers if key.endswith(end)), "")
+def _value(numbers: Sequence[Shown], name: str, names: Sequence[str]) -> str:
+    """The number whose pointer ends in a name; the only one where the column has one."""
+    end = "" if len(names) == len(numbers) == 1 else "/" + name.replace(" ", "/")
+    return next((_exact(each) for each in numbers if each.number.key.endswith(end)), "")
 
 
-def _kind(cells: Sequence[Cell]) -> str:
+def _exact(shown: Shown) -> str:
+    # The files count from 0, readers from 1.
+    return repr(shown.number + 1 if shown.written_as == "from_one" else shown.number)
+
+
+def _alignment(cells: Sequence[Cell]) -> str:
     if any(len(cell.text) >= _LONG for cell in cells):
         return r"p{0.35\linewidth}"
     return "r" if any(cell.numbers for cell in cells) else "l"
+
+
+def _latex_row(cells: Sequence[Cell]) -> str:
+    return " & ".join(_escaped(cell.text) for cell in cells) + r" \\"
 
 
 def _escaped(text: str) -> str:
@@ -176,63 +279,3 @@ def _escaped(text: str) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:40].strip("-")
-
-
-class _Reader(HTMLParser):
-    """Collects tables while a page is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: list[Table] = []
-        self._section = ""
-        self._inside: list[str] = []  # open elements that matter here
-        self._cell = Cell()
-        self._in_head = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        if tag == "h2":
-            self._section = found.get("id", "")
-        elif tag == "table":
-            self.tables.append(Table(self._section))
-        elif tag == "thead":
-            self._in_head = True
-        elif tag == "tr" and not self._in_head:
-            self.tables[-1].rows.append([])
-        elif tag in {"td", "th"}:
-            self._cell = Cell(is_prose="text" in found.get("class", "").split())
-        elif tag == "data" and "data-key" in found and not self._cell.is_prose:
-            value = found["value"]
-            if found.get("data-as") == "from_one":  # the files count from 0, readers from 1
-                value = str(int(value) + 1)
-            self._cell.numbers.append((found["data-key"], value))
-        elif tag == "br":
-            self.handle_data(" ")
-        if tag in _KEPT:
-            self._inside.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _KEPT and tag in self._inside:
-            while self._inside.pop() != tag:
-                pass
-        if tag == "thead":
-            self._in_head = False
-        elif tag == "caption":
-            self.tables[-1].caption = " ".join(self.tables[-1].caption.split())
-        elif tag in {"td", "th"}:
-            self._cell.text = " ".join(self._cell.text.split())
-            if self._in_head:
-                self.tables[-1].head.append(self._cell.text)
-            else:
-                self.tables[-1].rows[-1].append(self._cell)
-
-    def handle_data(self, data: str) -> None:
-        if "caption" in self._inside:
-            self.tables[-1].caption += data
-        elif {"td", "th"} & set(self._inside) and "summary" not in self._inside:
-            self._cell.text += data
-            if "data" not in self._inside:
-                self._cell.words += data
-
-
-_KEPT = {"caption", "td", "th", "data", "summary"}

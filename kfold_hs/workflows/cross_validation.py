@@ -21,6 +21,7 @@ from kfold_hs.workflows.options import RunOptions
 
 if TYPE_CHECKING:
     from kfold_hs.orchestrator.context import RunInputs
+    from kfold_hs.report.render import Page
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def run(
         return result
 
 
-def report(folder: Path) -> Run:
+def report(folder: Path) -> tuple[Run, Page]:
     """Draw the report of a run again, from its folder under `reports/` alone; no torch.
 
     Raises
@@ -128,7 +129,7 @@ def report(folder: Path) -> Run:
     with stored.making_sense_of(paths.summary, paths.history, paths.predictions, paths.gallery):
         page = render(summary, history, predictions, run.config.as_dict(), gallery)
     write_text(paths.report, page)
-    return Run(paths, summary)
+    return Run(paths, summary), page
 
 
 def run_name(config: Config, inputs: RunInputs) -> str:

@@ -17,6 +17,7 @@ from kfold_hs.files.paths import ComparisonPaths, RunPaths, TunePaths, whose, wr
 from kfold_hs.report.comparison_page import render_comparison
 from kfold_hs.report.figures import write_figures
 from kfold_hs.report.index_page import Entry, of_comparison, of_run, of_tune, render_index
+from kfold_hs.report.render import Page
 from kfold_hs.report.search_page import render_tune
 from kfold_hs.report.tables import write_tables
 from kfold_hs.workflows import cross_validation
@@ -30,14 +31,17 @@ class Redrawn:
     ----------
     kind : str
         "run", "comparison" or "search".
-    page : Path
+    path : Path
+        Of the page.
     content : dict
         Of summary.json, comparison.json or tune.json.
+    page : Page
     """
 
     kind: str
-    page: Path
+    path: Path
     content: dict[str, Any]
+    page: Page
 
 
 def redraw(folder: Path) -> Redrawn:
@@ -54,14 +58,15 @@ def redraw(folder: Path) -> Redrawn:
         if paths.content.is_file():
             content = stored.read_json(paths.content, f"the {kind}")
             with stored.making_sense_of(paths.content):
-                write_text(paths.page, render(content))
-            return Redrawn(kind, paths.page, content)
-    run = cross_validation.report(folder)
-    return Redrawn("run", run.paths.report, run.summary)
+                page = render(content)
+            write_text(paths.page, page)
+            return Redrawn(kind, paths.page, content, page)
+    run, page = cross_validation.report(folder)
+    return Redrawn("run", run.paths.report, run.summary, page)
 
 
 def take_apart(
-    page: Path, figures: Path | None, tables: Path | None
+    page: Page, figures: Path | None, tables: Path | None
 ) -> dict[str, tuple[Path, list[Path]]]:
     """Write the figures and tables of a page as files, each kind where it is asked for.
 
@@ -75,11 +80,11 @@ def take_apart(
     KfoldHsError
         No browser can draw the figures.
     """
-    text, written = page.read_text(), {}
+    written = {}
     if tables is not None:
-        written["tables"] = tables, write_tables(text, tables)
+        written["tables"] = tables, write_tables(page.tables, tables)
     if figures is not None:
-        written["figures"] = figures, write_figures(text, figures)
+        written["figures"] = figures, write_figures(page.figures, figures)
     return written
 
 
