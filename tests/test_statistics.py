@@ -21,6 +21,7 @@ from kfold_hs.errors import ConfigError, PredictionsError
 from kfold_hs.judge.metrics import gradients
 from kfold_hs.judge.metrics.challenge2022 import metrics_for, murmur_cost
 from kfold_hs.judge.metrics.scores import (
+    ACCURACY,
     METRICS,
     Metric,
     sensitivity,
@@ -42,13 +43,19 @@ from kfold_hs.judge.stats.variance_components import budget
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
 CASES = [(classes, m) for classes in (MURMUR, OUTCOME) for m in metrics_for(classes)]
 # What reports do not name: thresholds, other class weights, the cost of murmurs by outcome.
+OTHERS = {
+    "sensitivity_0.3": (OUTCOME, sensitivity(0.3), gradients.sensitivity(0.3)),
+    "specificity_0.6": (OUTCOME, specificity(0.6), gradients.specificity(0.6)),
+    "weighted_712": (
+        MURMUR,
+        weighted_accuracy([7, 1, 2]),
+        gradients.weighted_accuracy([7, 1, 2]),
+    ),
+}
 CASES += [
-    (OUTCOME, Metric("sensitivity_0.3", "", sensitivity(0.3), gradient=gradients.sensitivity(0.3))),
-    (OUTCOME, Metric("specificity_0.6", "", specificity(0.6), gradient=gradients.specificity(0.6))),
-    (MURMUR, Metric("weighted_7_1_2", "", weighted_accuracy([7, 1, 2]),
-                    gradient=gradients.weighted_accuracy([7, 1, 2]))),
-]  # fmt: skip
-ACCURACY = METRICS[0]
+    (classes, Metric(name, "", function, 0, gradient=gradient))
+    for name, (classes, function, gradient) in OTHERS.items()
+]
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "packages.json").read_text())
 
 Table = tuple[np.ndarray, np.ndarray, Layout]
@@ -110,7 +117,7 @@ def test_cost_of_murmurs_has_the_jackknifes_influence() -> None:
 
 def test_auroc_is_the_fold_mean_not_the_pooled_one() -> None:
     y, p, layout = table()
-    metric = next(m for m in METRICS if m.name == "auroc")
+    metric = METRICS["auroc"]
     masks = (layout.model == np.arange(15)[:, None]).astype(float)
     found = influence(metric, y, p, 0, layout)
     assert found.value == pytest.approx(metric(y, p, 0, masks).mean())
@@ -120,7 +127,7 @@ def test_auroc_is_the_fold_mean_not_the_pooled_one() -> None:
 def test_a_fold_without_a_class_is_undefined_not_skipped() -> None:
     y, p, layout = table(n=20, n_runs=1)
     y = np.where(layout.model == 0, 1, y)
-    metric = next(m for m in METRICS if m.name == "auroc")
+    metric = METRICS["auroc"]
     estimate = expected_error.recipe_estimate(influence(metric, y, p, 0, layout), 0.8, 5)
     assert (estimate.value, estimate.low, estimate.method) == (None, None, expected_error.UNDEFINED)
 
@@ -178,7 +185,7 @@ def test_corrected_t_by_hand_and_as_baycomp() -> None:
 def test_delong_is_that_of_other_packages() -> None:
     y, (s, t) = np.array(GOLDEN["y"]), np.array(GOLDEN["scores"])
     layout = Layout.of(np.zeros(40), np.zeros(40), np.arange(40))
-    metric = next(m for m in METRICS if m.name == "auroc")
+    metric = METRICS["auroc"]
     a, b = (influence(metric, 1 - y, np.c_[each, 1 - each], 0, layout) for each in (s, t))
     assert a.value == pytest.approx(GOLDEN["auc"])
     assert conditional_error.bayle(a) == pytest.approx(
@@ -268,7 +275,7 @@ def test_bca_corrects_for_skewness() -> None:
 @pytest.mark.parametrize("name", ["accuracy", "auroc", "macro_f1"])
 def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     y, p, layout = table(n=120, per_person=2)
-    metric = next(m for m in METRICS if m.name == name)
+    metric = METRICS[name]
     value = of_persons(metric, y, p, 0, layout)
     found = influence(metric, y, p, 0, layout)
     assert value(np.ones((1, 60))) == pytest.approx(found.value)
@@ -294,7 +301,7 @@ def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.Monk
 @given(st.integers(0, 1000), st.sampled_from(["accuracy", "auroc", "macro_f1"]))
 def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
     y, p, layout = table(seed, n=60)
-    metric = next(m for m in METRICS if m.name == name)
+    metric = METRICS[name]
     whole = influence(metric, y, p, 0, layout)
     order = np.random.default_rng(seed).permutation(len(y))
     mixed_layout = Layout.of(layout.run[order], layout.model[order], layout.person[order], 5)
@@ -318,7 +325,7 @@ def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
 @given(st.integers(0, 1000), st.sampled_from(["accuracy", "auroc", "macro_f1"]))
 def test_names_of_runs_folds_and_persons_do_not_matter(seed: int, name: str) -> None:
     y, p, layout = table(seed, n=60)
-    metric = next(m for m in METRICS if m.name == name)
+    metric = METRICS[name]
     rng = np.random.default_rng(seed)
     run, person = (rng.permutation(n) for n in (layout.n_runs, layout.n_persons))
     # Folds are numbered anew in every run.

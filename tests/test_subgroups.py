@@ -58,7 +58,7 @@ def test_a_group_is_judged_as_if_it_were_all_there_is() -> None:
     alone = Predictions(kept.table[rows].reset_index(drop=True), kept.classes)
     layout = Layout.of_predictions(alone, 5)
     found = women["tasks"]["outcome"]
-    for metric in METRICS:
+    for metric in METRICS.values():
         if metric.name in found:
             expected = influence(
                 metric, alone.y_true("outcome"), alone.y_prob("outcome"), 0, layout

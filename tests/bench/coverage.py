@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from simulation import Drawn, Trained, World, draw, train, truth
 
 from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
-from kfold_hs.judge.metrics.scores import MACRO, Metric
+from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.stats import expected_error, multiplicity
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bayle, fixed_estimate
@@ -161,7 +161,7 @@ def three_classes(trained: Trained, n_test: int = 20_000) -> dict[str, np.ndarra
     for place in np.ndindex(shape):
         p = softmax(x @ trained.weights[place] + trained.offsets[place], axis=1)
         np.add.at(confusion[place], (y, p.argmax(axis=1)), 1 / len(y))
-        auroc[place] = MACRO[0](y, p, 0, ones)[0]
+        auroc[place] = METRICS["macro_auroc"](y, p, 0, ones)[0]
     hits = np.diagonal(confusion, axis1=3, axis2=4)
     weights = np.array([5.0, 3.0, 1.0])
     # Of a run at once, as the score is: from the rates of all its fold models together.

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.judge.metrics.challenge2022 import COST_BOUNDS, cost_of_shares
+from kfold_hs.judge.metrics.challenge2022 import cost_metric, cost_of_shares
 from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.results.official import beside_entries
 from kfold_hs.judge.selection.choices import DECISIONS
@@ -177,4 +177,4 @@ def _random_referral(abnormal: np.ndarray, share: float) -> Metric:
         )
         return np.asarray(slope * (abnormal - prevalence) / n)
 
-    return Metric("cost", "cost (challenge)", function, False, gradient, bounds=COST_BOUNDS)
+    return cost_metric(function, gradient)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.learning_curves import effort, learning
@@ -210,12 +211,12 @@ def _target(
 ) -> dict[str, Any]:
     fields = [field.name for field in dataclasses.fields(Estimate)]
     each = {
-        task: Estimate(**{name: result["metrics"]["accuracy"][name] for name in fields})
+        task: Estimate(**{name: result["metrics"][ACCURACY.name][name] for name in fields})
         for task, result in tasks.items()
     }
     return {
         "value": target,
-        "metric": "accuracy",
+        "metric": ACCURACY.name,
         "mean": {**dataclasses.asdict(mean), "verdict": verdict(mean, target)},
         "tasks": {
             task: {

@@ -37,7 +37,7 @@ from kfold_hs.predictions.table import Predictions
 
 FEWEST = 20
 MOST_LEVELS = 12
-METRICS = ("accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc")
+SHOWN = ("accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc")
 NOT_KNOWN = "not known"
 _TERCILES_FROM = 3
 
@@ -113,7 +113,7 @@ def subgroups(
             "groups": groups,
         }
     for task in kept.tasks:
-        for metric in METRICS:
+        for metric in SHOWN:
             _adjust(found, task, metric)
     return {"fewest_persons": FEWEST, "most_levels": MOST_LEVELS, "covariates": found}
 
@@ -150,13 +150,13 @@ def _of_group(
     n_persons = len(np.unique(basis.layout.person[rows]))
     parts = [_part(basis.layout, some) for some in (rows, rest)]
     for metric in metrics_of(kept, task):
-        if metric.name not in METRICS:
+        if metric.name not in SHOWN:
             continue
         mine, others = (
             _among(metric, y_true, y_prob, positive, basis.layout, some, part)
             for some, part in zip((rows, rest), parts, strict=True)
         )
-        n_smallest = n_persons if metric.name == "accuracy" else smallest
+        n_smallest = n_persons if metric.is_proportion else smallest
         apart = mine.minus(others)
         difference = spread(apart) if np.isfinite(apart.value) else None
         found[metric.name] = {

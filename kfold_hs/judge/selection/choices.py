@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 
 from kfold_hs.judge.metrics.counts import SMALLEST
-from kfold_hs.judge.metrics.scores import METRICS
+from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.selection.crossfit import Choice, choose, obstacle
 from kfold_hs.judge.selection.decisions import decisions
 from kfold_hs.judge.stats.clusters import Layout
@@ -32,7 +32,6 @@ from kfold_hs.predictions.epoch_rules import Place
 from kfold_hs.predictions.table import Predictions, prob_column
 
 _MOST = np.log(20)  # of |log T|
-_BY_NAME = {metric.name: metric for metric in METRICS}
 CONFIGURED = "as configured"
 # Choices of who is called what; the others change probabilities.
 DECISIONS = ("class weights", "referral threshold")
@@ -139,7 +138,7 @@ def temperature(kept: Predictions, task: str, layout: Layout) -> Choice:
         lambda t, rows: tempered(y_prob[rows], t),
     )
     words = "probabilities are raised to 1/T"
-    metric = _BY_NAME["log_loss"]
+    metric = METRICS["log_loss"]
     return Choice("temperature", words, task, metric, y_true, y_prob, crossfit, scored, chosen)
 
 
@@ -156,7 +155,7 @@ def pooling(
     )
     words = "recordings are pooled by the rule that is most often right"
     return Choice(
-        "pooling of recordings", words, task, _BY_NAME["accuracy"], y_true, pooled[CONFIGURED],
+        "pooling of recordings", words, task, ACCURACY, y_true, pooled[CONFIGURED],
         crossfit, scored, chosen,
     )  # fmt: skip
 
