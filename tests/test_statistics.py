@@ -13,9 +13,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
-from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from kfold_hs.errors import ConfigError, PredictionsError
 from kfold_hs.judge.metrics import gradients
@@ -37,7 +35,7 @@ from kfold_hs.judge.stats import (
     power,
 )
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.influence import Influence, influence, jackknife, of_persons
+from kfold_hs.judge.stats.influence import Influence, influence, of_persons
 from kfold_hs.judge.stats.variance_components import budget
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
@@ -82,6 +80,11 @@ def of(right: np.ndarray, layout: Layout) -> Influence:
     return influence(ACCURACY, np.zeros(len(right), int), np.c_[right, 1 - right], 0, layout)
 
 
+def no_gradient(metric: Metric) -> Metric:
+    """A metric of which only the function is known: its influence is the jackknife's."""
+    return replace(metric, gradient=None, unbiased=None)
+
+
 # --- influence --------------------------------------------------------------------------------
 
 
@@ -99,7 +102,7 @@ def test_gradients_are_derivatives(classes: tuple[str, ...], metric) -> None:  #
 @pytest.mark.parametrize(("classes", "metric"), CASES, ids=lambda v: getattr(v, "name", ""))
 def test_closed_form_is_the_jackknife_up_to_1_over_n(classes: tuple[str, ...], metric) -> None:  # type: ignore[no-untyped-def]
     y, p, layout = table(n=300, n_runs=1, n_classes=len(classes))
-    closed, left_out = (each(metric, y, p, 0, layout) for each in (influence, jackknife))
+    closed, left_out = (influence(each, y, p, 0, layout) for each in (metric, no_gradient(metric)))
     assert closed.value == left_out.value
     # The ECE has a kink at every bin without a gap; AUPRC bends at the top of the list.
     least = {"ece": 0.85, "auprc": 0.985, "macro_auprc": 0.985}.get(metric.name, 0.999)
@@ -110,7 +113,7 @@ def test_closed_form_is_the_jackknife_up_to_1_over_n(classes: tuple[str, ...], m
 def test_cost_of_murmurs_has_the_jackknifes_influence() -> None:
     y, p, layout = table(n=300, n_runs=1, n_classes=3)
     metric = murmur_cost(MURMUR, np.random.default_rng(0).random(300) < 0.4)
-    closed, left_out = (each(metric, y, p, 0, layout) for each in (influence, jackknife))
+    closed, left_out = (influence(each, y, p, 0, layout) for each in (metric, no_gradient(metric)))
     assert np.corrcoef(closed.psi, left_out.psi)[0, 1] > 0.999
     assert left_out.psi.std() == pytest.approx(closed.psi.std(), rel=0.02)
 
@@ -239,16 +242,20 @@ def test_golden_numbers_are_what_the_packages_say(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_allclose(found[key], GOLDEN[key], rtol=1e-6)
 
 
-def test_wilson_mcnemar_and_holm_are_statsmodels() -> None:
-    for right, n in [(730, 942), (0, 20), (20, 20), (3, 7)]:
-        expected = proportion_confint(right, n, method="wilson")
-        assert intervals.wilson(right / n, n) == pytest.approx(expected, abs=1e-12)
-    assert paired.mcnemar(15, 5) == pytest.approx((0.0413895, 0.0266037), abs=1e-7)
-    for b, c in [(15, 5), (4, 4), (0, 9)]:
-        expected = sm_mcnemar([[0, b], [c, 0]], exact=True).pvalue
-        assert paired.mcnemar(b, c)[0] == pytest.approx(expected)
+def test_wilson_is_that_of_the_formula() -> None:
+    z = stats.norm.isf(0.025)
+    for share, n in [(730 / 942, 942), (0.0, 20), (1.0, 20), (0.31, 7.25)]:
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+        low, high = intervals.wilson(share, n)
+        assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-12)
+        assert 0 <= low <= share <= high <= 1
+
+
+def test_holm_is_statsmodels_also_with_tests_that_are_not_given() -> None:
     p = [0.01, 0.04, 0.03, 0.005, 0.5]
     np.testing.assert_allclose(multiplicity.holm(p), multipletests(p, method="holm")[1])
+    assert multiplicity.holm([]).size == 0
     np.testing.assert_allclose(multiplicity.holm([0.01, 0.02], n_tests=5), [0.05, 0.08])
 
 
@@ -256,7 +263,7 @@ def test_accuracy_of_these_models_is_wilsons_where_patients_are_persons() -> Non
     right = np.r_[np.ones(73), np.zeros(27)]
     layout = Layout.of(np.zeros(100), np.arange(100) % 5, np.arange(100))
     found = conditional_error.fixed_estimate(of(right, layout), 100, is_proportion=True)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(73, 100, method="wilson"))
+    assert (found.low, found.high) == pytest.approx(intervals.wilson(0.73, 100))
 
 
 def test_bca_corrects_for_skewness() -> None:

@@ -22,7 +22,7 @@ from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.expected_error import (
@@ -149,19 +149,6 @@ def these_models(apart: Influence) -> dict[str, Any]:
     if estimate.se:
         p = float(2 * special.ndtr(-abs(apart.value) / estimate.se))
     return {**dataclasses.asdict(estimate), "p": p}
-
-
-def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
-    """Exact and mid-p of McNemar's test from the two discordant counts; of these models only.
-
-    Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13:91, 2013.
-    """
-    n, fewer = only_first + only_second, min(only_first, only_second)
-    if n == 0:
-        return 1.0, 1.0
-    exact = min(1.0, 2 * float(stats.binom.cdf(fewer, n, 0.5)))
-    mid = 2 * float(stats.binom.cdf(fewer, n, 0.5)) - float(stats.binom.pmf(fewer, n, 0.5))
-    return exact, min(1.0, mid)
 
 
 def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dict[str, Any] | None:
