@@ -28,7 +28,7 @@ from kfold_hs.judge.metrics.challenge2022 import (
     outcome_cost,
 )
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
-from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.judge.stats import sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
@@ -261,9 +261,9 @@ def headlines() -> tuple[dict[str, Any], dict[str, Any]]:
     run = fake_run(n_epochs=2)
     kept = run[0].where(epoch=1)
     compared = compare_variants(
-        {"a": kept, "b": kept}, {"murmur": 0, "outcome": 0}, SPLIT, baseline="a",
-        margins={"accuracy": 0.03}, n_resamples=20,
-    )  # fmt: skip
+        Variants.of({"a": kept, "b": kept}, {"murmur": 0, "outcome": 0}, SPLIT),
+        Terms("a", margins={"accuracy": 0.03}, n_resamples=20),
+    )
     return summary_of(*run), compared
 
 

@@ -16,6 +16,7 @@ from sklearn import metrics as sk
 from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
 from kfold_hs.judge.metrics.scores import METRICS, weighted_accuracy
 from kfold_hs.judge.results.run import summarise, verdict
+from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.selection.optimism import optimism
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.intervals import Estimate
@@ -252,8 +253,10 @@ def summary_of(
 ) -> dict:  # type: ignore[type-arg]
     config = {"select": select, "target": target, "seed": 0, "data": {"kind": "circor"}}
     return summarise(
-        predictions, history, COHORT, SPLIT, config, PROVENANCE, stacking=stacking,
-        patients=patients,
+        RunRecord(
+            predictions, history, COHORT, SPLIT, config, PROVENANCE,
+            stacking=stacking or Stacking(), patients=patients,
+        )
     )  # fmt: skip
 
 

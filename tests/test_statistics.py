@@ -523,7 +523,7 @@ def test_what_to_buy_follows_the_largest_part() -> None:
     # From one run to two: at most what the two-way interval is if nothing is residual.
     assert one["at_most"] == ["repeats"]
     parts = power.components(made(1.0, 0.1, 0, n_runs=1))
-    ratio = parts.variance(400, 2, 5) / parts.variance(400, 1, 5)
+    ratio = parts.variance(power.Design(400, 2, 5)) / parts.variance(power.Design(400, 1, 5))
     assert one["se_after"]["repeats"] == pytest.approx(sqrt(ratio))
     assert "repeats" not in people["at_most"]
     seeds = budget(made(1.0, 0.5, 0), np.random.default_rng(0).standard_normal((3, 20)))

@@ -132,7 +132,7 @@ def _judge(
     (`judge.results.learning_curves.learning` of every variant that was trained), provenance, and
     all that `judge.results.comparison.compare_variants` finds out.
     """
-    from kfold_hs.judge.results.comparison import compare_variants
+    from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
     from kfold_hs.judge.results.discordant import flips
     from kfold_hs.judge.results.learning_curves import learning
     from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC, to_decide, verdict
@@ -142,16 +142,19 @@ def _judge(
 
     first, split = design.variants[0], ground.split
     scored = {name: each.scored for name, each in tried.items()}
-    found = compare_variants(
+    variants = Variants.of(
         scored,
         {task.name: task.positive_index for task in ground.cohort.tasks},
         {"n_folds": split.n_folds, "train_share": split.train_share},
+    )
+    terms = Terms(
         baseline=first.name,
         margins=first.config.judge.margins.model_dump(),
         n_tried=len(variants_tried(root / "reports", split)),
         seed=first.config.seed,
         crossing=Crossing(design.factors, {each.name: each.levels for each in design.variants}),
     )
+    found = compare_variants(variants, terms)
     pairs = list(combinations(scored, 2))
     answers = found["headline"]["against_baseline"]
     simulated = first.config.data.kind == SYNTHETIC

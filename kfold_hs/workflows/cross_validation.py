@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ def run(
         listener.note(told)
     ground = ground or Ground.of(config, listener)
     cohort, split = ground.cohort, ground.split
-    stacking = Stacking.of(config, cohort)
+    Stacking.of(config, cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(name or run_name(config, cohort, split), root)
     with locked(paths):
         split = settle(config, cohort, split, paths)
@@ -127,10 +127,9 @@ def run(
         listener.stage("report")
         collect(done, cohort, paths, digests)
         origin = provenance(paths.name, command, digests, fleet.device(where), started)
-        missing = [(p.repeat, p.seed, p.fold) for p in plan if p not in done]
-        judged = judge_run(paths, config, cohort, split, stacking, ground.findings, origin, missing)
+        judged = judge_run(paths, config, replace(ground, split=split), origin)
         result = Run(paths, judged)
-        wanted = gallery and not missing
+        wanted = gallery and len(done) == len(plan)
         if wanted and show_worst(paths, config, cohort, split, bank, where, listener):
             report(paths.report_folder)
         if fault:

@@ -112,10 +112,13 @@ class Bench:
 
         Not read from scored.parquet: variants that differ in stacking alone share a run.
         """
+        from kfold_hs.judge.selection.selected import Selected
         from kfold_hs.judge.selection.stacking import Stacking
 
-        stacking = Stacking.of(variant.config, self.ground_of(variant).cohort)
-        return stacking(kept.mean_over_seeds())
+        cohort = self.ground_of(variant).cohort
+        positives = {task.name: task.positive_index for task in cohort.tasks}
+        stacking = Stacking.of(variant.config, cohort)
+        return Selected(kept, positives, self.ground.split.n_folds, stacking).scored
 
     def _predicted(
         self, variant: Variant, name: str, models: str, listener: Listener

@@ -24,12 +24,12 @@ from kfold_hs.judge.metrics.counts import SMALLEST
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.selection.crossfit import Choice, choose, obstacle
 from kfold_hs.judge.selection.decisions import decisions
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
 from kfold_hs.judge.stats.influence import influence
 from kfold_hs.predictions.aggregation import POOLS, pool_groups
-from kfold_hs.predictions.epoch_rules import Place
-from kfold_hs.predictions.table import Predictions, prob_column
+from kfold_hs.predictions.table import Predictions
 
 _MOST = np.log(20)  # of |log T|
 CONFIGURED = "as configured"
@@ -37,37 +37,22 @@ CONFIGURED = "as configured"
 DECISIONS = ("class weights", "referral threshold")
 
 
-def choices_of(
-    predictions: Predictions,
-    epochs: Mapping[Place, int],
-    kept: Predictions,
-    positives: Mapping[str, int],
-    basis: Basis,
-) -> list[Choice]:
+def choices_of(selected: Selected) -> list[Choice]:
     """Every choice of every task; none where nothing can be chosen on other folds.
 
     Parameters
     ----------
-    predictions : Predictions
-        All rows of the run, of recordings too where they are kept.
-    epochs : mapping
-        (repeat, seed, fold) -> the epoch that counts.
-    kept : Predictions
-        Patient rows that are scored, seeds averaged.
-    positives : mapping
-        Task -> index of its positive class.
-    basis : Basis
-        Of `kept`, row for row.
+    selected : Selected
     """
-    if obstacle(basis.layout) is not None:
+    kept, layout = selected.scored, selected.layout
+    if obstacle(layout) is not None:
         return []
     found = []
     for task in kept.tasks:
-        found += decisions(kept, task, basis.layout)
-        found.append(temperature(kept, task, basis.layout))
-        pooled = by_rule(predictions, epochs, kept, task, positives[task])
-        if pooled:
-            found.append(pooling(kept, task, pooled, basis.layout))
+        found += decisions(kept, task, layout)
+        found.append(temperature(kept, task, layout))
+        if pooled := by_rule(selected, task):
+            found.append(pooling(kept, task, pooled, layout))
     return found
 
 
@@ -78,8 +63,11 @@ def summary_of_choices(
 
     Parameters
     ----------
-    choices, positives, basis
-        See `choices_of`.
+    choices : sequence of Choice
+    positives : mapping
+        Task -> index of its positive class.
+    basis : Basis
+        Of the rows that are scored.
 
     Returns
     -------
@@ -160,30 +148,22 @@ def pooling(
     )  # fmt: skip
 
 
-def by_rule(
-    predictions: Predictions,
-    epochs: Mapping[Place, int],
-    kept: Predictions,
-    task: str,
-    positive: int,
-) -> dict[str, np.ndarray]:
-    """Probabilities of the rows of `kept` by every pooling rule, each (N, C).
+def by_rule(selected: Selected, task: str) -> dict[str, np.ndarray]:
+    """Probabilities of the rows that are scored by every pooling rule, each (N, C).
 
     Of the network itself, seeds averaged, with the configured rule first. Empty where the
     recordings of a scored patient are not kept.
     """
-    table = predictions.table[predictions.table["level"] == "recording"]
-    places = table[["repeat", "seed", "fold"]].itertuples(index=False, name=None)
-    table = table[table["epoch"].to_numpy() == [epochs.get(place, -1) for place in places]]
+    if selected.recordings is None:
+        return {}
+    table, configured = selected.recordings.table, selected.unstacked
     keys = ["repeat", "patient_id", "seed"]
     owner = table.groupby(keys, sort=True).ngroup().to_numpy()
     groups = table.iloc[np.unique(owner, return_index=True)[1]][keys]
-    wanted = pd.MultiIndex.from_frame(kept.table[["repeat", "patient_id"]])
-    columns = [prob_column(task, name) for name in kept.classes[task]]
-    configured = predictions.at(epochs).mean_over_seeds()
+    wanted = pd.MultiIndex.from_frame(configured.table[["repeat", "patient_id"]])
+    y_prob, positive = selected.recordings.y_prob(task), selected.positives[task]
     found = {CONFIGURED: configured.y_prob(task)}
     for rule in POOLS:
-        y_prob = table[columns].to_numpy(dtype=np.float64)
         whole = pool_groups(y_prob, owner, len(groups), rule, positive) if len(groups) else y_prob
         of_seeds = pd.DataFrame(whole, index=pd.MultiIndex.from_frame(groups[keys[:2]]))
         means = of_seeds.groupby(level=[0, 1]).mean()

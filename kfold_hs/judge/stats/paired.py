@@ -35,7 +35,7 @@ from kfold_hs.judge.stats.expected_error import (
 )
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import NOTHING_VARIES, Estimate
-from kfold_hs.judge.stats.power import components, detectable, power_of, settling
+from kfold_hs.judge.stats.power import Design, components, detectable, power_of, settling
 
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
 
@@ -160,7 +160,8 @@ def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dic
     if verdict != CANNOT_TELL or apart.value == 0:
         return None
     parts, layout = components(apart), apart.layout
-    runs, people = settling(apart.value, parts, layout.n_persons, layout.n_runs, layout.n_folds)
+    design = Design(layout.n_persons, layout.n_runs, layout.n_folds)
+    runs, people = settling(apart.value, parts, design)
     return {
         "repeats": runs,
         "at_most": not parts.separable,

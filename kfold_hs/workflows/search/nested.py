@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def nested(
     """
     started = time.time()
     from kfold_hs.judge.results.nested import nested_result
+    from kfold_hs.judge.selection.selected import Selected
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.judge.stats.objective import Objective
     from kfold_hs.learn.device import pick_device
@@ -122,20 +124,17 @@ def nested(
         predictions.write(paths.predictions, digests)
         write_text(paths.history, history.to_csv(index=False), True)
         stacking = Stacking.of(config, cohort)
-        scored = stacking(predictions.at(kept_epochs(history)).mean_over_seeds())
+        positives = {task.name: task.positive_index for task in cohort.tasks}
+        epochs = kept_epochs(history)
+        selected = Selected.of(predictions, epochs, positives, split.n_folds, stacking)
         result = nested_result(
             [_choice(place, content) for place, content in chosen.items()],
-            scored, objective, {task.name: task.positive_index for task in cohort.tasks},
+            selected.scored, objective, positives,
             {"n_folds": split.n_folds, "train_share": split.train_share},
         )  # fmt: skip
         result |= {"inner_folds": inner_folds, "n_trials": search.n_trials}
         origin = provenance(paths.name, command, digests, fleet.device(where), started)
-        return Run(
-            paths,
-            judge_run(
-                paths, config, cohort, split, stacking, ground.findings, origin, [], result
-            ),
-        )  # fmt: skip
+        return Run(paths, judge_run(paths, config, replace(ground, split=split), origin, result))
 
 
 def _choice(place: Outer, content: Mapping[str, Any]) -> dict[str, Any]:

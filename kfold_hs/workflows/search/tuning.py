@@ -238,6 +238,7 @@ def _judge(
     the Bonferroni interval, and corrected, BBC-CV), n_tried (variants ever tried on the split),
     simulated, sentence, importances, n_running, split, cohort, provenance.
     """
+    from kfold_hs.judge.results.comparison import Variants
     from kfold_hs.judge.results.search import judge_trials, sentence
     from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
     from kfold_hs.judge.stats.sequential import ALPHA
@@ -255,11 +256,10 @@ def _judge(
         raise TrainingError(f"none of {len(records)} trials could be finished.{causes}")
     tried = set(variants_tried(paths.root / "reports", split))
     tried |= {each["digest"] for each in records if each["digest"] is not None}
-    found = judge_trials(
-        scored, objective, _positives(ground),
-        {"n_folds": split.n_folds, "train_share": split.train_share},
-        n_tried=len(tried), seed=search.first.config.seed,
-    )  # fmt: skip
+    terms = {"n_folds": split.n_folds, "train_share": split.train_share}
+    finished = Variants.of(scored, _positives(ground), terms)
+    seed = search.first.config.seed
+    found = judge_trials(finished, objective, n_tried=len(tried), seed=seed)
     trials = [{**each, "estimate": found["estimates"].get(each["name"])} for each in records]
     best = found["best"]
     n_raced = sum(each["n_models"] for each in trials)
