@@ -23,7 +23,7 @@ from kfold_hs.workflows.search.faults import TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.workflows.search.pruning import Rivals, StoppedError, Watch
 from kfold_hs.workflows.search.spec import Search, settle
 from kfold_hs.workflows.search.study import Study, Ticket, check_optuna
-from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, not_yet
+from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, Trial, not_yet
 from kfold_hs.workflows.variant_runs import Bench
 
 if TYPE_CHECKING:
@@ -125,14 +125,14 @@ def tune(
     return Tuned(paths, content)
 
 
-def _learn(record: Mapping[str, Any], search: Search, bench: Bench, rivals: Rivals) -> None:
+def _learn(trial: Trial, search: Search, bench: Bench, rivals: Rivals) -> None:
     """A finished trial lends its models, and races."""
-    if record["state"] != COMPLETE:
+    if trial.state != COMPLETE:
         return
-    variant = search.variant(record["params"])
-    rivals.add(variant, record["predicted_with"])
-    if record["predicted_with"] is None:
-        bench.trained.setdefault(variant.config.training_digest, record["run"])
+    variant = search.variant(trial.params)
+    rivals.add(variant, trial.predicted_with)
+    if trial.predicted_with is None and trial.run is not None:
+        bench.trained.setdefault(variant.config.training_digest, trial.run)
 
 
 def _attempt(
@@ -225,7 +225,7 @@ def _value(scored: Predictions, objective: Objective, ground: Ground) -> float:
 def _judge(
     search: Search,
     objective: Objective,
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[Trial],
     bench: Bench,
     paths: TunePaths,
     n_open: int,
@@ -245,28 +245,30 @@ def _judge(
 
     ground, split = bench.ground, bench.ground.split
     scored = {
-        each["name"]: bench.read(search.variant(each["params"]), each["predicted_with"])
+        each.name: bench.read(search.variant(each.params), each.predicted_with)
         for each in records
-        if each["state"] == COMPLETE
+        if each.state == COMPLETE
     }
     if not scored:
-        causes = "".join(f" {each['name']}: {each['cause']}" for each in records)
+        causes = "".join(f" {each.name}: {each.cause}" for each in records)
         if n_open:
             causes += f" {n_open} more wait: the same command goes on with them."
         raise TrainingError(f"none of {len(records)} trials could be finished.{causes}")
     tried = set(variants_tried(paths.root / "reports", split))
-    tried |= {each["digest"] for each in records if each["digest"] is not None}
+    tried |= {each.digest for each in records if each.digest is not None}
     terms = {"n_folds": split.n_folds, "train_share": split.train_share}
     finished = Variants.of(scored, _positives(ground), terms)
     seed = search.first.config.seed
     found = judge_trials(finished, objective, n_tried=len(tried), seed=seed)
-    trials = [{**each, "estimate": found["estimates"].get(each["name"])} for each in records]
+    trials = [
+        {**each.model_dump(), "estimate": found["estimates"].get(each.name)} for each in records
+    ]
     best = found["best"]
-    n_raced = sum(each["n_models"] for each in trials)
+    n_raced = sum(each.n_models for each in records)
     n_whole = sum(
-        n_models(search.variant(each["params"]), ground) if each["state"] == STOPPED
-        else each["n_models"]
-        for each in trials
+        n_models(search.variant(each.params), ground) if each.state == STOPPED
+        else each.n_models
+        for each in records
     )  # fmt: skip
     said = sentence(best, objective.label, len(records))
     simulated = search.first.config.data.kind == SYNTHETIC
