@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from test_judge import SPLIT, fake_run, summary_of
 from test_judge_summary import summary_with, twice, without
 
-from kfold_hs.config.poolings import POOLS
 from kfold_hs.errors import PredictionsError
+from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, class_costs, cost
 from kfold_hs.judge.selection.choices import CONFIGURED, by_rule, temperature_of, tempered
 from kfold_hs.judge.selection.decisions import called, class_weights, decisions, referral_threshold
+from kfold_hs.judge.selection.selected import Selected
+from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.predictions.aggregation import pool_groups
+from kfold_hs.predictions.aggregation import POOLS, pool_groups
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 
@@ -181,13 +183,17 @@ def with_recordings(predictions: Predictions, n: int = 3) -> Predictions:
     return Predictions(pd.concat([table, *parts], ignore_index=True), predictions.classes)
 
 
+def selected(predictions: Predictions, epochs: dict[FoldId, int]) -> Selected:
+    return Selected.of(predictions, epochs, {"murmur": 0, "outcome": 0}, 5, Stacking())
+
+
 def test_pooling_rules_are_those_of_training() -> None:
     predictions, history = fake_run()
     whole = with_recordings(predictions)
     whole = Predictions(whole.table.sample(frac=1, random_state=0), whole.classes)
     epochs = kept_epochs(history)
     kept = whole.at(epochs)
-    found = by_rule(whole, epochs, kept, "murmur", 0)
+    found = by_rule(selected(whole, epochs), "murmur")
     assert set(found) == {CONFIGURED, *POOLS}
     np.testing.assert_allclose(found["mean"], found[CONFIGURED])
     recordings = whole.where(level="recording")
@@ -198,7 +204,7 @@ def test_pooling_rules_are_those_of_training() -> None:
         np.testing.assert_allclose(found[rule], expected)
     summary = summary_of(whole, history)
     assert "pooling of recordings" in {c["name"] for c in summary["choices"]["each"]}
-    assert by_rule(predictions, epochs, predictions.at(epochs), "murmur", 0) == {}
+    assert by_rule(selected(predictions, epochs), "murmur") == {}
 
 
 def test_seeds_are_pooled_apart_and_then_averaged() -> None:
@@ -208,8 +214,7 @@ def test_seeds_are_pooled_apart_and_then_averaged() -> None:
     table = pd.concat([whole.table, again.table.assign(seed=1)], ignore_index=True)
     both = Predictions(table, predictions.classes)
     histories = pd.concat([history, history.assign(seed=1)], ignore_index=True)
-    kept = both.at(kept_epochs(histories)).mean_over_seeds()
-    found = by_rule(both, kept_epochs(histories), kept, "outcome", 0)
+    found = by_rule(selected(both, kept_epochs(histories)), "outcome")
     np.testing.assert_allclose(found["mean"], found[CONFIGURED])
 
 

@@ -10,7 +10,7 @@ from test_judge import SPLIT, fake_run
 from test_judge_summary import twice
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.predictions.table import Predictions
 
 POSITIVES = {"murmur": 0, "outcome": 0}
@@ -27,7 +27,9 @@ def kept(skill: float, seed: int = 0) -> Predictions:
 
 def test_the_better_one_wins_on_every_kind_of_metric() -> None:
     variants = {"weak": kept(0.0), "strong": kept(6.0), "weak again": kept(0.0)}
-    found = compare_variants(variants, POSITIVES, SPLIT, baseline="weak", n_resamples=300)
+    found = compare_variants(
+        Variants.of(variants, POSITIVES, SPLIT), Terms("weak", n_resamples=300)
+    )
     json.dumps(found, allow_nan=False)
     for name in ("accuracy", "auroc", "brier", "log_loss", "cost", "macro_f1"):
         result = found["tasks"]["outcome"][name]
@@ -42,9 +44,9 @@ def test_the_better_one_wins_on_every_kind_of_metric() -> None:
 def test_order_of_rows_does_not_matter() -> None:
     one, two = kept(0.5), kept(1.0)
     mixed = Predictions(two.table.sample(frac=1, random_state=0, ignore_index=True), two.classes)
-    how = {"baseline": "a", "n_resamples": 50}
+    how = Terms("a", n_resamples=50)
     first, second = (
-        compare_variants({"a": one, "b": each}, POSITIVES, SPLIT, **how)  # type: ignore[arg-type]
+        compare_variants(Variants.of({"a": one, "b": each}, POSITIVES, SPLIT), how)
         for each in (two, mixed)
     )
     assert first == second
@@ -53,7 +55,4 @@ def test_order_of_rows_does_not_matter() -> None:
 def test_other_folds_are_refused() -> None:
     other = kept(1.0).table.assign(fold=lambda t: (t["fold"] + 1) % 5)
     with pytest.raises(PredictionsError, match="b and a did not predict the same patients"):
-        compare_variants(
-            {"a": kept(1.0), "b": Predictions(other, kept(1.0).classes)},
-            POSITIVES, SPLIT, baseline="a",
-        )  # fmt: skip
+        Variants.of({"a": kept(1.0), "b": Predictions(other, kept(1.0).classes)}, POSITIVES, SPLIT)

@@ -18,6 +18,7 @@ from kfold_hs.judge.metrics.curves import PROBABILITIES, net_benefit, net_benefi
 from kfold_hs.judge.results.curves import cost_at, curves
 from kfold_hs.judge.selection.calibration import bins_of, calibration, platt, platt_of
 from kfold_hs.judge.selection.crossfit import choose
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.bands import bands, by_model, by_run
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.report.charts.curves import curve_figures
@@ -25,6 +26,7 @@ from kfold_hs.report.formats import number
 from kfold_hs.report.run_page import render
 
 FINE = np.linspace(0, 1, 20_001)
+POSITIVES = {"murmur": 0, "outcome": 0}
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -146,9 +148,7 @@ def test_curves_of_a_run_reach_the_page() -> None:
     predictions, history = fake_run()
     summary = summary_of(predictions, history)
     kept = predictions.where(epoch=5)
-    layout = Layout.of_predictions(kept, 5)
-    positives = {"murmur": 0, "outcome": 0}
-    summary["curves"] = curves(kept, positives, layout, summary["choices"], 200)
+    summary["curves"] = curves(Selected(kept, POSITIVES, 5), summary["choices"], 200)
     json.dumps(summary["curves"], allow_nan=False)
     page = unmarked(html.unescape(render(summary, history, predictions)))
     for task, each in summary["curves"]["tasks"].items():
@@ -187,7 +187,7 @@ def test_scaling_is_fitted_on_the_other_folds() -> None:
     )
     own = layout.model == 2
     assert chosen[2] == platt_of(y[~own], p[~own])
-    found = curves(kept, {"murmur": 0, "outcome": 0}, layout, {"each": []}, 0)["tasks"]["outcome"]
+    found = curves(Selected(kept, POSITIVES, 5), {"each": []}, 0)["tasks"]["outcome"]
     assert found["calibration"]["versions"]["Platt"]["brier"] == pytest.approx(
         ((scaled[:, 0] - y) ** 2).mean()
     )
@@ -198,17 +198,13 @@ def test_scaling_is_fitted_on_the_other_folds() -> None:
 def test_one_fold_is_not_scaled_and_a_fold_without_a_class_has_no_curve() -> None:
     predictions, _ = fake_run(n_folds=1)
     kept = predictions.where(epoch=5)
-    found = curves(
-        kept, {"murmur": 0, "outcome": 0}, Layout.of_predictions(kept, 1), {"each": []}, 0
-    )
+    found = curves(Selected(kept, POSITIVES, 1), {"each": []}, 0)
     outcome = found["tasks"]["outcome"]["calibration"]
     assert set(outcome["versions"]) == {"as configured"}
     assert outcome["obstacle"] == "repeat 0 has one fold, and none to choose on"
     table = kept.table.assign(fold=np.where(kept.y_true("outcome") == 0, 0, 1))
     lacking = type(kept)(table, kept.classes)
-    found = curves(
-        lacking, {"murmur": 0, "outcome": 0}, Layout.of_predictions(lacking, 2), {"each": []}, 200
-    )
+    found = curves(Selected(lacking, POSITIVES, 2), {"each": []}, 200)
     assert found["tasks"]["outcome"]["roc"]["value"] == [None] * 101
     assert curve_figures(found)["roc-outcome"]["data"]
 

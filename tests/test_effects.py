@@ -10,7 +10,7 @@ from test_comparison import POSITIVES, kept
 from test_judge import SPLIT
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.judge.results.discordant import flips
 from kfold_hs.judge.stats.factorial import Crossing
 from kfold_hs.predictions.table import Predictions
@@ -22,7 +22,8 @@ def test_effects_are_means_over_the_other_factor() -> None:
     variants = {" ".join(levels): kept(skill) for levels, skill in SKILLS.items()}
     crossing = Crossing(("a", "b"), {" ".join(levels): levels for levels in SKILLS})
     found = compare_variants(
-        variants, POSITIVES, SPLIT, baseline="a=1 b=1", n_resamples=50, crossing=crossing
+        Variants.of(variants, POSITIVES, SPLIT),
+        Terms("a=1 b=1", n_resamples=50, crossing=crossing),
     )
     json.dumps(found, allow_nan=False)
     for result in (found["tasks"]["outcome"]["log_loss"], found["headline"]):
@@ -41,14 +42,14 @@ def test_one_factor_has_no_effects_apart_from_its_pairs() -> None:
     variants = {"a=1": kept(0.0), "a=2": kept(1.0)}
     crossing = Crossing(("a",), {"a=1": ("a=1",), "a=2": ("a=2",)})
     found = compare_variants(
-        variants, POSITIVES, SPLIT, baseline="a=1", n_resamples=20, crossing=crossing
+        Variants.of(variants, POSITIVES, SPLIT), Terms("a=1", n_resamples=20, crossing=crossing)
     )
     assert found["headline"]["effects"] == []
 
 
 def test_the_headline_is_the_mean_of_the_tasks_accuracies() -> None:
     variants = {"weak": kept(0.0), "strong": kept(6.0)}
-    found = compare_variants(variants, POSITIVES, SPLIT, baseline="weak", n_resamples=50)
+    found = compare_variants(Variants.of(variants, POSITIVES, SPLIT), Terms("weak", n_resamples=50))
     for name in variants:
         each = [found["tasks"][task]["accuracy"]["values"][name] for task in POSITIVES]
         assert found["headline"]["values"][name] == pytest.approx(np.mean(each))

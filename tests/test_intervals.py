@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ from test_judge import SPLIT, fake_run, summary_of
 from kfold_hs.cli.tables import show_run
 from kfold_hs.config.judging import Margins
 from kfold_hs.judge.metrics.bounds import SHARE
-from kfold_hs.judge.metrics.challenge2022 import COST_BOUNDS, metrics_for, outcome_cost
+from kfold_hs.judge.metrics.challenge2022 import (
+    COST_BOUNDS,
+    MURMUR,
+    OUTCOME,
+    metrics_for,
+    outcome_cost,
+)
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
-from kfold_hs.judge.results import comparison as comparing
-from kfold_hs.judge.selection import optimism
-from kfold_hs.judge.selection.optimism import mean_accuracy
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.judge.stats import sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
@@ -32,6 +36,7 @@ from kfold_hs.judge.stats.influence import Influence, influence
 from kfold_hs.judge.stats.intervals import Estimate, told
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.multiplicity import Resamples, best
+from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.run_page import render
@@ -138,7 +143,7 @@ def test_five_of_a_hundred_one_a_fold_are_no_difference() -> None:
 
 def test_a_difference_of_sensitivities_stays_a_difference_of_shares() -> None:
     rng = np.random.default_rng(0)
-    sensitivity = next(m for m in METRICS if m.name == "sensitivity")
+    sensitivity = METRICS["sensitivity"]
     layout = Layout.of(np.zeros(8), np.arange(8) % 2, np.arange(8), 2)
     y = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     for _ in range(50):
@@ -236,31 +241,53 @@ def test_page_tables_json_and_terminal_say_cannot_be_told(
 # --- found by name --------------------------------------------------------------------------------
 
 
-def test_the_headline_is_the_accuracy_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another metric in front, and one more, of which no configuration knows a margin."""
-    kept = fake_run(n_epochs=1)[0]
-    new = dataclasses.replace(METRICS[1], name="brand_new", label="brand new")
-    others = [m for m in METRICS if m.name != "accuracy"]
+@pytest.fixture
+def _another_metric_first() -> Iterator[None]:
+    """A metric that nobody knows of but its row, which stands before all others."""
+    rows = dict(METRICS)
+    row = dataclasses.replace(METRICS["balanced_accuracy"], name="new", label="new", margin=0.07)
+    METRICS.clear()
+    METRICS.update({row.name: row, **rows})
+    yield
+    METRICS.clear()
+    METRICS.update(rows)
 
-    def first_another(*_: Any) -> tuple[Any, ...]:
-        return (new, *others, ACCURACY)
 
-    layout = Layout.of_predictions(kept, 5)
-    wanted = np.mean([(kept.y_prob(t).argmax(1) == kept.y_true(t)).mean() for t in kept.tasks])
-    assert mean_accuracy(kept, layout).value == pytest.approx(wanted)
-    assert optimism.ACCURACY.name == "accuracy"
-    monkeypatch.setattr(comparing, "metrics_of", first_another)
-    found = comparing.compare_variants(
-        {"a": kept, "b": kept}, {"murmur": 0, "outcome": 0}, SPLIT, baseline="a",
-        margins={"accuracy": 0.03}, n_resamples=20,
-    )  # fmt: skip
-    assert found["headline"]["values"]["a"] == pytest.approx(wanted)
-    assert found["headline"]["pairs"][0]["margin"] == 0.03
-    assert found["tasks"]["murmur"]["brand_new"]["pairs"][0]["margin"] == new.margin
+def headlines() -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run's summary, and its comparison with itself."""
+    run = fake_run(n_epochs=2)
+    kept = run[0].where(epoch=1)
+    compared = compare_variants(
+        Variants.of({"a": kept, "b": kept}, {"murmur": 0, "outcome": 0}, SPLIT),
+        Terms("a", margins={"accuracy": 0.03}, n_resamples=20),
+    )
+    return summary_of(*run), compared
+
+
+PLAIN = headlines()
+
+
+@pytest.mark.usefixtures("_another_metric_first")
+def test_a_metric_put_first_changes_no_headline() -> None:
+    summary, compared = headlines()
+    for key in ("headline", "target", "budget", "optimism", "folds", "choices", "subgroups"):
+        assert summary[key] == PLAIN[0][key]
+    assert compared["headline"] == PLAIN[1]["headline"]
+    assert compared["headline"]["pairs"][0]["margin"] == 0.03
+
+
+@pytest.mark.usefixtures("_another_metric_first")
+def test_a_row_is_all_that_a_metric_takes() -> None:
+    summary, compared = headlines()
+    assert next(iter(summary["tasks"]["murmur"]["metrics"])) == "new"
+    assert compared["tasks"]["murmur"]["new"]["pairs"][0]["margin"] == 0.07
+    nested = Objective.of("murmur.new", {"murmur": ("Present", "Unknown", "Absent")})
+    assert nested.label == "new"
+    page = render(summary, fake_run(n_epochs=2)[1], fake_run(n_epochs=2)[0])
+    assert "<td>new</td>" in page or ">new<" in page
 
 
 def test_margins_of_the_configuration_are_the_metrics_own() -> None:
     of_config = Margins().model_dump()
-    for classes in (("Present", "Unknown", "Absent"), ("Abnormal", "Normal"), ("a", "b", "c")):
-        for metric in metrics_for(classes):
-            assert of_config[metric.name] == metric.margin
+    known = [metrics_for(classes) for classes in (MURMUR, OUTCOME)]
+    assert of_config == {metric.name: metric.margin for metrics in known for metric in metrics}

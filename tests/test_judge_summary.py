@@ -13,6 +13,7 @@ from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, murmur_cost
 from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.stats.conditional_error import BCA
 from kfold_hs.predictions.table import Predictions
 
@@ -26,7 +27,9 @@ def twice(predictions: Predictions, history: pd.DataFrame) -> tuple[Predictions,
 
 def summary_with(predictions: Predictions, history: pd.DataFrame, **split: Any) -> dict[str, Any]:
     config = {"select": "last", "target": 0.95, "seed": 0}
-    return summarise(predictions, history, COHORT, {**SPLIT, **split}, config, PROVENANCE)
+    return summarise(
+        RunRecord(predictions, history, COHORT, {**SPLIT, **split}, config, PROVENANCE)
+    )
 
 
 def without(
@@ -157,7 +160,7 @@ def test_order_of_rows_does_not_matter() -> None:
 def test_bca_takes_the_place_of_the_closed_forms() -> None:
     predictions, history = fake_run()
     config = {"select": "last", "target": 0.95, "seed": 0, "judge": {"bca": 1000}}
-    found = summarise(predictions, history, COHORT, SPLIT, config, PROVENANCE)
+    found = summarise(RunRecord(predictions, history, COHORT, SPLIT, config, PROVENANCE))
     closed = summary_of(predictions, history)
     for task, result in found["tasks"].items():
         for name, metric in result["metrics"].items():

@@ -49,13 +49,16 @@ def test_a_plan_knows_that_repeats_do_not_replace_people() -> None:
     more_people = design(outlook, 0.03, n_people=1200, n_runs=3, n_folds=5)
     assert base["power"] < more_runs["power"] < more_people["power"]
     assert more_people["width"] < more_runs["width"] < base["width"]
-    runs, people = power.settling(0.03, outlook.two, 300, 3, 5)
+    runs, people = power.settling(0.03, outlook.two, power.Design(300, 3, 5))
     assert people == base["people_needed"]
     settled = design(outlook, 0.03, n_people=people, n_runs=3, n_folds=5)
     assert settled["power"] == pytest.approx(0.8, abs=0.01)
     fewer = design(outlook, 0.03, n_people=people - 1, n_runs=3, n_folds=5)
     assert fewer["power"] < 0.8
-    assert power.settling(0.001, power.Components(2.0, 0.01, 0.1), 300, 3, 5) == (None, None)
+    assert power.settling(0.001, power.Components(2.0, 0.01, 0.1), power.Design(300, 3, 5)) == (
+        None,
+        None,
+    )
     assert runs is None or runs > 3
 
 

@@ -15,15 +15,13 @@ from scipy import stats
 
 from kfold_hs.cli.main import cli
 from kfold_hs.files.paths import FoldId, RunPaths
-from kfold_hs.judge.metrics.scores import METRICS
+from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.influence import Influence, influence
 from kfold_hs.judge.stats.sequential import Look, Race, level, spent
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.workflows.search import pruning
 from kfold_hs.workflows.search.pruning import PruningProgress, StoppedError
-
-ACCURACY = METRICS[0]
 
 
 def right(hits: np.ndarray, fold: np.ndarray, n_folds: int) -> Influence:

@@ -20,8 +20,10 @@ from kfold_hs.cli import numbers
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results import nested
 from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import counted, ends, to_decide, without_folders
 from kfold_hs.judge.results.subgroups import MOST_LEVELS, subgroups
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.judge.stats.influence import Influence
@@ -102,7 +104,7 @@ def test_a_users_word_is_text_in_the_card_and_on_the_page(folder: Path) -> None:
 def test_seeds_apart_are_taken_as_their_mean_is(folder: Path, summary: dict[str, Any]) -> None:
     predictions = Predictions.read(folder / "reports" / "r" / "predictions.parquet")
     last = predictions.where(level="patient", epoch=1)
-    auroc = next(m for m in METRICS if m.name == "auroc")
+    auroc = METRICS["auroc"]
     for each in summary["seeds"]:
         of_folds = []
         for fold in range(2):
@@ -134,7 +136,9 @@ def test_one_fold_with_two_seeds_is_no_conservative_repeat() -> None:
     split = {**SPLIT, "n_folds": 1}
     config = {"select": "last", "target": 0.95, "seed": 0}
     found = summarise(
-        Predictions(both, predictions.classes), histories, COHORT, split, config, PROVENANCE
+        RunRecord(
+            Predictions(both, predictions.classes), histories, COHORT, split, config, PROVENANCE
+        )
     )
     assert "conservative" not in found["headline"]["sentence"]
     assert "for these models" in found["headline"]["sentence"]
@@ -151,7 +155,7 @@ def test_only_circor_stands_beside_the_challenges_entries(kind: str, stands: boo
     predictions, history = fake_run()
     config = {"select": "last", "target": 0.95, "seed": 0, "data": {"kind": kind}}
     cohort = {**COHORT, "name": kind}
-    found = summarise(predictions, history, cohort, SPLIT, config, PROVENANCE)
+    found = summarise(RunRecord(predictions, history, cohort, SPLIT, config, PROVENANCE))
     page = html.unescape(render(found, history, predictions))
     simulated = kind == "synthetic"
     assert all(bool(each["official"]) == bool(stands) for each in found["beside"].values())
@@ -259,7 +263,7 @@ def test_a_column_of_free_text_is_named_and_told_apart_by_nobody() -> None:
         }
     )
     basis = Basis.of(kept, SPLIT, honest=True)
-    found = subgroups(kept, patients, {"murmur": 0, "outcome": 0}, basis)
+    found = subgroups(Selected(kept, {"murmur": 0, "outcome": 0}, 5), basis, patients)
     note, ward, sex = (found["covariates"][name] for name in ("note", "ward", "sex"))
     assert (note["kind"], note["n_levels"], note["groups"]) == ("too many", len(ids), [])
     assert note["left_out"] == []

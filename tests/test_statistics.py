@@ -13,14 +13,13 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
-from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from kfold_hs.errors import ConfigError, PredictionsError
 from kfold_hs.judge.metrics import gradients
 from kfold_hs.judge.metrics.challenge2022 import metrics_for, murmur_cost
 from kfold_hs.judge.metrics.scores import (
+    ACCURACY,
     METRICS,
     Metric,
     sensitivity,
@@ -36,19 +35,25 @@ from kfold_hs.judge.stats import (
     power,
 )
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.influence import Influence, influence, jackknife, of_persons
+from kfold_hs.judge.stats.influence import Influence, influence, of_persons
 from kfold_hs.judge.stats.variance_components import budget
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")
 CASES = [(classes, m) for classes in (MURMUR, OUTCOME) for m in metrics_for(classes)]
 # What reports do not name: thresholds, other class weights, the cost of murmurs by outcome.
+OTHERS = {
+    "sensitivity_0.3": (OUTCOME, sensitivity(0.3), gradients.sensitivity(0.3)),
+    "specificity_0.6": (OUTCOME, specificity(0.6), gradients.specificity(0.6)),
+    "weighted_712": (
+        MURMUR,
+        weighted_accuracy([7, 1, 2]),
+        gradients.weighted_accuracy([7, 1, 2]),
+    ),
+}
 CASES += [
-    (OUTCOME, Metric("sensitivity_0.3", "", sensitivity(0.3), gradient=gradients.sensitivity(0.3))),
-    (OUTCOME, Metric("specificity_0.6", "", specificity(0.6), gradient=gradients.specificity(0.6))),
-    (MURMUR, Metric("weighted_7_1_2", "", weighted_accuracy([7, 1, 2]),
-                    gradient=gradients.weighted_accuracy([7, 1, 2]))),
-]  # fmt: skip
-ACCURACY = METRICS[0]
+    (classes, Metric(name, "", function, 0, gradient=gradient))
+    for name, (classes, function, gradient) in OTHERS.items()
+]
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "packages.json").read_text())
 
 Table = tuple[np.ndarray, np.ndarray, Layout]
@@ -75,6 +80,11 @@ def of(right: np.ndarray, layout: Layout) -> Influence:
     return influence(ACCURACY, np.zeros(len(right), int), np.c_[right, 1 - right], 0, layout)
 
 
+def no_gradient(metric: Metric) -> Metric:
+    """A metric of which only the function is known: its influence is the jackknife's."""
+    return replace(metric, gradient=None, unbiased=None)
+
+
 # --- influence --------------------------------------------------------------------------------
 
 
@@ -92,7 +102,7 @@ def test_gradients_are_derivatives(classes: tuple[str, ...], metric) -> None:  #
 @pytest.mark.parametrize(("classes", "metric"), CASES, ids=lambda v: getattr(v, "name", ""))
 def test_closed_form_is_the_jackknife_up_to_1_over_n(classes: tuple[str, ...], metric) -> None:  # type: ignore[no-untyped-def]
     y, p, layout = table(n=300, n_runs=1, n_classes=len(classes))
-    closed, left_out = (each(metric, y, p, 0, layout) for each in (influence, jackknife))
+    closed, left_out = (influence(each, y, p, 0, layout) for each in (metric, no_gradient(metric)))
     assert closed.value == left_out.value
     # The ECE has a kink at every bin without a gap; AUPRC bends at the top of the list.
     least = {"ece": 0.85, "auprc": 0.985, "macro_auprc": 0.985}.get(metric.name, 0.999)
@@ -103,14 +113,14 @@ def test_closed_form_is_the_jackknife_up_to_1_over_n(classes: tuple[str, ...], m
 def test_cost_of_murmurs_has_the_jackknifes_influence() -> None:
     y, p, layout = table(n=300, n_runs=1, n_classes=3)
     metric = murmur_cost(MURMUR, np.random.default_rng(0).random(300) < 0.4)
-    closed, left_out = (each(metric, y, p, 0, layout) for each in (influence, jackknife))
+    closed, left_out = (influence(each, y, p, 0, layout) for each in (metric, no_gradient(metric)))
     assert np.corrcoef(closed.psi, left_out.psi)[0, 1] > 0.999
     assert left_out.psi.std() == pytest.approx(closed.psi.std(), rel=0.02)
 
 
 def test_auroc_is_the_fold_mean_not_the_pooled_one() -> None:
     y, p, layout = table()
-    metric = next(m for m in METRICS if m.name == "auroc")
+    metric = METRICS["auroc"]
     masks = (layout.model == np.arange(15)[:, None]).astype(float)
     found = influence(metric, y, p, 0, layout)
     assert found.value == pytest.approx(metric(y, p, 0, masks).mean())
@@ -120,7 +130,7 @@ def test_auroc_is_the_fold_mean_not_the_pooled_one() -> None:
 def test_a_fold_without_a_class_is_undefined_not_skipped() -> None:
     y, p, layout = table(n=20, n_runs=1)
     y = np.where(layout.model == 0, 1, y)
-    metric = next(m for m in METRICS if m.name == "auroc")
+    metric = METRICS["auroc"]
     estimate = expected_error.recipe_estimate(influence(metric, y, p, 0, layout), 0.8, 5)
     assert (estimate.value, estimate.low, estimate.method) == (None, None, expected_error.UNDEFINED)
 
@@ -178,7 +188,7 @@ def test_corrected_t_by_hand_and_as_baycomp() -> None:
 def test_delong_is_that_of_other_packages() -> None:
     y, (s, t) = np.array(GOLDEN["y"]), np.array(GOLDEN["scores"])
     layout = Layout.of(np.zeros(40), np.zeros(40), np.arange(40))
-    metric = next(m for m in METRICS if m.name == "auroc")
+    metric = METRICS["auroc"]
     a, b = (influence(metric, 1 - y, np.c_[each, 1 - each], 0, layout) for each in (s, t))
     assert a.value == pytest.approx(GOLDEN["auc"])
     assert conditional_error.bayle(a) == pytest.approx(
@@ -232,16 +242,20 @@ def test_golden_numbers_are_what_the_packages_say(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_allclose(found[key], GOLDEN[key], rtol=1e-6)
 
 
-def test_wilson_mcnemar_and_holm_are_statsmodels() -> None:
-    for right, n in [(730, 942), (0, 20), (20, 20), (3, 7)]:
-        expected = proportion_confint(right, n, method="wilson")
-        assert intervals.wilson(right / n, n) == pytest.approx(expected, abs=1e-12)
-    assert paired.mcnemar(15, 5) == pytest.approx((0.0413895, 0.0266037), abs=1e-7)
-    for b, c in [(15, 5), (4, 4), (0, 9)]:
-        expected = sm_mcnemar([[0, b], [c, 0]], exact=True).pvalue
-        assert paired.mcnemar(b, c)[0] == pytest.approx(expected)
+def test_wilson_is_that_of_the_formula() -> None:
+    z = stats.norm.isf(0.025)
+    for share, n in [(730 / 942, 942), (0.0, 20), (1.0, 20), (0.31, 7.25)]:
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+        low, high = intervals.wilson(share, n)
+        assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-12)
+        assert 0 <= low <= share <= high <= 1
+
+
+def test_holm_is_statsmodels_also_with_tests_that_are_not_given() -> None:
     p = [0.01, 0.04, 0.03, 0.005, 0.5]
     np.testing.assert_allclose(multiplicity.holm(p), multipletests(p, method="holm")[1])
+    assert multiplicity.holm([]).size == 0
     np.testing.assert_allclose(multiplicity.holm([0.01, 0.02], n_tests=5), [0.05, 0.08])
 
 
@@ -249,7 +263,7 @@ def test_accuracy_of_these_models_is_wilsons_where_patients_are_persons() -> Non
     right = np.r_[np.ones(73), np.zeros(27)]
     layout = Layout.of(np.zeros(100), np.arange(100) % 5, np.arange(100))
     found = conditional_error.fixed_estimate(of(right, layout), 100, is_proportion=True)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(73, 100, method="wilson"))
+    assert (found.low, found.high) == pytest.approx(intervals.wilson(0.73, 100))
 
 
 def test_bca_corrects_for_skewness() -> None:
@@ -268,7 +282,7 @@ def test_bca_corrects_for_skewness() -> None:
 @pytest.mark.parametrize("name", ["accuracy", "auroc", "macro_f1"])
 def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     y, p, layout = table(n=120, per_person=2)
-    metric = next(m for m in METRICS if m.name == name)
+    metric = METRICS[name]
     value = of_persons(metric, y, p, 0, layout)
     found = influence(metric, y, p, 0, layout)
     assert value(np.ones((1, 60))) == pytest.approx(found.value)
@@ -294,7 +308,7 @@ def test_people_resampled_are_rows_resampled(name: str, monkeypatch: pytest.Monk
 @given(st.integers(0, 1000), st.sampled_from(["accuracy", "auroc", "macro_f1"]))
 def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
     y, p, layout = table(seed, n=60)
-    metric = next(m for m in METRICS if m.name == name)
+    metric = METRICS[name]
     whole = influence(metric, y, p, 0, layout)
     order = np.random.default_rng(seed).permutation(len(y))
     mixed_layout = Layout.of(layout.run[order], layout.model[order], layout.person[order], 5)
@@ -318,7 +332,7 @@ def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
 @given(st.integers(0, 1000), st.sampled_from(["accuracy", "auroc", "macro_f1"]))
 def test_names_of_runs_folds_and_persons_do_not_matter(seed: int, name: str) -> None:
     y, p, layout = table(seed, n=60)
-    metric = next(m for m in METRICS if m.name == name)
+    metric = METRICS[name]
     rng = np.random.default_rng(seed)
     run, person = (rng.permutation(n) for n in (layout.n_runs, layout.n_persons))
     # Folds are numbered anew in every run.
@@ -509,7 +523,7 @@ def test_what_to_buy_follows_the_largest_part() -> None:
     # From one run to two: at most what the two-way interval is if nothing is residual.
     assert one["at_most"] == ["repeats"]
     parts = power.components(made(1.0, 0.1, 0, n_runs=1))
-    ratio = parts.variance(400, 2, 5) / parts.variance(400, 1, 5)
+    ratio = parts.variance(power.Design(400, 2, 5)) / parts.variance(power.Design(400, 1, 5))
     assert one["se_after"]["repeats"] == pytest.approx(sqrt(ratio))
     assert "repeats" not in people["at_most"]
     seeds = budget(made(1.0, 0.5, 0), np.random.default_rng(0).standard_normal((3, 20)))

@@ -13,6 +13,7 @@ from test_judge_summary import twice
 
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results.subgroups import levels, subgroups
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.judge.stats.expected_error import two_way
@@ -44,7 +45,7 @@ def run(skill: float = 1.0) -> Predictions:
 
 
 def of(kept: Predictions, patients: pd.DataFrame) -> dict[str, Any]:
-    found = subgroups(kept, patients, POSITIVES, Basis.of(kept, SPLIT, honest=True))
+    found = subgroups(Selected(kept, POSITIVES, 5), Basis.of(kept, SPLIT, honest=True), patients)
     json.dumps(found, allow_nan=False)
     return found["covariates"]
 
@@ -58,7 +59,7 @@ def test_a_group_is_judged_as_if_it_were_all_there_is() -> None:
     alone = Predictions(kept.table[rows].reset_index(drop=True), kept.classes)
     layout = Layout.of_predictions(alone, 5)
     found = women["tasks"]["outcome"]
-    for metric in METRICS:
+    for metric in METRICS.values():
         if metric.name in found:
             expected = influence(
                 metric, alone.y_true("outcome"), alone.y_prob("outcome"), 0, layout
@@ -141,7 +142,8 @@ def test_a_murmurs_grade_is_compared_among_murmurs() -> None:
     grade = np.where(np.arange(N) % 4 < 2, np.where(np.arange(N) % 2, "I/VI", "III/VI"), None)
     patients = patients[["patient_id"]].assign(grade=grade)
     basis = Basis.of(kept, SPLIT, honest=True)
-    found = subgroups(kept, patients, POSITIVES, basis, ["grade"])["covariates"]["grade"]
+    found = subgroups(Selected(kept, POSITIVES, 5), basis, patients, ["grade"])
+    found = found["covariates"]["grade"]
     assert found["among_known"]
     assert [g["name"] for g in found["groups"]] == ["I/VI", "III/VI"]
     one, two = (g["tasks"]["outcome"]["accuracy"] for g in found["groups"])

@@ -95,6 +95,34 @@ def test_a_record_that_lacks_something_is_made_anew(
     assert key in caplog.text
 
 
+OTHER_TYPES: list[Any] = [None, True, 8, 0.5, "x", [1], [[1]], {"a": 1}, []]
+
+
+@pytest.mark.parametrize("key", [*not_yet("x"), "number", "params", "optim.lr", "sched"])
+def test_a_record_with_another_type_inside_is_made_anew(tmp_path: Path, key: str) -> None:
+    paths = TunePaths("t", tmp_path)
+    with Study(paths, SPACE, "grid", True, 0) as study:
+        ticket = study.next(6)
+        assert ticket is not None
+        outcome = {
+            **not_yet("x"), "state": COMPLETE, "value": 0.5, "run": "r", "digest": "d",
+            "command": "kfold-hs run", "honest": True, "predicted_with": "q", "cause": "c",
+        }  # fmt: skip
+        with ticket.handle:
+            study.finish(ticket, outcome)
+        whole = json.loads(paths.trial(0).read_text())
+        inside = whole["params"] if key in whole["params"] else whole
+        may_be_nothing = {"cause", "run", "digest", "predicted_with", "honest", "command"}
+        for other in OTHER_TYPES:
+            if type(other) is type(inside[key]) or (other is None and key in may_be_nothing):
+                continue
+            changed = json.loads(json.dumps(whole))
+            (changed["params"] if inside is not whole else changed)[key] = other
+            write_json(paths.trial(0), changed)
+            assert study.records() == [], other
+            assert not paths.trial(0).exists()
+
+
 def test_the_page_opens_offline_and_says_the_same(tuned: Path) -> None:
     page = (tuned / "reports" / "t" / "tune.html").read_text()
     assert content(tuned)["sentence"] in page
@@ -284,7 +312,7 @@ def test_a_trial_that_nobody_holds_is_gone_on_with(tmp_path: Path) -> None:
         assert (again.number, again.point) == (lost.number, lost.point)
         with again.handle:
             study.finish(again, {**not_yet("x"), "state": STOPPED})
-        assert [each["state"] for each in study.records()] == [STOPPED]
+        assert [each.state for each in study.records()] == [STOPPED]
         assert study.importances() is None
         other = study.next(3)
         assert other is not None

@@ -46,6 +46,7 @@ from kfold_hs.files.stored import read_bytes, read_history
 from kfold_hs.judge.selection.calibrators import calibrations
 from kfold_hs.judge.selection.choices import score_choice
 from kfold_hs.judge.selection.crossfit import obstacle
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.learn import checkpoint
@@ -81,8 +82,9 @@ def write_bundle(
     predictions = Predictions.read(paths.predictions)
     epochs = kept_epochs(read_history(paths.history))
     stacking = Stacking.of(config, cohort)
-    plain = predictions.at(epochs).mean_over_seeds()
-    kept = stacking(plain)
+    positives = {task.name: task.positive_index for task in cohort.tasks}
+    selected = Selected.of(predictions, epochs, positives, split.n_folds, stacking)
+    plain, kept = selected.unstacked, selected.scored
     fits = {task: Fit.of(kept, task) for task in kept.tasks}
     certificate = Certificate.of(split).to_dict()
     write_json(folder / CERTIFICATE, certificate, checksum=False)

@@ -98,16 +98,16 @@ class Predictions:
             keep &= (self.table[column] == value).to_numpy()
         return Predictions(self.table[keep].reset_index(drop=True), self.classes)
 
-    def at(self, epochs: Mapping[FoldId, int]) -> Predictions:
-        """Patient rows of one epoch a fold; `epochs` maps (repeat, seed, fold) to it."""
-        patients = self.table[self.table["level"] == "patient"]
-        places = [patients[name].to_numpy(dtype=np.int64) for name in ("repeat", "seed", "fold")]
+    def at(self, epochs: Mapping[FoldId, int], level: str = "patient") -> Predictions:
+        """Rows of a level of one epoch a fold; `epochs` maps (repeat, seed, fold) to it."""
+        rows = self.table[self.table["level"] == level]
+        places = [rows[name].to_numpy(dtype=np.int64) for name in ("repeat", "seed", "fold")]
         sizes = [int(each.max(initial=0)) + 1 for each in places]
         different, place = np.unique(np.ravel_multi_index(places, sizes), return_inverse=True)
         keys = zip(*(each.tolist() for each in np.unravel_index(different, sizes)), strict=True)
         wanted = np.array([epochs[FoldId(*key)] for key in keys], dtype=np.int64)
-        keep = patients["epoch"].to_numpy() == wanted[place]
-        return Predictions(patients[keep].reset_index(drop=True), self.classes)
+        keep = rows["epoch"].to_numpy() == wanted[place]
+        return Predictions(rows[keep].reset_index(drop=True), self.classes)
 
     def mean_over_seeds(self) -> Predictions:
         """The seed ensemble: mean probabilities of the seeds' models, as if of seed 0.

@@ -117,7 +117,7 @@ def _judge(
     (`judge.results.learning_curves.learning` of every variant that was trained), provenance, and
     all that `judge.results.comparison.compare_variants` finds out.
     """
-    from kfold_hs.judge.results.comparison import compare_variants
+    from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
     from kfold_hs.judge.results.discordant import flips
     from kfold_hs.judge.results.learning_curves import learning
     from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC, to_decide, verdict
@@ -127,16 +127,15 @@ def _judge(
 
     first, split = design.variants[0], inputs.split
     scored = {name: each.scored for name, each in results.items()}
-    found = compare_variants(
-        scored,
-        inputs.positives,
-        {"n_folds": split.n_folds, "train_share": split.train_share},
+    shares = {"n_folds": split.n_folds, "train_share": split.train_share}
+    terms = Terms(
         baseline=first.name,
         margins=first.config.judge.margins.model_dump(),
         n_tried=len(variants_tried(root / "reports", split)),
         seed=first.config.seed,
         crossing=Crossing(design.factors, {each.name: each.levels for each in design.variants}),
     )
+    found = compare_variants(Variants.of(scored, inputs.positives, shares), terms)
     pairs = list(combinations(scored, 2))
     answers = found["headline"]["against_baseline"]
     simulated = first.config.data.kind == SYNTHETIC

@@ -73,8 +73,7 @@ def run(
     if told := fleet.crowding(device, config.train.threads):
         progress.note(told)
     inputs = inputs or read_inputs(config, progress)
-    cohort = inputs.cohort
-    stacking = Stacking.of(config, cohort)
+    Stacking.of(config, inputs.cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(options.name or run_name(config, inputs), options.root)
     with locked(paths):
         inputs = settle(config, inputs, paths)
@@ -94,12 +93,9 @@ def run(
         origin = provenance(
             paths.name, options.command, context.digests, fleet.device(device), started
         )
-        missing = [fold for fold in plan if fold not in done]
-        judged = judge_run(
-            paths, config, cohort, inputs.split, stacking, inputs.findings, origin, missing
-        )
+        judged = judge_run(paths, config, inputs, origin)
         result = Run(paths, judged)
-        wanted = gallery and not missing
+        wanted = gallery and len(done) == len(plan)
         if wanted and show_gallery(context, progress):
             report(paths.report_folder)
         if fault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from kfold_hs.files import stored
 from kfold_hs.files.paths import FoldId, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.selection.stacking import Stacking
+from kfold_hs.orchestrator.context import RunInputs
 from kfold_hs.orchestrator.finished import variants_tried
+from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.gallery import read_gallery
 from kfold_hs.report.run_page import render
 from kfold_hs.report.tripod import tripod
 from kfold_hs.splits import Split, balance
-from kfold_hs.splits.audit import Finding
 from kfold_hs.splits.balance import compare as compare_balance
 from kfold_hs.splits.split import TEST
 
@@ -31,12 +33,8 @@ from kfold_hs.splits.split import TEST
 def judge_run(
     paths: RunPaths,
     config: Config,
-    cohort: Cohort,
-    split: Split,
-    stacking: Stacking,
-    findings: Sequence[Finding],
+    inputs: RunInputs,
     provenance: dict[str, Any],
-    missing: Sequence[FoldId],
     nested: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Judge the predictions of a run's finished folds, and write what they come to.
@@ -45,17 +43,14 @@ def judge_run(
     ----------
     paths : RunPaths
         The run's; predictions.parquet and history.csv are there.
-    config, cohort, split
-        What the run stands on.
-    stacking : Stacking
-    findings : sequence of Finding
-        Of the audit.
+    config : Config
+    inputs : RunInputs
+        What the run began with, with its own split.
     provenance : dict
-        See `judge.results.run.summarise`.
-    missing : sequence of FoldId
-        Folds that failed; each left a record of why.
+        See `judge.results.run_record.RunRecord`.
     nested : mapping, optional
-        How the variant of every fold was chosen (`judge.results.nested`); shown with the rest.
+        How the variant of every fold was chosen (`judge.results.nested`); shown with the rest. All
+        folds are there.
 
     Returns
     -------
@@ -63,12 +58,7 @@ def judge_run(
         The content of summary.json.
     """
     predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
-    epochs = kept_epochs(history)
-    faults = {}
-    for place in missing:
-        faults[place] = _cause(paths.fold(place).fault)
-    if not faults:
-        predictions.at(epochs).check_partition(split.scored_patients(cohort))
+    cohort, split = inputs.cohort, inputs.split
     # Training people who only choose the epoch are not trained on.
     set_aside = config.train.inner_share if config.select == "inner" else 0.0
     described = {k: v for k, v in split.to_dict().items() if k not in {"folds", "people"}}
@@ -79,18 +69,22 @@ def judge_run(
         "development": development(cohort, split),
         "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
         "persons_on_two_sides": split.persons_on_two_sides(cohort),
-        "findings": [finding.to_dict() for finding in findings],
+        "findings": [finding.to_dict() for finding in inputs.findings],
     }
-    summary = summarise(
+    record = RunRecord(
         predictions, history, cohort.describe(), described, config.as_dict(), provenance,
-        faults=faults, stacking=stacking, tried=variants_tried(paths.report_folder.parent, split),
+        faults={} if nested else _faults(paths, config, split, kept_epochs(history)),
+        stacking=Stacking.of(config, cohort),
+        tried=variants_tried(paths.report_folder.parent, split),
         patients=_groups(cohort), described=cohort.annotations,
     )  # fmt: skip
+    if not record.faults:
+        record.selected.rows.check_partition(split.scored_patients(cohort))
+    summary = summarise(record)
     summary["tripod"] = tripod(summary, config.as_dict())
     if nested is not None:
         summary["nested"] = dict(nested)
-    scored = stacking(predictions.at(epochs).mean_over_seeds())
-    scored.write(paths.scored, Predictions.digests(paths.predictions))
+    record.selected.scored.write(paths.scored, Predictions.digests(paths.predictions))
     write_json(paths.summary, summary)
     gallery = read_gallery(paths.gallery, provenance["digests"])
     page = render(summary, history, predictions, config.as_dict(), gallery)
@@ -123,6 +117,14 @@ def development(cohort: Cohort, split: Split) -> dict[str, Any]:
             for task in cohort.tasks
         ],
     }
+
+
+def _faults(
+    paths: RunPaths, config: Config, split: Split, epochs: Mapping[FoldId, int]
+) -> dict[FoldId, str]:
+    """Why folds of the plan could not be trained; each left a record."""
+    missing = [fold for fold in Plan.of(config, split) if fold not in epochs]
+    return {fold: _cause(paths.fold(fold).fault) for fold in missing}
 
 
 def _cause(fault: Path) -> str:

@@ -103,10 +103,12 @@ class VariantRunner:
 
         Not read from scored.parquet: variants that differ in stacking alone share a run.
         """
+        from kfold_hs.judge.selection.selected import Selected
         from kfold_hs.judge.selection.stacking import Stacking
 
-        stacking = Stacking.of(variant.config, self.inputs_of(variant).cohort)
-        return stacking(kept.mean_over_seeds())
+        inputs = self.inputs_of(variant)
+        stacking = Stacking.of(variant.config, inputs.cohort)
+        return Selected(kept, inputs.positives, inputs.split.n_folds, stacking).scored
 
     def _predicted(
         self, variant: Variant, name: str, models: str, progress: Progress

@@ -24,13 +24,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from simulation import Drawn, Trained, World, draw, train, truth
 
 from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
-from kfold_hs.judge.metrics.scores import MACRO, Metric
+from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.stats import expected_error, multiplicity
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bayle, fixed_estimate
 from kfold_hs.judge.stats.influence import Influence, influence
 from kfold_hs.judge.stats.intervals import around
-from kfold_hs.judge.stats.paired import mcnemar
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
@@ -161,7 +160,7 @@ def three_classes(trained: Trained, n_test: int = 20_000) -> dict[str, np.ndarra
     for place in np.ndindex(shape):
         p = softmax(x @ trained.weights[place] + trained.offsets[place], axis=1)
         np.add.at(confusion[place], (y, p.argmax(axis=1)), 1 / len(y))
-        auroc[place] = MACRO[0](y, p, 0, ones)[0]
+        auroc[place] = METRICS["macro_auroc"](y, p, 0, ones)[0]
     hits = np.diagonal(confusion, axis1=3, axis2=4)
     weights = np.array([5.0, 3.0, 1.0])
     # Of a run at once, as the score is: from the rates of all its fold models together.
@@ -212,6 +211,12 @@ def comparisons(n_sets: int, rng: np.random.Generator) -> dict[str, dict[str, fl
     return found
 
 
+def mid_p(only_first: int, only_second: int) -> float:
+    """Of McNemar's test (Fagerland, Lydersen & Laake, BMC Med. Res. Methodology 13:91, 2013)."""
+    fewer, coin = min(only_first, only_second), stats.binom(only_first + only_second, 0.5)
+    return min(1.0, float(2 * coin.cdf(fewer) - coin.pmf(fewer)))
+
+
 def _found(drawn: Drawn, a: Trained, b: Trained) -> dict[str, float]:
     hits: dict[str, list[bool]] = defaultdict(list)
     metric = OF_OUTCOME["accuracy"]
@@ -226,7 +231,7 @@ def _found(drawn: Drawn, a: Trained, b: Trained) -> dict[str, float]:
         right = [each.prob[i, 0].argmax(axis=1) == drawn.y[i] for each in (a, b)]
         counts = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
         hits["naive t over 15 folds"].append(naive <= 0.05)
-        hits["McNemar mid-p, one run (these models)"].append(mcnemar(*counts)[1] <= 0.05)
+        hits["McNemar mid-p, one run (these models)"].append(mid_p(*counts) <= 0.05)
         hits["**Nadeau-Bengio, one run**"].append(one.p_value(first.value) <= 0.05)
         hits["**F1, 3 runs**"].append(spread.p_value(whole.value) <= 0.05)
     return {method: 100 * float(np.mean(each)) for method, each in hits.items()}

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from measure import fresh, options, publish
 
-from kfold_hs.judge.results.comparison import compare_variants
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.judge.results.run import summarise
+from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 
@@ -88,8 +89,8 @@ def covariates(n: int) -> pd.DataFrame:
 def judge(predictions: Predictions, history: pd.DataFrame, patients: pd.DataFrame) -> None:
     """What `kfold-hs run` judges."""
     summarise(
-        predictions, history, COHORT, SPLIT, CONFIG, {"run": "bench"}, patients=patients
-    )  # fmt: skip
+        RunRecord(predictions, history, COHORT, SPLIT, CONFIG, {"run": "bench"}, patients=patients)
+    )
 
 
 def compare(variants: dict[str, tuple[Predictions, pd.DataFrame]], n_resamples: int) -> None:
@@ -98,7 +99,7 @@ def compare(variants: dict[str, tuple[Predictions, pd.DataFrame]], n_resamples: 
         name: predictions.at(kept_epochs(history)).mean_over_seeds()
         for name, (predictions, history) in variants.items()
     }
-    compare_variants(kept, POSITIVES, SPLIT, baseline="v0", n_resamples=n_resamples)
+    compare_variants(Variants.of(kept, POSITIVES, SPLIT), Terms("v0", n_resamples=n_resamples))
 
 
 def taken(job: Callable[[], None]) -> tuple[float, float]:

@@ -46,7 +46,6 @@ SCENES = {
     "twins": [slice(0, 12)] * 10 + [slice(12, 24)] * 10,
     "spread": [slice(0, 24 - drop) for drop in range(20)],
 }
-METRIC = {metric.name: metric for metric in METRICS}
 
 
 def of_rows(
@@ -112,7 +111,7 @@ def scene(name: str, n: int, times: int, metrics: Sequence[str], n_seeds: int = 
         for number, order in enumerate(orders):
             probs = [each[number, 0] for each in said]
             y, fold = drawn.y[number], drawn.fold[number, 0]
-            trained = race(METRIC[metric], y, probs, fold, order.tolist(), n_folds)
+            trained = race(METRICS[metric], y, probs, fold, order.tolist(), n_folds)
             lost += float(np.mean([trained[variant] < n_folds for variant in best]))
             saved += 1 - sum(trained.values()) / (n_folds * len(trained))
         away = np.sort(values.max() - values)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kfold_hs.judge.metrics import gradients
-from kfold_hs.judge.metrics.scores import MACRO, METRICS, Metric, MetricFunction, weighted_accuracy
+from kfold_hs.judge.metrics.scores import METRICS, Metric, MetricFunction, weighted_accuracy
 
 MURMUR = ("Present", "Unknown", "Absent")
 OUTCOME = ("Abnormal", "Normal")
@@ -106,7 +106,7 @@ def murmur_cost(classes: Sequence[str], abnormal: np.ndarray) -> Metric:
     ) -> np.ndarray:
         return cost_gradient(np.isin(y_prob.argmax(axis=1), referral), abnormal, weights)
 
-    return _cost(function, gradient)
+    return cost_metric(function, gradient)
 
 
 def class_costs(classes: Sequence[str]) -> list[float] | None:
@@ -119,23 +119,19 @@ def class_costs(classes: Sequence[str]) -> list[float] | None:
 
 def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
     """The general metrics, and the challenge's where a task has its classes."""
-    general = METRICS if len(classes) == 2 else METRICS + MACRO
-    costs = class_costs(classes)
-    if costs is None:
-        return general
-    found: tuple[Metric, ...] = (
-        *general,
-        Metric(
-            "weighted_accuracy", "weighted accuracy (challenge)", weighted_accuracy(costs),
-            gradient=gradients.weighted_accuracy(costs),
-        ),
-    )  # fmt: skip
+    found = [each for each in METRICS.values() if len(classes) >= each.fewest_classes]
+    if costs := class_costs(classes):
+        found.append(
+            Metric(
+                "weighted_accuracy", "weighted accuracy (challenge)", weighted_accuracy(costs),
+                0.01, gradient=gradients.weighted_accuracy(costs),
+            )
+        )  # fmt: skip
     if set(classes) == set(OUTCOME):
-        found += (_cost(outcome_cost, outcome_cost_gradient),)
-    return found
+        found.append(cost_metric(outcome_cost, outcome_cost_gradient))
+    return tuple(found)
 
 
-def _cost(function: MetricFunction, gradient: gradients.Gradient) -> Metric:
-    return Metric(
-        "cost", "cost (challenge)", function, False, gradient, bounds=COST_BOUNDS, margin=200.0
-    )
+def cost_metric(function: MetricFunction, gradient: gradients.Gradient) -> Metric:
+    """The cost by some rule of who is referred."""
+    return Metric("cost", "cost (challenge)", function, 200.0, False, gradient, bounds=COST_BOUNDS)

@@ -168,23 +168,28 @@ def weighted_accuracy(costs: Sequence[float]) -> MetricFunction:
 class Metric:
     """A metric as reports show it.
 
-    gradient    d value / d weight; without it the jackknife stands in
-    by_fold     taken in every fold and averaged, not over a whole run at once; a function of the
-                rows it is given, so that a fold's alone may be given
-    bounds      the lowest and the highest value that there can be
-    margin      half the width of the region of practical equivalence, in the metric's own units,
-                where the configuration (`judge.margins`) names no other
-    unbiased    a gradient whose squares add up to an unbiased variance of these models
+    function        values of many weightings at once, see above
+    margin          half the width of the region of practical equivalence, in the metric's own
+                    units, where the configuration (`judge.margins`) names no other
+    gradient        d value / d weight; without it the jackknife stands in
+    by_fold         taken in every fold and averaged, not over a whole run at once; a function of
+                    the rows it is given, so that a fold's alone may be given
+    is_proportion   a plain share of all patients, who all count alike
+    bounds          the lowest and the highest value that there can be
+    fewest_classes  tasks of fewer classes do not have it
+    unbiased        a gradient whose squares add up to an unbiased variance of these models
     """
 
     name: str
     label: str
     function: MetricFunction
+    margin: float
     higher_is_better: bool = True
     gradient: gradients.Gradient | None = None
     by_fold: bool = False
+    is_proportion: bool = False
     bounds: Bounds = SHARE
-    margin: float = 0.01
+    fewest_classes: int = 2
     unbiased: gradients.Gradient | None = None
 
     @property
@@ -205,48 +210,50 @@ class Metric:
         return self.function(y_true, y_prob, positive, weights)
 
 
-METRICS = (
-    Metric("accuracy", "accuracy", accuracy, gradient=gradients.accuracy),
+ACCURACY = Metric(
+    "accuracy", "accuracy", accuracy, 0.01, gradient=gradients.accuracy, is_proportion=True
+)
+"""What reports and comparisons lead with: the mean of the tasks'."""
+
+_ALL = (
+    ACCURACY,
     Metric(
-        "balanced_accuracy", "balanced accuracy", balanced_accuracy,
+        "balanced_accuracy", "balanced accuracy", balanced_accuracy, 0.01,
         gradient=gradients.balanced_accuracy,
     ),
-    Metric("macro_f1", "macro F1", macro_f1, gradient=gradients.macro_f1),
-    Metric("sensitivity", "sensitivity", sensitivity(), gradient=gradients.sensitivity(None)),
-    Metric("specificity", "specificity", specificity(), gradient=gradients.specificity(None)),
+    Metric("macro_f1", "macro F1", macro_f1, 0.01, gradient=gradients.macro_f1),
+    Metric("sensitivity", "sensitivity", sensitivity(), 0.01, gradient=gradients.sensitivity(None)),
+    Metric("specificity", "specificity", specificity(), 0.01, gradient=gradients.specificity(None)),
     Metric(
-        "auroc", "AUROC", auroc, gradient=gradients.auroc, by_fold=True, unbiased=gradients.delong
+        "auroc", "AUROC", auroc, 0.01, gradient=gradients.auroc, by_fold=True,
+        unbiased=gradients.delong,
     ),
-    Metric("auprc", "AUPRC", auprc, gradient=gradients.auprc, by_fold=True),
+    Metric("auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True),
     Metric(
-        "brier", "Brier score", brier, higher_is_better=False, gradient=gradients.brier,
+        "brier", "Brier score", brier, 0.01, higher_is_better=False, gradient=gradients.brier,
         bounds=(0.0, 2.0),
     ),
     Metric(
-        "log_loss", "log loss", log_loss, higher_is_better=False, gradient=gradients.log_loss,
-        bounds=(0.0, float(-np.log(SMALLEST))), margin=0.02,
+        "log_loss", "log loss", log_loss, 0.02, higher_is_better=False,
+        gradient=gradients.log_loss, bounds=(0.0, float(-np.log(SMALLEST))),
     ),
     Metric(
-        "ece", "calibration error (ECE)", ece(), higher_is_better=False,
+        "ece", "calibration error (ECE)", ece(), 0.01, higher_is_better=False,
         gradient=gradients.ece(ECE_BINS),
     ),
-)  # fmt: skip
-
-ACCURACY = next(metric for metric in METRICS if metric.name == "accuracy")
-"""What reports and comparisons lead with, the mean of the tasks' (`objective.HEADLINE`)."""
-
-# For two classes AUROC is the same from either side, and these would say nothing new.
-MACRO = (
+    # For two classes AUROC is the same from either side, and these would say nothing new.
     Metric(
-        "macro_auroc", "AUROC, mean of classes", macro(auroc),
-        gradient=gradients.macro(gradients.auroc), by_fold=True,
+        "macro_auroc", "AUROC, mean of classes", macro(auroc), 0.01, by_fold=True,
+        gradient=gradients.macro(gradients.auroc), fewest_classes=3,
         unbiased=gradients.macro(gradients.delong),
     ),
     Metric(
-        "macro_auprc", "AUPRC, mean of classes", macro(auprc),
-        gradient=gradients.macro(gradients.auprc), by_fold=True,
+        "macro_auprc", "AUPRC, mean of classes", macro(auprc), 0.01, by_fold=True,
+        gradient=gradients.macro(gradients.auprc), fewest_classes=3,
     ),
 )  # fmt: skip
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""Metrics of any task, by name; a metric is a row here and nothing elsewhere."""
 
 
 def _counts(

@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.judge.metrics.challenge2022 import COST_BOUNDS, cost_of_shares
+from kfold_hs.judge.metrics.challenge2022 import cost_metric, cost_of_shares
 from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.results.official import beside_entries
 from kfold_hs.judge.selection.choices import DECISIONS
 from kfold_hs.judge.selection.crossfit import Choice
 from kfold_hs.judge.selection.decisions import abnormal_of
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
 from kfold_hs.judge.stats.influence import Influence, influence
-from kfold_hs.predictions.table import Predictions
 
 OF_CALLS = ("accuracy", "weighted_accuracy", "cost")
 OF_PROBABILITIES = ("brier", "log_loss")
@@ -34,8 +34,7 @@ _SHARES = np.linspace(0, 1, 100_001)
 
 
 def beside(
-    kept: Predictions,
-    positives: Mapping[str, int],
+    selected: Selected,
     basis: Basis,
     tasks: Mapping[str, Mapping[str, Any]],
     choices: Sequence[Choice],
@@ -44,12 +43,9 @@ def beside(
 
     Parameters
     ----------
-    kept : Predictions
-        Patient rows that are scored.
-    positives : mapping
-        Task -> index of its positive class.
+    selected : Selected
     basis : Basis
-        Of `kept`, row for row.
+        Of the rows that are scored.
     tasks : mapping
         The summary's, with `decided`.
     choices : sequence of Choice
@@ -65,10 +61,10 @@ def beside(
     """
     return {
         task: _of_task(
-            kept, task, positives[task], basis, tasks[task],
+            selected, task, basis, tasks[task],
             [each for each in choices if each.task == task and each.name in DECISIONS],
         )
-        for task in kept.tasks
+        for task in selected.scored.tasks
     }  # fmt: skip
 
 
@@ -86,13 +82,13 @@ def best_referral(prevalence: float) -> tuple[float, float]:
 
 
 def _of_task(
-    kept: Predictions,
+    selected: Selected,
     task: str,
-    positive: int,
     basis: Basis,
     result: Mapping[str, Any],
     decisions: Sequence[Choice],
 ) -> dict[str, Any]:
+    kept, positive = selected.scored, selected.positives[task]
     classes, y_true, y_prob = kept.classes[task], kept.y_true(task), kept.y_prob(task)
     metrics = {m.name: m for m in metrics_of(kept, task)}
     names = [name for name in (*OF_CALLS, *OF_PROBABILITIES) if name in metrics]
@@ -177,4 +173,4 @@ def _random_referral(abnormal: np.ndarray, share: float) -> Metric:
         )
         return np.asarray(slope * (abnormal - prevalence) / n)
 
-    return Metric("cost", "cost (challenge)", function, False, gradient, bounds=COST_BOUNDS)
+    return cost_metric(function, gradient)

@@ -7,6 +7,7 @@ put into one order first, so that the order of the tables does not matter.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,37 +24,91 @@ from kfold_hs.predictions.table import Predictions
 _ORDER = ["repeat", "seed", "fold", "patient_id"]
 
 
-def compare_variants(
-    kept: Mapping[str, Predictions],
-    positives: Mapping[str, int],
-    split: Mapping[str, Any],
-    *,
-    baseline: str,
-    margins: Mapping[str, float] | None = None,
-    n_tried: int | None = None,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    crossing: Crossing | None = None,
-) -> dict[str, Any]:
-    """Comparison of all variants on all tasks and metrics.
+@dataclass(frozen=True, eq=False)
+class Variants:
+    """Variants on the same people in the same folds.
 
     Parameters
     ----------
-    kept : mapping
-        Variant -> its patient rows of the epoch that counts, seeds averaged.
+    tables : mapping
+        Variant -> what its headline scores, `ordered`.
     positives : mapping
         Task -> index of its positive class.
-    split : mapping
-        n_folds, train_share.
+    layout : Layout
+        Of every table.
+    train_share : float
+        Share of the people that every model trained on, in (0, 1].
+    """
+
+    tables: Mapping[str, Predictions]
+    positives: Mapping[str, int]
+    layout: Layout
+    train_share: float
+
+    @classmethod
+    def of(
+        cls,
+        scored: Mapping[str, Predictions],
+        positives: Mapping[str, int],
+        split: Mapping[str, Any],
+    ) -> Variants:
+        """Rows in any order; n_folds and train_share of the split.
+
+        Raises
+        ------
+        PredictionsError
+            The variants are not of the same people in the same folds.
+        """
+        tables = {name: ordered(each) for name, each in scored.items()}
+        layout = one_layout(tables, int(split["n_folds"]))
+        return cls(tables, positives, layout, float(split["train_share"]))
+
+    @property
+    def first(self) -> Predictions:
+        """Tasks and labels are the same in all."""
+        return next(iter(self.tables.values()))
+
+    def influences(self, task: str) -> dict[str, dict[str, Influence]]:
+        """Of every metric of a task, by variant."""
+        found: dict[str, dict[str, Influence]] = {}
+        for name, table in self.tables.items():
+            y_true, y_prob = table.y_true(task), table.y_prob(task)
+            for metric in metrics_of(table, task):
+                one = influence(metric, y_true, y_prob, self.positives[task], self.layout)
+                found.setdefault(metric.name, {})[name] = one
+        return found
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How variants are compared.
+
+    Parameters
+    ----------
     baseline : str
         The variant that was declared to be the one to beat.
-    margins : mapping, optional
+    margins : mapping
         Metric -> half the width of its region of practical equivalence; the metric's own where it
         is not named.
     n_tried : int, optional
         Variants ever tried on this split, if more than these.
+    n_resamples : int
+        Of the people, for what is left of the best variant.
+    seed : int
     crossing : Crossing, optional
         Which factors' levels the variants are, for effects.
+    """
+
+    baseline: str
+    margins: Mapping[str, float] = field(default_factory=dict)
+    n_tried: int | None = None
+    n_resamples: int = 10_000
+    seed: int = 0
+    crossing: Crossing | None = None
+
+
+def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
+    """Comparison of all variants on all tasks and metrics.
 
     Returns
     -------
@@ -64,13 +119,11 @@ def compare_variants(
 
     Raises
     ------
-    PredictionsError
-        The variants are not of the same people in the same folds.
+    ConfigError
+        There is no variant of the baseline's name.
     """
-    tables = {name: ordered(each) for name, each in kept.items()}
-    layout = one_layout(tables, int(split["n_folds"]))
-    resamples, margins = Resamples(layout, n_resamples, seed), margins or {}
-    first = next(iter(tables.values()))
+    tables, first = variants.tables, variants.first
+    resamples = Resamples(variants.layout, terms.n_resamples, terms.seed)
 
     def judged(
         found: Mapping[str, Influence], label: str, margin: float, up: bool,
@@ -84,17 +137,19 @@ def compare_variants(
                 name: each.value if np.isfinite(each.value) else None
                 for name, each in found.items()
             },
-            "against_baseline": against_baseline(found, baseline, **how, n_tried=n_tried),
+            "against_baseline": against_baseline(
+                found, terms.baseline, **how, n_tried=terms.n_tried
+            ),
             "pairs": all_pairs(found, **how),
             "best": best(
-                found, float(split["train_share"]), n_tried=n_tried, higher_is_better=up,
+                found, variants.train_share, n_tried=terms.n_tried, higher_is_better=up,
                 resampled=resampled,
             ),
-            "effects": effects(found, crossing, **how) if crossing else [],
+            "effects": effects(found, terms.crossing, **how) if terms.crossing else [],
         }  # fmt: skip
 
     metrics = {task: {m.name: m for m in metrics_of(first, task)} for task in first.tasks}
-    found = {task: _influences(tables, task, positives[task], layout) for task in first.tasks}
+    found = {task: variants.influences(task) for task in first.tasks}
     means = {v: mean_of([found[task][ACCURACY.name][v] for task in first.tasks]) for v in tables}
     whole = {("", "mean"): list(means.values())} | {
         (task, name): list(each.values())
@@ -110,7 +165,7 @@ def compare_variants(
     tasks = {
         task: {
             name: judged(
-                found[task][name], m.label, margins.get(name, m.margin), m.higher_is_better,
+                found[task][name], m.label, terms.margins.get(name, m.margin), m.higher_is_better,
                 resampled.get((task, name)),
             )
             for name, m in by_name.items()
@@ -118,27 +173,14 @@ def compare_variants(
         for task, by_name in metrics.items()
     }  # fmt: skip
     label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
-    of_mean, margin = resampled["", "mean"], margins.get(ACCURACY.name, ACCURACY.margin)
+    of_mean, margin = resampled["", "mean"], terms.margins.get(ACCURACY.name, ACCURACY.margin)
     return {
         "variants": list(tables),
-        "baseline": baseline,
-        "n_tried": max(n_tried or 0, len(tables)),
+        "baseline": terms.baseline,
+        "n_tried": max(terms.n_tried or 0, len(tables)),
         "headline": judged(means, label, margin, True, of_mean),
         "tasks": tasks,
     }
-
-
-def _influences(
-    tables: Mapping[str, Predictions], task: str, positive: int, layout: Layout
-) -> dict[str, dict[str, Influence]]:
-    """Of every metric of a task, by variant."""
-    found: dict[str, dict[str, Influence]] = {}
-    for name, table in tables.items():
-        y_true, y_prob = table.y_true(task), table.y_prob(task)
-        for metric in metrics_of(table, task):
-            one = influence(metric, y_true, y_prob, positive, layout)
-            found.setdefault(metric.name, {})[name] = one
-    return found
 
 
 def ordered(kept: Predictions) -> Predictions:

@@ -33,6 +33,7 @@ from kfold_hs.judge.selection.calibration import N_BINS, calibration, platt, pla
 from kfold_hs.judge.selection.choices import temperature
 from kfold_hs.judge.selection.crossfit import choose, obstacle
 from kfold_hs.judge.selection.decisions import abnormal_of, referral_classes, referral_score
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.bands import METHOD, Band, Statistic, bands, by_model, by_run
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of, places_of
@@ -43,23 +44,12 @@ _SHORTEST = 5  # places, a hundredth apart
 CONFIGURED, TEMPERATURE, PLATT = "as configured", "temperature", "Platt"
 
 
-def curves(
-    kept: Predictions,
-    positives: Mapping[str, int],
-    layout: Layout,
-    choices: Mapping[str, Any],
-    n_resamples: int,
-) -> dict[str, Any]:
+def curves(selected: Selected, choices: Mapping[str, Any], n_resamples: int) -> dict[str, Any]:
     """The curves of every task.
 
     Parameters
     ----------
-    kept : Predictions
-        Patient rows that are scored, one epoch a fold, seeds averaged.
-    positives : mapping
-        Task -> index of its positive class.
-    layout : Layout
-        Of `kept`.
+    selected : Selected
     choices : mapping
         See `choices.summary_of_choices`: the referral thresholds are there.
     n_resamples : int
@@ -81,8 +71,7 @@ def curves(
         "target": TARGET,
         "n_bins": N_BINS,
         "tasks": {
-            task: _of_task(kept, task, positives[task], layout, choices, n_resamples)
-            for task in kept.tasks
+            task: _of_task(selected, task, choices, n_resamples) for task in selected.scored.tasks
         },
     }
 
@@ -100,13 +89,9 @@ def cost_at(
 
 
 def _of_task(
-    kept: Predictions,
-    task: str,
-    positive: int,
-    layout: Layout,
-    choices: Mapping[str, Any],
-    n_resamples: int,
+    selected: Selected, task: str, choices: Mapping[str, Any], n_resamples: int
 ) -> dict[str, Any]:
+    kept, layout, positive = selected.scored, selected.layout, selected.positives[task]
     y, score = kept.y_true(task) == positive, kept.y_prob(task)[:, positive]
     versions, why = _versions(kept, task, positive, layout)
     statistics: dict[str, Statistic] = {

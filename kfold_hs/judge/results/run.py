@@ -11,120 +11,71 @@ they are, and budget, where the uncertainty comes from. With select=best, every 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kfold_hs.files.paths import FoldId
+from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.official import CHALLENGE_DATA
+from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
 from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.selection.optimism import mean_accuracy, optimism
-from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.estimates import Basis, metrics_of, places_of, task_result
+from kfold_hs.judge.stats.estimates import metrics_of, places_of, task_result
 from kfold_hs.judge.stats.expected_error import RECOMMENDED_RUNS
 from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.variance_components import budget
-from kfold_hs.predictions.epoch_rules import HONEST, RULES, kept_epochs
+from kfold_hs.predictions.epoch_rules import HONEST, RULES
 from kfold_hs.predictions.table import Predictions
 
 SCHEMA = 1
 
 
-def summarise(
-    predictions: Predictions,
-    history: pd.DataFrame,
-    cohort: Mapping[str, Any],
-    split: Mapping[str, Any],
-    config: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-    faults: Mapping[FoldId, str] | None = None,
-    stacking: Stacking | None = None,
-    tried: Mapping[str, Sequence[str]] | None = None,
-    patients: pd.DataFrame | None = None,
-    described: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The content of summary.json.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Patient rows of every epoch, each patient once an epoch.
-    history : DataFrame
-        One row an epoch: repeat, seed, fold, epoch, train_loss, val_loss, acc.<task>, lr,
-        seconds, kept, best, overfitting.
-    cohort : mapping
-        `Cohort.describe()`.
-    split : mapping
-        n_folds, n_repeats, seed, digest, fingerprint, settings, balance, comparison, findings,
-        train_share, development (whom models are trained on or scored on: n_persons, n_patients,
-        n_recordings, hours, tasks), n_test_persons, persons_on_two_sides.
-    config : mapping
-        `select`, `target`, `seed`, `judge` and the rest.
-    provenance : mapping
-        run, command, versions, digests, machine, device, started, seconds.
-    faults : mapping, optional
-        Why a fold could not be trained, by (repeat, seed, fold).
-    stacking : Stacking, optional
-        Of tasks that are told from the others and from covariates.
-    tried : mapping, optional
-        Variants ever tried on this split: digest of the configuration -> names of runs.
-    patients : DataFrame, optional
-        patient_id, and a column for each covariate by which groups are told apart.
-    described : sequence of str
-        Columns of `patients` that are compared among those of whom they are known.
-    """
-    epochs = kept_epochs(history)
-    stacking = stacking or Stacking()
-    unstacked = predictions.at(epochs)
-    single = stacking(unstacked)
-    kept = stacking(unstacked.mean_over_seeds())
-    judged = config.get("judge", {})
-    basis = Basis.of(kept, split, HONEST[config["select"]], int(judged.get("bca", 0)))
-    positives = {task["name"]: task["classes"].index(task["positive"]) for task in cohort["tasks"]}
+def summarise(record: RunRecord) -> dict[str, Any]:
+    """The content of summary.json."""
+    selected, basis, config, split = record.selected, record.basis, record.config, record.split
+    kept, single, positives = selected.scored, selected.single, selected.positives
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
-    for task in stacking.sources:
-        tasks[task]["unstacked"] = _values(unstacked.mean_over_seeds(), task, positives[task])
-    made = choices_of(predictions, epochs, kept, positives, basis)
+    for task in record.stacking.sources:
+        tasks[task]["unstacked"] = _values(selected.unstacked, task, positives[task])
+    made = choices_of(selected)
     choices = summary_of_choices(made, positives, basis)
     for task, result in tasks.items():
         result["decided"] = decided(choices, task)
     of_mean = mean_accuracy(kept, basis.layout)
     mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
-    against = beside(kept, positives, basis, tasks, made)
-    kind = config.get("data", {}).get("kind", cohort["name"])
-    if kind != CHALLENGE_DATA:
+    against = beside(selected, basis, tasks, made)
+    if record.kind != CHALLENGE_DATA:
         against = {task: {**each, "official": None} for task, each in against.items()}
-    incomplete = _missing(epochs, split, faults or {})
+    incomplete = _missing(record)
     noise = {task: label_noise(kept, task) for task in kept.tasks}
     target = _target(float(config["target"]), mean, tasks, noise)
-    folds = _folds(single, history)
+    folds = _folds(single, record.history)
     summary = {
         "schema": SCHEMA,
-        "run": provenance["run"],
-        "simulated": kind == SYNTHETIC,
+        "run": record.provenance["run"],
+        "simulated": record.kind == SYNTHETIC,
         "select": {
             "rule": config["select"],
             "text": RULES[config["select"]],
             "honest": HONEST[config["select"]],
         },
-        "headline": _headline(
-            mean, fixed, target, split, config, kept.tasks, list(epochs), incomplete
-        ),
+        "headline": _headline(record, mean, fixed, target, incomplete),
         "target": target,
         "budget": budget(of_mean, _mean_of_seeds(single, basis.layout)),
         "stacking": {
-            "sources": {task: list(names) for task, names in stacking.sources.items()},
-            "obstacles": stacking.obstacles(unstacked),
+            "sources": {task: list(names) for task, names in record.stacking.sources.items()},
+            "obstacles": record.stacking.obstacles(selected.rows),
         },
         "tasks": tasks,
         "beside": against,
@@ -132,19 +83,17 @@ def summarise(
         "folds": folds,
         "effort": effort(folds),
         "incomplete": incomplete,
-        "learning": learning(history, kept.tasks),
-        "optimism": optimism(predictions, history, stacking, split),
+        "learning": learning(record.history, kept.tasks),
+        "optimism": optimism(record.predictions, record.history, record.stacking, split),
         "choices": choices,
-        "curves": curves(
-            kept, positives, basis.layout, choices, int(judged.get("band_resamples", 0))
-        ),
+        "curves": curves(selected, choices, int(record.judging.get("band_resamples", 0))),
         "subgroups": None
-        if patients is None
-        else subgroups(kept, patients, positives, basis, described),
-        "tried": {"n_variants": max(1, len(tried or {})), "runs": dict(tried or {})},
-        "cohort": dict(cohort),
+        if record.patients is None
+        else subgroups(selected, basis, record.patients, record.described),
+        "tried": {"n_variants": max(1, len(record.tried)), "runs": dict(record.tried)},
+        "cohort": dict(record.cohort),
         "split": dict(split),
-        "provenance": dict(provenance),
+        "provenance": dict(record.provenance),
     }
     if summary["simulated"]:
         head = summary["headline"]
@@ -211,12 +160,12 @@ def _target(
 ) -> dict[str, Any]:
     fields = [field.name for field in dataclasses.fields(Estimate)]
     each = {
-        task: Estimate(**{name: result["metrics"]["accuracy"][name] for name in fields})
+        task: Estimate(**{name: result["metrics"][ACCURACY.name][name] for name in fields})
         for task, result in tasks.items()
     }
     return {
         "value": target,
-        "metric": "accuracy",
+        "metric": ACCURACY.name,
         "mean": {**dataclasses.asdict(mean), "verdict": verdict(mean, target)},
         "tasks": {
             task: {
@@ -230,15 +179,13 @@ def _target(
 
 
 def _headline(
+    record: RunRecord,
     mean: Estimate,
     fixed: Estimate,
     target: Mapping[str, Any],
-    split: Mapping[str, Any],
-    config: Mapping[str, Any],
-    tasks: tuple[str, ...],
-    places: list[FoldId],
     incomplete: list[dict[str, Any]],
 ) -> dict[str, Any]:
+    config, tasks, places = record.config, record.predictions.tasks, list(record.epochs)
     n_models = len(places)
     over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
     if mean.value is None:
@@ -249,7 +196,7 @@ def _headline(
             interval = f"an interval for {mean.target} cannot be told ({why})"
         else:
             interval = f"95 % interval {mean.low:.3f} to {mean.high:.3f} for {mean.target}"
-        trained = f"{split['train_share']:.0%}".replace("%", " %")
+        trained = f"{record.split['train_share']:.0%}".replace("%", " %")
         n_seeds = len({seed for _, seed, _ in places})
         seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
         models = f"One model, trained on {trained}"
@@ -324,10 +271,9 @@ def _energy(epochs: pd.DataFrame) -> float | None:
     return float(epochs["joules"].sum())
 
 
-def _missing(
-    epochs: Mapping[FoldId, int], split: Mapping[str, Any], faults: Mapping[FoldId, str]
-) -> list[dict[str, Any]]:
+def _missing(record: RunRecord) -> list[dict[str, Any]]:
     """Folds of the split that no model was scored on, for every seed that there is, and why."""
+    epochs, split, faults = record.epochs, record.split, record.faults
     seeds = {seed for _, seed, _ in [*epochs, *faults]}
     places = [
         FoldId(repeat, seed, fold)

@@ -15,20 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.judge.results.comparison import one_layout, ordered
+from kfold_hs.judge.results.comparison import Variants
 from kfold_hs.judge.results.sentences import UNTOLD, counted, ends, number
 from kfold_hs.judge.stats.expected_error import recipe_estimate
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.multiplicity import Resamples, best
 from kfold_hs.judge.stats.objective import Objective
-from kfold_hs.predictions.table import Predictions
 
 
 def judge_trials(
-    scored: Mapping[str, Predictions],
+    trials: Variants,
     objective: Objective,
-    positives: Mapping[str, int],
-    split: Mapping[str, Any],
     *,
     n_tried: int,
     n_resamples: int = 10_000,
@@ -38,32 +35,24 @@ def judge_trials(
 
     Parameters
     ----------
-    scored : mapping
-        Trial -> what its headline scores; at least one.
+    trials : Variants
+        At least one.
     objective : Objective
-    positives : mapping
-        Task -> index of its positive class.
-    split : mapping
-        n_folds, train_share.
     n_tried : int
         Variants ever tried on this split.
+    n_resamples, seed : int
+        Of the resamples of the people.
 
     Returns
     -------
     dict
         estimates (by trial, of the recipe), best (`judge.stats.multiplicity.best`'s).
-
-    Raises
-    ------
-    PredictionsError
-        The trials are not of the same people in the same folds.
     """
-    tables = {name: ordered(each) for name, each in scored.items()}
-    layout = one_layout(tables, int(split["n_folds"]))
+    layout, share = trials.layout, trials.train_share
     found: dict[str, Influence] = {
-        name: objective.influence(table, positives, layout) for name, table in tables.items()
+        name: objective.influence(table, trials.positives, layout)
+        for name, table in trials.tables.items()
     }
-    share = float(split["train_share"])
     defined = {name: each for name, each in found.items() if np.isfinite(each.value)}
     resampled = None
     if defined:

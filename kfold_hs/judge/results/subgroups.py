@@ -27,40 +27,32 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.cohort.values import are_missing
-from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
 from kfold_hs.judge.stats.expected_error import spread
 from kfold_hs.judge.stats.influence import Influence, influence
 from kfold_hs.judge.stats.multiplicity import holm
-from kfold_hs.predictions.table import Predictions
 
 FEWEST = 20
 MOST_LEVELS = 12
-METRICS = ("accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc")
+SHOWN = ("accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc")
 NOT_KNOWN = "not known"
 _TERCILES_FROM = 3
 
 
 def subgroups(
-    kept: Predictions,
-    patients: pd.DataFrame,
-    positives: dict[str, int],
-    basis: Basis,
-    described: Sequence[str] = (),
+    selected: Selected, basis: Basis, patients: pd.DataFrame, described: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Metrics of every group of every covariate.
 
     Parameters
     ----------
-    kept : Predictions
-        Patient rows that are scored.
+    selected : Selected
+    basis : Basis
+        Of the rows that are scored.
     patients : DataFrame
         patient_id, and a column for each covariate.
-    positives : dict
-        Task -> index of its positive class.
-    basis : Basis
-        Of `kept`, row for row.
     described : sequence of str
         Columns whose groups are set beside the others of whom they are known.
 
@@ -72,6 +64,7 @@ def subgroups(
         n_persons) and groups: name, n_persons, n_patients, tasks -> metric -> an estimate, and
         `above_rest` (an estimate of the difference, with p and p_holm).
     """
+    kept = selected.scored
     whose = patients.set_index("patient_id").reindex(kept.table["patient_id"])
     found: dict[str, Any] = {}
     for name in whose.columns.astype(str):
@@ -100,8 +93,7 @@ def subgroups(
                     "n_persons": n_persons,
                     "n_patients": int(kept.table["patient_id"][rows].nunique()),
                     "tasks": {
-                        task: _of_group(kept, task, positives[task], rows, rest, basis)
-                        for task in kept.tasks
+                        task: _of_group(selected, task, rows, rest, basis) for task in kept.tasks
                     },
                 }
             )
@@ -113,7 +105,7 @@ def subgroups(
             "groups": groups,
         }
     for task in kept.tasks:
-        for metric in METRICS:
+        for metric in SHOWN:
             _adjust(found, task, metric)
     return {"fewest_persons": FEWEST, "most_levels": MOST_LEVELS, "covariates": found}
 
@@ -137,26 +129,24 @@ def levels(values: pd.Series) -> tuple[pd.Categorical, str]:
 
 
 def _of_group(
-    kept: Predictions,
-    task: str,
-    positive: int,
-    rows: np.ndarray,
-    rest: np.ndarray,
-    basis: Basis,
+    selected: Selected, task: str, rows: np.ndarray, rest: np.ndarray, basis: Basis
 ) -> dict[str, Any]:
-    found = {}
+    found, kept, positive = {}, selected.scored, selected.positives[task]
     y_true, y_prob = kept.y_true(task), kept.y_prob(task)
     smallest = persons_of_rarest(y_true[rows], basis.layout.person[rows])
     n_persons = len(np.unique(basis.layout.person[rows]))
     parts = [_part(basis.layout, some) for some in (rows, rest)]
     for metric in metrics_of(kept, task):
-        if metric.name not in METRICS:
+        if metric.name not in SHOWN:
             continue
         mine, others = (
-            _among(metric, y_true, y_prob, positive, basis.layout, some, part)
+            _among(
+                influence(metric, y_true[some], y_prob[some], positive, part),
+                some, basis.layout, metric.by_fold,
+            )
             for some, part in zip((rows, rest), parts, strict=True)
-        )
-        n_smallest = n_persons if metric.name == "accuracy" else smallest
+        )  # fmt: skip
+        n_smallest = n_persons if metric.is_proportion else smallest
         apart = mine.minus(others)
         difference = spread(apart) if np.isfinite(apart.value) else None
         found[metric.name] = {
@@ -174,18 +164,13 @@ def _part(layout: Layout, rows: np.ndarray) -> Layout:
     return Layout.of(layout.run[rows], layout.model[rows], layout.person[rows], layout.n_folds)
 
 
-def _among(
-    metric: Metric,
-    y_true: np.ndarray,
-    y_prob: np.ndarray,
-    positive: int,
-    layout: Layout,
-    rows: np.ndarray,
-    part: Layout,
-) -> Influence:
-    """A metric of some of the rows, whose layout is `part`; the influence of the others is 0."""
-    found = influence(metric, y_true[rows], y_prob[rows], positive, part)
-    whole = part.n_models == layout.n_models if metric.by_fold else part.n_runs == layout.n_runs
+def _among(found: Influence, rows: np.ndarray, layout: Layout, by_fold: bool) -> Influence:
+    """What was found of some rows, as of all of them: the influence of the others is 0.
+
+    Undefined where a run, or for metrics taken by fold a fold, has none of the rows.
+    """
+    part = found.layout
+    whole = part.n_models == layout.n_models if by_fold else part.n_runs == layout.n_runs
     if not whole or not np.isfinite(found.value):
         none = np.full(len(rows), np.nan)
         return Influence(np.nan, none, none, np.full(layout.n_runs, np.nan), layout)

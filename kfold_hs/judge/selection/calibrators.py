@@ -30,7 +30,6 @@ PULL = 1e-3
 """How strongly vector scaling is drawn to changing nothing, so that few rows of a class give finite
 numbers: added to its mean log loss, times the squares of w - 1 and of b."""
 SCORES = ("log_loss", "brier")
-_BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def calibrations(kept: Predictions, task: str, layout: Layout) -> list[Choice]:
         crossfit, scored, chosen = choose(layout, fit, apply)
         found += [
             Choice(
-                name, calibrator.text, task, _BY_NAME[score], y_true, y_prob, crossfit, scored,
+                name, calibrator.text, task, METRICS[score], y_true, y_prob, crossfit, scored,
                 chosen,
             )
             for score in SCORES

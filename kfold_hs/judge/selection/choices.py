@@ -2,7 +2,7 @@
 
 temperature   p^(1/T), normalised, with the T of least log loss (Guo et al., ICML 2017)
 pooling       of a patient's recordings: the configured rule, or the one of
-              `kfold_hs.config.poolings` that is most often right; of the network's own
+              `kfold_hs.predictions.aggregation` that is most often right; of the network's own
               probabilities, before any stacking
 class weights, referral threshold    see `decide`
 
@@ -21,55 +21,39 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 
 from kfold_hs.config.poolings import POOLS
-from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.counts import SMALLEST
-from kfold_hs.judge.metrics.scores import METRICS
+from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.selection.crossfit import Choice, choose, obstacle
 from kfold_hs.judge.selection.decisions import decisions
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
 from kfold_hs.judge.stats.influence import influence
 from kfold_hs.predictions.aggregation import pool_groups
-from kfold_hs.predictions.table import Predictions, fold_ids, prob_column
+from kfold_hs.predictions.table import Predictions
 
 _MOST = np.log(20)  # of |log T|
-_BY_NAME = {metric.name: metric for metric in METRICS}
 CONFIGURED = "as configured"
 # Choices of who is called what; the others change probabilities.
 DECISIONS = ("class weights", "referral threshold")
 
 
-def choices_of(
-    predictions: Predictions,
-    epochs: Mapping[FoldId, int],
-    kept: Predictions,
-    positives: Mapping[str, int],
-    basis: Basis,
-) -> list[Choice]:
+def choices_of(selected: Selected) -> list[Choice]:
     """Every choice of every task; none where nothing can be chosen on other folds.
 
     Parameters
     ----------
-    predictions : Predictions
-        All rows of the run, of recordings too where they are kept.
-    epochs : mapping
-        (repeat, seed, fold) -> the epoch that counts.
-    kept : Predictions
-        Patient rows that are scored, seeds averaged.
-    positives : mapping
-        Task -> index of its positive class.
-    basis : Basis
-        Of `kept`, row for row.
+    selected : Selected
     """
-    if obstacle(basis.layout) is not None:
+    kept, layout = selected.scored, selected.layout
+    if obstacle(layout) is not None:
         return []
     found = []
     for task in kept.tasks:
-        found += decisions(kept, task, basis.layout)
-        found.append(temperature(kept, task, basis.layout))
-        pooled = by_rule(predictions, epochs, kept, task, positives[task])
-        if pooled:
-            found.append(pooling(kept, task, pooled, basis.layout))
+        found += decisions(kept, task, layout)
+        found.append(temperature(kept, task, layout))
+        if pooled := by_rule(selected, task):
+            found.append(pooling(kept, task, pooled, layout))
     return found
 
 
@@ -80,8 +64,11 @@ def summary_of_choices(
 
     Parameters
     ----------
-    choices, positives, basis
-        See `choices_of`.
+    choices : sequence of Choice
+    positives : mapping
+        Task -> index of its positive class.
+    basis : Basis
+        Of the rows that are scored.
 
     Returns
     -------
@@ -140,7 +127,7 @@ def temperature(kept: Predictions, task: str, layout: Layout) -> Choice:
         lambda t, rows: tempered(y_prob[rows], t),
     )
     words = "probabilities are raised to 1/T"
-    metric = _BY_NAME["log_loss"]
+    metric = METRICS["log_loss"]
     return Choice("temperature", words, task, metric, y_true, y_prob, crossfit, scored, chosen)
 
 
@@ -157,34 +144,27 @@ def pooling(
     )
     words = "recordings are pooled by the rule that is most often right"
     return Choice(
-        "pooling of recordings", words, task, _BY_NAME["accuracy"], y_true, pooled[CONFIGURED],
+        "pooling of recordings", words, task, ACCURACY, y_true, pooled[CONFIGURED],
         crossfit, scored, chosen,
     )  # fmt: skip
 
 
-def by_rule(
-    predictions: Predictions,
-    epochs: Mapping[FoldId, int],
-    kept: Predictions,
-    task: str,
-    positive: int,
-) -> dict[str, np.ndarray]:
-    """Probabilities of the rows of `kept` by every pooling rule, each (N, C).
+def by_rule(selected: Selected, task: str) -> dict[str, np.ndarray]:
+    """Probabilities of the rows that are scored by every pooling rule, each (N, C).
 
     Of the network itself, seeds averaged, with the configured rule first. Empty where the
     recordings of a scored patient are not kept.
     """
-    table = predictions.table[predictions.table["level"] == "recording"]
-    table = table[table["epoch"].to_numpy() == [epochs.get(f, -1) for f in fold_ids(table)]]
+    if selected.recordings is None:
+        return {}
+    table, configured = selected.recordings.table, selected.unstacked
     keys = ["repeat", "patient_id", "seed"]
     owner = table.groupby(keys, sort=True).ngroup().to_numpy()
     groups = table.iloc[np.unique(owner, return_index=True)[1]][keys]
-    wanted = pd.MultiIndex.from_frame(kept.table[["repeat", "patient_id"]])
-    columns = [prob_column(task, name) for name in kept.classes[task]]
-    configured = predictions.at(epochs).mean_over_seeds()
+    wanted = pd.MultiIndex.from_frame(configured.table[["repeat", "patient_id"]])
+    y_prob, positive = selected.recordings.y_prob(task), selected.positives[task]
     found = {CONFIGURED: configured.y_prob(task)}
     for rule in POOLS:
-        y_prob = table[columns].to_numpy(dtype=np.float64)
         whole = pool_groups(y_prob, owner, len(groups), rule, positive) if len(groups) else y_prob
         of_seeds = pd.DataFrame(whole, index=pd.MultiIndex.from_frame(groups[keys[:2]]))
         means = of_seeds.groupby(level=[0, 1]).mean()

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.judge.metrics.scores import ACCURACY
+from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
@@ -45,9 +46,9 @@ def optimism(
         Rule -> text, honest, mean_accuracy and above_last (estimates), accuracies (by task),
         epochs (repeat, seed, fold, epoch).
     """
-    rules = chosen_epochs(predictions, history)
+    rules, n_folds = chosen_epochs(predictions, history), int(split["n_folds"])
     tables = {
-        rule: _ordered(stacking(predictions.at(epochs).mean_over_seeds()))
+        rule: _ordered(Selected(predictions.at(epochs), {}, n_folds, stacking).scored)
         for rule, epochs in rules.items()
     }
     bases = {rule: Basis.of(table, split, HONEST[rule]) for rule, table in tables.items()}

@@ -115,12 +115,8 @@ def task_result(
     for metric in metrics_of(kept, task):
         statistic = partial(metric, y_true, y_prob, positive)
         found = influence(metric, y_true, y_prob, positive, basis.layout)
-        is_accuracy = metric.name == "accuracy"
-        estimate, fixed = basis.estimates(
-            found,
-            basis.layout.n_persons if is_accuracy else smallest,
-            is_accuracy,
-        )
+        n_smallest = basis.layout.n_persons if metric.is_proportion else smallest
+        estimate, fixed = basis.estimates(found, n_smallest, metric.is_proportion)
         if basis.n_bca and fixed.se:
             resampled = of_persons(metric, y_true, y_prob, positive, basis.layout)
             again = bca(found, resampled, basis.n_bca, target=fixed.target) or fixed

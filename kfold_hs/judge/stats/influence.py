@@ -17,7 +17,6 @@ import numpy as np
 
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.bounds import SHARE, Bounds
-from kfold_hs.judge.metrics.gradients import Gradient
 from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.intervals import apart
@@ -99,6 +98,9 @@ def influence(
 ) -> Influence:
     """Value and influence of a metric, in closed form where it has a gradient.
 
+    Without one every row is left out in turn: e = (n - 1)(value - value without the row), in a
+    time that grows with the square of the rows of a run.
+
     Parameters
     ----------
     metric : Metric
@@ -107,18 +109,29 @@ def influence(
     positive : int
     layout : Layout
     """
-    gradient = metric.gradient or partial(_left_out, metric)
-    return _collect(metric, gradient, y_true, y_prob, positive, layout, metric.unbiased)
-
-
-def jackknife(
-    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
-) -> Influence:
-    """The same by leaving out every row in turn: e = (n - 1)(value - value without the row).
-
-    Any metric has one, in a time that grows with the square of the rows of a run.
-    """
-    return _collect(metric, partial(_left_out, metric), y_true, y_prob, positive, layout)
+    gradient, unbiased = metric.gradient or partial(_left_out, metric), metric.unbiased
+    group = layout.model if metric.by_fold else layout.run
+    run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
+    n_groups = len(run_of_group)
+    values, slopes, of_models = np.empty(n_groups), np.zeros(len(group)), np.zeros(len(group))
+    at_once = max(1, _CELLS // len(group))
+    for start in range(0, n_groups, at_once):
+        part = np.arange(start, min(start + at_once, n_groups))
+        weights = (group == part[:, None]).astype(np.float64)
+        values[part] = metric(y_true, y_prob, positive, weights)
+        slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
+        if unbiased:
+            of_models += (unbiased(y_true, y_prob, positive, weights) * weights).sum(axis=0)
+    # Every run counts alike, and in a run every group.
+    part_of_run = 1 / np.bincount(run_of_group)
+    runs = np.bincount(run_of_group, values) * part_of_run
+    share = part_of_run[run_of_group] / layout.n_runs
+    of_group = share * (values - runs[run_of_group]) / np.bincount(group)
+    psi = share[group] * slopes + of_group[group]
+    within = share[group] * (of_models if unbiased else slopes)
+    return Influence(
+        float(runs.mean()), psi, within, runs, layout, metric.bounds, unbiased is not None
+    )
 
 
 def of_persons(
@@ -159,39 +172,6 @@ def mean_of(influences: list[Influence]) -> Influence:
             float(np.mean([each.bounds[1] for each in influences])),
         ),
         all(each.unbiased for each in influences),
-    )
-
-
-def _collect(
-    metric: Metric,
-    gradient: Gradient,
-    y_true: np.ndarray,
-    y_prob: np.ndarray,
-    positive: int,
-    layout: Layout,
-    unbiased: Gradient | None = None,
-) -> Influence:
-    group = layout.model if metric.by_fold else layout.run
-    run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
-    n_groups = len(run_of_group)
-    values, slopes, of_models = np.empty(n_groups), np.zeros(len(group)), np.zeros(len(group))
-    at_once = max(1, _CELLS // len(group))
-    for start in range(0, n_groups, at_once):
-        part = np.arange(start, min(start + at_once, n_groups))
-        weights = (group == part[:, None]).astype(np.float64)
-        values[part] = metric(y_true, y_prob, positive, weights)
-        slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
-        if unbiased:
-            of_models += (unbiased(y_true, y_prob, positive, weights) * weights).sum(axis=0)
-    # Every run counts alike, and in a run every group.
-    part_of_run = 1 / np.bincount(run_of_group)
-    runs = np.bincount(run_of_group, values) * part_of_run
-    share = part_of_run[run_of_group] / layout.n_runs
-    of_group = share * (values - runs[run_of_group]) / np.bincount(group)
-    psi = share[group] * slopes + of_group[group]
-    within = share[group] * (of_models if unbiased else slopes)
-    return Influence(
-        float(runs.mean()), psi, within, runs, layout, metric.bounds, unbiased is not None
     )
 
 

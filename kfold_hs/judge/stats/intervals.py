@@ -12,10 +12,10 @@ and the estimate says that, and what would tell, in place of ends.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf, isfinite, log, sqrt
-from statistics import NormalDist
+from math import inf, isfinite, log
 
 from scipy.special import expit
+from statsmodels.stats.proportion import proportion_confint
 
 from kfold_hs.judge.metrics.bounds import Bounds
 
@@ -31,7 +31,6 @@ ALL_POSSIBLE = (
     "no interval: it would hold every value that is possible; more people or more repeats would "
     "tell"
 )
-_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 # Of the distance of the lowest and the highest possible value: what is less is rounding, and an
 # interval that leaves out no more than that holds all.
 _NO_WIDTH, _LEAVES_OUT = 1e-9, 1e-3
@@ -120,10 +119,8 @@ def around(
     return float(expit(logit - half)), float(expit(logit + half))
 
 
-def wilson(value: float, n: float, quantile: float = _Z) -> tuple[float, float]:
+def wilson(value: float, n: float) -> tuple[float, float]:
     """Wilson's interval of a share of `n` trials, which need not be a whole number (1927)."""
-    middle = (value + quantile**2 / (2 * n)) / (1 + quantile**2 / n)
-    half = quantile * sqrt(value * (1 - value) / n + quantile**2 / (4 * n**2))
-    half /= 1 + quantile**2 / n
-    low = 0.0 if value == 0 else max(0.0, middle - half)  # not 0 but for rounding
-    return low, 1.0 if value == 1 else min(1.0, middle + half)
+    low, high = proportion_confint(value * n, n, 1 - LEVEL, method="wilson")
+    # Of none and of all, an end is the share itself but for rounding.
+    return float(min(low, value)), float(max(high, value))

@@ -15,9 +15,6 @@ from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.influence import Influence, influence, mean_of
 from kfold_hs.predictions.table import COLUMNS, Predictions, label_column, prob_column
 
-HEADLINE = "accuracy"
-"""What comparisons and reports lead with: the mean of the tasks' accuracies."""
-
 
 @dataclass(frozen=True)
 class Objective:

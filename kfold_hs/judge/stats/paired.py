@@ -22,7 +22,7 @@ from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.expected_error import (
@@ -35,7 +35,7 @@ from kfold_hs.judge.stats.expected_error import (
 )
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import NOTHING_VARIES, Estimate
-from kfold_hs.judge.stats.power import components, detectable, power_of, settling
+from kfold_hs.judge.stats.power import Design, components, detectable, power_of, settling
 
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
 
@@ -151,19 +151,6 @@ def these_models(apart: Influence) -> dict[str, Any]:
     return {**dataclasses.asdict(estimate), "p": p}
 
 
-def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
-    """Exact and mid-p of McNemar's test from the two discordant counts; of these models only.
-
-    Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13:91, 2013.
-    """
-    n, fewer = only_first + only_second, min(only_first, only_second)
-    if n == 0:
-        return 1.0, 1.0
-    exact = min(1.0, 2 * float(stats.binom.cdf(fewer, n, 0.5)))
-    mid = 2 * float(stats.binom.cdf(fewer, n, 0.5)) - float(stats.binom.pmf(fewer, n, 0.5))
-    return exact, min(1.0, mid)
-
-
 def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dict[str, Any] | None:
     """Repeats alone or people alone that would see the observed difference with 80 % power.
 
@@ -173,7 +160,8 @@ def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dic
     if verdict != CANNOT_TELL or apart.value == 0:
         return None
     parts, layout = components(apart), apart.layout
-    runs, people = settling(apart.value, parts, layout.n_persons, layout.n_runs, layout.n_folds)
+    design = Design(layout.n_persons, layout.n_runs, layout.n_folds)
+    runs, people = settling(apart.value, parts, design)
     return {
         "repeats": runs,
         "at_most": not parts.separable,

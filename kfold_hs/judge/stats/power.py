@@ -18,7 +18,7 @@ Power is that of the t-test with non-centrality difference / sqrt(V). The parts 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -34,6 +34,19 @@ MOST_PEOPLE = 1_000_000
 
 
 @dataclass(frozen=True)
+class Design:
+    """How many people are predicted, in how many runs of how many folds."""
+
+    n_people: int
+    n_runs: int
+    n_folds: int
+
+    @property
+    def n_models(self) -> int:
+        return self.n_runs * self.n_folds
+
+
+@dataclass(frozen=True)
 class Components:
     """Variances of the parts above, in squared units of the metric.
 
@@ -45,13 +58,14 @@ class Components:
     residual: float
     separable: bool = True
 
-    def variance(self, n_people: int, n_runs: int, n_folds: int) -> float:
+    def variance(self, design: Design) -> float:
         """V of the value of a design."""
-        if n_runs >= ENOUGH_RUNS:
-            each = self.person / n_people + self.model / (n_runs * n_folds)
-            return n_folds / (n_folds - 1) * (each + self.residual / (n_people * n_runs))
+        n_people, n_folds = design.n_people, design.n_folds
+        if design.n_runs >= ENOUGH_RUNS:
+            each = self.person / n_people + self.model / design.n_models
+            return n_folds / (n_folds - 1) * (each + self.residual / (n_people * design.n_runs))
         of_fold = self.model + (self.person + self.residual) * n_folds / n_people
-        return (1 / (n_runs * n_folds) + 1 / (n_folds - 1)) * of_fold
+        return (1 / design.n_models + 1 / (n_folds - 1)) * of_fold
 
 
 def components(influence: Influence) -> Components:
@@ -99,36 +113,29 @@ def power_of(difference: float, se: float, df: int, n_looks: int = 1) -> float:
     return float(np.clip(above + below, 0, 1))
 
 
-def settling(
-    difference: float, parts: Components, n_people: int, n_runs: int, n_folds: int
-) -> tuple[int | None, int | None]:
+def settling(difference: float, parts: Components, design: Design) -> tuple[int | None, int | None]:
     """Repeats alone, or people alone, that see `difference` with 80 % power; None if none do.
 
     More repeats cannot shrink what the people themselves add. From a single run, all that people
     and residual add counts as the people's: the first of the two is then an upper bound.
     """
     runs = _fewest(
-        lambda s: _sees(difference, parts, n_people, s, n_folds),
-        max(ENOUGH_RUNS - 1, n_runs), MOST_REPEATS,
+        lambda s: _sees(difference, parts, replace(design, n_runs=s)),
+        max(ENOUGH_RUNS - 1, design.n_runs), MOST_REPEATS,
     )  # fmt: skip
-    return runs, people_for(difference, parts, n_runs, n_folds, n_people, 1000 * n_people)
+    return runs, people_for(difference, parts, design, 1000 * design.n_people)
 
 
 def people_for(
-    difference: float,
-    parts: Components,
-    n_runs: int,
-    n_folds: int,
-    fewest: int | None = None,
-    most: int = MOST_PEOPLE,
+    difference: float, parts: Components, design: Design, most: int = MOST_PEOPLE
 ) -> int | None:
-    """Fewest people, above `fewest` (by default one a fold), who see `difference` with 80 % power.
+    """Fewest people, above those of the design, who see `difference` with 80 % power.
 
     None where `most` do not: fold models differ too much, which people do not average out.
     """
     return _fewest(
-        lambda n: _sees(difference, parts, n, n_runs, n_folds), fewest or n_folds, most
-    )  # fmt: skip
+        lambda n: _sees(difference, parts, replace(design, n_people=n)), design.n_people, most
+    )
 
 
 def _fewest(is_enough: Callable[[int], bool], too_few: int, most: int) -> int | None:
@@ -146,6 +153,6 @@ def _limit(df: int, n_looks: int) -> float:
     return float(special.stdtrit(df, 1 - (1 - LEVEL) / 2 / n_looks))
 
 
-def _sees(difference: float, parts: Components, n_people: int, n_runs: int, n_folds: int) -> bool:
-    se = sqrt(parts.variance(n_people, n_runs, n_folds))
-    return power_of(difference, se, n_runs * n_folds - 1) >= POWER
+def _sees(difference: float, parts: Components, design: Design) -> bool:
+    se = sqrt(parts.variance(design))
+    return power_of(difference, se, design.n_models - 1) >= POWER

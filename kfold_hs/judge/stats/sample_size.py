@@ -28,7 +28,7 @@ from scipy import stats
 from kfold_hs.errors import ConfigError, KfoldHsError, listing, unknown_name
 from kfold_hs.judge.metrics.bounds import SHARE
 from kfold_hs.judge.stats.intervals import LEVEL, Estimate, around, told
-from kfold_hs.judge.stats.power import POWER, Components, detectable, people_for, power_of
+from kfold_hs.judge.stats.power import POWER, Components, Design, detectable, people_for, power_of
 
 VALUE, PERSON_SHARE, MODEL_SD, CORRELATION = 0.85, 0.7, 0.01, 0.7
 _SAME = (
@@ -255,10 +255,8 @@ def design(
     if not (difference > 0 and isfinite(difference)) or (outlook.is_share and difference >= 1):
         bound = "between 0 and 1" if outlook.is_share else "above 0"
         raise ConfigError(f"difference={difference:g} of {outlook.metric} must be {bound}.")
-    df = n_runs * n_folds - 1
-    se, se_difference = (
-        sqrt(each.variance(n_people, n_runs, n_folds)) for each in (outlook.one, outlook.two)
-    )
+    df, this = n_runs * n_folds - 1, Design(n_people, n_runs, n_folds)
+    se, se_difference = (sqrt(each.variance(this)) for each in (outlook.one, outlook.two))
     ends = around(outlook.value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), outlook.is_share)
     one = told(Estimate(outlook.value, *ends), SHARE if outlook.is_share else (0.0, inf))
     least = detectable(se_difference, df)
@@ -269,7 +267,7 @@ def design(
         "se_difference": se_difference,
         "power": power_of(difference, se_difference, df),
         "detectable": None if outlook.is_share and least > 1 else least,
-        "people_needed": people_for(difference, outlook.two, n_runs, n_folds),
+        "people_needed": people_for(difference, outlook.two, Design(n_folds, n_runs, n_folds)),
     }  # fmt: skip
 
 

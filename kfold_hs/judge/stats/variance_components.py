@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.judge.stats.influence import Influence
-from kfold_hs.judge.stats.power import Components, components
+from kfold_hs.judge.stats.power import Components, Design, components
 
 WORDS = {
     "people": "more people",
@@ -77,7 +77,8 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     se_after: dict[str, float | None] = {name: sqrt(v / total) for name, v in after.items()}
     at_most = []
     if not parts.separable:
-        one, two = (parts.variance(n, runs, layout.n_folds) for runs in (n_runs, 2 * n_runs))
+        designs = (Design(n, runs, layout.n_folds) for runs in (n_runs, 2 * n_runs))
+        one, two = map(parts.variance, designs)
         se_after["repeats"], at_most = sqrt(two / one), ["repeats"]
     if seed_values is None:
         se_after["seeds"] = None

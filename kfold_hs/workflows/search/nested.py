@@ -59,6 +59,7 @@ def nested(
     """
     started = time.time()
     from kfold_hs.judge.results.nested import nested_result
+    from kfold_hs.judge.selection.selected import Selected
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.judge.stats.objective import Objective
     from kfold_hs.learn.device import pick_device
@@ -102,20 +103,16 @@ def nested(
         predictions.write(paths.predictions, digests)
         write_text(paths.history, history.to_csv(index=False), True)
         stacking = Stacking.of(config, cohort)
-        scored = stacking(predictions.at(kept_epochs(history)).mean_over_seeds())
+        epochs = kept_epochs(history)
+        selected = Selected.of(predictions, epochs, inputs.positives, split.n_folds, stacking)
         result = nested_result(
             [_choice(place, content) for place, content in chosen.items()],
-            scored, objective, inputs.positives,
+            selected.scored, objective, inputs.positives,
             {"n_folds": split.n_folds, "train_share": split.train_share},
         )  # fmt: skip
         result |= {"inner_folds": inner_folds, "n_trials": search.n_trials}
         origin = provenance(paths.name, options.command, digests, fleet.device(device), started)
-        return Run(
-            paths,
-            judge_run(
-                paths, config, cohort, split, stacking, inputs.findings, origin, [], result
-            ),
-        )  # fmt: skip
+        return Run(paths, judge_run(paths, config, inputs, origin, result))
 
 
 def _choice(place: OuterFold, content: Mapping[str, Any]) -> dict[str, Any]:

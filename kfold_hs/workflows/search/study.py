@@ -29,7 +29,7 @@ from kfold_hs.config.space import Space, Value
 from kfold_hs.errors import ConfigError, DamagedFileError, unknown_name
 from kfold_hs.files import stored
 from kfold_hs.files.paths import TunePaths, remove, write_json
-from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, read_record
+from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, Trial, read_record
 
 if TYPE_CHECKING:
     import optuna
@@ -140,9 +140,9 @@ class Study:
             for number, point in tried.items():
                 if number in self._put_off:
                     continue
-                if (record := self._record(number, point)) is not None:
+                if (trial := self._record(number, point)) is not None:
                     if number in running:  # ended before the study was told
-                        self._tell(number, record)
+                        self._tell(trial)
                 elif handle := self._hold(number):
                     return Ticket(number, self._place_of(number), point, handle)
             if len(tried) >= min(n_trials, len(self._space)):
@@ -161,17 +161,17 @@ class Study:
         outcome : mapping
             JSON values; `state` is `COMPLETE`, with the `value`, `FAILED` or `STOPPED`.
         """
-        record = {"number": ticket.number, "params": ticket.point, **outcome}
+        trial = Trial(number=ticket.number, params=ticket.point, **outcome)
         with self._locked(), self._reading():
-            write_json(self._paths.trial(ticket.number), record)
-            self._tell(ticket.number, record)
+            write_json(self._paths.trial(ticket.number), trial.model_dump())
+            self._tell(trial)
         self._paths.trial_lock(ticket.number).unlink(missing_ok=True)
 
     def put_off(self, ticket: Ticket) -> None:
         """Leave a trial open, for another process or the next command."""
         self._put_off.add(ticket.number)
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Trial]:
         """What became of every trial that is over, by number."""
         with self._reading():
             found = [self._record(number, point) for number, point in self._trials().items()]
@@ -197,7 +197,7 @@ class Study:
         found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         return {key: float(share) for key, share in found.items()}
 
-    def _record(self, number: int, point: Point) -> dict[str, Any] | None:
+    def _record(self, number: int, point: Point) -> Trial | None:
         """What became of a trial; None where it is not over, or nobody can say any more.
 
         Raises
@@ -209,14 +209,18 @@ class Study:
         if not path.exists():
             return None
         try:
-            record = read_record(path)
+            trial = read_record(path)
+            with stored.parsing(path, "the trial"):
+                for key, value in trial.params.items():
+                    if key in point and type(value) is not type(point[key]):
+                        raise ValueError(f"params.{key} is {value!r}")
         except DamagedFileError as error:
             stored.warn(f"{path} is damaged ({error.fault}): the trial is tried out again.")
             remove(path)
             return None
-        if record["params"] != point or record["number"] != number:
+        if trial.params != point or trial.number != number:
             raise self._damaged(f"it and {path} differ about trial {number}")
-        return record
+        return trial
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -289,16 +293,16 @@ class Study:
             self._study.tell(trial.number, state=fail)
         return trial.number, dict(trial.params)
 
-    def _tell(self, number: int, record: Mapping[str, Any]) -> None:
+    def _tell(self, trial: Trial) -> None:
         import optuna
 
         state = optuna.trial.TrialState
-        if record["state"] == COMPLETE:
-            self._study.tell(number, record["value"], skip_if_finished=True)
+        if trial.state == COMPLETE:
+            self._study.tell(trial.number, trial.value, skip_if_finished=True)
         else:
             # Optuna calls PRUNED what was seen to be worse, and learns from it; not from FAIL.
-            told = state.PRUNED if record["state"] == STOPPED else state.FAIL
-            self._study.tell(number, state=told, skip_if_finished=True)
+            told = state.PRUNED if trial.state == STOPPED else state.FAIL
+            self._study.tell(trial.number, state=told, skip_if_finished=True)
 
     def _hold(self, number: int) -> TextIO | None:
         """The trial's lock, which ends with the process; None where another holds it."""

@@ -24,7 +24,7 @@ from kfold_hs.workflows.search.faults import TRIED_AGAIN, raise_unless_its_own
 from kfold_hs.workflows.search.pruning import FinishedTrials, PruningProgress, StoppedError
 from kfold_hs.workflows.search.spec import Search, settle
 from kfold_hs.workflows.search.study import Study, Ticket, check_optuna
-from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, not_yet
+from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, Trial, not_yet
 from kfold_hs.workflows.variant_runs import VariantRunner
 
 if TYPE_CHECKING:
@@ -118,14 +118,14 @@ class _Search:
     runner: VariantRunner
     finished: FinishedTrials
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, trial: Trial) -> None:
         """A finished trial lends its models, and others are compared with it."""
-        if record["state"] != COMPLETE:
+        if trial.state != COMPLETE:
             return
-        variant = self.search.variant(record["params"])
-        self.finished.add(variant, record["predicted_with"])
-        if record["predicted_with"] is None:
-            self.runner.trained.setdefault(variant.config.training_digest, record["run"])
+        variant = self.search.variant(trial.params)
+        self.finished.add(variant, trial.predicted_with)
+        if trial.predicted_with is None and trial.run is not None:
+            self.runner.trained.setdefault(variant.config.training_digest, trial.run)
 
     def attempt(self, ticket: Ticket, progress: Progress) -> dict[str, Any]:
         """Run one trial; whatever is wrong with it alone is kept as its outcome."""
@@ -200,9 +200,7 @@ class _Search:
             )
         return value
 
-    def judge(
-        self, records: Sequence[Mapping[str, Any]], paths: TunePaths, n_open: int
-    ) -> dict[str, Any]:
+    def judge(self, records: Sequence[Trial], paths: TunePaths, n_open: int) -> dict[str, Any]:
         """The content of tune.json.
 
         schema, name, objective, space, sampler, n_trials (asked for), racing (fold models
@@ -211,6 +209,7 @@ class _Search:
         interval, and corrected, BBC-CV), n_tried (variants ever tried on the split),
         simulated, sentence, importances, n_running, split, cohort, provenance.
         """
+        from kfold_hs.judge.results.comparison import Variants
         from kfold_hs.judge.results.search import judge_trials, sentence
         from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
         from kfold_hs.judge.stats.sequential import ALPHA
@@ -218,30 +217,32 @@ class _Search:
         search, objective, runner = self.search, self.objective, self.runner
         inputs, split = runner.inputs, runner.inputs.split
         scored = {
-            each["name"]: runner.read(search.variant(each["params"]), each["predicted_with"])
+            each.name: runner.read(search.variant(each.params), each.predicted_with)
             for each in records
-            if each["state"] == COMPLETE
+            if each.state == COMPLETE
         }
         if not scored:
-            causes = "".join(f" {each['name']}: {each['cause']}" for each in records)
+            causes = "".join(f" {each.name}: {each.cause}" for each in records)
             if n_open:
                 causes += f" {n_open} more wait: the same command goes on with them."
             raise TrainingError(f"none of {len(records)} trials could be finished.{causes}")
         tried = set(variants_tried(paths.root / "reports", split))
-        tried |= {each["digest"] for each in records if each["digest"] is not None}
-        found = judge_trials(
-            scored, objective, inputs.positives,
-            {"n_folds": split.n_folds, "train_share": split.train_share},
-            n_tried=len(tried), seed=search.first.config.seed,
-        )  # fmt: skip
-        trials = [{**each, "estimate": found["estimates"].get(each["name"])} for each in records]
+        tried |= {each.digest for each in records if each.digest is not None}
+        shares = {"n_folds": split.n_folds, "train_share": split.train_share}
+        finished = Variants.of(scored, inputs.positives, shares)
+        seed = search.first.config.seed
+        found = judge_trials(finished, objective, n_tried=len(tried), seed=seed)
+        trials = [
+            {**each.model_dump(), "estimate": found["estimates"].get(each.name)} for each in records
+        ]
         best = found["best"]
-        n_raced = sum(each["n_models"] for each in trials)
+        n_raced = sum(each.n_models for each in records)
         n_whole = sum(
-            n_models(search.variant(each["params"]), inputs) if each["state"] == STOPPED
-            else each["n_models"]
-            for each in trials
-        )  # fmt: skip
+            n_models(search.variant(each.params), inputs)
+            if each.state == STOPPED
+            else each.n_models
+            for each in records
+        )
         said = sentence(best, objective.label, len(records))
         simulated = search.first.config.data.kind == SYNTHETIC
         winner = next(each for each in trials if each["name"] == best["name"])
