@@ -98,7 +98,7 @@ def test_it_trains_loads_and_runs(data: Path, tmp_path: Path) -> None:
     [
         (["-o", "x"], "a bundle is made of one RUN"),
         (["reports/one"], "give -o DIR for a bundle, or --challenge DIR"),
-        (["reports/one", "seed=1", "--challenge", "x"], "has its settings; leave out seed=1"),
+        (["reports/one", "seed=1", "--challenge", "x"], "has its own settings. Leave out seed=1"),
     ],
 )
 def test_what_export_takes(words: list[str], message: str) -> None:

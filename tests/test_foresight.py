@@ -104,7 +104,7 @@ def test_what_is_printed(shared_table_csv: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["run", "--dry-run", "--jobs", "2", *shared])
     assert done.exit_code == 0, done.output
     words = " ".join(done.stdout.split())
-    assert "1 variant x 1 repeat x 1 seed x 2 folds: 2 fold models are to be trained." in words
+    assert "1 variant x 1 repeat x 1 seed x 2 folds: 2 fold models are left to train." in words
     assert "with --jobs 2 at least" in words
     assert "Disk: up to" in words
     assert [_duration(s) for s in (0, 89, 720, 12_000)] == ["0 s", "89 s", "12 min", "3 h 20 min"]

@@ -9,7 +9,7 @@ import click
 from kfold_hs.cli.options import DEVICE, OVERRIDES, QUIET
 
 
-@click.command("lr-find")
+@click.command("lr-find", short_help="Suggest a learning rate.")
 @OVERRIDES
 @click.option(
     "--from", "lowest", type=float, default=1e-6, metavar="LR", help="Lowest rate. [default: 1e-6]"
@@ -17,14 +17,16 @@ from kfold_hs.cli.options import DEVICE, OVERRIDES, QUIET
 @click.option(
     "--to", "highest", type=float, default=1.0, metavar="LR", help="Highest rate. [default: 1]"
 )
-@click.option("--steps", type=int, default=120, metavar="N", help="Optimizer steps. [default: 120]")
+@click.option(
+    "--steps", type=int, default=120, metavar="N", help="Number of optimizer steps. [default: 120]"
+)
 @DEVICE
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("lr-find.html"),
-    help="Where the plot goes. [default: lr-find.html]",
+    help="File of the plot. [default: lr-find.html]",
 )
 @QUIET
 def lr_find(
@@ -36,14 +38,14 @@ def lr_find(
     output: Path,
     quiet: bool,
 ) -> None:
-    """Suggest a learning rate: train a little while the rate grows, and look at the loss."""
-    from kfold_hs.cli.tables import Terminal
+    """Suggest a learning rate: train some steps with a growing rate, and plot the loss."""
+    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.config.compose import compose
     from kfold_hs.workflows import cross_validation
 
-    with Terminal(quiet=quiet) as terminal:
+    with RichProgress(quiet) as progress:
         found = cross_validation.find_lr(
-            compose(overrides), terminal, device=device,
+            compose(overrides), progress, device=device,
             lowest_lr=lowest, highest_lr=highest, n_steps=steps, output=output,
         )  # fmt: skip
     click.echo(
