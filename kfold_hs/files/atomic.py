@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -29,6 +28,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor
+
 from kfold_hs.errors import DamagedFileError, StorageError
 
 SUMS = "SHA256SUMS"
@@ -38,6 +39,7 @@ _OF_OLD = re.compile(r"\..+\.[a-z0-9_]{8}")
 """Temporary names of older versions; a user's hidden file may look like one."""
 _LINE = 65
 _HELD = ".held"
+_POLL_S = 0.002
 _OLD_S = 24 * 3600.0
 """Where a file system knows no locks, a temporary file that is so old is nobody's any more."""
 
@@ -308,7 +310,7 @@ def alone(folder: Path) -> Iterator[None]:
     handle: int | None = None
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock_descriptor(handle, poll_interval=_POLL_S)
     try:
         yield
     finally:
@@ -318,7 +320,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _lock(handle: int) -> None:
     with contextlib.suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_descriptor(handle, blocking=False)
 
 
 def _is_held(path: Path) -> bool:
@@ -329,10 +331,7 @@ def _is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
+        return not lock_descriptor(handle, blocking=False)
     except OSError:
         return time.time() - os.fstat(handle).st_mtime < _OLD_S
     finally:
