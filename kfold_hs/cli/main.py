@@ -68,7 +68,7 @@ for each in (command for commands in SECTIONS.values() for command in commands):
 
 
 def _unforeseen(error: Exception) -> str:
-    """The message for an error that no part of the package foresees."""
+    """The message for an unexpected error."""
     from kfold_hs.errors import readable
 
     text = readable(f"{type(error).__name__}: {error}", 600)

@@ -117,8 +117,8 @@ def show_tune(content: Mapping[str, Any], page: Path) -> None:
         )
     console.print(table)
     if content["importances"]:
-        told = ", ".join(f"{key} {share:.0%}" for key, share in content["importances"].items())
-        _say(console, f"Importance: {told}.".replace("%", " %"))
+        shown = ", ".join(f"{key} {share:.0%}" for key, share in content["importances"].items())
+        _say(console, f"Importance: {shown}.".replace("%", " %"))
     racing = content["racing"]
     if racing["n_stopped"]:
         _say(
@@ -135,12 +135,12 @@ def show_refit(content: Mapping[str, Any]) -> None:
     """Print speed and scores of every model, and the difference to the ensemble."""
     console = Console(highlight=False)
     speed = content["speed"]
-    told = ", ".join(
+    shown = ", ".join(
         f"{name} {one['recordings_per_s']:.1f} ({one['n_models']} models)"
         for name, one in speed.items()
     )
     who = f"{content['n_persons']} test persons, {content['n_recordings']} recordings"
-    _say(console, f"{who}; recordings a second: {told}.")
+    _say(console, f"{who}; recordings a second: {shown}.")
     for task, metrics in content["tasks"].items():
         table = Table(title=escape(task), title_justify="left")
         table.add_column("metric")
