@@ -91,7 +91,7 @@ def test_crops_are_counted_without_features(shared_table_csv: Path) -> None:
 def test_a_comparison_is_foreseen(shared_table_csv: Path, tmp_path: Path) -> None:
     found = foreseen(
         tmp_path, shared_table_csv, "compare", "sched=onecycle,cosine",
-        "predict.patient_pool=max,mean", "--repeats", "2",
+        "predict.patient_pool=max,mean", "--repeats", "2", "--name", "c",
     )  # fmt: skip
     runs = found["runs"]
     assert [run["predicted_with"] for run in runs] == [None, runs[0]["run"], None, runs[2]["run"]]
