@@ -1,20 +1,20 @@
-"""What can go wrong, as exceptions whose text is meant to be read by the user.
+"""All errors that a user can solve; their messages are written for the user.
 
-KfoldHsError                 exit 1: the message names the value, the bound, the way out
+KfoldHsError                 exit 1: the message names the value, what is allowed, what to do
 |-- ConfigError              exit 2: a key, type or value of the configuration
 |-- CohortError              recordings or labels on disk are not usable
 |-- SplitError               persons cannot be split as asked, or a split does not fit
-|-- PredictionsError         a table of predictions breaks one of its laws
-|-- WeightsError             pretrained weights cannot be had
-|-- BundleError              a bundle cannot be made, or is not what it was when it was made
+|-- PredictionsError         a table of predictions breaks one of its rules
+|-- WeightsError             pretrained weights are missing or do not fit
+|-- BundleError              a bundle cannot be made or read, or was changed
 |-- TrainingError            a fold could not be trained
-|   |-- DivergedError        its loss is no number, or far too large
+|   |-- DivergedError        its loss is not a number, or far too large
 |   `-- UnfinishedError      some folds could not be trained; the others are kept
-|       `-- MemoryFullError  for want of memory: they can be tried again
+|       `-- MemoryFullError  the memory was full; these folds can be trained again
 |-- ClusterError             there is no such cluster, or its nodes cannot train
-|-- DeviceError              a GPU failed under a training
-|-- StorageError             nothing could be written: disk full, no permission
-`-- DamagedFileError         a file of ours is not what was written
+|-- DeviceError              a GPU failed during training
+|-- StorageError             a file could not be written: disk full, no permission
+`-- DamagedFileError         a file of kfold-hs is damaged or was changed
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_MESSAGE = 1500
-"""Characters of an error message; what is longer is cut in its middle."""
+"""Most characters of an error message; a longer one is cut in the middle."""
 
 
 class KfoldHsError(Exception):
-    """Base of every error that is the user's to solve; printed without a traceback."""
+    """Base of every error that the user can solve; printed without a traceback."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """The message, at most `LONGEST_MESSAGE` characters, all of which can be printed."""
+        """The message: at most `LONGEST_MESSAGE` printable characters."""
         return readable(super().__str__())
 
 
 class ConfigError(KfoldHsError):
-    """A configuration that does not fit: exit status 2, as for wrong usage."""
+    """A wrong configuration; exit status 2, as for wrong usage."""
 
     exit_code = 2
 
 
 class CohortError(KfoldHsError):
-    """Recordings or labels on disk that cannot be used as they are."""
+    """Recordings or labels on disk that cannot be used."""
 
 
 class SplitError(KfoldHsError):
-    """Persons that cannot be split as asked, or a split that belongs to other data."""
+    """Persons who cannot be split as asked, or a split that belongs to other data."""
 
 
 class PredictionsError(KfoldHsError):
-    """A table of predictions that breaks one of its laws."""
+    """A table of predictions that breaks one of its rules."""
 
 
 class WeightsError(KfoldHsError):
-    """Pretrained weights that cannot be had or do not fit."""
+    """Pretrained weights that are missing or do not fit."""
 
 
 class BundleError(KfoldHsError):
-    """A bundle that cannot be made of a run, cannot be read, or was changed."""
+    """A bundle that cannot be made from a run, cannot be read, or was changed."""
 
 
 class TrainingError(KfoldHsError):
@@ -68,7 +68,7 @@ class TrainingError(KfoldHsError):
 
 
 class DivergedError(TrainingError):
-    """A training whose loss is no number, or far too large; see `learn.training.divergence`.
+    """A training whose loss is not a number, or far too large; see `learn.training.divergence`.
 
     `epoch` and `step` of the epoch count from 0; `step` is None after the last one.
     """
@@ -79,19 +79,19 @@ class DivergedError(TrainingError):
 
 
 class UnfinishedError(TrainingError):
-    """Folds that could not be trained, told when all have had their turn."""
+    """Folds that could not be trained; raised after all other folds are trained."""
 
 
 class MemoryFullError(UnfinishedError):
-    """Folds that had no room; tried again, with less beside them, they may have it."""
+    """Folds without enough memory; trained again with fewer other folds, they may have it."""
 
 
 class DeviceError(KfoldHsError):
-    """A device that failed: no fault of what was computed on it."""
+    """A device that failed; the computation itself is not at fault."""
 
 
 class ClusterError(KfoldHsError):
-    """A cluster that is not there, has no room, or whose nodes lack what a fold needs."""
+    """A cluster that does not exist, has no room, or whose nodes lack what a fold needs."""
 
 
 class StorageError(KfoldHsError):
@@ -99,15 +99,15 @@ class StorageError(KfoldHsError):
 
 
 class DamagedFileError(KfoldHsError):
-    """A file that kfold-hs wrote and that is not, or is no longer, what was written.
+    """A file of kfold-hs that is damaged, or was changed after it was written.
 
     Parameters
     ----------
     what : str
-        What the file holds, e.g. "the summary".
+        The content of the file, e.g. "the summary".
     path : Path
     fault : str
-        What is wrong with it.
+        What is wrong with the file.
     way_out : str
         What to do, in sentences.
     """
@@ -118,13 +118,13 @@ class DamagedFileError(KfoldHsError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None when none is close."""
+    """The known name that is most like `name`, or None where none is close."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return found[0] if found else None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """One sentence for a name that does not exist: what exists, and a guess."""
+    """A message for an unknown name: the known names, and a guess."""
     names = sorted(known)
     guess = nearest(name, names)
     hint = f" Did you mean {guess!r}?" if guess else ""
@@ -139,10 +139,10 @@ def listing(items: Iterable[object], most: int = 5) -> str:
 
 
 def shown(value: object, most: int = 80) -> str:
-    """A value for an error message: as Python writes it, cut, and fit to be printed."""
+    """A value for an error message: as Python writes it, cut, and printable."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # of an integer of thousands of digits, say
+    except (ValueError, RecursionError):  # e.g. an integer with thousands of digits
         text = f"a value of type {type(value).__name__}"
     if len(text) > most:
         text = f"{text[: most - 3]}..."
@@ -150,7 +150,7 @@ def shown(value: object, most: int = 80) -> str:
 
 
 def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """Text that a terminal shows as it is: no control characters, and not without end."""
+    """Text that a terminal can show: no control characters, at most `most` characters."""
     if len(text) > most:
         ends = (most - 5) // 2
         text = f"{text[:ends]} ... {text[-ends:]}"
@@ -158,5 +158,5 @@ def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
-    """Such as 1 person, 1,204 people; `many` is by default `one` with an s."""
+    """A count, such as 1 person or 1,204 people; `many` is by default `one` with an s."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"

@@ -96,9 +96,9 @@ def test_it_trains_loads_and_runs(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "x"], "a bundle is made of one RUN"),
+        (["-o", "x"], "a bundle needs one RUN"),
         (["reports/one"], "give -o DIR for a bundle, or --challenge DIR"),
-        (["reports/one", "seed=1", "--challenge", "x"], "has its settings; leave out seed=1"),
+        (["reports/one", "seed=1", "--challenge", "x"], "has its own settings. Leave out seed=1"),
     ],
 )
 def test_what_export_takes(words: list[str], message: str) -> None:

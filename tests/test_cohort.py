@@ -150,7 +150,7 @@ def test_circor_other_length_than_the_header_says(small: Path) -> None:
     path = small / "training_data" / "13918_TV.wav"
     samples, rate = soundfile.read(path, dtype="int16")
     soundfile.write(path, samples[:-7], rate)
-    with pytest.raises(CohortError, match=r"samples, its header says"):
+    with pytest.raises(CohortError, match="samples, but its header says"):
         load_circor(small)
 
 
@@ -274,18 +274,18 @@ def test_headers_of_several_signals(
 @pytest.mark.parametrize(
     ("first_line", "signals", "match"),
     [
-        ("", (), "no name and number of signals"),
-        ("{0}", (), "no name and number of signals"),
+        ("", (), "not a name and a number of signals"),
+        ("{0}", (), "not a name and a number of signals"),
         ("{0} two 2000", (), "number of signals is 'two'"),
         ("{0} " + "1" * 5000 + " 2000", (), "number of signals"),
         ("{0}/3 2 2000 4000", (), "3 segments"),
         ("{0} 2 2000 4000", (), "describes none"),
         ("{0} 2 2000 4000", (WAV,), "1 of 2 signals"),
-        ("{0} 2 2000 4000", (ECG, ECG), "cannot be told: ECG, ECG"),
+        ("{0} 2 2000 4000", (ECG, ECG), "may be the phonocardiogram: ECG, ECG"),
         ("{0} 1 fast 4000", (WAV,), "rate is 'fast'"),
         ("{0} 1 2000 4000", ("{0}.wav wav",), "format 'wav'"),
-        ("{0} 1 2000 4001", (WAV,), r"has 4000 samples, its header says 4001"),
-        ("{0} 1 1000 4000", (WAV,), r"is at 2000 Hz, its header says 1000"),
+        ("{0} 1 2000 4001", (WAV,), r"has 4000 samples, but its header says 4001"),
+        ("{0} 1 1000 4000", (WAV,), r"has 2000 Hz, but its header says 1000"),
     ],
 )
 def test_headers_that_do_not_fit(
@@ -306,7 +306,7 @@ def test_the_audio_that_a_header_names(tmp_path: Path) -> None:
         "a0001_pcg.wav", "a0002_pcg.wav",
     ]  # fmt: skip
     shutil.copy(part / "a0001_pcg.wav", part / "a0001.wav")
-    with pytest.raises(CohortError, match=r"names a0001_pcg\.wav, and a0001\.wav is there, too"):
+    with pytest.raises(CohortError, match=r"names a0001_pcg\.wav, but a0001\.wav exists, too"):
         read_cohort(compose(["data=cinc2016", f"data.root={root}"]).data)
 
 
@@ -384,7 +384,7 @@ def test_table_empty_patient_names_the_line(edit_csv: Edit) -> None:
 
 
 def test_table_repeated_recording(edit_csv: Edit) -> None:
-    with pytest.raises(CohortError, match=r"recording_id must be unique; p0_0\.wav"):
+    with pytest.raises(CohortError, match=r"recording_id must be unique, but p0_0\.wav"):
         load_table(edit_csv(lambda table: pd.concat([table, table.iloc[:1]])))
 
 
@@ -432,7 +432,7 @@ def test_stereo_needs_a_channel(table_csv: Path) -> None:
         load_table(table_csv)
     samples, _ = read_samples(table_csv.parent / "p0_0.wav", channel=0)
     np.testing.assert_array_equal(samples, left.astype(np.float32))
-    with pytest.raises(CohortError, match="there is no channel 2"):
+    with pytest.raises(CohortError, match="but no channel 2"):
         read_samples(table_csv.parent / "p0_0.wav", channel=2)
 
 
@@ -479,12 +479,12 @@ def test_fingerprint_knows_samples_and_labels_but_not_places(
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"recordings": lambda c: c.recordings.iloc[2:]}, "1 patients have no recording: p0"),
+        ({"recordings": lambda c: c.recordings.iloc[2:]}, "1 patient has no recording: p0"),
         ({"patients": lambda c: c.patients.iloc[1:]}, "unknown patients: p0"),
         ({"persons": lambda c: c.persons.iloc[1:]}, "unknown persons"),
         (
             {"patients": lambda c: pd.concat([c.patients, c.patients.iloc[:1]])},
-            "patient_id must be unique; p0 ",
+            "patient_id must be unique, but p0 ",
         ),
         ({"recordings": lambda c: c.recordings.drop(columns="sha256")}, "lacks the columns sha256"),
     ],

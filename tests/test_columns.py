@@ -69,7 +69,7 @@ def test_ids_that_look_alike_are_one_patient(load: Callable[..., Cohort], odd: s
     assert cohort.fingerprint == plain.fingerprint
     assert notes(plain) == {}
     assert notes(cohort)["cleaned ids"][0] == 12
-    assert "12 of them were spelled in several ways" in cohort.notes[0].text
+    assert "12 of the ids had several spellings" in cohort.notes[0].text
 
 
 def test_labels_persons_and_column_names_are_cleaned(load: Callable[..., Cohort]) -> None:

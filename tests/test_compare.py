@@ -13,7 +13,7 @@ from conftest import TINY, Silent
 from test_traced import check
 
 from kfold_hs.cli.main import cli
-from kfold_hs.cli.tables import Terminal
+from kfold_hs.cli.progress import RichProgress
 from kfold_hs.config.sweep import design
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files.paths import RunPaths
@@ -86,13 +86,13 @@ def test_runs_of_an_interrupted_comparison_are_those_of_one_that_was_not(
     """Interrupted in the first or the second variant, whose run is there already or is not."""
     words, left = ("sched=onecycle", "sched=cosine"), [n_epochs]
 
-    def epoch(self: Terminal, place: object, row: object) -> None:
+    def epoch(self: RichProgress, place: object, row: object) -> None:
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Terminal, "epoch", epoch)
+        patch.setattr(RichProgress, "epoch", epoch)
         assert command(tmp_path, shared_table_csv, *words).exit_code != 0
     for _ in range(2):  # and once more, when all of it is finished
         assert command(tmp_path, shared_table_csv, *words).exit_code == 0
@@ -191,7 +191,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kfold_hs.workflows.comparison.compare", interrupted)
     result = CliRunner().invoke(cli, ["compare", "sched=onecycle,cosine"])
     assert result.exit_code == 130
-    assert "to go on, repeat" in result.output
+    assert "To continue, repeat" in result.output
 
 
 def test_crossed_factors_have_effects_and_another_name(

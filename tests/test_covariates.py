@@ -70,8 +70,8 @@ def test_what_cannot_be_read_is_told_and_missing_is_not() -> None:
     assert encoder.unreadable({"age": "7,5", "sex": "f "}) == {}
     found = encoder.unreadable({"age": "7 years", "sex": "w"})
     assert found == {
-        "age": "age '7 years' is no number; it counts as missing",
-        "sex": "sex 'w' is a value that nobody trained on had",
+        "age": "age '7 years' is not a number; it counts as missing",
+        "sex": "sex 'w' does not occur in the training data",
     }
     odd = pd.DataFrame({"age": ["7 years", "nan"], "sex": ["w", "none"]})
     np.testing.assert_array_equal(encoder.transform(odd), [[0, 1, 0, 0, 0], [0, 1, 0, 0, 1]])

@@ -101,7 +101,7 @@ def test_crops_are_counted_without_features(shared_table_csv: Path) -> None:
 def test_a_comparison_is_foreseen(shared_table_csv: Path, tmp_path: Path) -> None:
     found = foreseen(
         tmp_path, shared_table_csv, "compare", "sched=onecycle,cosine",
-        "predict.patient_pool=max,mean", "--repeats", "2",
+        "predict.patient_pool=max,mean", "--repeats", "2", "--name", "c",
     )  # fmt: skip
     runs = found["runs"]
     assert [run["predicted_with"] for run in runs] == [None, runs[0]["run"], None, runs[2]["run"]]
@@ -114,7 +114,7 @@ def test_what_is_printed(shared_table_csv: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["run", "--dry-run", "--jobs", "2", *shared])
     assert done.exit_code == 0, done.output
     words = " ".join(done.stdout.split())
-    assert "1 variant x 1 repeat x 1 seed x 2 folds: 2 fold models are to be trained." in words
+    assert "1 variant x 1 repeat x 1 seed x 2 folds: 2 fold models are left to train." in words
     assert "with --jobs 2 at least" in words
     assert "Disk: up to" in words
     assert [_duration(s) for s in (0, 89, 720, 12_000)] == ["0 s", "89 s", "12 min", "3 h 20 min"]

@@ -52,7 +52,7 @@ def test_who_is_set_aside(cohort: Cohort) -> None:
         )
     drawn = {inner_persons(cohort, np.arange(32), 0.3, (seed, 0, 0)) for seed in range(4)}
     assert len(drawn) > 1
-    with pytest.raises(SplitError, match=r"1 person .*Use select=last"):
+    with pytest.raises(SplitError, match=r"1 training person.*Use select=last"):
         inner_persons(cohort, np.arange(2), 0.3, (0, 0, 0))
 
 

@@ -22,7 +22,7 @@ from test_fit import config
 from test_run import COMMAND, heeds_ctrl_c
 
 from kfold_hs.cli.main import cli
-from kfold_hs.cli.tables import Terminal
+from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every one of them
     _, rest = process.communicate(timeout=900)
     assert process.returncode == 130
-    assert "to go on, repeat" in rest
+    assert "To continue, repeat" in rest
     assert "Traceback" not in rest
     wait_for_the_end_of(process.pid)
     for fold in range(2):
@@ -278,7 +278,7 @@ def test_every_fold_under_way_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     row = {"epoch": 0, "train_loss": 1.0, "val_loss": 2.0, "acc.murmur": 0.5}
     first, second = FoldId(0, 0, 0), FoldId(0, 0, 1)
-    with Terminal() as terminal:
+    with RichProgress() as terminal:
         terminal.training(3, 2)
         for place in (first, second):
             terminal.fold(place, "start")
@@ -298,4 +298,4 @@ def test_every_fold_under_way_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_nested_search_refuses_what_it_would_not_heed() -> None:
     done = CliRunner().invoke(cli, ["run", "--nested", "--dry-run"])
     assert done.exit_code == 2
-    assert "cannot foresee what a search would choose" in done.output
+    assert "--dry-run does not work with --nested" in done.output

@@ -120,7 +120,7 @@ def test_folds_at_once_are_the_same_bits(
 def test_what_does_not_go_together(shared_table_csv: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["run", "--trials", "3"])
     assert done.exit_code == 2
-    assert "go with --nested" in done.output
+    assert "need --nested" in done.output
     done = command(tmp_path, shared_table_csv, "select=last,best")
     assert isinstance(done.exception, ConfigError)
     assert "select = last, best decides how predictions are judged" in str(done.exception)
@@ -144,7 +144,7 @@ def test_inner_folds_hold_every_class_or_say_why_not(
     assert found.folds != inner_split(cohort, outer, 0, 0, 2).folds
     held_out = {person for person, folds in outer.folds.items() if folds[1] == 0}
     assert {person for person, folds in found.folds.items() if folds == (TEST,)} == held_out
-    with pytest.raises(SplitError, match="cannot be split into 3 folds"):
+    with pytest.raises(SplitError, match="3 folds need at least 3"):
         inner_split(cohort, outer, 0, 0, 3)
 
 

@@ -98,3 +98,9 @@ def test_help(name: str | None) -> None:
     result = CliRunner().invoke(cli, [*([name] if name else []), "--help"])
     assert result.exit_code == 0
     assert "Usage:" in result.output
+
+
+def test_help_lists_every_command_once_in_a_line() -> None:
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
+    for name, command in cli.commands.items():
+        assert re.findall(rf"^  {name} +(.+)$", shown, re.MULTILINE) == [command.short_help]

@@ -282,7 +282,7 @@ def test_the_command(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert client.get("/about").json()["max_files"] == 16
     words = ["--host", "0.0.0.0", "--port", "0", "--device", "cpu"]
     done = CliRunner().invoke(cli, ["serve", str(bundle), *words])
-    assert "Warning: --host 0.0.0.0 lets everybody" in done.output
+    assert "Warning: with --host 0.0.0.0, everybody" in done.output
 
 
 def test_a_port_that_is_taken(bundle: Path) -> None:

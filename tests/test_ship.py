@@ -380,8 +380,8 @@ def test_a_covariate_that_cannot_be_read_is_named_in_the_row(
     table.to_csv(tmp_path / "odd.csv", index=False)
     found = predict(tmp_path / "odd.csv")
     assert found["problem"].tolist() == [
-        "age 'Kind' is a value that nobody trained on had",
-        "age 'Child and Teenager' is a value that nobody trained on had",
+        "age 'Kind' does not occur in the training data",
+        "age 'Child and Teenager' does not occur in the training data",
     ]
     assert found[PROBS].notna().all(axis=None)
     table.drop(columns="age").assign(note="x").to_csv(tmp_path / "less.csv", index=False)
@@ -624,6 +624,6 @@ def test_rows_are_not_written_over_what_is_read(made: Path, tmp_path: Path) -> N
     kept[made / "bundle/bundle.json"] = (made / "bundle/bundle.json").read_bytes()
     for output in (*kept, tmp_path / "link.csv"):
         options = bundles.PredictOptions(output, kind="csv")
-        with pytest.raises(ConfigError, match="would be lost"):
+        with pytest.raises(ConfigError, match="would overwrite a file"):
             bundles.predict(made / "bundle", [table], Silent(), options)
     assert all(path.read_bytes() == content for path, content in kept.items())

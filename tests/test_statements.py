@@ -16,7 +16,7 @@ from conftest import TINY, kfold_hs, write_table
 from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 
 from kfold_hs.bundle.card import code, plain
-from kfold_hs.cli import numbers
+from kfold_hs.cli import tables
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results import nested
 from kfold_hs.judge.results.run import summarise
@@ -276,8 +276,8 @@ def test_a_column_of_free_text_is_named_and_told_apart_by_nobody() -> None:
 def test_an_interval_is_shown_with_its_width_and_no_difference_beyond_what_can_be() -> None:
     narrow = {"value": 1e-5, "low": -3.2e-5, "high": 4.1e-5}
     assert ends(narrow, signed=True) == "-3.2e-05 to +4.1e-05"
-    assert numbers.interval(narrow) == "-3.2e-05 to 4.1e-05"
-    assert numbers.number(-1e-5) == "0.000"
+    assert tables.interval(narrow) == "-3.2e-05 to 4.1e-05"
+    assert tables.number(-1e-5) == "0.000"
     unsure = {"verdict": "cannot tell", "bayes": {}, "settle": None}
     assert "no difference that there can be" in to_decide({**unsure, "detectable": None}, 1)
 

@@ -235,7 +235,7 @@ def test_aliases_and_depth_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"a": eval("[" * 90 + "]" * 90)}))
     stored.read_json(tmp_path / "a.json", "it")
     (tmp_path / "a.json").write_text('{"a":' + "[" * 150 + "]" * 150 + "}")
-    with pytest.raises(DamagedFileError, match="nests more than 100 deep"):
+    with pytest.raises(DamagedFileError, match="nested more than 100 deep"):
         stored.read_json(tmp_path / "a.json", "it")
 
 

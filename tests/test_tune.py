@@ -306,7 +306,7 @@ def test_a_trial_that_nobody_holds_is_gone_on_with(tmp_path: Path) -> None:
     with Study(paths, SPACE, "random", False, 0) as study:
         lost = study.next(3)
         assert lost is not None
-        lost.handle.close()  # as when its process ends
+        lost.handle.lock.release()  # as when its process ends
         again = study.next(3)
         assert again is not None
         assert (again.number, again.point) == (lost.number, lost.point)
@@ -317,7 +317,7 @@ def test_a_trial_that_nobody_holds_is_gone_on_with(tmp_path: Path) -> None:
         other = study.next(3)
         assert other is not None
         assert other.number > lost.number
-        other.handle.close()
+        other.handle.lock.release()
 
 
 def test_importances_find_the_key_that_matters(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_csv_as_spreadsheets_save_it(
     found = read_csv(path)
     assert list(found.table) == ["id", "täg", "weight"]
     assert found.table["id"].to_dict() == {2: "001", 4: "002"}
-    assert ("Windows-1252" in found.told) == (encoding == "cp1252")
+    assert ("Windows-1252" in found.note) == (encoding == "cp1252")
 
 
 def test_csv_of_excel_has_a_line_of_its_own_and_commas_in_numbers(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_csv_of_excel_has_a_line_of_its_own_and_commas_in_numbers(tmp_path: Path
     ("content", "match"),
     [
         (b"", "empty"),
-        (b"a,b\n1\n", "line 2: 1 cells.*2 columns"),
-        (b"a,b\n1,2\n1,2,3\n", "line 3: 3 cells"),
-        (b"a,b,a\xc2\xa0\n1,2,3\n", "several columns of the name 'a'"),
+        (b"a,b\n1\n", "line 2 has 1 cell, .*2 columns"),
+        (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells"),
+        (b"a,b,a\xc2\xa0\n1,2,3\n", "several columns with the name 'a'"),
         (b'a,b\n"1,2\n', "line 2.*quote"),
-        (b"a,b\n1,\x81\n", "line 2: .*utf-8.*UTF-8"),
+        (b"a,b\n1,\x81\n", "line 2 .*utf-8.*UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16 without"),
         (b"\xff\xfea", "utf-16"),
         (b"a,b\n" + b"x" * 200_000 + b",1\n", "line 2.*field larger"),

@@ -51,10 +51,10 @@ def test_links_are_followed_once_and_the_rest_is_counted(tmp_path: Path) -> None
     ]  # fmt: skip
     left = {reason: len(paths) for reason, paths in found.left_out.items()}
     assert left == {
-        "a link to what is there already": 3,
-        "a link to nothing": 1,
-        "hidden, or a system's own": 2,
-        "no recording by its ending": 1,
+        "a link to a file or folder that was found": 3,
+        "a broken link": 1,
+        "hidden, or a file of the operating system": 2,
+        "not the suffix of a recording": 1,
     }
     assert any("notes.txt" in note for note in found.notes(folder))
 
@@ -134,7 +134,7 @@ def test_a_link_to_what_is_given_adds_nobody(tmp_path: Path) -> None:
     assert names(*files) == names(tmp_path / "rec") == {"b": ["b"]}
     notes = find_patients(files, DATA).notes
     assert len(notes) == 1
-    assert "2 left out (a link to what is there already)" in notes[0]
+    assert "2 left out (a link to a file or folder that was found)" in notes[0]
 
 
 @pytest.mark.parametrize("name", ["x" * 5000 + ".wav", "x" * 300 + "/a.wav"])

@@ -189,7 +189,9 @@ def _without_links(loose: dict[Path, _Loose], found: Inputs) -> dict[Path, _Loos
         kept[path] = file
     if again:
         names = listing(plain(str(path)) for path in again)
-        found.notes.append(f"{len(again)} left out (a link to what is there already): {names}")
+        found.notes.append(
+            f"{len(again)} left out (a link to a file or folder that was found): {names}"
+        )
     return kept
 
 

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfold_hs.cli.options import DEVICE, QUIET
+from kfold_hs.cli.options import DEVICE, QUIET, leading_path, print_json
+
+if TYPE_CHECKING:
+    from kfold_hs.cli.progress import RichProgress
 
 FORMATS = ("csv", "json", "parquet", "challenge")
 
 
-@click.command()
+@click.command(short_help="Make a bundle of a run, to predict new people.")
 @click.argument("words", nargs=-1, metavar="[RUN] [KEY=VALUE]...")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The bundle's folder, made anew.",
+    help="Folder of the bundle; it must not exist yet.",
 )
 @click.option(
     "--challenge",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Make an entry to the PhysioNet/CinC Challenge 2022 here instead.",
+    help="Write an entry to the PhysioNet/CinC Challenge 2022 to this folder, not a bundle.",
 )
 @click.option(
     "--onnx",
     is_flag=True,
-    help="Along with the bundle, ONNX files of each model and of all: samples to probabilities.",
+    help="Add ONNX files of each model and of the ensemble: from samples to probabilities.",
 )
-@click.option("--pt2", is_flag=True, help="The same as torch.export files.")
+@click.option("--pt2", is_flag=True, help="Add the same as torch.export files.")
 @click.option(
     "--compare-refit",
     "refit",
     is_flag=True,
-    help="Train one model on everybody and one distilled from the folds, and hold all against "
-    "each other on the test persons of the split.",
+    help="Train one model on everybody, and one distilled from the folds; compare both with the "
+    "ensemble on the test persons of the split.",
 )
 @DEVICE
 @QUIET
@@ -52,66 +56,83 @@ def export(
     device: str,
     quiet: bool,
 ) -> None:
-    """Make a bundle of a finished run: its models and all that it takes to predict new people.
+    """Make a bundle of a finished run: its models, and everything that predicting new people takes.
 
-    RUN is a run's folder under reports/. The recordings are read again, from where the run's
-    configuration says.
+    RUN is a run's folder under reports/. The recordings are read again, from the place that the
+    run's configuration names.
 
-    With --challenge, a folder with team_code.py, which trains with the settings of RUN, and has its
-    bundle along; or with those that KEY=VALUE make, and no RUN.
+    With --challenge, the folder gets a team_code.py, which trains with the settings of RUN, and
+    RUN's bundle. Without RUN, it trains with the settings KEY=VALUE, and there is no bundle.
     """
-    from kfold_hs.cli.tables import Terminal
+    from kfold_hs.cli.progress import RichProgress
 
-    run, overrides = split_words(words)
+    run, overrides = leading_path(words)
+    graphs = [kind for kind, is_asked in (("onnx", onnx), ("pt2", pt2)) if is_asked]
     if (output is None) == (challenge is None):
         raise click.UsageError("give -o DIR for a bundle, or --challenge DIR for an entry.")
-    graphs = [kind for kind, asked in (("onnx", onnx), ("pt2", pt2)) if asked]
-    if challenge is not None:
-        if graphs:
-            raise click.UsageError(f"--{graphs[0]} goes with a bundle, -o DIR.")
-        if refit:
-            raise click.UsageError("--compare-refit goes with a bundle, -o DIR.")
-        if run is not None and overrides:
-            raise click.UsageError(f"{run} has its settings; leave out {' '.join(overrides)}.")
-        from kfold_hs.config.compose import compose, load_yaml
-        from kfold_hs.workflows.challenge_entry import write_entry
-
-        on_circor = ["data=circor", "data.root=data", *overrides]
-        config = compose(on_circor) if run is None else load_yaml(run / "config.yaml")
-        with Terminal(quiet=quiet) as terminal:
-            write_entry(challenge, config, run, terminal)
-        click.echo(f"Entry: {challenge}")
-        return
-    if run is None or overrides:
-        raise click.UsageError("a bundle is made of one RUN, and takes no KEY=VALUE.")
-    from kfold_hs.workflows.bundles import export as export_run
-
-    assert output is not None
-    with Terminal(quiet=quiet) as terminal:
-        if refit:
-            from kfold_hs.workflows.refit import train_both
-
-            train_both(run, terminal, device)  # before the folder is made: it can be gone on with
-        content = export_run(run, output, terminal, graphs)
-        if refit:
-            from kfold_hs.workflows.refit import compare_refit
-
-            found = compare_refit(run, output, terminal, device)
-    click.echo(f"{len(content['models'])} models of {content['run']}: {output}")
-    if refit:
-        from kfold_hs.cli.terminal_refit import show_refit
+    with RichProgress(quiet) as progress:
+        if challenge is not None:
+            _check_entry(graphs, refit, run, overrides)
+            _write_entry(challenge, run, overrides, progress)
+            done, found = f"Entry: {challenge}", None
+        else:
+            if run is None or overrides:
+                raise click.UsageError("a bundle needs one RUN, and takes no KEY=VALUE.")
+            assert output is not None
+            done, found = _write_bundle(run, output, graphs, device if refit else None, progress)
+    click.echo(done)
+    if found is not None:
+        from kfold_hs.cli.tables import show_refit
 
         show_refit(found)
 
 
-def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
-    """RUN, if the first word is one, and the overrides."""
-    if words and ("=" not in words[0] or Path(words[0]).exists()):
-        return Path(words[0]), words[1:]
-    return None, words
+def _check_entry(
+    graphs: Sequence[str], refit: bool, run: Path | None, overrides: Sequence[str]
+) -> None:
+    flags = [f"--{graph}" for graph in graphs] + ["--compare-refit"] * refit
+    if flags:
+        raise click.UsageError(f"{flags[0]} needs a bundle: give -o DIR, not --challenge.")
+    if run is not None and overrides:
+        raise click.UsageError(f"{run} has its own settings. Leave out {' '.join(overrides)}.")
 
 
-@click.command()
+def _write_entry(
+    folder: Path, run: Path | None, overrides: Sequence[str], progress: RichProgress
+) -> None:
+    from kfold_hs.config.compose import compose, load_yaml
+    from kfold_hs.workflows.challenge_entry import write_entry
+
+    on_circor = ["data=circor", "data.root=data", *overrides]
+    config = compose(on_circor) if run is None else load_yaml(run / "config.yaml")
+    write_entry(folder, config, run, progress)
+
+
+def _write_bundle(
+    run: Path, folder: Path, graphs: Sequence[str], refit_on: str | None, progress: RichProgress
+) -> tuple[str, dict[str, Any] | None]:
+    """Write a bundle; what to print of it, and the comparison with the models of everybody.
+
+    Parameters
+    ----------
+    refit_on : str, optional
+        The device that these are trained on; without it they are not.
+    """
+    from kfold_hs.workflows import bundles
+
+    if refit_on is not None:
+        from kfold_hs.workflows import refit
+
+        # Before the folder is made, so that an interrupted command can be repeated.
+        refit.train_both(run, progress, refit_on)
+    content = bundles.export(run, folder, progress, graphs)
+    found = None
+    if refit_on is not None:
+        found = refit.compare_refit(run, folder, progress, refit_on)
+    return f"{len(content['models'])} models of {content['run']}: {folder}", found
+
+
+@click.command(short_help="Predict new people with a bundle.")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -119,20 +140,21 @@ def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where the rows go; a folder for --format challenge. [default: standard output]",
+    help="File of the rows; with --format challenge, a folder. [default: standard output]",
 )
 @click.option(
     "--format",
     "kind",
     type=click.Choice(FORMATS),
-    help="challenge: a file <id>.csv a patient. [default: by the suffix of -o, else csv]",
+    help="Format of the rows; challenge writes one file <id>.csv for every patient. "
+    "[default: the suffix of -o, otherwise csv]",
 )
 @click.option(
     "--coverage",
     type=float,
     default=0.9,
     metavar="P",
-    help="Coverage of the conformal sets, between 0 and 1. [default: 0.9]",
+    help="Coverage of the conformal sets, above 0 and below 1. [default: 0.9]",
 )
 @click.option(
     "--calibration",
@@ -141,7 +163,12 @@ def split_words(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
     help="Method of the calibrated probabilities. [default: temperature]",
 )
 @DEVICE
-@click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON; needs -o.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a summary of the predictions as JSON; needs -o.",
+)
 @QUIET
 def predict(
     bundle: Path,
@@ -154,26 +181,32 @@ def predict(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score people by a bundle: one row a patient.
+    """Predict new people with a bundle; one row for every patient.
 
-    INPUTS are WAV, FLAC or AIFF files, folders of them, folders in CirCor's layout (labels are not
-    needed), or a CSV with a row a recording. Where no header and no column patient_id says whose a
-    recording is, its name does: <patient>_<site>.wav, with a site AV, PV, TV, MV or Phc; any other
-    file is a patient of its own. A name counts within its folder, so that P1/rec1.wav and
-    P2/rec1.wav are two patients. Who is known to the bundle, by id or by a recording,
-    is scored only by the models that did not train on them.
+    INPUTS are WAV, FLAC or AIFF files, folders of them, folders in CirCor's layout (without labels,
+    too), or a CSV with a row for every recording.
+
+    A header or the column patient_id says which patient a recording belongs to. Without these, the
+    file's name does: <patient>_<site>.wav, where the site is AV, PV, TV, MV or Phc. Any other file
+    is a patient of its own. Files of the same name in two folders, such as P1/rec1.wav and
+    P2/rec1.wav, are two patients.
+
+    The bundle may know a person, by id or by a recording. Only the models that were not trained on
+    this person predict them.
     """
-    from kfold_hs.cli.tables import Terminal
+    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.workflows.bundles import PredictOptions
     from kfold_hs.workflows.bundles import predict as predict_inputs
 
     if as_json and output is None:
-        raise click.UsageError("--json prints the audit where the rows would go: give -o FILE.")
-    with Terminal(quiet=quiet) as terminal:
+        raise click.UsageError(
+            "--json needs standard output. Write the rows to a file with -o FILE."
+        )
+    with RichProgress(quiet) as progress:
         options = PredictOptions(output, kind, device, coverage, calibration)
-        done = predict_inputs(bundle, inputs, terminal, options)
+        done = predict_inputs(bundle, inputs, progress, options)
         if not as_json:
             for sentence in done.sentences:
-                terminal.note(sentence)
+                progress.note(sentence)
     if as_json:
-        click.echo(json.dumps(done.counts, indent=1))
+        print_json(done.counts)

@@ -1,37 +1,25 @@
-"""What --dry-run prints, for `run` and for `compare`."""
+"""The result of --dry-run, for `run` and for `compare`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from kfold_hs.cli.options import CommandOptions, print_json
 
 if TYPE_CHECKING:
     from kfold_hs.config.schema import Config
-    from kfold_hs.orchestrator.executor import Fleet
 
 
-def print_foreseen(
-    variants: Mapping[str, Config],
-    name: str | None,
-    root: Path,
-    device: str,
-    fleet: Fleet,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """See `kfold_hs.workflows.cost.foresee`."""
-    from kfold_hs.cli.tables import Terminal, show_foreseen
+def print_cost(variants: Mapping[str, Config], options: CommandOptions) -> None:
+    """Print what training these variants would cost, see `kfold_hs.workflows.cost`."""
+    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.cli.tables import show_cost
     from kfold_hs.workflows.cost import foresee
-    from kfold_hs.workflows.options import RunOptions
 
-    with Terminal(quiet=quiet) as terminal:
-        options = RunOptions(name, root, device, fleet=fleet)
-        found = foresee(variants, terminal, options)
-    if as_json:
-        click.echo(json.dumps(found, indent=1, allow_nan=False))
+    with RichProgress(options.quiet) as progress:
+        found = foresee(variants, progress, options.run())
+    if options.as_json:
+        print_json(found)
     else:
-        show_foreseen(found)
+        show_cost(found)

@@ -9,22 +9,22 @@ import click
 from kfold_hs.cli.options import DEVICE, QUIET
 
 
-@click.command()
+@click.command(short_help="Show the patients with the highest loss in a run's report.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Where the recordings are now. [default: where they were for the run]",
+    help="Folder or table of the recordings. [default: the run's]",
 )
 @click.option(
     "--patients",
     type=int,
     metavar="N",
-    help="Patients shown, at most 20; 0 removes them. [default: as in the run]",
+    help="Number of patients shown, 0 to 20; 0 removes the gallery. [default: the run's]",
 )
 @click.option(
-    "--audio/--no-audio", default=None, help="With or without their sound. [default: as in the run]"
+    "--audio/--no-audio", default=None, help="With or without the sound. [default: the run's]"
 )
 @DEVICE
 @QUIET
@@ -36,18 +36,18 @@ def gallery(
     device: str,
     quiet: bool,
 ) -> None:
-    """Show the patients who are told worst in a run's report: what they sound like, what the
-    model looked at.
+    """Add the patients with the highest loss to a run's report: their sound, and what the model
+    looked at.
 
-    RUN is a run's folder under reports/. `kfold-hs run` does this by itself; for an older run
-    the recordings and checkpoints are read again.
+    RUN is a run's folder under reports/. `kfold-hs run` does this by itself. For an older run,
+    this command reads the recordings and checkpoints again.
     """
-    from kfold_hs.cli.tables import Terminal
+    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.workflows.cross_validation import report
     from kfold_hs.workflows.gallery.story import GalleryOptions
     from kfold_hs.workflows.gallery.story import gallery as show
 
-    with Terminal(quiet=quiet) as terminal:
-        paths = show(folder, terminal, GalleryOptions(data, patients, audio), device)
+    with RichProgress(quiet) as progress:
+        paths = show(folder, progress, GalleryOptions(data, patients, audio), device)
     result, _ = report(paths.report_folder)
     click.echo(f"Report: {result.paths.report}")

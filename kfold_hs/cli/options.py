@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from kfold_hs.config.schema import Config
+    from kfold_hs.orchestrator.executor import Fleet
+    from kfold_hs.workflows.options import RunOptions
+    from kfold_hs.workflows.search.spec import Search
+
 OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-FOLDS = click.option("--folds", type=int, metavar="N", help="Folds; short for split.n_folds=N.")
+FOLDS = click.option(
+    "--folds", type=int, metavar="N", help="Number of folds; the same as split.n_folds=N."
+)
 REPEATS = click.option(
-    "--repeats", type=int, metavar="R", help="Splits, drawn anew; short for split.n_repeats=R."
+    "--repeats",
+    type=int,
+    metavar="R",
+    help="Number of splits, each drawn anew; the same as split.n_repeats=R.",
 )
 SEEDS = click.option(
-    "--seeds", type=int, metavar="S", help="Trainings of every fold; short for n_seeds=S."
+    "--seeds", type=int, metavar="S", help="Trainings of every fold; the same as n_seeds=S."
 )
 ROOT = click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder for reports/ and checkpoints/. [default: the current folder]",
+    help="Folder that holds reports/ and checkpoints/. [default: the current folder]",
 )
 DEBUG = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
@@ -32,12 +46,20 @@ DEBUG = click.option(
 DEVICE = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N. [default: auto]"
 )
+DRY_RUN = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Train nothing; print what would be trained, and the time, memory and disk space that "
+    "it takes, estimated from one timed step.",
+)
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only the result and errors.")
 _FLEET = (
     click.option(
         "--jobs",
         type=int,
         metavar="N",
-        help="Folds trained at once. [default: 1; one on each GPU; on a cluster, all that fit]",
+        help="Folds trained at the same time. [default: 1; with several GPUs, one on each; on a "
+        "cluster, all that fit]",
     ),
     click.option(
         "--executor",
@@ -64,63 +86,186 @@ _FLEET = (
         help="GPUs that a fold reserves on the cluster; 0 trains on the CPU. [default: 0]",
     ),
 )
+_SEARCH = (
+    click.option(
+        "--space",
+        metavar="FILE",
+        help="Space to search: a file, or a name in configs/tune/. [default: the keys that have "
+        "several values; without any, the space named table]",
+    ),
+    click.option(
+        "--sampler",
+        type=click.Choice(["grid", "random", "tpe"]),
+        help="How points are chosen. [default: tpe]",
+    ),
+    click.option(
+        "--trials",
+        type=int,
+        metavar="N",
+        help="Number of trials in all. [default: 20; with grid, every point]",
+    ),
+    click.option(
+        "--objective",
+        metavar="[TASK.]METRIC",
+        help="Out-of-fold score to improve: of one task, or the mean over the tasks. "
+        "[default: accuracy]",
+    ),
+    click.option(
+        "--racing/--no-racing",
+        default=None,
+        help="Stop a trial between two folds when it is worse than the best trial so far. "
+        "[default: racing]",
+    ),
+)
 
 
-def with_fleet(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say where folds are trained; the command takes them as one `fleet`."""
+@dataclass(frozen=True)
+class CommandOptions:
+    """The options that every command has which trains folds."""
 
-    @functools.wraps(command)
-    def wrapped(
-        jobs: int | None,
-        executor: str,
-        address: str | None,
-        cpus_per_fold: float | None,
-        gpus_per_fold: float,
-        **others: Any,
-    ) -> None:
+    folds: int | None
+    repeats: int | None
+    seeds: int | None
+    name: str | None
+    root: Path
+    device: str
+    jobs: int | None
+    executor: str
+    address: str | None
+    cpus_per_fold: float | None
+    gpus_per_fold: float
+    as_json: bool
+    quiet: bool
+
+    @property
+    def counts(self) -> list[str]:
+        """The overrides that --folds, --repeats and --seeds stand for."""
+        return counts(self.folds, self.repeats, self.seeds)
+
+    @property
+    def fleet(self) -> Fleet:
+        """Where folds are trained."""
         from kfold_hs.orchestrator.executor import Fleet
 
-        fleet = Fleet(jobs, executor, address, cpus_per_fold, gpus_per_fold)
-        command(fleet=fleet, **others)
+        return Fleet(self.jobs, self.executor, self.address, self.cpus_per_fold, self.gpus_per_fold)
 
-    for option in reversed(_FLEET):
+    def run(self, command: str = "", name: str | None = None) -> RunOptions:
+        """How a workflow is carried out."""
+        from kfold_hs.workflows.options import RunOptions
+
+        return RunOptions(name or self.name, self.root, self.device, command, self.fleet)
+
+
+@dataclass(frozen=True)
+class SearchFlags:
+    """The options of a search; None where one is not given."""
+
+    space: str | None
+    sampler: str | None
+    trials: int | None
+    objective: str | None
+    racing: bool | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no option is given."""
+        return all(each is None for each in dataclasses.astuple(self))
+
+    def over(self, words: Sequence[str], more: Sequence[str]) -> Search:
+        """The search over what these words name, see `Search.of`."""
+        from kfold_hs.workflows.search.spec import Search, SearchOptions
+
+        options = SearchOptions(
+            self.space,
+            self.objective or "accuracy",
+            self.sampler or "tpe",
+            self.trials,
+            self.racing is not False,
+        )
+        return Search.of(words, options, more)
+
+
+def run_options(kind: str, name: str, content: str) -> Callable[[Callable[..., None]], Any]:
+    """Give a command the options of `CommandOptions`, which it takes as `options`.
+
+    Parameters
+    ----------
+    kind, name : str
+        What the command makes a folder for, and the folder's default name.
+    content : str
+        The file that --json prints.
+    """
+    help_of_name = f"Name of the {kind}'s folder. [default: {name}]"
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help=f"Print {content} on standard output."
+    )
+    own = click.option("--name", metavar="NAME", help=help_of_name)
+    each = (FOLDS, REPEATS, SEEDS, own, ROOT, DEVICE, *_FLEET, as_json, QUIET)
+    return functools.partial(_gathered, CommandOptions, "options", each)
+
+
+def search_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `SearchFlags`, which it takes as `search`."""
+    return _gathered(SearchFlags, "search", _SEARCH, command)
+
+
+def _gathered(
+    kind: type[Any],
+    parameter: str,
+    options: Sequence[Callable[[Callable[..., None]], Callable[..., None]]],
+    command: Callable[..., None],
+) -> Callable[..., None]:
+    """A command with these options, which takes them as one object."""
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    @functools.wraps(command)
+    def wrapped(**values: Any) -> None:
+        gathered = kind(**{name: values.pop(name) for name in names})
+        command(**{parameter: gathered}, **values)
+
+    for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
 
 
-DRY_RUN = click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Say what would be trained, with time, memory and disk from a timed step; train nothing.",
-)
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Only the result and errors.")
-
-
 def counts(folds: int | None, repeats: int | None, seeds: int | None = None) -> list[str]:
-    """The overrides that --folds, --repeats and --seeds are short for."""
+    """The overrides that --folds, --repeats and --seeds stand for."""
     each = {"split.n_folds": folds, "split.n_repeats": repeats, "n_seeds": seeds}
     return [f"{key}={n}" for key, n in each.items() if n is not None]
 
 
-def with_counts(
-    overrides: Sequence[str], folds: int | None, repeats: int | None, seeds: int | None = None
-) -> list[str]:
-    return [*overrides, *counts(folds, repeats, seeds)]
+def composed(overrides: Sequence[str], more: Sequence[str]) -> Config:
+    """The configuration of a command line."""
+    from kfold_hs.config.compose import compose
+
+    return compose([*overrides, *more])
+
+
+def leading_path(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+    """The first word where it is a path, and the words after it, which are KEY=VALUE."""
+    if words and ("=" not in words[0] or Path(words[0]).exists()):
+        return Path(words[0]), words[1:]
+    return None, words
+
+
+def print_json(content: Any) -> None:
+    """Print a result as indented JSON."""
+    click.echo(json.dumps(content, indent=1, allow_nan=False))
 
 
 def command_line() -> str:
-    """What the user typed, so that it can be repeated."""
+    """The command as the user typed it, to be repeated."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 @contextmanager
 def resumable(command: str) -> Iterator[None]:
-    """Ctrl-C ends with exit status 130 and the command that goes on."""
+    """End with exit status 130 after Ctrl-C, and print the command that continues the work."""
     try:
         yield
     except KeyboardInterrupt:
         click.echo(
-            f"\nInterrupted. Finished folds and epochs are kept; to go on, repeat\n  {command}",
+            f"\nInterrupted. Finished folds and epochs are kept. To continue, repeat\n  {command}",
             err=True,
         )
         raise SystemExit(130) from None

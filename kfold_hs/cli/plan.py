@@ -1,28 +1,33 @@
-"""The command `plan`: parses what is assumed, prints what a design would see."""
+"""The command `plan`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from kfold_hs.cli.options import print_json
+
 
 def _counts(text: str) -> tuple[int, ...]:
-    """One whole number or several, as 300,600."""
+    """One whole number or several, such as 300,600."""
     from kfold_hs.errors import shown
 
     try:
         return tuple(int(each) for each in text.split(",") if text)
     except ValueError:
         raise click.BadParameter(
-            f"{shown(text)} is not a whole number, nor several as 300,600."
+            f"{shown(text)} is not a whole number, and no list of them such as 300,600."
         ) from None
 
 
-@click.command()
+@click.command(short_help="Say what a design would see before it is run.")
 @click.option(
-    "--people", type=_counts, default="", metavar="N,...", help="People, e.g. 300 or 300,600."
+    "--people",
+    type=_counts,
+    default="",
+    metavar="N,...",
+    help="Number of people, e.g. 300 or 300,600.",
 )
 @click.option("--prevalence", type=float, metavar="P", help="Share of positives, 0 to 1.")
 @click.option(
@@ -33,13 +38,21 @@ def _counts(text: str) -> tuple[int, ...]:
     type=float,
     required=True,
     metavar="D",
-    help="Difference between two variants that is to be seen.",
+    help="Smallest difference between two variants that matters.",
 )
 @click.option(
-    "--repeats", type=_counts, default="1,3,5", metavar="N,...", help="Repeats. [default: 1,3,5]"
+    "--repeats",
+    type=_counts,
+    default="1,3,5",
+    metavar="N,...",
+    help="Number of repeats. [default: 1,3,5]",
 )
 @click.option(
-    "--folds", type=_counts, default="5,10", metavar="N,...", help="Folds. [default: 5,10]"
+    "--folds",
+    type=_counts,
+    default="5,10",
+    metavar="N,...",
+    help="Number of folds. [default: 5,10]",
 )
 @click.option(
     "--run",
@@ -77,7 +90,8 @@ def plan(
     as_json: bool,
     **assumptions: float | None,
 ) -> None:
-    """Say what a design would see before it is run: width of intervals, power for a difference.
+    """Say what a design would see before it is run: the width of its intervals, and its power
+    to detect a difference.
 
     Every combination of --folds, --repeats and --people is a design.
     """
@@ -89,6 +103,6 @@ def plan(
     asked, known = Designs(people, repeats, folds), Known(given, folder, task)
     found = sample_size.plan(metric, difference, asked, known)
     if as_json:
-        click.echo(json.dumps(found, indent=1, allow_nan=False))
+        print_json(found)
     else:
         show_plan(found)

@@ -1,4 +1,4 @@
-"""The command `report`: pages drawn again, their tables and figures as files, the list of all."""
+"""The command `report`."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ import click
 from kfold_hs.cli.options import ROOT
 
 
-@click.command()
+@click.command(short_help="Draw a page again, or list all pages.")
 @click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[FOLDER]")
 @click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write every figure of the page here, as SVG and PNG.",
+    help="Write every figure of the page into this folder, as SVG and PNG.",
 )
 @click.option(
     "--tables",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write every table of the page here, as CSV and LaTeX.",
+    help="Write every table of the page into this folder, as CSV and LaTeX.",
 )
 @ROOT
 def report(folder: Path | None, figures: Path | None, tables: Path | None, root: Path) -> None:
-    """Draw a page again from its folder under reports/; without FOLDER, a list of them all.
-
-    FOLDER is that of a run, a comparison or a search; nothing is trained. The list is
+    """Draw a page again from its folder under reports/. Without FOLDER, list all pages in
     reports/index.html.
+
+    FOLDER holds a run, a comparison or a search. Nothing is trained.
     """
-    from kfold_hs.cli.tables import show_comparison, show_run
-    from kfold_hs.cli.terminal_tune import show_tune
+    from kfold_hs.cli.tables import show_comparison, show_run, show_tune
     from kfold_hs.workflows import pages
 
     if folder is None:
         if figures or tables:
-            raise click.UsageError("--figures and --tables are of one FOLDER.")
+            raise click.UsageError("--figures and --tables need a FOLDER.")
         page, entries = pages.index(root)
         click.echo(f"{len(entries)} runs, comparisons and searches: {page}")
         return

@@ -10,46 +10,46 @@ import click
 from kfold_hs.cli.options import DEVICE
 
 
-@click.command()
+@click.command(short_help="Predict over HTTP.")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", metavar="NAME", help="[default: 127.0.0.1]")
+@click.option("--host", default="127.0.0.1", metavar="NAME", help="Address. [default: 127.0.0.1]")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, metavar="N", help="[default: 8000]"
+    "--port", type=click.IntRange(0, 65535), default=8000, metavar="N", help="Port. [default: 8000]"
 )
 @click.option(
     "--max-mib",
     type=click.IntRange(1),
     default=32,
     metavar="N",
-    help="Of all that one request uploads. [default: 32]",
+    help="Largest size of one request, in MiB. [default: 32]",
 )
 @click.option(
     "--max-files",
     type=click.IntRange(1),
     default=16,
     metavar="N",
-    help="Recordings of one request. [default: 16]",
+    help="Most recordings in one request. [default: 16]",
 )
 @click.option(
     "--max-seconds",
     type=click.FloatRange(0, min_open=True),
     default=180,
     metavar="S",
-    help="Of each recording. [default: 180]",
+    help="Longest recording, in seconds. [default: 180]",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=60,
     metavar="S",
-    help="Until an answer is given up. [default: 60]",
+    help="Longest time for one request, in seconds. [default: 60]",
 )
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     metavar="P",
-    help="Of the conformal sets. [default: 0.9]",
+    help="Coverage of the conformal sets. [default: 0.9]",
 )
 @DEVICE
 def serve(
@@ -63,18 +63,18 @@ def serve(
     coverage: float,
     device: str,
 ) -> None:
-    """Answer for a bundle over HTTP: POST /predict, and a page to drop recordings on.
+    """Predict over HTTP with a bundle: POST /predict, and a page to drop recordings on.
 
-    An answer is the row of `kfold-hs predict` as JSON; /openapi.json describes it. Reachable from
-    this machine only, unless --host says otherwise. Nothing that is uploaded is kept.
+    An answer is a row of `kfold-hs predict` as JSON; /openapi.json describes it. Only this machine
+    reaches the server, unless --host says otherwise. Uploaded recordings are not kept.
     """
     from kfold_hs.workflows.bundles import PredictOptions
     from kfold_hs.workflows.serving import serve as serve_bundle
 
     if not is_loopback(host):
         click.echo(
-            f"Warning: --host {host} lets everybody who reaches this machine ask, unencrypted and "
-            "without a password.",
+            f"Warning: with --host {host}, everybody who reaches this machine can use the server, "
+            "without encryption and without a password.",
             err=True,
         )
 

@@ -1,9 +1,8 @@
 """Alias table: ids that are known to be the same human being, joined into one person.
 
-A CSV with two columns of ids, each row saying "these two are the same". The columns' names say
-whether they are patient ids or person ids (`whose.kind_of_column`); under any other name an id is
-taken where it can mean one person only. `kfold-hs audit --fix` writes such a table;
-`data.aliases=FILE` reads it.
+A CSV with two columns; the two ids of a row are one person. The columns' names say whether they
+hold patient ids or person ids (`whose.kind_of_column`). Under any other name, an id must mean one
+person only. `kfold-hs audit --fix` writes such a table; `data.aliases=FILE` reads it.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ def read_aliases(path: Path) -> list[tuple[str, str]]:
     table = read_csv(path).table
     if table.shape[1] < 2:
         raise CohortError(
-            f"{path} has {table.shape[1]} column; an alias table has two, of ids that are the "
-            "same person, and a first line with their names."
+            f"{path} has {table.shape[1]} column, but an alias table has two. Each row holds two "
+            "ids of one person; the first line names the columns."
         )
     names = tuple(str(name).lower() for name in table.columns[:2])
     kinds = [PATIENT, PATIENT] if names == _OURS else [kind_of_column(name) for name in names]
@@ -52,7 +51,7 @@ def read_aliases(path: Path) -> list[tuple[str, str]]:
     for line, row in zip(table.index, table.to_numpy().tolist(), strict=True):
         one, other = map(clean_name, row[:2])
         if is_missing(one) or is_missing(other):
-            raise CohortError(f"{path}: line {line} holds one id only; it takes two.")
+            raise CohortError(f"{path}: line {line} holds only one id. Write two.")
         pairs.append((_said(kinds[0], one), _said(kinds[1], other)))
     return pairs
 
@@ -66,12 +65,12 @@ def write_aliases(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def of_patients(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs of patient ids as `link` takes them for nothing else."""
+    """Pairs of patient ids, written so that `link` takes them for nothing else."""
     return [(qualified(PATIENT, one), qualified(PATIENT, other)) for one, other in pairs]
 
 
 def joined(cohort: Cohort) -> list[tuple[str, str]]:
-    """Pairs of patient ids that make every person of a cohort who has several."""
+    """Pairs of patient ids that link the patients of every person who has several."""
     groups = cohort.patients.groupby("person_id")["patient_id"].agg(sorted)
     return [(str(each[0]), str(other)) for each in groups for other in each[1:]]
 
@@ -86,7 +85,7 @@ def link(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> Cohort:
     Raises
     ------
     CohortError
-        An id that is neither a patient nor a person of the cohort, or is one of each.
+        An id is neither a patient nor a person of the cohort, or could be either.
     """
     found = union(cohort, pairs)
     patients = cohort.patients.assign(person_id=cohort.patients["person_id"].map(found))
@@ -95,7 +94,7 @@ def link(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> Cohort:
 
 
 def union(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """person_id -> the person_id that stands for all who are linked to it.
+    """Map every person_id to the person_id that all linked persons get.
 
     Raises
     ------
@@ -107,13 +106,12 @@ def union(cohort: Cohort, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         patients = {each: whose.patients(each) for pair in pairs for each in pair}
     except CohortError as error:
         raise CohortError(
-            f"the alias table cannot be told: {error} A column of the table can say it by its "
-            "name, patient_id or person_id."
+            f"the alias table is ambiguous: {error} Or name its columns patient_id or person_id."
         ) from error
     if unknown := [each for each, found in patients.items() if not found]:
         raise CohortError(
-            f"the alias table names {listing(sorted(unknown))}, which are neither patients nor "
-            "persons of this cohort. Correct the ids or remove the rows."
+            f"the alias table names {listing(sorted(unknown))}. This cohort has no such patients "
+            "or persons. Correct the ids or remove the rows."
         )
     person_of = {each: cohort.person_of[min(found)] for each, found in patients.items()}
     root = {person: person for person in cohort.persons["person_id"]}

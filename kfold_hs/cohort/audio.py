@@ -1,9 +1,9 @@
-"""One recording on disk: its samples, and the facts that decide whether to trust them.
+"""One recording on disk: its samples, and the facts that show whether it can be used.
 
-Read are files whose length is written down and can be checked: WAV (with WAVEX and RF64), FLAC
-and AIFF, with samples as PCM, floating point, A-law or mu-law. A format whose length is an
-estimate (MP3) or whose end cannot be checked (Ogg) would lose samples without a word, and is
-refused. One channel, as float32 in [-1, 1].
+Files must state their length, so that it can be checked: WAV (with WAVEX and RF64), FLAC and AIFF,
+with samples as PCM, floating point, A-law or mu-law. Other formats are refused, since samples could
+be lost unnoticed: the length is an estimate (MP3), or the end cannot be checked (Ogg). One channel,
+as float32 in [-1, 1].
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kfold_hs.errors import CohortError, listing
 Progress = Callable[[int, int], None]
 
 FULL_SCALE = 32767 / 32768
-"""A sample at or above this magnitude is at the end of the converter's range."""
+"""Magnitude from which a sample is at the end of the converter's range."""
 FLAT_RANGE = 4 / 32768
 """A recording whose samples span less than this (4 steps of 16 bit) holds no sound."""
 CLIPPED_SHARE = 0.01
@@ -41,13 +41,13 @@ _CODINGS = {f"PCM_{kind}" for kind in ("S8", "U8", "16", "24", "32")}
 _CODINGS |= {"FLOAT", "DOUBLE", "ULAW", "ALAW"}
 
 MAX_RATE_HZ = 1_000_000
-"""A header that says more is wrong; no stethoscope comes near."""
+"""Highest sample rate; a header with a higher one is wrong."""
 MAX_TAPS = 2_000_000
 """Largest product of the two whole numbers of a resampling ratio: 441 * 40 from 44100 to 4000 Hz.
 44099 and 4000 Hz have none smaller than 44099 * 4000, a filter of gigabytes."""
 LARGEST_SAMPLE = 2.0**31
-"""Floating-point samples are in [-1, 1], or of whole numbers' size; the power of any that are far
-larger is no number."""
+"""Largest floating-point sample: usual ones are in [-1, 1], or as large as whole numbers. The power
+of much larger ones overflows."""
 _ENDLESS = 2**63 - 1
 """Frames of a FLAC file that does not say how many it has, as written to a pipe."""
 _BLOCK = 2**20
@@ -58,7 +58,7 @@ _16_BIT = {"PCM_16", "PCM_S8", "PCM_U8"}
 
 @dataclass(frozen=True)
 class AudioFacts:
-    """What was found in one file; `sha256` is over the samples, not the container."""
+    """Facts of one file; `sha256` (hex) is the digest of the samples, not of the container."""
 
     sample_rate_hz: int
     n_samples: int
@@ -84,14 +84,15 @@ def read_samples(path: Path, channel: int | None = None) -> tuple[np.ndarray, in
     Raises
     ------
     CohortError
-        Missing, unreadable, empty, cut short, of several channels, or not finite.
+        The file is missing, unreadable, empty or cut short, has several channels, or holds a sample
+        that is not finite.
     """
     samples, rate = _read(path, channel)
     return in_one(samples), rate
 
 
 def read_with_facts(path: Path, channel: int | None = None) -> tuple[np.ndarray, AudioFacts]:
-    """Samples as `read_samples` gives them, and the facts of the file, in one go."""
+    """Samples as from `read_samples`, and the facts of the file, from one read."""
     samples, rate = _read(path, channel)
     return in_one(samples), facts_of(samples, rate)
 
@@ -99,7 +100,7 @@ def read_with_facts(path: Path, channel: int | None = None) -> tuple[np.ndarray,
 def decode_with_facts(
     content: bytes, name: str, channel: int | None = None
 ) -> tuple[np.ndarray, AudioFacts]:
-    """As `read_with_facts`, of a file's bytes; errors call it `name`."""
+    """`read_with_facts` for the bytes of a file; errors name it `name`."""
     samples, rate = _decode(io.BytesIO(content), name, len(content), channel)
     return in_one(samples), facts_of(samples, rate)
 
@@ -111,11 +112,11 @@ def inspect(path: Path, channel: int | None = None) -> AudioFacts:
 
 
 def resampling_ratio(rate_hz: int, wanted_hz: int) -> Fraction:
-    """wanted_hz / rate_hz, or the nearest fraction whose filter is of a bearable size.
+    """wanted_hz / rate_hz, or the nearest fraction with a filter of a practical size.
 
-    Off by less than four parts in 10,000 (beside a ratio as simple as 1; 12,002 Hz are taken for
-    three times 4,000): 22 ms in a minute, most often far less.
-    Rates of which the exact ratio is small, as all usual ones are, are resampled exactly.
+    All usual rates are resampled exactly. For others, the error is below four parts in 10,000 (near
+    a ratio as simple as 1; 12,002 Hz count as three times 4,000): 22 ms in a minute, mostly far
+    less.
     """
     exact = Fraction(wanted_hz, rate_hz)
     if exact.numerator * exact.denominator <= MAX_TAPS:
@@ -159,7 +160,7 @@ def inspect_all(
     Raises
     ------
     CohortError
-        With every file that cannot be used, so that they can be mended in one go.
+        Some files cannot be used; the message names them.
     """
     missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
@@ -200,7 +201,7 @@ def _read(path: Path, channel: int | None) -> tuple[np.ndarray, int]:
 
 @contextmanager
 def _opened(source: Path | io.BytesIO) -> Iterator[soundfile.SoundFile]:
-    """By its content alone: soundfile takes a name `x.raw` for a format, and knows UTF-8 only."""
+    """Open a file by its content: soundfile takes a name `x.raw` for a format, and needs UTF-8."""
     if isinstance(source, io.BytesIO):
         with soundfile.SoundFile(source) as file:
             yield file
@@ -228,22 +229,24 @@ def _decode(
         return _decode(io.BytesIO(content), name, n_bytes, channel)
     if not complete:
         raise CohortError(
-            f"{name} is cut short: its header announces more samples than the {len(samples)} "
-            "it holds. Copy it again from the source."
+            f"{name} is cut short: it holds {len(samples)} samples, fewer than its header says. "
+            "Copy it again from the source."
         )
     if len(samples) == 0:
-        raise CohortError(f"{name} holds no samples. Replace it or remove it from the data.")
+        raise CohortError(f"{name} holds no samples. Replace it, or remove it from the data.")
     if channel is None and n_channels > 1:
         raise CohortError(
-            f"{name} has {n_channels} channels; one is expected. Convert it to mono, or name "
-            "the channel to take with data.channel=0 (data=table)."
+            f"{name} has {n_channels} channels, but one is expected. Convert it to mono, or choose "
+            "a channel with data.channel=0 (with data=table)."
         )
     if (channel or 0) >= n_channels:
-        raise CohortError(f"{name} has {n_channels} channels; there is no channel {channel}.")
+        raise CohortError(
+            f"{name} has {n_channels} channels, but no channel {channel}; they count from 0."
+        )
     if not 0 < rate <= MAX_RATE_HZ:
         raise CohortError(
-            f"{name} has a sample rate of {rate} Hz by its header; it must be above 0 and at most "
-            f"{MAX_RATE_HZ} Hz. Correct the header, or copy the file again."
+            f"{name} has a sample rate of {rate} Hz in its header. The rate must be above 0 and at "
+            f"most {MAX_RATE_HZ} Hz. Correct the header, or copy the file again."
         )
     mono = np.ascontiguousarray(samples[:, channel or 0])
     if mono.dtype != np.int16 and not np.isfinite(mono).all():
@@ -254,8 +257,8 @@ def _decode(
         )
     if mono.dtype != np.int16 and (peak := float(np.abs(mono).max())) > LARGEST_SAMPLE:
         raise CohortError(
-            f"{name} holds samples as large as {peak:.3g}, and full scale is 1; at most "
-            f"{LARGEST_SAMPLE:.0f} can be used. Export it again or remove it from the data."
+            f"{name} holds samples as large as {peak:.3g}. Full scale is 1; the largest sample "
+            f"allowed is {LARGEST_SAMPLE:.0f}. Export it again, or remove it from the data."
         )
     return mono, rate
 
@@ -263,14 +266,14 @@ def _decode(
 def _check_format(file: soundfile.SoundFile, name: str) -> None:
     if file.frames == _ENDLESS:
         raise CohortError(
-            f"{name} does not say how many samples it has, as if it were written to a pipe. Write "
-            "it to a file again, e.g. with `flac -d FILE` and `flac FILE.wav`."
+            f"{name} does not say how many samples it has. It may have been written to a pipe. "
+            "Write it to a file, e.g. with `flac -d FILE` and `flac FILE.wav`."
         )
     if file.format not in FORMATS or file.subtype not in _CODINGS:
         raise CohortError(
-            f"{name} is {file.format} with {file.subtype}, whose length cannot be checked: samples "
-            "could be lost unseen. Read are WAV, FLAC and AIFF with PCM samples: convert it, "
-            "e.g. with `ffmpeg -i FILE FILE.wav`."
+            f"{name} is {file.format} with {file.subtype}. Its length cannot be checked, so that "
+            "samples could be lost. Convert it to WAV, FLAC or AIFF with PCM samples, e.g. with "
+            "`ffmpeg -i FILE FILE.wav`."
         )
 
 
@@ -290,10 +293,10 @@ def _announced(log: str, chunk: str) -> list[tuple[int, int | None]]:
 
 
 def _is_cut(log: str) -> bool:
-    """Whether a file announces more than it holds: libsndfile reads what is there, and logs it.
+    """Whether a file holds less than its header says: libsndfile reads what is there, and logs it.
 
-    A WAV of unknown size, as a recorder writes it to a pipe, announces the largest number it can.
-    It is read to its end, unless the size of the whole file, which is known then, says otherwise.
+    A recorder that writes a WAV to a pipe does not know its size, and writes the largest number
+    that fits. Such a file is read to its end, unless it states the size of the whole file.
     """
     if "does not match value from 'ds64' chunk" in log:
         return True
@@ -313,7 +316,7 @@ def _is_unknown(n_bytes: int) -> bool:
 
 
 def with_unknown_size(source: Path | io.BytesIO) -> bytes | None:
-    """The bytes of a WAV that says it holds nothing, if samples follow its header all the same.
+    """The bytes of a WAV whose header says 0 samples, though samples follow the header.
 
     None where other chunks follow: such a file is empty.
     """

@@ -1,4 +1,4 @@
-"""From the rows that a loader found to a checked `Cohort`, with its counted notes."""
+"""From the rows that a reader found to a checked `Cohort` with its notes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Listing:
     Parameters
     ----------
     patients, recordings : sequences of mappings
-        Rows as in `kfold_hs.cohort.cohort`, the recordings without what the audio tells; labels
-        and covariates as they were written.
+        Rows as in `kfold_hs.cohort.cohort`, the recordings without the facts of the audio, labels
+        and covariates as the files hold them.
     covariates, annotations : sequence of str
         Columns of the patients.
     announced : mapping
-        What header files say of recordings, by recording_id; of some, or all.
+        Header files by recording_id; for some recordings, or all.
     channel : int, optional
         Which channel of the files is read, from 0; without it, files have one.
     """
@@ -62,12 +62,12 @@ class Listing:
 
 
 def assemble(found: Listing, on_progress: Progress | None = None) -> Cohort:
-    """Read every recording, compare it with what was announced, and check the laws.
+    """Read every recording, compare it with its header, and check the rules of `Cohort`.
 
     Raises
     ------
     CohortError
-        When audio is unusable, differs from its header, or a law of `Cohort` is broken.
+        Audio cannot be used or differs from its header, or a rule of `Cohort` is broken.
     """
     tasks, recordings, channel = found.tasks, found.recordings, found.channel
     if not recordings:
@@ -115,13 +115,17 @@ def _compare_with_headers(table: pd.DataFrame, announced: Mapping[str, Header]) 
             continue
         rate, n_samples = header.rate_hz, header.n_samples
         if rate is not None and row.sample_rate_hz != rate:
-            faults.append(f"{row.path} is at {row.sample_rate_hz} Hz, its header says {rate} Hz")
+            faults.append(f"{row.path} has {row.sample_rate_hz} Hz, but its header says {rate} Hz")
         elif n_samples is not None and row.n_samples != n_samples:
-            faults.append(f"{row.path} has {row.n_samples} samples, its header says {n_samples}")
+            faults.append(
+                f"{row.path} has {row.n_samples} samples, but its header says {n_samples}"
+            )
     if faults:
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise CohortError(
-            "; ".join(faults[:5]) + more + ". The file was cut or replaced: copy it again."
+            "; ".join(faults[:5])
+            + more
+            + ". A file that differs from its header was cut or replaced. Copy it again."
         )
 
 
@@ -153,7 +157,7 @@ def _audio_notes(table: pd.DataFrame) -> list[Note]:
             Note(
                 "identical recordings",
                 len(copies),
-                "the same samples under several ids; kept where they are",
+                "the same samples under several ids; all are kept",
                 tuple(copies["recording_id"]),
             )
         )

@@ -1,15 +1,15 @@
-"""Cohort: people with recordings and labels, as three tables that check their laws.
+"""Cohort: people with recordings and labels, as three tables that are checked.
 
 persons      person_id
 patients     patient_id, person_id, one column a task (its label), covariates
 recordings   recording_id, patient_id, path, site, sample_rate_hz, n_samples,
              duration_s, sha256 (of the samples), clipped_share, is_flat; and where
-             it is known what a single recording shows, `<task>` with its own label
-             (missing: the patient's label stands)
+             the label of single recordings is known, `<task>` (missing: the
+             patient's label counts)
 
 A *person* is a human being. A *patient* is an entry in the table of labels: one
-person can stand in it twice, under two patient ids (CirCor: 70 people). Everything
-that splits, resamples or counts goes by person.
+person can have two entries, with two patient ids (CirCor: 70 people). The person is
+the unit of splitting, resampling and counting.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kfold_hs.errors import CohortError, listing
+from kfold_hs.errors import CohortError, counted, listing
 
 PATIENT_COLUMNS = ("patient_id", "person_id")
 RECORDING_COLUMNS = (
@@ -40,12 +40,12 @@ RECORDING_COLUMNS = (
     "is_flat",
 )
 OUR_COLUMNS = frozenset({*PATIENT_COLUMNS, *RECORDING_COLUMNS, "n_recordings"})
-"""Names that no task and no covariate can have."""
+"""Names that no task and no covariate may have."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to tell about a patient, e.g. murmur: Present, Unknown, Absent.
+    """One label that is predicted for a patient, e.g. murmur: Present, Unknown, Absent.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ class Task:
     positive : str
         The class whose probability is the score for AUROC and AUPRC.
     class_weights : tuple of float
-        One a class, what `loss.class_weights=task` uses; > 0.
+        One for each class, above 0; `loss.class_weights=task` uses them.
     patient_pool : str
-        How the recordings of a patient make the patient's probabilities
-        (`kfold_hs.config.poolings`), what `predict.patient_pool=task` uses.
+        How the probabilities of a patient come from those of the recordings
+        (`kfold_hs.config.poolings`); `predict.patient_pool=task` uses it.
     uncertain : str, optional
-        The class that says that nobody could tell, for `train.uncertain`: one of three or more,
-        and not the positive one.
+        The class of patients without a clear diagnosis, for `train.uncertain`: one of three or
+        more, and not the positive one.
     """
 
     name: str
@@ -75,14 +75,15 @@ class Task:
     def __post_init__(self) -> None:
         if self.name in OUR_COLUMNS or not self.name or set(self.name) & set(".+"):
             raise CohortError(
-                f"a task cannot be called {self.name!r:.80}: that is the name of a column of ours, "
-                "or holds a dot or a plus. Give it another name and say which column holds its "
-                "labels: data.tasks={label: {column: " + f"{self.name:.80}" + ", classes: [...]}}."
+                f"a task cannot be called {self.name!r:.80}. A name is not empty, has no dot and "
+                "no plus, and is not a column that kfold-hs makes. Choose another name, and give "
+                "the column of its labels: data.tasks={label: {column: "
+                f"{self.name:.80}, classes: [...]}}}}."
             )
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise CohortError(
-                f"task {self.name!r} has the classes {list(self.classes)}; "
-                "it takes two or more different ones."
+                f"task {self.name!r} has the classes {list(self.classes)}. A task needs two or "
+                "more different classes."
             )
         if self.positive not in self.classes:
             raise CohortError(
@@ -101,7 +102,7 @@ class Task:
         ):
             raise CohortError(
                 f"task {self.name!r}: the uncertain class {self.uncertain!r} must be one of three "
-                f"or more, and not the positive one; there is {list(self.classes)}."
+                f"or more classes, and not the positive one. The classes are {list(self.classes)}."
             )
 
     @property
@@ -120,7 +121,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Note:
-    """A counted, named warning about the data, e.g. 17 recordings that are clipped."""
+    """A warning about the data with a name and a count, e.g. 17 clipped recordings."""
 
     name: str
     count: int
@@ -135,8 +136,8 @@ class Cohort:
     Raises
     ------
     CohortError
-        When an id is not unique, a recording has no patient, a patient no person or
-        no recording, or a label is not in its task's class list.
+        An id is not unique, a recording has no patient, a patient has no person or no
+        recording, or a label is not one of its task's classes.
     """
 
     name: str
@@ -146,8 +147,8 @@ class Cohort:
     recordings: pd.DataFrame
     covariates: tuple[str, ...] = ()
     notes: tuple[Note, ...] = field(default=())
-    # Columns of `patients` that belong to the label: groups are told apart by them, and nothing
-    # else may read them, since a model that did would be told what it is to find out.
+    # Columns of `patients` that belong to the label. Only subgroups use them: a model that read
+    # them would read its own answer.
     annotations: tuple[str, ...] = ()
     channel: int | None = None
     """Which channel of the files is read, from 0; None: they have one."""
@@ -181,8 +182,8 @@ class Cohort:
     def fingerprint(self) -> str:
         """SHA-256 (hex) over tasks, people, labels and the samples of every recording.
 
-        Independent of the order of the rows and of where the files lie: a WAV and a
-        FLAC of the same samples give the same fingerprint.
+        It depends neither on the order of the rows nor on the folders of the files. A WAV
+        and a FLAC of the same samples give the same fingerprint.
         """
         names = [task.name for task in self.tasks]
         patients = self.patients.sort_values("patient_id")[[*PATIENT_COLUMNS, *names]]
@@ -197,7 +198,7 @@ class Cohort:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """What `cohort.json` holds: counts, classes, notes and the fingerprint."""
+        """The content of `cohort.json`: counts, classes, notes and the fingerprint."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
@@ -243,7 +244,9 @@ def _check_columns(cohort: Cohort) -> None:
     }
     names = [task.name for task in cohort.tasks]
     if clash := {*names, *OUR_COLUMNS} & {*cohort.covariates, *cohort.annotations}:
-        raise CohortError(f"covariates have the names of other columns: {listing(sorted(clash))}.")
+        raise CohortError(
+            f"covariates have the names of other columns: {listing(sorted(clash))}. Rename them."
+        )
     for table, columns in wanted.items():
         missing = [c for c in columns if c not in getattr(cohort, table)]
         if missing:
@@ -261,8 +264,8 @@ def _check_ids(cohort: Cohort) -> None:
         repeated = table[column][table[column].duplicated()].unique()
         if len(repeated):
             raise CohortError(
-                f"{column} must be unique; {listing(repeated)} stands more than once. "
-                "Remove the repeated rows or give them ids of their own."
+                f"{column} must be unique, but {listing(repeated)} occurs more than once. Remove "
+                "the repeated rows, or give them other ids."
             )
     orphans = set(cohort.patients["person_id"]) - set(cohort.persons["person_id"])
     if orphans:
@@ -273,8 +276,9 @@ def _check_ids(cohort: Cohort) -> None:
     silent = set(cohort.patients["patient_id"]) - set(cohort.recordings["patient_id"])
     if silent:
         raise CohortError(
-            f"{len(silent)} patients have no recording: {listing(sorted(silent))}. "
-            "Add their recordings or remove them from the table of labels."
+            f"{counted(len(silent), 'patient has', 'patients have')} no recording: "
+            f"{listing(sorted(silent))}. Add their recordings or remove them from the table of "
+            "labels."
         )
     idle = set(cohort.persons["person_id"]) - set(cohort.patients["person_id"])
     if idle:
@@ -285,13 +289,13 @@ def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) ->
     labels = table[task.name]
     wrong = ~labels.isin(task.classes)
     if kind == "recording":
-        wrong &= labels.notna()  # no label of its own: the patient's stands
+        wrong &= labels.notna()  # without a label, the patient's counts
     if wrong.any():
         first = table[wrong].iloc[0]
         value = first[task.name]
         shown = "missing" if pd.isna(value) else f"{value!r}"
         raise CohortError(
-            f"{task.name} of {kind} {first[id_column]} is {shown}, which is not one "
-            f"of {list(task.classes)} ({int(wrong.sum())} such rows). Correct the label, remove "
-            "the row, or name the class in the data configuration."
+            f"{task.name} of {kind} {first[id_column]} is {shown}, but the classes are "
+            f"{list(task.classes)} ({int(wrong.sum())} such rows). Correct the label, remove the "
+            "row, or add the class to the data configuration."
         )

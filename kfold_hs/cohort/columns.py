@@ -1,8 +1,8 @@
-"""Which column of a user's table is what: theirs and ours never mean each other.
+"""The meaning of each column of a user's table.
 
-The columns that the configuration names are what it says; `recording_id`, where it is there and
-named for nothing else, is the recordings' id. No other name means anything: a covariate that is
-called like a column of ours or like a task is kept as ``covariate.<name>``.
+The configuration says what a column is. `recording_id` holds the recordings' ids, unless the
+configuration uses it for something else. No other name has a meaning: a covariate with the name of
+a task or of a column that kfold-hs makes becomes ``covariate.<name>``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Columns:
     Parameters
     ----------
     recording_id : str, optional
-        The column of the recordings' ids; None: their paths are their ids.
+        The column of the recordings' ids; None: the paths are the ids.
     covariates : mapping
-        Columns that nothing else is made of, in their order -> the names that we give them.
+        All other columns, in their order -> the names of their covariates.
     """
 
     recording_id: str | None
@@ -35,12 +35,12 @@ class Columns:
 
     @classmethod
     def of(cls, config: TableData, columns: Sequence[str]) -> Columns:
-        """Of a table with these columns.
+        """The meaning of the columns of a table.
 
         Raises
         ------
         CohortError
-            A column has the name that another would be kept under.
+            A column has the new name of another column.
         """
         named: set[str | None] = {config.recording_column, config.patient_column}
         named |= {config.person_column, config.site_column}
@@ -57,20 +57,20 @@ class Columns:
         kept = [name for column, name in covariates.items() if name != column]
         if clash := [name for name in kept if name in columns]:
             raise CohortError(
-                f"{config.path} has the columns {listing(clash)}, whose names are kept for "
-                "columns called like one of ours. Rename them."
+                f"{config.path} has the columns {listing(clash)}. kfold-hs needs these names for "
+                "other columns. Rename them."
             )
         return cls(recording_id, covariates)
 
     def notes(self, covariates: Sequence[str]) -> list[Note]:
-        """Which of the covariates have another name than their column."""
+        """A note of the covariates that have another name than their column."""
         found = [
             f"{column} is {name}"
             for column, name in self.covariates.items()
             if name != column and name in covariates
         ]
         text = (
-            f"columns that are called like one of ours or like a task; kept as {PREFIX}<name>. If "
-            "one says whose a row is, name it: data.person_column, data.site_column"
+            f"columns with the name of a task or of a column that kfold-hs makes; kept as "
+            f"{PREFIX}<name>. If a column says who the person is, set data.person_column"
         )
         return [Note("renamed covariates", len(found), text, tuple(found))] if found else []

@@ -1,8 +1,8 @@
 """Patient covariates as numbers, by rules fitted on some patients and applied to others.
 
-A numeric covariate is standardised and brings a second column that says it is missing; a
-covariate of words becomes one column a level, missing being one of them. A level that no
-patient of the fit has is all zeros.
+A numeric covariate is standardised, and a second column says whether it is missing. A covariate of
+words becomes one column for each level; missing is a level. A level that no patient of the fit has
+is all zeros.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from kfold_hs.cohort.values import is_missing, number, word
 
 MISSING = "missing"
 NUMERIC_SHARE = 0.9
-"""A covariate is numeric if at least this share of the cells that hold something are numbers."""
+"""A covariate is numeric if at least this share of its cells that are not empty are numbers."""
 MOST_LEVELS = 20
-"""A covariate of words with more levels, or more than one for two patients, names people."""
+"""A covariate of words with more levels, or with more than one for two patients, names people."""
 
 
 def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[Note]]:
-    """Covariates in one spelling, in place: numbers, words, and None where there is no value.
+    """Write covariates in one spelling, in place: numbers, words, and None for no value.
 
-    A covariate is numeric if `NUMERIC_SHARE` of its cells are; what the others hold counts as
-    missing. One of words with too many levels is no covariate.
+    A covariate is numeric if `NUMERIC_SHARE` of its cells are; its other cells count as missing. A
+    column of words with too many levels is no covariate.
 
     Returns
     -------
     (list of str, list of Note)
-        The names that are covariates; what was left out, counted.
+        The names of the covariates; a note for what was left out.
     """
     kept, odd, crowded = [], [], []
     for name in names:
@@ -66,10 +66,10 @@ def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[
     return kept, [*_note("odd cells", odd, _ODD), *_note("covariates left out", crowded, _CROWDED)]
 
 
-_ODD = "no numbers, in columns that are numeric otherwise; they count as missing"
+_ODD = "cells without a number in numeric columns; they count as missing"
 _CROWDED = (
-    "words with so many different values that they tell people, not groups; nothing can be "
-    "stratified by them, told apart by them or learned from them"
+    "columns with so many different values that they identify people, not groups; they are not "
+    "used to stratify, to form subgroups or to train"
 )
 
 
@@ -78,19 +78,19 @@ def _note(name: str, items: list[str], text: str) -> list[Note]:
 
 
 def _plain(cell: object) -> str:
-    """A number as everybody reads it: with a decimal point, in ASCII."""
+    """A number with a decimal point, in ASCII."""
     return (word(cell) or "").replace(",", ".").replace("\u2212", "-")
 
 
 @dataclass(frozen=True)
 class CovariateEncoder:
-    """One rule a covariate: ``{"name", "mean", "std"}`` or ``{"name", "levels"}``."""
+    """One rule for each covariate: ``{"name", "mean", "std"}`` or ``{"name", "levels"}``."""
 
     rules: tuple[dict[str, Any], ...]
 
     @classmethod
     def fit(cls, patients: pd.DataFrame, names: Sequence[str]) -> CovariateEncoder:
-        """Rules from the rows of the patients that something is fitted on."""
+        """Rules from the rows of the training patients."""
         rules: list[dict[str, Any]] = []
         for name in names:
             words = _words(patients[name])
@@ -104,11 +104,11 @@ class CovariateEncoder:
 
     @property
     def width(self) -> int:
-        """Columns that `transform` gives."""
+        """Number of columns of `transform`."""
         return sum(len(rule["levels"]) if "levels" in rule else 2 for rule in self.rules)
 
     def transform(self, patients: pd.DataFrame) -> np.ndarray:
-        """Columns of every row, (n_patients, width) float32."""
+        """The encoded covariates, float32 of shape (n_patients, width)."""
         columns = []
         for rule in self.rules:
             values = patients[rule["name"]]
@@ -123,7 +123,7 @@ class CovariateEncoder:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def unreadable(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Why the value of a covariate cannot be used, by its name; missing ones can."""
+        """Why the value of a covariate cannot be used, by its name; missing values can."""
         found = {}
         for rule in self.rules:
             name = rule["name"]
@@ -133,9 +133,9 @@ class CovariateEncoder:
             elif is_missing(value):
                 continue
             elif "levels" not in rule and number(value) is None:
-                found[name] = f"{name} {value!r:.80} is no number; it counts as missing"
+                found[name] = f"{name} {value!r:.80} is not a number; it counts as missing"
             elif "levels" in rule and word(value) not in [_level(each) for each in rule["levels"]]:
-                found[name] = f"{name} {value!r:.80} is a value that nobody trained on had"
+                found[name] = f"{name} {value!r:.80} does not occur in the training data"
         return found
 
 

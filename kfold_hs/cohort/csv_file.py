@@ -1,7 +1,7 @@
-"""A CSV of a user, as spreadsheets and libraries save it: the one reader for all of them.
+"""The one reader for every CSV of a user, as spreadsheets and libraries save it.
 
 Comma, semicolon or tab; with or without a byte order mark; UTF-8, UTF-16 and UTF-32 with a mark,
-and Windows-1252 where it is neither, which is told. Every cell stays the text that it is.
+otherwise Windows-1252 with a note. Cells stay text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from kfold_hs.config.names import clean_name
-from kfold_hs.errors import CohortError, KfoldHsError, listing
+from kfold_hs.errors import CohortError, KfoldHsError, counted, listing
 
 _MARKS = (  # the longer first: UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -29,7 +29,7 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's does
 )
 _DELIMITERS = ",;\t"
 _LINES_TO_TELL = 20
-"""Lines that the delimiter is told from."""
+"""Number of lines that decide the delimiter."""
 FALLBACK = "cp1252"
 _UNCLEAR = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
 _WITH_POINT = r"\s*[+-]?\d*\.\d+\s*"
@@ -42,23 +42,23 @@ class CsvFile:
     Parameters
     ----------
     table : DataFrame of str
-        Columns by their cleaned names, cells as they stand in the file; the index is the number of
-        the line that a row begins in, the first being 1.
-    told : str
-        What a reader should be told of how it was read, or "".
+        Columns by their cleaned names, cells as in the file; the index is the number of the line
+        in which a row begins, from 1.
+    note : str
+        A note about the encoding, or "".
     delimiter : str
-        What stands between its cells.
+        The character between cells.
     """
 
     table: pd.DataFrame
-    told: str = ""
+    note: str = ""
     delimiter: str = ","
 
     def values(self, column: str) -> pd.Series:
         """Cells of a column of values, not of names or ids.
 
-        ``1,625`` could be a thousand. Where semicolons stand between the cells and no number of the
-        column has a point, its comma is a decimal one, and is made a point.
+        ``1,625`` may be 1.625 or 1625. In a file with semicolons, a column without points has
+        decimal commas; they become points.
         """
         cells = self.table[column]
         if self.delimiter != ";" or cells.str.fullmatch(_WITH_POINT).any():
@@ -69,26 +69,27 @@ class CsvFile:
 def read_csv(path: Path, error: type[KfoldHsError] = CohortError) -> CsvFile:
     """A CSV whose first line names its columns.
 
-    Rows without any value are passed over, as are columns without a name and any value.
+    Empty rows are skipped, and empty columns without a name.
 
     Raises
     ------
     KfoldHsError
-        Of the type `error`: there is no such file, it is no text or no CSV, two columns have one
-        name, or a row has more or fewer cells than there are columns; with the line.
+        Of the type `error`: the file does not exist, is no text or no CSV, two columns have one
+        name, or a row has more or fewer cells than there are columns.
     """
-    rows, told, delimiter = read_rows(path, error)
+    rows, note, delimiter = read_rows(path, error)
     first = next(rows, None)
     if first is None:
-        raise error(f"{path} is empty; its first line names the columns.")
+        raise error(f"{path} is empty. Its first line must name the columns.")
     names = [clean_name(name) for name in first[1]]
     cells, lines = [], []
     for line, row in rows:
         row = row[: len(names)] if not any(map(str.strip, row[len(names) :])) else row
         if len(row) != len(names):
             raise error(
-                f"{path}, line {line}: {len(row)} cells, where the first line names {len(names)} "
-                "columns. Correct it; a cell that holds the delimiter stands in double quotes."
+                f"{path}, line {line} has {counted(len(row), 'cell')}, but the first line names "
+                f"{len(names)} columns. Correct it. A cell that holds the delimiter needs double "
+                "quotes."
             )
         cells.append(row)
         lines.append(line)
@@ -96,37 +97,37 @@ def read_csv(path: Path, error: type[KfoldHsError] = CohortError) -> CsvFile:
     names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     if twice := [n for n, count in Counter(names[i] for i in kept).items() if count > 1]:
         raise error(
-            f"{path} has several columns of the name {listing(map(repr, twice))}: which is meant "
-            "cannot be told. Rename or remove one."
+            f"{path} has several columns with the name {listing(map(repr, twice))}. Rename or "
+            "remove one."
         )
     content = [[row[i] for i in kept] for row in cells]
     columns = pd.Index([names[i] for i in kept], dtype=object)
-    return CsvFile(pd.DataFrame(content, pd.Index(lines), columns, dtype=object), told, delimiter)
+    return CsvFile(pd.DataFrame(content, pd.Index(lines), columns, dtype=object), note, delimiter)
 
 
 def read_rows(
     path: Path, error: type[KfoldHsError] = CohortError
 ) -> tuple[Iterator[tuple[int, list[str]]], str, str]:
-    """Rows that hold anything, each with the number of its line; what is to be told; delimiter."""
-    text, told = read_text(path, error)
+    """Rows that are not empty, each with the number of its line; the note; the delimiter."""
+    text, note = read_text(path, error)
     if "\0" in text:
-        raise error(f"{path} is no text, or UTF-16 without its mark. Save it as CSV in UTF-8.")
+        raise error(f"{path} is not text, or UTF-16 without its mark. Save it as CSV in UTF-8.")
     skipped = 0
     if text[:4].casefold() == "sep=" and text[5:6] in ("\r", "\n"):  # a line of Excel's own
         delimiter, skipped = text[4], 1
         text = text[5:].removeprefix("\r").removeprefix("\n")
     else:
         delimiter = _delimiter(text)
-    return _rows(path, text, delimiter, skipped, error), told, delimiter
+    return _rows(path, text, delimiter, skipped, error), note, delimiter
 
 
 def read_text(path: Path, error: type[KfoldHsError] = CohortError) -> tuple[str, str]:
-    """Text of a file, and what is to be told of its encoding, or "".
+    """Text of a file, and a note about its encoding, or "".
 
     Raises
     ------
     KfoldHsError
-        Of the type `error`: there is no such file, it cannot be read, or is no text.
+        Of the type `error`: the file does not exist, cannot be read, or is no text.
     """
     try:
         raw = path.read_bytes()
@@ -140,9 +141,13 @@ def read_text(path: Path, error: type[KfoldHsError] = CohortError) -> tuple[str,
     try:
         if encoding != "utf-8":
             raise UnicodeError
-        return raw.decode(FALLBACK), f"{path.name} is not UTF-8 (line {line}): read as Windows-1252"
+        return raw.decode(
+            FALLBACK
+        ), f"{path.name} is not UTF-8 (line {line}); it is read as Windows-1252"
     except UnicodeError:
-        raise error(f"{path}, line {line}: this is no {encoding} text. Save it as UTF-8.") from None
+        raise error(
+            f"{path}, line {line} is not {encoding} text. Save the file as UTF-8."
+        ) from None
 
 
 def _rows(
@@ -164,7 +169,7 @@ def _rows(
 
 
 def _delimiter(text: str) -> str:
-    """The one that cuts most lines as it cuts the first, and that into most cells."""
+    """The one that cuts most lines into as many cells as the first line, and into most cells."""
 
     def score(delimiter: str) -> tuple[float, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

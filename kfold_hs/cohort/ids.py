@@ -1,8 +1,8 @@
-"""Ids as every reader takes them: cleaned in one way, and which of them look like one another.
+"""Cleaned ids, and ids that look like one another.
 
-Cleaned are patient, person and recording ids, wherever they come from: a table, a header, the
-name of a file, an alias table, a split, the command line. Ids that differ in nothing that can be
-seen are one id; ids that differ only in what spreadsheets and typists change are two, and
+Patient, person and recording ids are cleaned in one way, whether they come from a table, a header,
+the name of a file, an alias table, a split or the command line. Ids without a visible difference
+are one id. Ids that differ only as spreadsheets and typists change them are two ids, and
 *suspects*.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["Spelling", "clean_name", "find_file", "suspects"]
 
 
 class Spelling:
-    """Cleans ids and remembers which of them were spelled otherwise, for a note."""
+    """Cleans ids, and remembers other spellings for a note."""
 
     def __init__(self) -> None:
         self._spelled: dict[str, dict[str, None]] = {}
@@ -32,15 +32,15 @@ class Spelling:
         return cleaned
 
     def notes(self) -> list[Note]:
-        """What is to be told: nothing where every id was clean."""
+        """A note of the ids that were cleaned, if there are any."""
         odd = {name: [each for each in raw if each != name] for name, raw in self._spelled.items()}
         odd = {name: raw for name, raw in odd.items() if raw}
         if not odd:
             return []
         joined = sum(len(self._spelled[name]) > 1 for name in odd)
         text = (
-            "ids with spaces at their ends or characters that cannot be seen, taken without them; "
-            f"{joined} of them were spelled in several ways and are one each"
+            "ids with spaces at the ends or invisible characters, which were removed; "
+            f"{joined} of the ids had several spellings and are now one id each"
         )
         items = tuple(f"{name}: {', '.join(map(ascii, raw))}" for name, raw in odd.items())
         return [Note("cleaned ids", len(odd), text, items)]
@@ -49,9 +49,9 @@ class Spelling:
 def find_file(folder: Path, name: str) -> Path:
     """The file that a table calls `name`, relative to `folder` or absolute.
 
-    As it is written; else with its name cleaned; else one of the same name after cleaning, as
-    macOS and Linux spell accents in two ways; else with Windows' backslashes; else as written,
-    which is no file.
+    In this order: the name as it is; cleaned; with Windows' backslashes as slashes; a file with the
+    same name after cleaning, since macOS and Linux spell accents in two ways. Where there is none,
+    the name as it is.
     """
     spellings = [name, clean_name(name)]
     spellings += [each.replace("\\", "/") for each in spellings if "\\" in each]
@@ -69,7 +69,7 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def _alike(path: Path) -> Path | None:
-    """`path` with each part as it is spelled on the disk, if that is unique."""
+    """`path` with the spelling of the disk, if that is unique."""
     if path == path.parent:
         return path
     try:
@@ -86,7 +86,7 @@ def _alike(path: Path) -> Path | None:
 
 @functools.lru_cache(maxsize=64)  # a folder of thousands is asked for each of its files
 def _spelled(folder: Path, changed_ns: int) -> dict[str, list[str]]:
-    """Names of a folder by how they are spelled here."""
+    """Names in a folder by their cleaned name."""
     found: dict[str, list[str]] = {}
     for each in folder.iterdir():
         found.setdefault(clean_name(each.name), []).append(each.name)
@@ -101,16 +101,16 @@ def _is_file(path: Path) -> bool:
 
 
 def suspects(ids: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of two or more ids that may be one person's, each sorted, in the order of their first.
+    """Groups of two or more ids that may be one person's, sorted.
 
-    They are alike but for upper and lower case, zeros before a number (``7``, ``007``), decimals
-    of a whole number (``7.0``), the script of digits, the kind of a dash or an underscore, spaces,
-    or signs around the id (``'7``, ``#7``).
+    The ids of a group differ only in upper and lower case, zeros before a number (``7``, ``007``),
+    decimals of a whole number (``7.0``), the script of digits, the kind of a dash or an underscore,
+    spaces, or signs around the id (``'7``, ``#7``).
 
     Parameters
     ----------
     ids : iterable of str
-        Cleaned or not; an id that comes twice counts once.
+        Cleaned or not; a repeated id counts once.
     """
     alike: dict[str, set[str]] = {}
     for each in ids:
@@ -119,7 +119,7 @@ def suspects(ids: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _likeness(name: str) -> str:
-    """The same for all that are suspects of one another."""
+    """The form that all ids of one group have in common."""
     text = "".join(map(_plain, clean_name(name).casefold()))
     text = text.strip("'\"`#") or text
     text = re.sub(r"(?<=\d)[.,]0+$", "", text.replace(" ", ""))
@@ -127,7 +127,7 @@ def _likeness(name: str) -> str:
 
 
 def _plain(character: str) -> str:
-    """A digit of any script in ASCII, a dash or underscore of any kind as a dash."""
+    """Digits of any script in ASCII; dashes and underscores of any kind as a dash."""
     if unicodedata.category(character) in ("Pd", "Pc") or character == "\u2212":
         return "-"
     digit = unicodedata.decimal(character, None)

@@ -3,9 +3,9 @@
     RECORDING.tsv   beside RECORDING.wav or .flac: start (s), end (s), state; tab-separated
                     state 0: not annotated, 1: S1, 2: systole, 3: S2, 4: diastole
 
-That is how CirCor keeps them (Oliveira et al., IEEE J. Biomed. Health Inform. 26(6), 2022).
-Of its files some hold overlapping rows, rows of no length, or nothing but a state that does
-not exist: what counts here is where S1 begins.
+This is CirCor's format (Oliveira et al., IEEE J. Biomed. Health Inform. 26(6), 2022). Some of its
+files have overlapping rows, rows of length 0, or only an unknown state. Only the start of S1 is
+used.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ S1 = 1
 
 
 def s1_onsets(recording: Path, duration_s: float) -> np.ndarray:
-    """Where S1 begins, in s from the start of the recording, ascending; shape (n,).
+    """Starts of S1, in s from the start of the recording, ascending; shape (n,).
 
-    Empty when there is no file, or no S1 in it; rows of no length and rows that begin after the
-    recording's end do not count.
+    Empty when there is no file, or no S1 in it. Rows of length 0 and rows that begin after the end
+    of the recording do not count.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def s1_onsets(recording: Path, duration_s: float) -> np.ndarray:
             start_s, end_s, state = (float(word) for word in line.split())
         except ValueError as error:
             raise CohortError(
-                f"{path}, line {number}: {line!r} is not start (s), end (s) and state. Correct it, "
-                "or remove the file to leave the recording without a segmentation."
+                f"{path}, line {number}: {line!r} is not start (s), end (s) and state. Correct the "
+                "line, or remove the file: the recording then has no segmentation."
             ) from error
         if state == S1 and start_s < end_s and 0 <= start_s < duration_s:
             onsets.add(start_s)
@@ -58,26 +58,26 @@ def cycles_of(cohort: Cohort) -> list[np.ndarray]:
     Raises
     ------
     CohortError
-        No recording has any: there is nothing to align crops to.
+        No recording has an S1 to align crops with.
     """
     table = cohort.recordings
     paths = [Path(path) for path in table["path"]]
     found = [s1_onsets(*each) for each in zip(paths, table["duration_s"], strict=True)]
     if not any(len(each) for each in found):
         raise CohortError(
-            f"train.align=cycle starts crops at an S1, and none of the {len(found)} recordings of "
-            f"the cohort {cohort.name} has a segmentation: {paths[0].with_suffix('.tsv')} would "
-            "hold rows of start (s), end (s) and state, 1 for S1. Set train.align=none."
+            f"train.align=cycle needs segmentations, but none of the {len(found)} recordings of "
+            f"the cohort {cohort.name} has one. Set train.align=none, or add files such as "
+            f"{paths[0].with_suffix('.tsv')} with rows of start (s), end (s) and state (1 is S1)."
         )
     return found
 
 
 def with_segmentation_note(cohort: Cohort) -> Cohort:
-    """The cohort with a note that counts recordings without a segmentation, if there are any."""
+    """The cohort with a note that counts the recordings without a segmentation."""
     ids = cohort.recordings["recording_id"]
     without = tuple(i for i, each in zip(ids, cycles_of(cohort), strict=True) if not len(each))
     if not without:
         return cohort
-    text = "no S1 is marked in them; with train.align=cycle their crops start anywhere"
+    text = "recordings without a marked S1; with train.align=cycle their crops start anywhere"
     note = Note("recordings without a segmentation", len(without), text, without)
     return dataclasses.replace(cohort, notes=(*cohort.notes, note))

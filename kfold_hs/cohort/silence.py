@@ -1,8 +1,8 @@
-"""Which recordings are nobody's: without sound, or so simple that many hold the same samples.
+"""Recordings that identify nobody: silent, or so simple that many devices make the same samples.
 
-Silence, an unplugged microphone, a click, a drifting level, hum and test tones of a device are the
-same whoever it was held to: two such recordings that are equal do not say that two people are one.
-What is told here is how much a recording says, not how loud it is.
+Silence, an unplugged microphone, a click, a drifting level, hum and test tones are the same for
+every person. Two such recordings can be equal though they are of two people. The measure is how
+much information a recording holds, not how loud it is.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from kfold_hs.cohort.audio import FLAT_RANGE
 
 _CLICKS = 0.001
-"""Share of the samples that may stand out of a recording that is silent otherwise."""
+"""Share of the samples that may stand out of a silent recording."""
 _FEWEST_BYTES = 100
-"""Compressed; a file of a few samples takes less, and is equal to others by chance."""
+"""Compressed size; a file of a few samples is smaller, and equals others by chance."""
 _BYTES, _BYTES_A_SAMPLE = 2048, 0.25
-"""Compressed; heart sounds take 1.1 bytes a sample or more, tones and steps far less."""
+"""Compressed size; heart sounds take 1.1 bytes a sample or more, tones and steps far less."""
 _FIRST = 8192
 
 
 def identifies(samples: np.ndarray) -> bool:
-    """Whether samples are of somebody, so that nobody else's are the same.
+    """Whether the samples belong to one person only, so that nobody else's are the same.
 
     Parameters
     ----------

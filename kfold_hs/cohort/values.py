@@ -1,4 +1,4 @@
-"""What a cell says: the one notion of missing, number, truth and sameness, for every reader.
+"""The meaning of a cell: missing values, numbers, truth values and equality, for every reader.
 
 Spreadsheets and libraries write the same value in many ways: a blank, ``nan`` and ``#N/A``; ``20``,
 ``20.00`` and ``20,0``; ``True`` and ``FALSE``.
@@ -20,17 +20,16 @@ _MISSING = {
 }
 _NOTHING = re.compile(r"[-\u2010-\u2015\u2212.?/*_ ]*")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d{1,3})?", re.ASCII)
-# 1,234 is a thousand to one reader and little more than one to another: no number to us.
+# 1,234 is 1234 to one reader and 1.234 to another: it is no number here.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _LARGEST = 1e30
 
 
 def is_missing(cell: object) -> bool:
     """Whether a cell holds no value: blank, a word such as ``N/A``, ``nan``, ``null``, ``None``, or
-    dashes, dots and question marks alone. ``0`` and ``False`` are values.
+    only dashes, dots and question marks. ``0`` and ``False`` are values.
 
-    A class that a task names is a label even if it is one of these words; who reads labels asks
-    `label_of`.
+    A task may have one of these words as a class; `label_of` reads labels.
     """
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return True
@@ -40,15 +39,15 @@ def is_missing(cell: object) -> bool:
 
 def are_missing(cells: pd.Series) -> pd.Series:
     """`is_missing` of a column, (n,) bool."""
-    told = {each: is_missing(each) for each in cells.unique()}
-    return cells.map(lambda cell: told.get(cell, True)).astype(bool)  # NaN is no key of its own
+    known = {each: is_missing(each) for each in cells.unique()}
+    return cells.map(lambda cell: known.get(cell, True)).astype(bool)  # NaN is no key of its own
 
 
 def number(cell: object) -> float | None:
     """The number that a cell holds: ``20``, ``20.00``, ``20,0`` (decimal comma), ``2e1``.
 
-    None for all else: missing, units, marks of thousands (``1 234``, and ``1,234``, which could be
-    either), infinities, and whatever is above 1e30.
+    None for everything else: missing values, units, separators of thousands (``1 234``; ``1,234``
+    could be either), infinities, and numbers above 1e30.
     """
     text = clean_name(cell).casefold().replace("\u2212", "-")
     if not _NUMBER.fullmatch(text) or _THOUSANDS.fullmatch(text):
@@ -58,7 +57,7 @@ def number(cell: object) -> float | None:
 
 
 def truth(cell: object) -> bool | None:
-    """True or False where a cell says so in any spelling (``TRUE``, ``false``), else None."""
+    """True or False in any spelling (``TRUE``, ``false``), otherwise None."""
     return {"true": True, "false": False}.get(clean_name(cell).casefold())
 
 
@@ -66,12 +65,12 @@ def word(cell: object) -> str | None:
     """A cell as a word, cleaned; ``True`` and ``False`` in one spelling; None where missing."""
     if is_missing(cell):
         return None
-    told = truth(cell)
-    return clean_name(cell) if told is None else str(told)
+    found = truth(cell)
+    return clean_name(cell) if found is None else str(found)
 
 
 def are_same(one: object, other: object) -> bool:
-    """Whether two cells say the same: both missing, one number, one truth value, or one word."""
+    """Whether two cells are equal: both missing, or the same number, truth value or word."""
     first, second = number(one), number(other)
     if first is not None and second is not None:
         return first == second
@@ -79,13 +78,13 @@ def are_same(one: object, other: object) -> bool:
 
 
 def label_of(cell: object, classes: tuple[str, ...]) -> str | None:
-    """The class that a cell names, None where it is missing, or the cell as it is.
+    """The class that a cell names, None where the cell is missing, otherwise the cell as it is.
 
     Parameters
     ----------
     classes : tuple of str
-        One that is spelled like the cell comes first, whatever it is called (``None``, ``-``);
-        else the one that says the same (``1.0`` for the class ``1``, ``TRUE`` for ``True``).
+        A class with the spelling of the cell comes first, even ``None`` or ``-``; then a class
+        that is equal (``1.0`` for the class ``1``, ``TRUE`` for ``True``).
     """
     text = clean_name(cell)
     if text in classes:

@@ -5,9 +5,9 @@
                   [checksum [block [description]]]]]]]
     # comments, anywhere
 
-(https://physionet.org/physiotools/wag/header-5.htm.) Read is what tells a phonocardiogram: the
-signal whose file is audio, or that is described as one. Others, an ECG in a `.dat`, are left
-alone.
+(https://physionet.org/physiotools/wag/header-5.htm.) Only the phonocardiogram is read: the signal
+whose file is audio, or whose description says so. Other signals, such as an ECG in a `.dat`, are
+not.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _FORMAT = re.compile(r"(\d+)(x(?P<per_frame>\d+))?(:\d+)?(\+\d+)?")
 
 @dataclass(frozen=True)
 class Header:
-    """What a header announces of its phonocardiogram.
+    """What a header says about its phonocardiogram.
 
     Parameters
     ----------
     file : str
-        Name of its file, as the header gives it; "" where it lists no signal.
+        Name of its file, as in the header; "" where the header lists no signal.
     rate_hz, n_samples : int, optional
-        None where the header does not say. (WFDB then takes 250 Hz; the audio knows its own rate.)
+        None where the header does not say. (WFDB then takes 250 Hz; the audio has its own rate.)
     """
 
     file: str
@@ -44,13 +44,12 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The phonocardiogram that a header announces.
+    """The phonocardiogram that a header describes.
 
     Raises
     ------
     CohortError
-        The file is missing, is no header, or which of its signals is the phonocardiogram cannot
-        be told.
+        The file is missing or no header, or several of its signals may be the phonocardiogram.
     """
     if not path.is_file():
         raise CohortError(f"{path} is missing.")
@@ -61,21 +60,21 @@ def read_header(path: Path) -> Header:
         words = lines[0].split()
         _, _, n_segments = words[0].partition("/")
         if n_segments:
-            raise ValueError(f"a record of {n_segments} segments; one is taken")
+            raise ValueError(f"the record has {n_segments} segments, but one is allowed")
         n_signals = _whole(words[1], "number of signals")
         rate = _whole(words[2].split("/")[0], "rate") if len(words) > 2 else None
         n_samples = _whole(words[3], "number of samples") if len(words) > 3 else None
         if (rate is not None and rate < 1) or (n_samples or 0) < 0 or n_signals < 1:
-            raise ValueError(f"the line {lines[0]!r:.80} announces no signal")
+            raise ValueError(f"the line {lines[0]!r:.80} names no signal")
         signals = [line.split(maxsplit=8) for line in lines[1:]]
         if signals and len(signals) != n_signals:
-            raise ValueError(f"{len(signals)} of {n_signals} signals are described")
+            raise ValueError(f"it describes {len(signals)} of {n_signals} signals")
         signal = _phonocardiogram(signals) if signals or n_signals > 1 else None
         per_frame = _per_frame(signal)
     except (ValueError, IndexError) as error:
-        reason = "its first line is no name and number of signals"
-        told = str(error) if isinstance(error, ValueError) else reason
-        raise CohortError(f"{path} is no header of a phonocardiogram: {told}.") from error
+        reason = "its first line is not a name and a number of signals"
+        reason = str(error) if isinstance(error, ValueError) else reason
+        raise CohortError(f"{path} is not the header of a phonocardiogram: {reason}.") from error
     file = signal[0] if signal else ""
     # 0 samples: not known, as WFDB has it
     return Header(
@@ -86,14 +85,14 @@ def read_header(path: Path) -> Header:
 def _whole(word: str, what: str) -> int:
     found = number(word)
     if found is None or found != int(found):
-        raise ValueError(f"its {what} is {word!r:.80}, which is no whole number")
+        raise ValueError(f"its {what} is {word!r:.80}, not a whole number")
     return int(found)
 
 
 def _phonocardiogram(signals: list[list[str]]) -> list[str]:
     """The words of its line: file, format, ..., description."""
     if not signals:
-        raise ValueError("it lists several signals and describes none")
+        raise ValueError("it lists several signals, but describes none")
     if len(signals) == 1:
         return signals[0]
     described = [each for each in signals if len(each) > 8 and _PCG.search(each[8])]
@@ -102,21 +101,21 @@ def _phonocardiogram(signals: list[list[str]]) -> list[str]:
         if len(candidates) == 1:
             return candidates[0]
     names = ", ".join(each[8] if len(each) > 8 else each[0] for each in signals)
-    raise ValueError(f"which of its signals is the phonocardiogram cannot be told: {names:.80}")
+    raise ValueError(f"several of its signals may be the phonocardiogram: {names:.80}")
 
 
 def _per_frame(signal: list[str] | None) -> int:
-    """Samples of the signal a frame of the record: its rate is as many times the record's."""
+    """Samples of the signal in each frame of the record; its rate is that many times higher."""
     if signal is None or len(signal) < 2:
         return 1
     found = _FORMAT.fullmatch(signal[1])
     if found is None:
-        raise ValueError(f"the format {signal[1]!r:.80} of {signal[0]} is none of WFDB")
+        raise ValueError(f"the format {signal[1]!r:.80} of {signal[0]} is not a WFDB format")
     return int(found["per_frame"] or 1)
 
 
 def audio_path(folder: Path, stem: str) -> Path:
-    """The recording's WAV, or its FLAC where there is no WAV; either in capitals, too."""
+    """The recording's WAV, or its FLAC where there is no WAV; the suffix may be in capitals."""
     for suffix in (".wav", ".WAV", ".Wav", ".flac", ".FLAC", ".Flac"):
         if (found := find_file(folder, f"{stem}{suffix}")).is_file():
             return found
@@ -129,7 +128,7 @@ def audio_of(folder: Path, stem: str, header: Header | None) -> Path:
     Raises
     ------
     CohortError
-        Both are there: which is meant cannot be told.
+        Both exist.
     """
     own = audio_path(folder, stem)
     if header is None or Path(header.file).suffix.lower() not in _AUDIO:
@@ -139,8 +138,8 @@ def audio_of(folder: Path, stem: str, header: Header | None) -> Path:
         return own
     if own.is_file():
         raise CohortError(
-            f"{folder / stem}.hea names {other.name}, and {own.name} is there, too: which is the "
-            "phonocardiogram cannot be told. Correct the header, or remove one."
+            f"{folder / stem}.hea names {other.name}, but {own.name} exists, too. Correct the "
+            "header, or remove the file that is not the phonocardiogram."
         )
     return other
 

@@ -1,8 +1,7 @@
-"""Whom an id names: patient ids and person ids are two numberings, which can share numbers.
+"""The person that an id names: patient ids and person ids are two numberings that may overlap.
 
-Where both are numbers, ``2`` can be patient 2 and, somebody else, person 2. Whoever names people
-says which: by ``patient:2`` or ``person:2``, or by the name of a column. A plain id is taken where
-it can mean one person only.
+``2`` can be patient 2 and also person 2, who is somebody else. ``patient:2``, ``person:2`` or the
+name of a column says which is meant. A plain id is allowed where it can mean one person only.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ _COLUMNS = {
 
 
 def kind_of_column(name: str) -> str | None:
-    """`PATIENT`, `PERSON` or `RECORDING`, by the name of a column of ids; None: it does not say."""
+    """`PATIENT`, `PERSON` or `RECORDING`, by the name of a column of ids; None: unknown."""
     text = re.sub(r"[ _-]+", "_", clean_name(name).lower())
     return _COLUMNS.get(re.sub(r"_?\d+$", "", text))  # patient_id_2 is a second column of them
 
 
 def qualified(kind: str, name: str) -> str:
-    """An id that says what it is of, such as ``patient:2``."""
+    """An id with its kind, such as ``patient:2``."""
     return f"{kind}:{name}"
 
 
@@ -42,22 +41,22 @@ class Whose:
     cohort: Cohort
 
     def patients(self, name: str) -> frozenset[str]:
-        """Patient ids of whom an id names: one for a patient's, all of theirs for a person's.
+        """Ids of the patients that an id names: one patient, or all patients of a person.
 
         Parameters
         ----------
         name : str
-            ``patient:ID``, ``person:ID``, or a plain id that means one person.
+            ``patient:ID``, ``person:ID``, or a plain id that can mean one person only.
 
         Returns
         -------
         frozenset of str
-            Empty where the id names nobody.
+            Empty for an unknown id.
 
         Raises
         ------
         CohortError
-            It names two different people.
+            The id can mean two different people.
         """
         name = clean_name(name)
         kind, _, rest = (each.strip() for each in name.partition(":"))
@@ -74,7 +73,7 @@ class Whose:
         people = {self.cohort.person_of[each] for found in meanings.values() for each in found}
         if len(people) > 1:
             raise CohortError(
-                f"{name!r} is a patient of one person and the id of another person: write "
+                f"{name!r} is the patient id of one person and the person id of another. Write "
                 f"{' or '.join(sorted(meanings))}."
             )
         return frozenset(each for found in meanings.values() for each in found)

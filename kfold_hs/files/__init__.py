@@ -1,1 +1,1 @@
-"""Where our files lie, and how they are written and read."""
+"""The names of all files of kfold-hs, and how they are written and read."""

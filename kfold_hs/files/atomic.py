@@ -1,21 +1,21 @@
-"""The one way files are written: whole or not at all, and what is read again with its checksum.
+"""The one way to write files: whole or not at all, with checksums.
 
-A file is written under a temporary name beside its target, flushed to the disk and renamed, so
-that no reader and no later run ever sees half of one. A writer holds a lock on its temporary file,
-so that those of killed processes can be told from those of living ones, and are swept.
+A file is written under a temporary name in its folder, flushed to the disk and renamed, so that no
+reader sees half of it. A writer holds a lock on its temporary file. A temporary file without a lock
+was left by a killed process, and is removed.
 
-    FOLDER/.sha256/NAME.sha256  SHA-256 of FOLDER/NAME, a line; two while the file is replaced: its
-                                own and that of what takes its place
-    FOLDER/SHA256SUMS           of a folder that is written at once: as `sha256sum` writes it
+    FOLDER/.sha256/NAME.sha256  one line: the SHA-256 of FOLDER/NAME; while the file is replaced,
+    two
+                                lines: the old and the new one
+    FOLDER/SHA256SUMS           for a folder that is written at once, in the format of `sha256sum`
 
-`kfold_hs.files.stored` reads what was written so, and refuses what is not what was written.
+`kfold_hs.files.stored` reads these files, and refuses a file that differs from its checksum.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -29,17 +29,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor
+
 from kfold_hs.errors import DamagedFileError, StorageError
 
 SUMS = "SHA256SUMS"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 _OF_OLD = re.compile(r"\..+\.[a-z0-9_]{8}")
-"""Temporary names of older versions; a user's hidden file may look like one."""
+"""Temporary names of older versions; a user's hidden file may have such a name."""
 _LINE = 65
 _HELD = ".held"
+_POLL_S = 0.002
 _OLD_S = 24 * 3600.0
-"""Where a file system knows no locks, a temporary file that is so old is nobody's any more."""
+"""Age from which a temporary file is left over, on a file system without locks."""
 
 
 @contextlib.contextmanager
@@ -50,19 +53,19 @@ def writing(target: Path, checksum: bool = False) -> Iterator[Path]:
     ----------
     target : Path
     checksum : bool
-        Keep its SHA-256: for all that `kfold_hs.files.stored` reads again.
+        Keep the SHA-256 of the file, for `kfold_hs.files.stored`.
 
     Raises
     ------
     StorageError
-        When there is no room or no permission; the temporary file is removed.
+        There is no room or no permission; the temporary file is removed.
     """
     temporary: Path | None = None
     handle: int | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep_once(target.parent.absolute())
-        with alone(target.parent):  # or it would be swept before it is locked
+        with alone(target.parent):  # or it could be swept before it is locked
             handle, name = tempfile.mkstemp(".tmp", f".{target.name}.", target.parent)
             _lock(handle)
         temporary = Path(name)
@@ -84,7 +87,7 @@ def writing(target: Path, checksum: bool = False) -> Iterator[Path]:
 
 
 def remove(target: Path) -> None:
-    """Remove a file that was written with its checksum; it need not be there."""
+    """Remove a file and its checksum, if they exist."""
     target.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         checksum_file(target).unlink(missing_ok=True)
@@ -92,9 +95,9 @@ def remove(target: Path) -> None:
 
 @contextlib.contextmanager
 def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
-    """As `writing`, for a whole folder. A folder that another process put there first stays.
+    """`writing` for a whole folder. A folder that another process has put there stays.
 
-    With `sums`, the checksums of its files are kept in it.
+    With `sums`, the folder gets the checksums of its files.
     """
     temporary: Path | None = None
     handle: int | None = None
@@ -103,7 +106,7 @@ def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
         _sweep_once(target.parent.absolute())
         with alone(target.parent):
             temporary = Path(tempfile.mkdtemp(".tmp", f".{target.name}.", target.parent))
-            # Not the folder itself: whoever writes into it locks that for moments.
+            # Not the folder itself: a writer in it locks that for moments.
             handle = os.open(temporary / _HELD, os.O_RDWR | os.O_CREAT)
             _lock(handle)
         yield temporary
@@ -130,7 +133,7 @@ def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder, for others at once."""
+    """Remove a folder; for other processes it disappears at once."""
     aside = Path(tempfile.mkdtemp(".tmp", f".{folder.name}.", folder.parent))
     with contextlib.suppress(FileNotFoundError):  # another process was faster
         folder.replace(aside)
@@ -140,7 +143,7 @@ def discard(folder: Path) -> None:
 def sweep(folder: Path, ours: bool = True) -> None:
     """Remove the temporary files and folders that killed writers left in `folder`.
 
-    With `ours`, nothing but files of kfold-hs lies there, and those of older versions go, too.
+    With `ours`, the folder holds only files of kfold-hs: names of older versions count, too.
     """
     if not folder.is_dir():
         return
@@ -160,18 +163,17 @@ def sweep(folder: Path, ours: bool = True) -> None:
 
 @functools.lru_cache(maxsize=4096)
 def _sweep_once(folder: Path) -> None:
-    """`sweep`, once a process: a folder of thousands of files is not looked through for each."""
+    """`sweep` once in each process, since a folder may hold thousands of files."""
     with contextlib.suppress(OSError):
         sweep(folder, ours=False)
 
 
 def storage_error(error: OSError, target: Path) -> StorageError:
-    """The error of the disk in words that say what to do."""
+    """An error of the disk as a message that says what to do."""
     if error.errno in _NO_ROOM:
         return StorageError(
-            f"no room to write {target}: {error.strerror}. Nothing half-written was left; "
-            "free some space (or run from a folder on another disk) and repeat the same "
-            "command, which goes on where it stopped."
+            f"no room to write {target}: {error.strerror}. No half-written file was left. Free "
+            "some space, or use a folder on another disk, and repeat the command: it continues."
         )
     return StorageError(f"cannot write {target}: {error.strerror or error}.")
 
@@ -193,24 +195,24 @@ def write_json(
     default: Callable[[Any], Any] | None = None,
     checksum: bool = True,
 ) -> None:
-    """Write `value` as indented JSON; NaN is refused, since JSON has none."""
+    """Write `value` as indented JSON; NaN is refused, since JSON does not have it."""
     text = json.dumps(value, indent=1, allow_nan=False, default=default) + "\n"
     write_text(target, text, checksum)
 
 
 def checksum_file(path: Path) -> Path:
-    """Where the checksum of a file is kept."""
-    # With an ending of its own: whoever looks for `*.pt` or `*.json` does not find it.
+    """The path of a file's checksum."""
+    # It has its own suffix, so that `*.pt` and `*.json` do not match it.
     return path.parent / ".sha256" / f"{path.name}.sha256"
 
 
 def checksums(path: Path) -> list[str] | None:
-    """What the SHA-256 (hex) of a file may be; None where nobody kept it.
+    """The SHA-256 (hex) values that a file may have; None where none was kept.
 
     Raises
     ------
     DamagedFileError
-        The file that says so is no list of checksums.
+        The file of the checksums holds something else.
     """
     kept = checksum_file(path)
     try:
@@ -222,24 +224,24 @@ def checksums(path: Path) -> list[str] | None:
         raise DamagedFileError("the checksum", kept, str(error.strerror)) from error
     found = [line for line in lines if re.fullmatch(r"[0-9a-f]{64}", line)]
     if not found and any(lines):
-        way_out = f"Remove it, and look whether {path} is right."
+        way_out = f"Remove it, and check whether {path} is right."
         raise DamagedFileError("the checksum", kept, "it holds no SHA-256", way_out)
-    return found or None  # empty: its writer was killed before the file was there
+    return found or None  # empty: the writer was killed before it wrote the file
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file, read a piece at a time."""
+    """SHA-256 (hex) of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sums(folder: Path) -> None:
-    """Refuse a folder of `writing_folder` that is not what was written.
+    """Refuse a folder of `writing_folder` that was changed after it was written.
 
     Raises
     ------
     DamagedFileError
-        With the file that differs or is missing.
+        A file differs or is missing.
     """
     kept = folder / SUMS
     try:
@@ -248,11 +250,13 @@ def check_sums(folder: Path) -> None:
         wanted = {name: digest for digest, name in lines}
         found = _digests(folder, list(wanted))
     except (OSError, ValueError) as error:
-        raise DamagedFileError("the folder", folder, f"it is not whole ({error})") from error
+        raise DamagedFileError("the folder", folder, f"it is incomplete ({error})") from error
     if differ := [name for name in wanted if wanted[name] != found[name]]:
-        raise DamagedFileError("the file", folder / differ[0], "it is not what was written")
+        raise DamagedFileError(
+            "the file", folder / differ[0], "it was changed after it was written"
+        )
     if not wanted or text != _as_text(wanted):
-        raise DamagedFileError("the checksums", kept, "they are not what was written")
+        raise DamagedFileError("the checksums", kept, "they were changed after they were written")
 
 
 def _sums(folder: Path) -> str:
@@ -266,15 +270,16 @@ def _as_text(digests: dict[str, str]) -> str:
 
 
 def _digests(folder: Path, names: list[str]) -> dict[str, str]:
-    # hashlib lets go of the interpreter lock.
+    # hashlib releases the interpreter lock.
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return dict(zip(names, pool.map(lambda name: sha256_of(folder / name), names), strict=True))
 
 
 def _replace(temporary: Path, target: Path) -> None:
-    """Rename, so that a reader finds a file and its checksum at whatever moment this is killed.
+    """Rename; a kill at any moment leaves a file that fits its checksums.
 
-    First the new checksum is put beside the old one, then comes the file, then the old one goes.
+    First the new checksum is added to the old one, then the file is replaced, then the old checksum
+    is removed.
     """
     new = f"{sha256_of(temporary)}\n".encode()
     kept = checksum_file(target)
@@ -284,7 +289,7 @@ def _replace(temporary: Path, target: Path) -> None:
         try:
             before = os.pread(handle, 2 * _LINE, 0)
             if len(before) != _LINE and target.is_file():
-                # Of an older version of kfold-hs, or of a writer that was killed in here.
+                # Written by an older version of kfold-hs, or by a writer that was killed here.
                 before = f"{sha256_of(target)}\n".encode()
             before = before[:_LINE]
             if len(before) < _LINE or before == new:
@@ -304,11 +309,11 @@ def _replace(temporary: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One writer at a time in a folder, for moments; without locks, nobody is held off."""
+    """One writer at a time in a folder, for moments; on a file system without locks, any number."""
     handle: int | None = None
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock_descriptor(handle, poll_interval=_POLL_S)
     try:
         yield
     finally:
@@ -318,21 +323,18 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _lock(handle: int) -> None:
     with contextlib.suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_descriptor(handle, blocking=False)
 
 
 def _is_held(path: Path) -> bool:
-    """Whether somebody may be writing there."""
+    """Whether a process may still be writing there."""
     try:
         held = path / _HELD if path.is_dir() else path
         handle = os.open(held, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
+        return not lock_descriptor(handle, blocking=False)
     except OSError:
         return time.time() - os.fstat(handle).st_mtime < _OLD_S
     finally:

@@ -1,5 +1,4 @@
-"""What is kept between runs, and made anew where it is damaged or gone: features, fingerprints, the
-built-in cohort."""
+"""The cache of features, fingerprints and the built-in cohort; what is damaged is made anew."""
 
 from __future__ import annotations
 
@@ -14,15 +13,15 @@ from kfold_hs.files.stored import warn
 
 
 def cache_folder() -> Path:
-    """Where features and the built-in cohort are kept between runs.
+    """The folder that keeps features and the built-in cohort between runs.
 
-    `KFOLD_HS_CACHE`, else `XDG_CACHE_HOME`/kfold-hs, else ~/.cache/kfold-hs.
-    Everything in it is addressed by its content and can be deleted at any time.
+    `KFOLD_HS_CACHE`, otherwise `XDG_CACHE_HOME`/kfold-hs, otherwise ~/.cache/kfold-hs. Its files
+    are named by their content and can be deleted at any time.
 
     Raises
     ------
     StorageError
-        There is no home directory, and no variable names another.
+        There is no home directory, and no variable names a folder.
     """
     if folder := os.environ.get("KFOLD_HS_CACHE"):
         return Path(folder)
@@ -32,42 +31,40 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "kfold-hs"
     except RuntimeError as error:
         raise StorageError(
-            "this user has no home directory, and features must be kept somewhere: name a folder "
-            "for them with KFOLD_HS_CACHE=DIR."
+            "this user has no home directory for the cache. Name a folder with KFOLD_HS_CACHE=DIR."
         ) from error
 
 
 @contextlib.contextmanager
 def keeping() -> Iterator[None]:
-    """Around what is written into the cache.
+    """A context in which the cache is written.
 
     Raises
     ------
     StorageError
-        In place of one that does not say how to name another folder.
+        The cache cannot be written; the message says how to name another folder.
     """
     try:
         yield
     except StorageError as error:
         raise StorageError(
-            f"{error} What is used again lies in {cache_folder()}; KFOLD_HS_CACHE=DIR names "
-            "another folder."
+            f"{error} The cache is {cache_folder()}; KFOLD_HS_CACHE=DIR names another folder."
         ) from error
 
 
 def is_whole(folder: Path, what: str) -> bool:
-    """Whether a folder of the cache is what was written; its bytes are read once, at 1.4 GB/s.
+    """Whether a folder of the cache is unchanged; its bytes are read once, at 1.4 GB/s.
 
     Parameters
     ----------
     folder : Path
-        That `atomic.writing_folder` wrote, with its checksums.
+        A folder from `atomic.writing_folder`, with its checksums.
     what : str
-        What the user is told to be damaged and made anew.
+        The name of the content in the warning.
     """
     try:
         check_sums(folder)
     except DamagedFileError as error:
-        warn(f"{what} that were kept are damaged ({error}) They are made anew.")
+        warn(f"{what} in the cache are damaged ({error}) They are made anew.")
         return False
     return True

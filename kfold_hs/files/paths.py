@@ -1,4 +1,4 @@
-"""The name of every file a run leaves; how files are written is `kfold_hs.files.atomic`'s.
+"""The name of every file; `kfold_hs.files.atomic` writes them.
 
     reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet  scored.parquet
                       history.csv  summary.json  gallery.json  report.html  tensorboard/
@@ -7,12 +7,12 @@
                                   failed.json   (why the last attempt at it failed)
     checkpoints/best_model.pt     the best fold of the latest run
     reports/<comparison>/         plan.json  comparison.json  comparison.html
-                                  <run>.parquet (a variant that another one's models predicted)
-    reports/<tune>/               tune.json  tune.html  study.db  space.json  trials/<number>.json
+                                  <run>.parquet (a variant predicted by another variant's models)
+    reports/<search>/             tune.json  tune.html  study.db  space.json  trials/<number>.json
                                   <run>.parquet
-    reports/index.html            all of them (`kfold-hs report`)
+    reports/index.html            the list of all (`kfold-hs report`)
 
-Checksums of the files of a folder lie in its `.sha256/`.
+The checksums of a folder's files are in its folder `.sha256/`.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class FoldPaths:
 
     @property
     def inner_model(self) -> Path:
-        """With select=inner: the epoch that the inner people chose."""
+        """With select=inner: the epoch chosen by the validation persons."""
         return self.folder / "inner.pt"
 
     def kept_model(self, select: str) -> Path:
-        """The model of the epoch that `select` keeps."""
+        """The model of the epoch chosen by `select`."""
         return {"last": self.last_model, "best": self.best_model, "inner": self.inner_model}[select]
 
     @property
@@ -95,7 +95,7 @@ class FoldPaths:
 
     @property
     def fault(self) -> Path:
-        """Why the last attempt at this fold failed; gone once it is trained."""
+        """Why the last training of this fold failed; removed once the fold is trained."""
         return self.folder / "failed.json"
 
     @property
@@ -104,7 +104,7 @@ class FoldPaths:
 
     @property
     def is_done(self) -> bool:
-        """Predictions are written last, so their presence says that the fold is done."""
+        """Whether the fold is trained: predictions are written last."""
         return self.predictions.exists()
 
 
@@ -146,7 +146,7 @@ class RunPaths:
 
     @property
     def scored(self) -> Path:
-        """What the headline scores: a row a patient and repeat, seeds averaged, stacked."""
+        """The predictions that the headline scores: one row for each patient and repeat."""
         return self.report_folder / "scored.parquet"
 
     @property
@@ -194,7 +194,7 @@ class ComparisonPaths:
 
     @property
     def plan(self) -> Path:
-        """Which variants it is of, on which folds; written before the first is trained."""
+        """Its variants and folds; written before the first variant is trained."""
         return self.folder / "plan.json"
 
     @property
@@ -202,7 +202,7 @@ class ComparisonPaths:
         return self.folder / "comparison.html"
 
     def predictions(self, run: str) -> Path:
-        """Of a variant that another variant's models predicted; `run` would be its run's name."""
+        """Predictions of a variant by another variant's models; `run` is the variant's run."""
         return self.folder / f"{run}.parquet"
 
     @property
@@ -237,7 +237,7 @@ class TunePaths:
 
     @property
     def terms(self) -> Path:
-        """What is searched, where, for what: a search of another kind is refused."""
+        """Space, data and objective of the search; another search in its folder is refused."""
         return self.folder / "space.json"
 
     @property
@@ -245,15 +245,15 @@ class TunePaths:
         return self.folder / ".lock"
 
     def trial(self, number: int) -> Path:
-        """What became of a trial; it exists = the trial is over."""
+        """The result of a trial; it exists once the trial is over."""
         return self.folder / "trials" / f"{number}.json"
 
     def trial_lock(self, number: int) -> Path:
-        """Held by the process that works on the trial."""
+        """The lock of the process that works on the trial."""
         return self.folder / "trials" / f".{number}.lock"
 
     def predictions(self, run: str) -> Path:
-        """Of a trial that another trial's models predicted; `run` would be its run's name."""
+        """Predictions of a trial by another trial's models; `run` is the trial's run."""
         return self.folder / f"{run}.parquet"
 
     @property
@@ -264,44 +264,44 @@ class TunePaths:
 
 
 def check_name(name: str) -> str:
-    """A run's name becomes a folder: letters, digits, dot, dash and underscore.
+    """Check a run's name, which names a folder: letters, digits, dot, dash and underscore.
 
     Raises
     ------
     ConfigError
-        For any other name.
+        The name has other characters, or is too long.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ConfigError(
-            f"--name {name!r} cannot name a folder: use up to 100 letters, digits, '.', '_' "
-            "and '-', beginning with a letter or digit."
+            f"--name {name!r} cannot name a folder. Use up to 100 letters, digits, '.', '_' and "
+            "'-'; the first character must be a letter or digit."
         )
     return name
 
 
 def refuse_overwriting(output: Path, read: Iterable[Path]) -> None:
-    """Refuse to write over a file that is read: a user's table or recording would be gone.
+    """Refuse to overwrite a file that is read, such as a user's table or recording.
 
     Raises
     ------
     ConfigError
-        `output` is there, and is one of them, maybe by another name.
+        `output` is one of these files, maybe by another name.
     """
     if output.is_file() and any(output.samefile(each) for each in read if os.path.isfile(each)):  # noqa: PTH113
         raise ConfigError(
-            f"-o {output} is a file that is read here, and would be lost. Name another one."
+            f"-o {output} would overwrite a file that this command reads. Name another file."
         )
 
 
 def whose(folder: Path) -> tuple[str, Path, str]:
-    """Name, root and name of the folder of reports of what lies in `folder`.
+    """Name, root and name of the reports' folder of the run or comparison in `folder`.
 
-    Links are not followed: `reports`, the folder itself or one above them may be one, and what
-    belongs to a run is beside it under the names that the user sees.
+    Links are not followed: `reports`, the folder itself or a folder above may be a link, and the
+    other files of a run are found by the names that the user sees.
     """
     here = Path(os.environ.get("PWD", ""))
     if not (here.is_absolute() and here.is_dir() and here.samefile(".")):
-        here = Path.cwd()  # the same, with links followed
+        here = Path.cwd()  # the same folder, with links followed
     path = Path(os.path.normpath(here / folder))
     if folder.exists() and not (path.exists() and path.samefile(folder)):  # `link/..`
         path = folder.resolve()
@@ -310,15 +310,15 @@ def whose(folder: Path) -> tuple[str, Path, str]:
 
 _OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
 _LONGEST_NAME = 150
-"""Bytes; file systems take 255, and a suffix and a temporary file's ending come on top."""
+"""Bytes; file systems allow 255, and a suffix and a temporary ending are added."""
 
 
 def file_name(name: str) -> str:
-    """An id or another user's word as the name of one file, the same for the same word.
+    """An id or another word of a user as the name of one file; equal words have equal names.
 
-    Letters, digits and what is harmless stay; all else (a slash, a control character, a dot at the
-    beginning, %) is written as %XX, as in a URL, so that different words have different names. A
-    name of more than 150 bytes is cut, and ends in ~ and the beginning of its SHA-256.
+    Letters, digits and harmless signs stay. Other characters (a slash, a control character, a dot
+    at the start, %) become %XX, as in a URL, so that different words have different names. A name
+    of more than 150 bytes is cut, and ends in ~ and the start of its SHA-256.
     """
     kept = "".join(
         each if each.isalnum() or each in " -_.,+=@()[]{}#~!" else _percent(each) for each in name

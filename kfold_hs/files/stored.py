@@ -1,9 +1,9 @@
-"""The one door by which files are read that kfold-hs wrote.
+"""The one way to read files that kfold-hs wrote.
 
-What `kfold_hs.files.atomic` wrote with a checksum is read only while it is what was written. A file
-without one, of an older version or copied alone, is read as far as it makes sense. In all other
-cases there is one error, `DamagedFileError`, that names the file and what to repeat: a damaged
-file is neither a traceback nor another result.
+A file with a checksum (`kfold_hs.files.atomic`) is read only if it has not changed. A file without
+one, from an older version or copied alone, is read if its content makes sense. Otherwise the error
+is `DamagedFileError`, which names the file and what to repeat: a damaged file gives neither a
+traceback nor another result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_TEXT = 1 << 28
-"""Bytes of a text file: a split of 100,000 patients takes a quarter of it."""
+"""Most bytes of a text file; a split of 100,000 patients has a quarter of them."""
 MOST_YAML = 1 << 16
 MOST_BINARY = 1 << 36
 _MOST_DEEP = 100
@@ -42,19 +42,19 @@ def read_bytes(path: Path, what: str, most: int = MOST_BINARY) -> bytes:
     ----------
     path : Path
     what : str
-        What it holds, for the error.
+        The name of its content, for the error.
     most : int
-        Bytes; a file that is larger is not ours.
+        Most bytes; kfold-hs writes no larger file.
 
     Raises
     ------
     DamagedFileError
-        It is missing, larger, or not what was written.
+        The file is missing, larger, or was changed after it was written.
     """
     try:
         return _checked(path, what, most)
     except _ChangedError:
-        # It may have been replaced while it was read: once more, with writers held off.
+        # It may have been replaced while it was read: read it again, with writers locked out.
         with alone(path.parent):
             try:
                 return _checked(path, what, most)
@@ -63,12 +63,12 @@ def read_bytes(path: Path, what: str, most: int = MOST_BINARY) -> bytes:
 
 
 def read_json(path: Path, what: str, kind: type = dict) -> Any:
-    """What a JSON file holds: an object, or with kind=list an array.
+    """The content of a JSON file: an object, or with kind=list an array.
 
     Raises
     ------
     DamagedFileError
-        As `read_bytes`, or it holds something else.
+        See `read_bytes`; or the file holds something else.
     """
     raw = read_bytes(path, what, MOST_TEXT)
     with parsing(path, what):
@@ -76,7 +76,7 @@ def read_json(path: Path, what: str, kind: type = dict) -> Any:
 
 
 def parse_json(raw: bytes, kind: type = dict) -> Any:
-    """The same, of bytes that were read.
+    """`read_json` for bytes.
 
     Raises
     ------
@@ -86,20 +86,20 @@ def parse_json(raw: bytes, kind: type = dict) -> Any:
     try:
         content = json.loads(raw.decode(), parse_constant=_no_number)
     except RecursionError:
-        raise ValueError("it nests too deeply") from None
+        raise ValueError("its values are nested too deeply") from None
     if not isinstance(content, kind):
-        raise ValueError(f"it holds a {type(content).__name__} where a {kind.__name__} belongs")
+        raise ValueError(f"it holds a {type(content).__name__}, not a {kind.__name__}")
     _check_depth(content)
     return content
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """What a YAML file holds, which must be a mapping without aliases.
+    """The content of a YAML file, which must be a mapping without aliases.
 
     Raises
     ------
     DamagedFileError
-        As `read_bytes`, or it holds something else.
+        See `read_bytes`; or the file holds something else.
     """
     import yaml
     from omegaconf import OmegaConf
@@ -108,20 +108,20 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     with parsing(path, what):
         text = raw.decode()
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("it has aliases, which kfold-hs never writes")
+            raise ValueError("it has YAML aliases, which kfold-hs does not write")
         values = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
         if not isinstance(values, dict):
-            raise ValueError(f"it holds a {type(values).__name__} where a mapping belongs")
+            raise ValueError(f"it holds a {type(values).__name__}, not a mapping")
         return {str(key): value for key, value in values.items()}
 
 
 def read_history(path: Path, *, of_fold: bool = False) -> pd.DataFrame:
-    """A history.csv: a row an epoch, of one fold or of all folds of a run.
+    """A history.csv: one row for each epoch, of one fold or of all folds of a run.
 
     Raises
     ------
     DamagedFileError
-        As `read_bytes`, or it lacks a column, or a value is of another type.
+        See `read_bytes`; or a column is missing, or a value has another type.
     """
     import pandas as pd
 
@@ -133,21 +133,24 @@ def read_history(path: Path, *, of_fold: bool = False) -> pd.DataFrame:
         places = [] if of_fold else ["repeat", "seed", "fold"]
         for column in [*places, "epoch"]:
             if table[column].dtype.kind != "i" or (table[column] < 0).any():
-                raise ValueError(f"{column} is no number from 0 on")
+                raise ValueError(f"{column} must hold whole numbers from 0")
         if twice := int(table.duplicated([*places, "epoch"]).sum()):
-            raise ValueError(f"{twice} epochs stand there twice")
+            raise ValueError(f"{twice} epochs are repeated")
         flags = [name for name in ("inner", "overfitting") if name in table]
         for column in ["kept", "best", *flags]:
             if table[column].dtype.kind != "b":
-                raise ValueError(f"{column} is not True or False")
+                raise ValueError(f"{column} must hold True or False")
         known = {*places, "epoch", "kept", "best", *flags}
         rest = [name for name in table.columns.astype(str) if name not in known]
         for column in ["train_loss", "val_loss", *rest]:
             if table[column].dtype.kind not in "if":
-                raise ValueError(f"{column} is no number")
+                raise ValueError(f"{column} must hold numbers")
         n_folds = len(table[places].drop_duplicates()) if places else 1
         if len(table) == 0 or table["kept"].sum() != n_folds:
-            raise ValueError(f"{int(table['kept'].sum())} epochs are kept of {n_folds} folds")
+            raise ValueError(
+                f"{int(table['kept'].sum())} epochs are marked as kept, but there are {n_folds} "
+                "folds"
+            )
         return table
 
 
@@ -157,7 +160,7 @@ def read_parquet(path: Path, what: str) -> pa.Table:
     Raises
     ------
     DamagedFileError
-        As `read_bytes`, or it is none.
+        See `read_bytes`; or it is no Parquet file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -169,29 +172,29 @@ def read_parquet(path: Path, what: str) -> pa.Table:
 
 @contextlib.contextmanager
 def parsing(path: Path, what: str) -> Iterator[None]:
-    """Whatever goes wrong in here is the file's fault.
+    """A context in which every error is a fault of the file.
 
     Raises
     ------
     DamagedFileError
-        In place of any error that is not ours.
+        In place of every error that is not a KfoldHsError.
     """
     try:
         yield
     except KfoldHsError:
         raise
-    except Exception as error:  # a damaged file can make a reader stumble in any way
+    except Exception as error:  # a damaged file can cause any error in a reader
         raise DamagedFileError(what, path, words(error), way_out(path)) from error
 
 
 @contextlib.contextmanager
 def making_sense_of(*paths: Path) -> Iterator[None]:
-    """Around what is made of files that were read: they may hold anything but what is expected.
+    """A context that works with the content of files, which may be unexpected.
 
     Raises
     ------
     DamagedFileError
-        In place of any error that is not ours or the disk's; it names the first file, or all.
+        In place of every error that is no KfoldHsError and no OSError; it names the files.
     """
     try:
         yield
@@ -200,20 +203,21 @@ def making_sense_of(*paths: Path) -> Iterator[None]:
     except Exception as error:
         names = " or ".join(path.name for path in paths)
         fault = (
-            f"{names} does not hold what this version of kfold-hs expects ({words(error)}): it is "
-            "damaged, or of another version"
+            f"{names} is damaged, or was written by another version of kfold-hs ({words(error)})"
         )
-        raise DamagedFileError("what lies in", paths[0].parent, fault, way_out(paths[0])) from error
+        raise DamagedFileError(
+            "the content of", paths[0].parent, fault, way_out(paths[0])
+        ) from error
 
 
 @functools.lru_cache(maxsize=1024)
 def warn(text: str) -> None:
-    """Tell the user of what does not end what is being done, e.g. a damaged file."""
+    """Warn the user of a fault that does not end the command, e.g. a damaged file."""
     logging.getLogger("kfold_hs").warning("kfold-hs: %s", text)
 
 
 def words(error: BaseException) -> str:
-    """An error that is not ours in a line."""
+    """An error from elsewhere in one line."""
     text = " ".join(str(error).split())
     kind = type(error).__name__
     if isinstance(error, UnicodeDecodeError):
@@ -224,30 +228,30 @@ def words(error: BaseException) -> str:
 
 
 def way_out(path: Path) -> str:
-    """What a user can do about a file of ours that is damaged."""
+    """What a user can do about a damaged file."""
     whole = path.absolute()
     if _FOLD.fullmatch(whole.parent.name):
-        text = f"Remove {path.parent} and repeat the run's command: this fold is trained again."
+        text = f"Remove {path.parent} and repeat the run's command: it trains this fold again."
     elif whole.parent.parent.name == "reports":
-        text = "Repeat the command that made this folder: it writes the file anew."
+        text = "Repeat the command that made this folder: it writes the file again."
     else:
         text = "Repeat the command that made it."
     if checksum_file(path).exists():
-        text += f" Where it was changed on purpose, remove {checksum_file(path)}."
+        text += f" If the file was changed on purpose, remove {checksum_file(path)}."
     return text
 
 
 class _ChangedError(Exception):
-    """A file has another checksum than it should."""
+    """A file does not fit its checksum."""
 
 
 def _checked(path: Path, what: str, most: int) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise DamagedFileError(what, path, "it is no file", way_out(path))
+            raise DamagedFileError(what, path, "it is not a regular file", way_out(path))
         if found.st_size > most:
-            fault = f"it has {found.st_size:,} bytes, and at most {most:,} are read"
+            fault = f"it has {found.st_size:,} bytes, but at most {most:,} are allowed"
             raise DamagedFileError(what, path, fault, way_out(path))
         wanted = checksums(path)
         raw = path.read_bytes()
@@ -257,22 +261,22 @@ def _checked(path: Path, what: str, most: int) -> bytes:
         digest = hashlib.sha256(raw).hexdigest()
         if digest not in wanted:
             raise _ChangedError(
-                f"it is not what was written: its SHA-256 is {digest[:16]}, and "
-                f"{wanted[0][:16]} was kept beside it"
+                f"it was changed after it was written: its SHA-256 is {digest[:16]}, but its "
+                f"checksum is {wanted[0][:16]}"
             )
     return raw
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"{text} is not valid JSON")
 
 
 def _check_depth(content: Any) -> None:
-    """Refuse what code that walks through it could not bear; level by level, without recursion."""
+    """Refuse deeply nested values, which would break recursive code."""
     level = [content]
     for _ in range(_MOST_DEEP):
         inside = [each for each in level if isinstance(each, dict | list)]
         if not inside:
             return
         level = [x for each in inside for x in (each.values() if isinstance(each, dict) else each)]
-    raise ValueError(f"it nests more than {_MOST_DEEP} deep")
+    raise ValueError(f"its values are nested more than {_MOST_DEEP} deep")

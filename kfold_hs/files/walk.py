@@ -1,7 +1,7 @@
-"""The one way a user's folder is searched for files: nothing is passed over without a count.
+"""The one way to search a user's folder for files; everything that is left out is counted.
 
-Links to files and folders are followed, each folder once, so that a circle ends. Hidden files and
-what other systems leave beside the real ones (`._x.wav`, `__MACOSX`, `Thumbs.db`) are skipped.
+Links to files and folders are followed, each folder once, so that circles end. Hidden files and
+files of operating systems (`._x.wav`, `__MACOSX`, `Thumbs.db`) are left out.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ RECORDINGS = frozenset(
     | {".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".wma", ".amr", ".3gp", ".caf"}
     | {".au", ".snd", ".w64", ".rf64", ".wave", ".aifc"}
 )
-"""Endings of sound files, in lower case. Those that cannot be read are found all the same: whoever
-reads them says so."""
+"""Suffixes of sound files, in lower case. Formats that cannot be read are found, too, so that their
+reader can refuse them."""
 _OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """Files of a folder, ascending by path, and what was left out, by reason."""
+    """Files of a folder, sorted by path, and the files left out, by reason."""
 
     files: list[Path] = field(default_factory=list)
     left_out: dict[str, list[Path]] = field(default_factory=dict)
 
     def notes(self, folder: Path) -> list[str]:
-        """A sentence a reason: how many files of the folder were left out, and which."""
+        """One sentence for each reason: how many files of the folder were left out, and which."""
         return [
             f"{len(paths)} left out of {folder} ({reason}): "
             f"{listing(plain(path.relative_to(folder).as_posix()) for path in paths)}"
@@ -40,7 +40,7 @@ class Found:
 
 
 def find_files(folder: Path, suffixes: Collection[str] = RECORDINGS) -> Found:
-    """Every file below a folder that ends in one of the suffixes, in any case.
+    """Every file below a folder with one of the suffixes, in lower or upper case.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def find_files(folder: Path, suffixes: Collection[str] = RECORDINGS) -> Found:
     while links:
         link = links.pop(0)
         if (real := os.path.realpath(link)) in seen:
-            _leave(found, "a link to what is there already", link)
+            _leave(found, "a link to a file or folder that was found", link)
         elif link.is_dir():
             seen.add(real)
             _search(link, suffixes, found, links, seen)
@@ -69,12 +69,13 @@ def find_files(folder: Path, suffixes: Collection[str] = RECORDINGS) -> Found:
 
 
 def plain(name: str) -> str:
-    """A file's name as text: bytes that are no UTF-8, which no CSV can hold, become `\\xE9`."""
+    """A file's name as text: bytes that are not UTF-8 become `\\xE9`, so that a CSV can hold "
+    "them."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is none of the user's."""
+    """Whether a name is hidden, or belongs to an operating system."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
@@ -85,12 +86,12 @@ def _search(
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
-        _leave(found, "a folder that may not be read", folder)
+        _leave(found, "a folder that cannot be read", folder)
         return
     for entry in entries:
         path = folder / entry.name
         if is_hidden(entry.name):
-            _leave(found, "hidden, or a system's own", path)
+            _leave(found, "hidden, or a file of the operating system", path)
         elif entry.is_symlink():
             links.append(path)
         elif entry.is_dir():
@@ -104,11 +105,11 @@ def _search(
 
 def _take(path: Path, suffixes: Collection[str], found: Found) -> None:
     if path.suffix.lower() not in suffixes:
-        _leave(found, "no recording by its ending", path)
+        _leave(found, "not the suffix of a recording", path)
     elif not path.exists():
-        _leave(found, "a link to nothing", path)
+        _leave(found, "a broken link", path)
     elif not path.is_file():
-        _leave(found, "no regular file", path)
+        _leave(found, "not a regular file", path)
     else:
         found.files.append(path)
 

@@ -1,19 +1,19 @@
-"""Locks of folders: held by one process, and released by its end, however it ends."""
+"""Locks of folders. One process holds a lock; whatever ends the process releases the lock."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from kfold_hs.errors import KfoldHsError, StorageError
 from kfold_hs.files.paths import storage_error
 
 _POLL_S = 0.1
-_TAKEN = {errno.EACCES, errno.EAGAIN}
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 @contextlib.contextmanager
@@ -23,44 +23,36 @@ def lock(path: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
     Parameters
     ----------
     path : Path
-        A file that is made where it is not there; its folder, too.
+        The lock's file. It and its folder are made if they do not exist; the file stays.
     what : str
         What is locked, for the error.
     wait_s : float
-        How long to wait for another process to let it go, in seconds.
+        How long to wait for another process, in seconds, at least 0.
 
     Raises
     ------
     KfoldHsError
-        Another process holds it.
+        Another process holds the lock.
     StorageError
-        The folder cannot be written, or its file system knows no locks.
+        The folder cannot be written, or its file system has no locks.
     """
+    # Another thread may release it; a lock that a killed process leaves behind is no lock.
+    held = FileLock(path, thread_local=False, fallback_to_soft=False, poll_interval=_POLL_S)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        held.acquire(timeout=wait_s)
+    except Timeout:
+        raise KfoldHsError(
+            f"another process is working on {what}. Wait until it ends, or use another --name."
+        ) from None
     except OSError as error:
-        raise storage_error(error, path) from error
-    with file:
-        until = time.monotonic() + wait_s
-        while not _taken(file.fileno(), path):
-            if time.monotonic() >= until:
-                raise KfoldHsError(
-                    f"another process is working on {what}. Wait for it, or give this run a "
-                    "--name of its own."
-                )
-            time.sleep(_POLL_S)
-        yield
-
-
-def _taken(file: int, path: Path) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            return False
+        if error.errno not in _WITHOUT_LOCKS:
+            raise storage_error(error, path) from error
         raise StorageError(
-            f"{path.parent} is on a file system without locks ({error.strerror}). Choose another "
-            "folder by --root."
+            f"the file system of {path.parent} has no locks ({error.strerror}). Choose another "
+            "folder with --root."
         ) from error
-    return True
+    try:
+        yield
+    finally:
+        held.release()

@@ -1,4 +1,4 @@
-"""Cohort -> Split: persons into stratified folds, and the certificate that proves it."""
+"""Cohort -> Split: persons in stratified folds, with the certificate of who is where."""
 
 from kfold_hs.splits.balance import balance
 from kfold_hs.splits.split import Split

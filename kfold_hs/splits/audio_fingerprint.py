@@ -1,4 +1,4 @@
-"""Audio fingerprints: the same sound found again under another name, without all pairs.
+"""Audio fingerprints: find recordings with the same sound without comparing all pairs.
 
 1. Every recording is brought to 1000 Hz and 25 to 400 Hz (`Sound`).
 2. Its *anchors* are the peaks of its envelope, mostly heart sounds: they move with the
@@ -11,7 +11,7 @@
    "An Industrial-Strength Audio Search Algorithm", ISMIR 2003): a sort, not all pairs.
 5. A candidate is kept when the wave forms, laid over each other at that delay, have a
    normalised cross-correlation of at least `SAME` over at least `SHORTEST_S`. No two
-   hearts beat in time to the millisecond, so that different recordings stay far below.
+   hearts beat in time to the millisecond, so that different recordings are far below.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from kfold_hs.cohort.audio import read_samples, resampling_ratio
 RATE_HZ = 1000
 BAND_HZ = (25.0, 400.0)
 SAME = 0.5
-"""Normalised cross-correlation from which two stretches are the same sound."""
+"""Normalised cross-correlation from which two stretches count as the same sound."""
 SHORTEST_S = 3.0
-"""Shortest stretch in common that is looked for."""
+"""Shortest common stretch that is searched for."""
 
 _FLAT_HZ = 300.0
 _N_BANDS = 8
@@ -42,11 +42,11 @@ _APART_S = 0.12
 _N_WORDS, _N_BITS, _N_TURNED = 3, 22, 2
 _N_COMPONENTS = 32
 _CROWD = 24
-"""Of a word that very many patches share, each is compared with this many others only."""
+"""Most other patches that a patch with the same word is compared with."""
 _DELAY_S = 0.05
 _VOTES = 4
 _VOTES_SHARE = 0.2
-"""Of the anchors in the stretch in common, how many must have voted for the delay."""
+"""Share of the anchors in the common stretch that must vote for the delay."""
 _MOST_PATCHES_FITTED = 50_000
 
 Progress = Callable[[int, int], None]
@@ -54,7 +54,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Sound:
-    """What is kept of a recording.
+    """The fingerprint of a recording.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Sound:
 class Match:
     """Two recordings, by row, that hold the same sound.
 
-    `delay_s`: what happens at t in the first happens at t + delay_s in the second.
+    `delay_s`: time t of the first is time t + delay_s of the second.
     """
 
     first: int
@@ -93,7 +93,7 @@ def sound(samples: np.ndarray, sample_rate_hz: int) -> Sound:
     sos = signal.butter(4, BAND_HZ, "bandpass", fs=RATE_HZ, output="sos")
     wave = signal.sosfiltfilt(sos, wave)
     spread = float(wave.std())
-    if spread < 1e-7:  # silence is no sound to know again
+    if spread < 1e-7:  # silence has no fingerprint
         none = np.zeros((0, _N_BANDS * (_BEFORE + _AFTER)), dtype=np.float16)
         return Sound(wave.astype(np.float16), np.zeros(0, dtype=np.float32), none)
     wave = wave / spread
@@ -119,7 +119,7 @@ def sound(samples: np.ndarray, sample_rate_hz: int) -> Sound:
 def sounds(
     paths: Sequence[Path], channel: int | None = None, on_progress: Progress | None = None
 ) -> list[Sound]:
-    """`sound` of every file, in order, by a few threads."""
+    """`sound` of every file, in order, computed by a few threads."""
 
     def one(path: Path) -> Sound:
         return sound(*read_samples(path, channel))
@@ -134,7 +134,7 @@ def sounds(
 
 
 def matches(library: Sequence[Sound]) -> list[Match]:
-    """Steps 4 and 5: all pairs of recordings that hold a stretch of the same sound."""
+    """Steps 4 and 5: all pairs of recordings that share a stretch of sound."""
     owner = np.repeat(np.arange(len(library)), [len(each.anchors) for each in library])
     if len(owner) < 2:
         return []
@@ -151,12 +151,12 @@ def matches(library: Sequence[Sound]) -> list[Match]:
 
 
 def correlation_at(one: Sound, other: Sound, delay_s: float) -> tuple[float, float, float]:
-    """Highest |normalised cross-correlation| within 60 ms of a delay, it and the overlap.
+    """Highest |normalised cross-correlation| within 60 ms of a delay, that delay and the overlap.
 
     Returns
     -------
     correlation, delay_s, overlap_s : float
-        In [0, 1]; the sign is dropped, so that a copy of turned polarity is found.
+        The correlation is in [0, 1]; its sign is dropped, so that inverted copies are found.
     """
     a, b = one.wave.astype(np.float32), other.wave.astype(np.float32)
     lag = round(delay_s * RATE_HZ)

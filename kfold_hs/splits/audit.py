@@ -1,8 +1,8 @@
-"""The audit: what would let a model be scored on something it has heard.
+"""The audit: would a model be scored on people or recordings that it was trained on?
 
-A *leak* is a way for training data to reach the scored side; the audit of a split with
-one fails. A *warning* is something to know that is no leak: labels that contradict, a
-covariate that tells the label, a fold that lacks a class.
+A *leak* is a way for training data to reach the held-out side; the audit of such a split
+fails. A *note* is no leak, but worth knowing: contradicting labels, a covariate that
+predicts the label, a fold that lacks a class.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from kfold_hs.cohort.audio import Progress, read_samples
 from kfold_hs.cohort.ids import suspects
 from kfold_hs.cohort.silence import identifies
 from kfold_hs.errors import SplitError, counted, listing
-from kfold_hs.splits.near_duplicates import near_copies
+from kfold_hs.splits.near_duplicates import near_duplicates
+from kfold_hs.splits.predictive_covariates import predictive_covariates
 from kfold_hs.splits.split import TEST
-from kfold_hs.splits.telling import telling_covariates
 
 _WHOLE = 0.9
-"""Share of the shorter recording from which a match is a copy and not a segment."""
+"""Share of the shorter recording from which a match is a copy, not a segment."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the audit found.
+    """One finding of the audit.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Finding:
         A key of `KINDS`.
     is_leak : bool
     text : str
-        What it is, with numbers.
+        The finding in words, with numbers.
     items : tuple of str
         The files, recordings or persons, with their folds.
     advice : str
@@ -59,16 +59,16 @@ class Finding:
 
 
 KINDS = {
-    "person on two sides": "a person is held out in a fold that trains on them",
+    "person on two sides": "a person is held out in a fold that is trained on the same person",
     "linked patients": "an alias table says that two ids are one person",
-    "same recording": "the same samples under the names of different people",
-    "near copy": "the same sound, altered, under the names of different people",
+    "same recording": "the same samples under ids of different people",
+    "near copy": "the same sound, altered, under ids of different people",
     "overlapping segments": "two recordings of different people share a stretch of sound",
-    "copies within a person": "a person holds the same sound twice",
+    "copies within a person": "a person has the same sound twice",
     "alike ids": "ids that differ only as spreadsheets and typists change them",
     "contradicting labels": "patients of one person have different labels",
-    "telling covariate": "a covariate alone gives a label away",
-    "fold lacks a class": "no score of that class can be told there",
+    "telling covariate": "a covariate alone predicts a label",
+    "fold lacks a class": "the fold cannot score that class",
 }
 
 
@@ -84,10 +84,10 @@ def audit(
     ----------
     cohort : Cohort
     folds : DataFrame, optional
-        Fold of every recording, one column a repeat (`foreign.read_folds`). Without it,
-        everything that some split of these persons would put on two sides is a leak.
+        Fold of every recording, one column for each repeat (`imported.read_folds`). Without
+        it, everything that some split could put on two sides is a leak.
     aliases : sequence of pairs of ids
-        People known to be the same.
+        Ids that are known to be one person.
     """
     sides = _Sides(cohort, folds)
     found: list[Finding] = []
@@ -96,36 +96,36 @@ def audit(
         found += _lacking_classes(cohort, folds)
     found += _linked(cohort, sides, aliases)
     found += _suspects(cohort)
-    found += _copies(cohort, sides, near_copies(cohort, on_progress))
+    found += _duplicates(cohort, sides, near_duplicates(cohort, on_progress))
     found += _contradictions(cohort)
-    found += _telling(cohort)
+    found += _predictive(cohort)
     return sorted(found, key=lambda finding: not finding.is_leak)
 
 
 def refuse_leaks(findings: Iterable[Finding], allowed: Iterable[str] = ()) -> None:
-    """Raise for the leaks among findings, but for the kinds that were asked for.
+    """Raise an error for leaks, except for the allowed kinds.
 
     Raises
     ------
     SplitError
-        Naming every kind of leak, its first items and what to do.
+        There are leaks; the message names every kind, its first items and what to do.
     """
     leaks = [f for f in findings if f.is_leak and f.kind not in set(allowed)]
     if leaks:
         each = " ".join(f"{f.text} ({listing(f.items, 3)}). {f.advice}" for f in leaks)
         raise SplitError(
-            f"this split leaks, and nothing was trained. {each} `kfold-hs audit` shows all of "
-            "it; split.audit=false trains nevertheless."
+            f"this split leaks, so that nothing was trained. {each} `kfold-hs audit` shows all "
+            "leaks; split.audit=false trains in spite of them."
         )
 
 
 def same_people(findings: Iterable[Finding]) -> list[tuple[str, str]]:
-    """The pairs of patients that findings say are one person."""
+    """The pairs of patients who are one person according to the findings."""
     return sorted({pair for finding in findings for pair in finding.same})
 
 
 class _Sides:
-    """Who is where: asked for two recordings, or for one to name its folds."""
+    """The folds of recordings, and their names in messages."""
 
     def __init__(self, cohort: Cohort, folds: pd.DataFrame | None) -> None:
         table = cohort.recordings.set_index("recording_id")
@@ -136,7 +136,7 @@ class _Sides:
         self.folds = None if folds is None else folds.reindex(table.index)
 
     def differ(self, one: str, other: str) -> bool:
-        """Whether a fold trains on the one and scores the other; True without a split."""
+        """Whether a fold trains on one and holds out the other; True without a split."""
         if self.folds is None:
             return True
         return bool((self.folds.loc[one] != self.folds.loc[other]).any())
@@ -183,10 +183,10 @@ def _torn_persons(cohort: Cohort, sides: _Sides) -> list[Finding]:
         patients = sorted(set(sides.patient[mine]))
         same += [(patients[0], other) for other in patients[1:]]
     n_linked = sum(len(set(sides.patient[sides.person == person])) > 1 for person in persons)
-    text = f"{len(persons)} of {cohort.n_persons} persons on two sides of a fold"
+    text = f"{len(persons)} of {cohort.n_persons} persons are on two sides of a fold"
     if n_linked:
         text += f", {n_linked} of them under two patient ids"
-    advice = "Split by person: `kfold-hs split -o split.json`, or --fix here."
+    advice = "Split by person: `kfold-hs split -o split.json`, or `kfold-hs audit --fix`."
     return [Finding("person on two sides", True, text, tuple(items), advice, tuple(same))]
 
 
@@ -203,8 +203,8 @@ def _lacking_classes(cohort: Cohort, folds: pd.DataFrame) -> list[Finding]:
     ]
     if not items:
         return []
-    text = f"{counted(len(items), 'time')} a fold lacks a class"
-    advice = "Use fewer folds, or a stratified split; such a split cannot be trained on."
+    text = f"a class is missing from a fold {counted(len(items), 'time')}"
+    advice = "Use fewer folds, or a stratified split. This split cannot be used for training."
     return [Finding("fold lacks a class", False, text, tuple(items), advice)]
 
 
@@ -224,13 +224,13 @@ def _linked(cohort: Cohort, sides: _Sides, aliases: Sequence[tuple[str, str]]) -
         items.append(sides.name_person(" = ".join(sorted(set(rows["person_id"]))), mine))
     if not items:
         return []
-    text = f"{counted(len(items), 'person')} of the alias table in the data as several"
-    advice = "Give the table as data.aliases=FILE, or --fix here."
+    text = f"{counted(len(items), 'person has', 'persons have')} several ids by the alias table"
+    advice = "Give the table as data.aliases=FILE, or use `kfold-hs audit --fix`."
     return [Finding("linked patients", is_leak, text, tuple(items), advice, tuple(same))]
 
 
 def _suspects(cohort: Cohort) -> list[Finding]:
-    """Ids of different people that may be one person's, e.g. 7 and 007."""
+    """Ids of different people that may be one person, e.g. 7 and 007."""
     groups = []
     for kind, ids in (("patient", cohort.person_of), ("person", cohort.persons["person_id"])):
         of = cohort.person_of if kind == "patient" else {each: each for each in ids}
@@ -242,15 +242,18 @@ def _suspects(cohort: Cohort) -> list[Finding]:
     if not groups:
         return []
     items = tuple(dict.fromkeys(groups))
-    text = f"{len(items)} groups of ids differ only in case, zeros, decimals, dashes or spaces"
+    text = (
+        f"{counted(len(items), 'group')} of ids that differ only in case, zeros, decimals, dashes "
+        "or spaces"
+    )
     advice = (
-        "If they are one person, correct the ids, or name the pairs in a table: data.aliases=FILE."
+        "If they are one person, correct the ids, or list the pairs in a table: data.aliases=FILE."
     )
     return [Finding("alike ids", False, text, items, advice)]
 
 
-def _nobodys(cohort: Cohort, digests: Iterable[str]) -> set[str]:
-    """Of digests, those of recordings that identify nobody; see `cohort.silence`."""
+def _uninformative(cohort: Cohort, digests: Iterable[str]) -> set[str]:
+    """The digests of recordings that identify nobody; see `cohort.silence`."""
     first = cohort.recordings.drop_duplicates("sha256").set_index("sha256")
     wanted = first.loc[list(dict.fromkeys(digests))]
     return {
@@ -262,18 +265,18 @@ def _nobodys(cohort: Cohort, digests: Iterable[str]) -> set[str]:
     }
 
 
-def _copies(cohort: Cohort, sides: _Sides, near: pd.DataFrame) -> list[Finding]:
+def _duplicates(cohort: Cohort, sides: _Sides, near: pd.DataFrame) -> list[Finding]:
     length = cohort.recordings.drop_duplicates("sha256").set_index("sha256")["duration_s"]
     equal = [str(digest) for digest, ids in sides.by_sha.items() if len(ids) > 1]
-    nobodys = _nobodys(cohort, [*equal, *near["sha256_a"], *near["sha256_b"]])
+    uninformative = _uninformative(cohort, [*equal, *near["sha256_a"], *near["sha256_b"]])
     pairs: list[tuple[str, str, str, str]] = []
     for digest in equal:
-        if digest not in nobodys:
+        if digest not in uninformative:
             ids = sides.by_sha[digest]
             pairs += [("same recording", ids[0], other, "sample for sample") for other in ids[1:]]
     for row in near.itertuples(index=False):
         a, b = str(row.sha256_a), str(row.sha256_b)
-        if nobodys & {a, b}:
+        if uninformative & {a, b}:
             continue
         whole = row.overlap_s >= _WHOLE * min(length[a], length[b]) - 0.2
         kind = "near copy" if whole else "overlapping segments"
@@ -291,8 +294,8 @@ def _copies(cohort: Cohort, sides: _Sides, near: pd.DataFrame) -> list[Finding]:
         if leaks and len(leaks) < len(across):
             text += f", {len(leaks)} of them on two sides"
         advice = (
-            "Listen to them: if they are one person, --fix joins the two; if one is a mistake, "
-            "remove it."
+            "Listen to both recordings. If they are of one person, `kfold-hs audit --fix` joins "
+            "the ids. If one is a mistake, remove it."
         )
         found.append(Finding(kind, bool(leaks), text, tuple(items), advice, tuple(same)))
     inside = [p for p in pairs if sides.person[p[1]] == sides.person[p[2]]]
@@ -304,7 +307,7 @@ def _copies(cohort: Cohort, sides: _Sides, near: pd.DataFrame) -> list[Finding]:
         text = (
             f"{counted(len(inside), 'pair')} of recordings of the same person with the same sound"
         )
-        advice = "Harmless to the split; remove one if it should not count twice."
+        advice = "No harm to the split. Remove one of them if the sound should not count twice."
         found.append(Finding("copies within a person", False, text, tuple(items), advice))
     return found
 
@@ -324,18 +327,18 @@ def _contradictions(cohort: Cohort) -> list[Finding]:
         text = (
             f"{counted(len(persons), 'person has', 'persons have')} several values of {task.name}"
         )
-        advice = "Right where the two visits differ; they count with both labels."
+        advice = "Correct if two visits differ; the person counts with both labels."
         found.append(Finding("contradicting labels", False, text, tuple(items), advice))
     return found
 
 
-def _telling(cohort: Cohort) -> list[Finding]:
-    items = telling_covariates(cohort)
+def _predictive(cohort: Cohort) -> list[Finding]:
+    items = predictive_covariates(cohort)
     if not items:
         return []
-    text = f"{counted(len(items), 'time')} a covariate alone gives a label away"
+    text = f"a covariate alone predicts a label {counted(len(items), 'time')}"
     advice = (
-        "A model can score by it without hearing a heart: stratify on it, report each of its "
-        "levels apart, or leave a source out at a time."
+        "A model can reach its score without the heart sound. Stratify on the covariate, look at "
+        "the scores of each of its levels, or hold out one source at a time."
     )
     return [Finding("telling covariate", False, text, tuple(items), advice)]

@@ -1,7 +1,7 @@
-"""How evenly a split shares out everything: counts, deviations, and what no split can beat.
+"""The balance of a split: counts, deviations, and the limit that no split can pass.
 
 For a level with n persons in K folds, m = n / K: the relative deviation is
-max_f |c_f - m| / m, and the limit is what rounding alone costs (`swaps.limits`).
+max_f |c_f - m| / m, and the limit is the deviation by rounding (`local_search.limits`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from kfold_hs.splits.strata import Strata, covariates_to_stratify, joint_label, 
 def balance(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any]]:
     """Counts in every fold of sizes, classes, joint classes and covariates.
 
-    Persons are counted (patients where `split.settings["by"]` is patient), who count
-    with every level that one of their patients has; the sizes are in persons, patients
-    and recordings. Test persons are not counted.
+    Persons are counted, or patients where `split.settings["by"]` is patient. A person counts
+    for every level that one of their patients has. The sizes are in persons, patients and
+    recordings. Test persons are not counted.
 
     Returns
     -------
     list of dict
         ``task`` (size, a task, the joint label or a covariate), ``class`` (the level),
-        ``kind`` (size, label or covariate), ``counts`` (one a fold), ``deviation`` and
+        ``kind`` (size, label or covariate), ``counts`` (one for each fold), ``deviation`` and
         ``limit`` (relative; 0.1 is 10 %).
     """
     table = _strata_of(cohort, split)
@@ -37,7 +37,7 @@ def balance(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
 
 
 def worst(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """For label, covariate and size: the row with the highest deviation above its limit."""
+    """The row with the highest deviation above its limit, for label, covariate and size."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         kept = found.get(row["kind"])
@@ -47,18 +47,17 @@ def worst(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any]]:
-    """The worst deviation of this split beside scikit-learn's StratifiedGroupKFold.
+    """The largest deviation of this split and of scikit-learn's StratifiedGroupKFold.
 
-    `StratifiedGroupKFold` stratifies patients on one label: once on the joint label and
-    once on each task, with the persons as groups and the split's seed
-    (plus the repeat). A label of which every class is rarer than folds is left out, and all of
-    them where there is one fold.
+    `StratifiedGroupKFold` stratifies patients on one label: here on the joint label and on each
+    task, with the persons as groups and the split's seed (plus the repeat). A label is left out
+    where every class is rarer than folds; all labels are left out where there is one fold.
 
     Returns
     -------
     list of dict
-        ``name``, and for label, covariate and size the worst ``deviation`` and what is
-        ``above_limit``; the first is this split, the last is the limit itself.
+        ``name``, and for label, covariate and size the largest ``deviation`` and the part of it
+        ``above_limit``; the first row is this split, the last is the limit.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -74,12 +73,12 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
     choices = {"+".join(names): joint} | {name: patients[name] for name in names}
     for name, labels in choices.items():
         if split.n_folds < 2 or labels.value_counts().max() < split.n_folds:
-            continue  # scikit-learn refuses one fold, and when every (joint) class is rarer
+            continue  # scikit-learn refuses one fold, and classes that are all rarer
         splitter = StratifiedGroupKFold(
             split.n_folds, shuffle=True, random_state=split.seed + repeat
         )
         fold_of = {}
-        with warnings.catch_warnings():  # a joint class may be rarer than folds: no matter here
+        with warnings.catch_warnings():  # a joint class may be rarer than folds
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             parts = list(splitter.split(patients, labels, patients[unit]))
         for fold, (_, held_out) in enumerate(parts):

@@ -1,9 +1,9 @@
-"""What folds are called elsewhere, as numbers from 0; what could be misread is refused.
+"""The names of folds in splits from elsewhere, as numbers from 0; unclear names are refused.
 
 0, 1, 2 or 1, 2, 3     numbers without gaps; also 1.0, fold_1, fold-1, part 1, split1
--1                     beside numbers: in no test fold, always trained on, as in scikit-learn's
+-1                     with numbers: never held out, always trained on, as in scikit-learn's
                        PredefinedSplit
-train, val, test       one validation part, or test and train beside numbers
+train, val, test       one validation part; or test and train together with numbers
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def fold_numbers(names: Iterable[str], source: str) -> Mapping[str, int]:
     Parameters
     ----------
     names : iterable of str
-        Of all folds, of all repeats.
+        The folds of all repeats.
     source : str
-        What errors call the split.
+        The name of the split in errors.
 
     Raises
     ------
     SplitError
-        A name is none of the above, names of several kinds are mixed so that two could mean the
-        same fold, numbers have gaps, or nobody is held out.
+        A name is none of these, two names could mean the same fold, numbers have gaps, or nobody
+        is held out.
     """
     codes: dict[str, int] = {}
     numbers: dict[str, int] = {}
@@ -57,21 +57,23 @@ def fold_numbers(names: Iterable[str], source: str) -> Mapping[str, int]:
             validation += [name] if _WORDS[text] == 0 else []
         else:
             raise SplitError(
-                f"{source} has a fold {name[:80]!r}; a fold is a number from 0 or 1 without gaps "
+                f"{source} has a fold {name[:80]!r}. A fold is a number from 0 or 1 without gaps "
                 "(-1: always trained on), or train, val or test."
             )
     if len(mixed := [*kinds.values(), *validation]) > 1:
         raise SplitError(
-            f"{source} has folds called {listing(map(repr, mixed))}, of which two could be the "
-            "same fold. Name all folds in one way."
+            f"{source} has the folds {listing(map(repr, mixed))}. Two of these names could mean "
+            "the same fold. Name all folds in one way."
         )
     if not numbers and not validation:
-        raise SplitError(f"{source} has no fold and no validation part to score anybody on.")
+        raise SplitError(
+            f"{source} has no fold and no validation part, so that nobody could be scored."
+        )
     return codes | _from_0(numbers, source)
 
 
 def consecutive(numbers: Iterable[int]) -> bool:
-    """Whether they count from 0 or from 1 without gaps."""
+    """Whether the numbers count from 0 or from 1 without gaps."""
     found = set(numbers)
     return not found or (min(found) in (0, 1) and max(found) - min(found) == len(found) - 1)
 
@@ -79,9 +81,8 @@ def consecutive(numbers: Iterable[int]) -> bool:
 def _from_0(numbers: Mapping[str, int], source: str) -> dict[str, int]:
     if not consecutive(numbers.values()):
         raise SplitError(
-            f"{source} has the folds {listing(sorted(set(numbers.values())), 10)}; they count from "
-            "0 or from 1 without gaps. If a fold was lost, its people are missing, too; if not, "
-            "number them anew."
+            f"{source} has the folds {listing(sorted(set(numbers.values())), 10)}. Folds must "
+            "count from 0 or from 1 without gaps. Add the missing fold, or number the folds anew."
         )
     first = min(numbers.values(), default=0)
     return {name: number - first for name, number in numbers.items()}

@@ -1,20 +1,20 @@
-"""Splits from elsewhere: read as they are, then certified or refused.
+"""Imported splits: read as they are, then certified or refused.
 
-A foreign split says where single recordings are, which may well be wrong: a person on
-two sides, a file nobody knows. `read_folds` keeps what it says, for the audit to look
-at; `certify` makes a `Split` of it, or names what is in the way.
+An imported split places single recordings, and can be wrong: a person on two sides, an
+unknown file. `read_folds` keeps its content for the audit; `certify` makes a `Split` of
+it, or names the fault.
 
-    FILE.csv             a column of ids and a column `fold`, called as `fold_names` says;
-                         `repeat`, a number, where there are several. The name of the column of
-                         ids says whose they are (recording_id, patient_id, person_id, ...; of
-                         several the first of these), or is `id`: by what they are
+    FILE.csv             a column of ids and a column `fold` (names: see `fold_names`); with several
+                         repeats, a column `repeat` of numbers. The column of ids is
+                         recording_id, patient_id or person_id (the first of these counts), or
+                         `id`: then the values decide
     FILE.json            kfold-hs's own split.json, or nnU-Net's splits_final.json, a list
                          of {"train": [...], "val": [...]}, by recording or patient
     FOLDER               a folder for each fold, or train/, val/ and test/, with the
-                         recordings in them; known by name, else by their samples
+                         recordings in them, identified by name, otherwise by their samples
     column:NAME          a column of the cohort's own table, by recording
 
-Ids that could be of patients or of other persons are refused where nothing says which.
+Ids that could be patients or other persons are refused where nothing decides.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _COLUMN = "column:"
 
 
 def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = None) -> pd.DataFrame:
-    """Where every recording is.
+    """The fold of every recording.
 
     Parameters
     ----------
     source : str or Path
     cohort : Cohort
     data : DataConfig, optional
-        What the cohort was read from; a table's own columns are looked up in it.
+        The source of the cohort; `column:NAME` may be a column of its table.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = Non
     Raises
     ------
     SplitError
-        The file is none of the known kinds, names something that the cohort has not, or
-        leaves a recording out.
+        The file is of no known kind, names something that the cohort does not have, or leaves a
+        recording out.
     """
     text = str(source)
     path = Path(source)
@@ -73,7 +73,7 @@ def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = Non
     if path.is_dir():
         return _from_folders(path, cohort)
     if not path.is_file():
-        raise SplitError(f"the split {path} is missing: no such file or folder.")
+        raise SplitError(f"the split {path} does not exist. Name a file or folder that exists.")
     if path.suffix.lower() == ".json":
         values = _json(path)
         if isinstance(values, list):
@@ -84,8 +84,8 @@ def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = Non
     return _from_csv(path, cohort)
 
 
-def is_foreign(source: str | Path) -> bool:
-    """Whether it is anything but a split.json of ours."""
+def is_imported(source: str | Path) -> bool:
+    """Whether the source is anything but a split.json of kfold-hs."""
     path = Path(source)
     if str(source).startswith(_COLUMN) or path.is_dir() or path.suffix.lower() != ".json":
         return True
@@ -93,7 +93,7 @@ def is_foreign(source: str | Path) -> bool:
 
 
 def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> Split:
-    """A `Split` of what `read_folds` gave.
+    """Make a `Split` of the folds from `read_folds`.
 
     Raises
     ------
@@ -105,9 +105,9 @@ def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> 
     sides = folds.groupby(persons).nunique()
     if len(torn := sides.index[(sides > 1).any(axis=1)]):
         raise SplitError(
-            f"{source} puts {counted(len(torn), 'person')} on two sides: {listing(torn)}. A score "
-            f"on it would be of people that the model has heard. `kfold-hs audit {source}` names "
-            "their files, and with --fix writes a split without them."
+            f"{source} puts {counted(len(torn), 'person')} on two sides: {listing(torn)}. Its "
+            "scores would include people that the model was trained on. `kfold-hs audit "
+            f"{source}` names their files; with --fix it writes a correct split."
         )
     each = folds.groupby(persons).first()
     split = Split.of(
@@ -122,7 +122,7 @@ def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> 
 
 
 def folds_of_recordings(split: Split, cohort: Cohort) -> pd.DataFrame:
-    """Where a `Split` of ours puts every recording; see `read_folds`."""
+    """The fold of every recording in a `Split`; see `read_folds`."""
     folds = [split.fold_of_patients(cohort, repeat) for repeat in range(split.n_repeats)]
     table = pd.DataFrame(np.stack(folds, axis=1), index=cohort.patients["patient_id"])
     return _per_recording(table, cohort)
@@ -139,8 +139,8 @@ def _from_column(column: str, cohort: Cohort, data: DataConfig | None) -> pd.Dat
     if isinstance(data, TableData) and (values := column_of(data, column)) is not None:
         if len(values) != cohort.n_recordings:
             raise SplitError(
-                f"{data.path} has {len(values)} rows, and the cohort {cohort.n_recordings} "
-                "recordings: write the split into a CSV of recording_id and fold."
+                f"{data.path} has {len(values)} rows, but the cohort has {cohort.n_recordings} "
+                "recordings. Write the split to a CSV with the columns recording_id and fold."
             )
         pairs = dict(zip(cohort.recordings["recording_id"], map(_text, values), strict=True))
         return _from_pairs({0: pairs}, cohort, source, RECORDING)
@@ -151,9 +151,9 @@ def _from_column(column: str, cohort: Cohort, data: DataConfig | None) -> pd.Dat
         if column in table:
             pairs = dict(zip(table[key], map(_text, table[column]), strict=True))
             return _from_pairs({0: pairs}, cohort, source, kind)
-    names = listing(map(repr, cohort.covariates), 20) or "no column beside their labels"
+    names = listing(map(repr, cohort.covariates), 20) or "none"
     raise SplitError(
-        f"the data have no column {column!r:.80} in their table; their patients have {names}."
+        f"the data have no column {column!r:.80}. The covariates of their patients are: {names}."
     )
 
 
@@ -171,25 +171,25 @@ def _from_csv(path: Path, cohort: Cohort) -> pd.DataFrame:
     repeats = [i for i, name in enumerate(names) if name == "repeat"]
     if len(ids) != 1 or len(folds) != 1 or len(repeats) > 1:
         raise SplitError(
-            f"{path} has the columns {listing(table.columns, 20)[:400]}; a split has a column fold "
-            "and one of recording_id, patient_id, person_id or id."
+            f"{path} has the columns {listing(table.columns, 20)[:400]}. A split needs one column "
+            "fold, and one of recording_id, patient_id, person_id or id."
         )
     pairs: dict[int, dict[str, str]] = {}
     for row in table.to_numpy().tolist():
         repeat = _repeat(row[repeats[0]], path) if repeats else 0
         name, fold = clean_name(row[ids[0]]), row[folds[0]].strip()
         if not name:
-            raise SplitError(f"{path} has a row without an id, in fold {fold[:80]!r}.")
+            raise SplitError(f"{path} has a row without an id, in fold {fold[:80]!r}. Add the id.")
         known = pairs.setdefault(repeat, {}).setdefault(name, fold)
         if known != fold:
             raise SplitError(
-                f"{path} puts {name} into fold {known} and into fold {fold}. Where these are "
-                "recordings of one patient, a column recording_id tells them apart, for the audit."
+                f"{path} puts {name} into fold {known} and into fold {fold}. Correct the row. If "
+                "these are two recordings of one patient, use a column recording_id, for the audit."
             )
     if not consecutive(pairs):
         raise SplitError(
-            f"{path} has the repeats {listing(sorted(pairs), 10)}; they count from 0 or from 1 "
-            "without gaps."
+            f"{path} has the repeats {listing(sorted(pairs), 10)}. Repeats must count from 0 or "
+            "from 1 without gaps."
         )
     return _from_pairs(pairs, cohort, str(path), kind)
 
@@ -197,7 +197,9 @@ def _from_csv(path: Path, cohort: Cohort) -> pd.DataFrame:
 def _repeat(text: str, path: Path) -> int:
     digits = text.strip().removesuffix(".0")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise SplitError(f"{path} has a repeat {text[:80]!r}; a repeat is a number from 0 or 1.")
+        raise SplitError(
+            f"{path} has a repeat {text[:80]!r}. Repeats are whole numbers from 0 or 1."
+        )
     return int(digits)
 
 
@@ -207,13 +209,13 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
         warn(f"{note}.")
     files = found.files
     if not files:
-        raise SplitError(f"{path} holds no recording (.wav, .flac, .aiff) in any folder below it.")
+        raise SplitError(f"{path} and its folders hold no recording (.wav, .flac, .aiff).")
     _check_links(path, files, [each for left in found.left_out.values() for each in left])
     names = {p: p.relative_to(path).parts[0] for p in files}
     if loose := [p for p in files if p.parent == path]:
         raise SplitError(
-            f"{path} holds recordings beside its folders: {listing(loose)}. Each belongs into the "
-            "folder of a fold, or of train, val or test."
+            f"{path} holds recordings that are in no folder of a fold: {listing(loose)}. Move each "
+            "into the folder of a fold, or into train, val or test."
         )
     ids = set(cohort.recordings["recording_id"])
     called = {p: clean_name(p.stem) for p in files}
@@ -225,15 +227,15 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
     if several := {p: each for p, each in alike.items() if len(each) > 1}:
         file, each = next(iter(several.items()))
         raise SplitError(
-            f"{len(several)} recordings in {path} have no name of this cohort, and the samples of "
-            f"more than one of its recordings: {file} is {listing(each)}. Name them as the "
-            "cohort does."
+            f"{path} holds {counted(len(several), 'recording')} without a name of this cohort, but "
+            f"with the samples of several of its recordings: {file} could be {listing(each)}. Use "
+            "the cohort's names."
         )
     called |= {p: each[0] if each else "" for p, each in alike.items()}
     if unknown := [p for p in strange if not called[p]]:
         raise SplitError(
-            f"{len(unknown)} recordings in {path} are not in this cohort, neither by name nor by "
-            f"their samples: {listing(unknown)}."
+            f"{path} holds {counted(len(unknown), 'recording')} that this cohort does not have, by "
+            f"name or by samples: {listing(unknown)}. Remove them, or add them to the data."
         )
     pairs: dict[str, str] = {}
     for file in files:
@@ -241,13 +243,13 @@ def _from_folders(path: Path, cohort: Cohort) -> pd.DataFrame:
         known = pairs.setdefault(recording, names[file])
         if known != names[file]:
             raise SplitError(
-                f"{path} holds {recording} in {known} and in {names[file]}: remove one of them."
+                f"{path} holds {recording} in {known} and in {names[file]}. Remove one of them."
             )
     return _from_pairs({0: pairs}, cohort, str(path))
 
 
 def _check_links(path: Path, files: Sequence[Path], left_out: Sequence[Path]) -> None:
-    """A link to what is in another fold puts it into two, though it is searched once."""
+    """Refuse a link to files of another fold: they would be in two folds."""
 
     def fold(file: Path) -> str:
         return file.relative_to(path).parts[0]
@@ -257,19 +259,19 @@ def _check_links(path: Path, files: Sequence[Path], left_out: Sequence[Path]) ->
     for link in left_out:
         target = os.path.realpath(link)
         if not link.is_symlink() or Path(os.path.realpath(link.parent)).is_relative_to(target):
-            continue  # a circle holds nothing of its own
+            continue  # a link to a folder above it adds no file
         for place, file in real.items():
             if Path(place).is_relative_to(target) and fold(file) != fold(link):
                 raise SplitError(
                     f"{path} holds {file.name} in {fold(file)} and, by the link "
-                    f"{link.relative_to(path)}, in {fold(link)}: remove one of them."
+                    f"{link.relative_to(path)}, in {fold(link)}. Remove one of them."
                 )
 
 
 def _from_pairs(
     pairs: Mapping[int, Mapping[str, str]], cohort: Cohort, source: str, kind: str | None = None
 ) -> pd.DataFrame:
-    """One mapping of ids to names of folds a repeat; `kind` says whose ids, if that is known."""
+    """Fold names by id, for each repeat; `kind` is the kind of the ids, if it is known."""
     folds = [_of_recordings(pairs[repeat], cohort, source, kind) for repeat in sorted(pairs)]
     numbers = fold_numbers({name for each in folds for name in each}, source)
     columns = {i: [numbers[name] for name in each] for i, each in enumerate(folds)}
@@ -291,28 +293,28 @@ def _of_recordings(
     if kind is None and len({tuple(kinds[each].map(fold_of)) for each in fits}) > 1:
         whom = " and all ".join(f"{each}s" for each in fits)
         raise SplitError(
-            f"{source} names {len(fold_of)} ids, all {whom} of this cohort, who are not the same "
-            "people. A CSV says which by the name of its column: "
+            f"{source} names {len(fold_of)} ids, which are all {whom} of this cohort, but not of "
+            "the same people. Name the column of ids in a CSV: "
             f"{' or '.join(f'{each}_id' for each in fits)}."
         )
     if kind is None:
         kind = (fits or sorted(kinds, key=lambda each: -len(set(kinds[each]) & set(fold_of))))[0]
     ids = kinds[kind]
-    hint = f" They are the ids of its {fits[0]}s: call the column {fits[0]}_id." if fits else ""
+    hint = f" The ids are those of its {fits[0]}s: name the column {fits[0]}_id." if fits else ""
     if missing := set(ids) - set(fold_of):
         raise SplitError(
-            f"{source} says nothing of {len(missing)} of {ids.nunique()} {kind}s of this "
-            f"cohort: {listing(sorted(missing))}.{hint}"
+            f"{source} lacks {len(missing)} of the {ids.nunique()} {kind}s of this cohort: "
+            f"{listing(sorted(missing))}.{hint}"
         )
     if unknown := set(fold_of) - set(ids):
         raise SplitError(
-            f"{source} names {len(unknown)} {kind}s that this cohort has not: "
+            f"{source} names {counted(len(unknown), kind)} that this cohort does not have: "
             f"{listing(sorted(unknown))}.{hint}"
         )
     if blank := sorted(name for name, fold in fold_of.items() if not fold):
         raise SplitError(
             f"{source} has no fold for {len(blank)} of {len(fold_of)} {kind}s: {listing(blank)}. "
-            "Who is always trained on has the fold -1 or train."
+            "Write -1 or train for people who are always trained on."
         )
     return [str(fold) for fold in ids.map(fold_of)]
 

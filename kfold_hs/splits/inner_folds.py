@@ -1,4 +1,4 @@
-"""The inner splits of nested cross-validation: the training people of an outer fold, split anew."""
+"""The inner splits of nested cross-validation: they split the training people of an outer fold."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from kfold_hs.splits.strata import covariates_to_stratify, strata
 from kfold_hs.splits.stratify import check_classes, draw_folds
 
 _NESTED = 2**31 + 2
-"""Keeps these draws apart from those of folds, test persons and people set aside."""
+"""Separates these draws from those of folds, test persons and validation persons."""
 
 
 def inner_split(cohort: Cohort, outer: Split, repeat: int, fold: int, n_folds: int) -> Split:
-    """The people whom an outer fold trains on, in folds of their own.
+    """Split the training people of an outer fold, stratified like the outer split.
 
-    The people whom it holds out are test persons here: no inner fold trains on them or is scored
-    on them. Stratified as the outer split is.
+    The people that the outer fold holds out are test persons here: no inner fold trains on them or
+    is scored on them.
 
     Parameters
     ----------
     cohort : Cohort
     outer : Split
     repeat, fold : int
-        Of the outer split.
+        The fold of the outer split.
     n_folds : int
         At least 2, at most the number of persons of the rarest class among these people.
 
@@ -38,7 +38,7 @@ def inner_split(cohort: Cohort, outer: Split, repeat: int, fold: int, n_folds: i
     whole = strata(cohort, names, outer.by)
     place = np.array([outer.folds[unit][repeat] for unit in whole.table.index])
     rows = np.flatnonzero((place >= 0) & (place != fold))
-    if not len(rows):  # one validation part: all that are trained on are split
+    if not len(rows):  # one validation part: split all training people
         rows = np.flatnonzero(place == TRAIN)
     check_classes(whole, rows, n_folds)
     folds = np.where(place == TRAIN, TRAIN, TEST)

@@ -1,13 +1,13 @@
-"""The swap search: exchanges persons between folds until no exchange balances them better.
+"""Local search: exchange persons between folds until no exchange improves the balance.
 
-What is lowered, over levels s and folds f with c_sf persons, n_s = sum_f c_sf and
+It minimises, over levels s and folds f with c_sf persons, n_s = sum_f c_sf and
 m_s = n_s / K:
 
     sum_sf  w_s  ( max(0, |c_sf - m_s| - r_s) / m_s )^2  +  small * ( |c_sf - m_s| / m_s )^2
 
-r_s is the rounding that no split can avoid: floor or ceiling of m_s are both free. The
-squares make the worst relative deviation weigh most. Only sums, products and PCG64's
-raw words enter, so that the same start gives the same end with every version of numpy.
+r_s is the rounding that no split can avoid: floor and ceiling of m_s both cost nothing.
+The squares give the largest relative deviation the most weight. Only sums, products and
+PCG64's raw words are used, so that every version of numpy gives the same result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 _SMALL = 1e-3
 _BLOCK = 40
-"""Persons of each fold that are tried against each other at a time."""
+"""Persons of each fold that are compared at a time."""
 _MOST_TURNS = 3000
 _NEAR_ENOUGH = 1e-3
 """Relative deviation above the limit that ends the search."""

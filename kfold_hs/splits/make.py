@@ -1,4 +1,4 @@
-"""The split that a configuration asks for: drawn, read, or mended after an audit."""
+"""The split of a configuration: drawn, read from a file, or corrected after an audit."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from kfold_hs.config.schema import CircorData, Config, TableData
 from kfold_hs.errors import SplitError
 from kfold_hs.files.paths import refuse_overwriting, write_text
 from kfold_hs.splits.audit import Finding, same_people
-from kfold_hs.splits.imported import certify, is_foreign, read_folds
+from kfold_hs.splits.imported import certify, is_imported, read_folds
 from kfold_hs.splits.split import Split
 from kfold_hs.splits.stratify import SplitRule, stratify
 
 
 def make_split(config: Config, cohort: Cohort) -> Split:
-    """The split of `split.file` when there is one, else drawn from the seed.
+    """The split of `split.file` if that is set, otherwise a split drawn from the seed.
 
     Raises
     ------
     SplitError
-        The file's split is of another cohort or has another number of folds.
+        The file's split belongs to another cohort, or has other numbers than the configuration.
     """
     wanted = config.split
     if wanted.file is None:
         rule = SplitRule(wanted.stratify, wanted.by, wanted.test)
         return stratify(cohort, wanted.n_folds, config.seed, wanted.n_repeats, rule)
-    if is_foreign(wanted.file):
+    if is_imported(wanted.file):
         folds = read_folds(wanted.file, cohort, config.data)
         split = certify(folds, cohort, str(wanted.file), config.seed)
     else:
@@ -40,19 +40,20 @@ def make_split(config: Config, cohort: Cohort) -> Split:
     ):
         if found != asked:
             raise SplitError(
-                f"{wanted.file} has {key}={found}, and {asked} was asked for. Add {key}={found}."
+                f"{wanted.file} has {key}={found}, but the configuration has {asked}. Add "
+                f"{key}={found}."
             )
     split.check(cohort)
     return split
 
 
 def check_output(config: Config, output: Path) -> None:
-    """Refuse to write a split over a file that it is made of.
+    """Refuse to overwrite a file that the split is made from.
 
     Raises
     ------
     ConfigError
-        The data's table, the table of aliases or `split.file` would be lost.
+        The output is the data's table, the alias table or `split.file`.
     """
     others = (config.data.aliases, config.split.file)
     refuse_overwriting(output, [*_data_files(config), *filter(None, others)])
@@ -69,12 +70,12 @@ def _data_files(config: Config) -> list[Path]:
 def fix_split(
     config: Config, cohort: Cohort, findings: Sequence[Finding], output: Path
 ) -> tuple[Split, Path]:
-    """Join who was found to be one person; write a new split and the table of aliases.
+    """Join the ids that are one person; write a new split and the alias table.
 
     Returns
     -------
     split, aliases : Split, Path
-        The split is of the cohort with `data.aliases=<aliases>`.
+        The split belongs to the cohort with `data.aliases=<aliases>`.
     """
     aliases = output.with_suffix(".aliases.csv")
     for each in (output, aliases):
@@ -83,7 +84,7 @@ def fix_split(
     linked = link(cohort, of_patients(pairs))
     drawn = config.split.model_copy(update={"file": None})
     split = make_split(config.model_copy(update={"split": drawn}), linked)
-    # The new table takes the place of the one that was given.
+    # The new table replaces the one of the configuration.
     whole = joined(linked) if config.data.aliases else pairs
     write_text(aliases, write_aliases(whole))
     split.write(output)

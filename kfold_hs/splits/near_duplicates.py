@@ -1,4 +1,4 @@
-"""Which recordings of a cohort hold the same sound: searched once, kept by content."""
+"""Pairs of recordings with the same sound; the result is cached."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ from kfold_hs.files.paths import write_json
 from kfold_hs.splits.audio_fingerprint import matches, sounds
 
 VERSION = 1
-"""Raised when the same recordings would give other matches than before."""
+"""Raised by every change that gives other matches for the same recordings."""
 
 
-def near_copies(cohort: Cohort, on_progress: Progress | None = None) -> pd.DataFrame:
-    """Pairs of recordings with other samples but the same sound (`fingerprint`).
+def near_duplicates(cohort: Cohort, on_progress: Progress | None = None) -> pd.DataFrame:
+    """Pairs of recordings with different samples but the same sound (`audio_fingerprint`).
 
-    Found in the cache when these recordings were searched before. Recordings of the
-    same samples are looked at once: their digests tell already that they are equal. Flat
-    ones are left out: they hold no sound to know again.
+    Recordings with the same samples are searched once, since their digests show that they are
+    equal. Flat recordings are left out, since they hold no sound.
 
     Returns
     -------
     DataFrame
         sha256_a, sha256_b, correlation, delay_s, overlap_s.
     """
-    heard = cohort.recordings[~cohort.recordings["is_flat"].astype(bool)]
-    unique = heard.drop_duplicates("sha256").sort_values("sha256")
+    kept = cohort.recordings[~cohort.recordings["is_flat"].astype(bool)]
+    unique = kept.drop_duplicates("sha256").sort_values("sha256")
     shas = unique["sha256"].tolist()
     rates = unique["sample_rate_hz"].tolist()
     content = json.dumps([VERSION, shas, rates, cohort.channel])
@@ -42,11 +41,11 @@ def near_copies(cohort: Cohort, on_progress: Progress | None = None) -> pd.DataF
     columns = ["sha256_a", "sha256_b", "correlation", "delay_s", "overlap_s"]
     if path.exists():
         try:
-            rows = stored.read_json(path, "what was found before in", list)
-            with stored.parsing(path, "what was found before in"):
+            rows = stored.read_json(path, "the near duplicates in", list)
+            with stored.parsing(path, "the near duplicates in"):
                 return _checked(pd.DataFrame(rows, columns=columns), set(shas))
         except DamagedFileError as error:
-            stored.warn(f"{path} is damaged ({error.fault}): copies are looked for anew.")
+            stored.warn(f"{path} is damaged ({error.fault}): near duplicates are searched again.")
     found = matches(sounds([Path(each) for each in unique["path"]], cohort.channel, on_progress))
     rows = [[shas[m.first], shas[m.second], m.correlation, m.delay_s, m.overlap_s] for m in found]
     with keeping():
@@ -55,16 +54,16 @@ def near_copies(cohort: Cohort, on_progress: Progress | None = None) -> pd.DataF
 
 
 def _checked(found: pd.DataFrame, shas: set[str]) -> pd.DataFrame:
-    """Refuse what was kept unless it is pairs of these recordings.
+    """Refuse a cached result that is not for these recordings.
 
     Raises
     ------
     ValueError
-        It is something else.
+        It is not.
     """
     numbers = found[["correlation", "delay_s", "overlap_s"]]
     if not all(found[name].isin(shas).all() for name in ("sha256_a", "sha256_b")):
-        raise ValueError("it is of other recordings")
+        raise ValueError("it names other recordings")
     if len(found) and not np.isfinite(numbers.to_numpy(dtype=np.float64)).all():
-        raise ValueError("it holds something that is no number")
+        raise ValueError("it holds a value that is not a number")
     return found

@@ -1,4 +1,4 @@
-"""nnU-Net's splits_final.json: a list of {"train": [...], "val": [...]}, one a fold."""
+"""nnU-Net's splits_final.json: a list of {"train": [...], "val": [...]}, one for each fold."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from kfold_hs.cohort.ids import clean_name
-from kfold_hs.errors import SplitError, listing
+from kfold_hs.errors import SplitError, counted, listing
 
 
 def folds_of_cases(values: list[Any], path: Path) -> dict[str, str]:
-    """Name of the fold of every case: the number of the part that validates it, or train.
+    """Name of the fold of every case: the number of the fold that validates it, or train.
 
     Parameters
     ----------
     values : list
-        What the file holds.
+        The content of the file.
     path : Path
-        Of the file, for errors.
+        The file's name, for errors.
 
     Raises
     ------
     SplitError
-        It is no such list, or no split: somebody is validated twice, trained on and validated
-        by one fold, or left out by one.
+        It is no such list, or no split: a case is validated twice, trained on and validated by one
+        fold, or left out by one.
     """
     pairs: dict[str, str] = {}
     everyone: set[str] = set()
@@ -32,21 +32,23 @@ def folds_of_cases(values: list[Any], path: Path) -> dict[str, str]:
         everyone |= train | val
     for fold, (train, val) in enumerate(parts):
         if not val:
-            raise SplitError(f"{path}: fold {fold} validates nobody.")
+            raise SplitError(
+                f"{path}: fold {fold} has no validation case. Add one, or remove the fold."
+            )
         if both := train & val:
             raise SplitError(
-                f"{path}: fold {fold} trains on {len(both)} cases that it validates on: "
-                f"{listing(sorted(both))}."
+                f"{path}: fold {fold} has {counted(len(both), 'case')} both in train and in val: "
+                f"{listing(sorted(both))}. Remove each from one of them."
             )
         if twice := val & set(pairs):
             raise SplitError(
-                f"{path}: {listing(sorted(twice))} is in the validation part of two folds, so "
-                "that nobody's out-of-fold prediction would be the only one."
+                f"{path}: {listing(sorted(twice))} is in val of two folds. Every case may be in "
+                "val of one fold only."
             )
         if left := everyone - train - val:
             raise SplitError(
-                f"{path}: fold {fold} neither trains on nor validates {len(left)} cases that "
-                f"other folds use: {listing(sorted(left))}."
+                f"{path}: fold {fold} lacks {counted(len(left), 'case')} that other folds use: "
+                f"{listing(sorted(left))}. Add each to its train or val."
             )
         pairs.update(dict.fromkeys(val, str(fold)))
     pairs.update(dict.fromkeys(everyone - set(pairs), "train"))
@@ -54,7 +56,7 @@ def folds_of_cases(values: list[Any], path: Path) -> dict[str, str]:
 
 
 def _part(path: Path, each: Any) -> tuple[set[str], set[str]]:
-    """Who is in train and val of one entry of nnU-Net's list."""
+    """The cases of train and val of one entry."""
     if isinstance(each, dict) and set(each) == {"train", "val"}:
         lists = [each["train"], each["val"]]
         if all(isinstance(names, list) for names in lists):
@@ -63,6 +65,6 @@ def _part(path: Path, each: Any) -> tuple[set[str], set[str]]:
                 train, val = ({clean_name(n) for n in names} for names in lists)
                 return train, val
     raise SplitError(
-        f"{path} is a list, but not of {{'train': [...], 'val': [...]}} with ids in both, as "
-        f"nnU-Net's splits_final.json is: {repr(each)[:80]}."
+        f"{path} is not like nnU-Net's splits_final.json. Each entry must be {{'train': [...], "
+        f"'val': [...]}} with lists of ids, but one is {repr(each)[:80]}."
     )

@@ -1,9 +1,9 @@
-"""Split: which fold holds each person out, in every repeat; the certificate that proves it.
+"""Split: the fold that holds each person out, in every repeat; and its certificate.
 
-A split belongs to one cohort: it carries the cohort's fingerprint and everything that
-this stands for - persons, their patients and labels, their recordings with the SHA-256
-of the samples - and one digest over it all. Folds count from 0. Persons are split,
-never patient ids, so that the two ids of one person are always on the same side.
+A split belongs to one cohort. It holds the cohort's fingerprint, the persons, their
+patients and labels, their recordings with the SHA-256 of the samples, and one digest
+over all of it. Folds count from 0. Persons are split, not patient ids, so that the two
+ids of one person are always on the same side.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kfold_hs.files.paths import write_json
 
 SCHEMA = 2
 TEST = -1
-"""In place of a fold: a hold-out test person, whom no fold trains on or is scored on."""
+"""In place of a fold: a test person; no fold trains on them or is scored on them."""
 TRAIN = -2
 """In place of a fold: always trained on, never held out (a split with one validation part)."""
 _WORDS = {"test": TEST, "train": TRAIN}
@@ -39,25 +39,25 @@ class Split:
     Parameters
     ----------
     folds : mapping
-        person_id -> tuple of folds, one a repeat, each in [0, n_folds), `TEST` or `TRAIN`.
+        person_id -> tuple of folds, one for each repeat, in [0, n_folds), `TEST` or `TRAIN`.
         Where `settings["by"]` is "patient", the keys are patient ids.
     n_folds, n_repeats : int
-        At least 1 and 1; one fold only where some persons are always trained on.
+        At least 2 and 1; at least 1 fold where some persons are always trained on.
     seed : int
-        What the split was drawn with.
+        The seed of the draw.
     fingerprint : str
-        `Cohort.fingerprint` of the cohort it belongs to.
+        `Cohort.fingerprint` of the split's cohort.
     settings : mapping
-        ``by``, ``stratify``, ``test`` and ``source`` (drawn, or where it came from).
+        ``by``, ``stratify``, ``test`` and ``source`` (drawn, or the file).
     people : sequence of mappings
-        What was split: ``person_id`` and its ``patients`` with labels and recordings.
+        ``person_id`` and the person's ``patients`` with labels and recordings.
     versions : mapping
-        Of the libraries that drew it.
+        Versions of the libraries that drew the split.
 
     Raises
     ------
     SplitError
-        When a person has not one fold a repeat, or a fold is empty.
+        A person does not have one fold for each repeat, or a fold is empty.
     """
 
     folds: Mapping[str, tuple[int, ...]]
@@ -78,7 +78,7 @@ class Split:
         seed: int,
         settings: Mapping[str, Any],
     ) -> Split:
-        """The split of a cohort, with what it holds written into it."""
+        """The split of a cohort, with its people written into it."""
         packages = ("kfold-hs", "iterative-stratification", "scikit-learn", "numpy")
         n_repeats = len(next(iter(folds.values())))
         return cls(
@@ -90,38 +90,38 @@ class Split:
         is_single = any(f == TRAIN for folds in self.folds.values() for f in folds)
         if self.n_folds < (1 if is_single else 2) or self.n_repeats < 1:
             raise SplitError(
-                f"n_folds={self.n_folds} and n_repeats={self.n_repeats}: at least 2 folds and "
-                "1 repeat are needed."
+                f"n_folds={self.n_folds} and n_repeats={self.n_repeats}: a split needs at least 2 "
+                "folds and 1 repeat."
             )
         for person_id, folds in self.folds.items():
             if len(folds) != self.n_repeats or not all(TRAIN <= f < self.n_folds for f in folds):
                 raise SplitError(
-                    f"person {person_id} has the folds {list(folds)}; one fold from 0 to "
-                    f"{self.n_folds - 1} for each of {self.n_repeats} repeats is expected."
+                    f"person {person_id} has the folds {list(folds)}. There must be one fold from "
+                    f"0 to {self.n_folds - 1} for each of {self.n_repeats} repeats."
                 )
             if TEST in folds and set(folds) != {TEST}:
                 raise SplitError(
-                    f"person {person_id} is a test person in one repeat and trained on in "
-                    f"another: {list(folds)}."
+                    f"person {person_id} is a test person in some repeats, but not in all: "
+                    f"{list(folds)}. A test person is one in every repeat."
                 )
         for repeat in range(self.n_repeats):
             used = {folds[repeat] for folds in self.folds.values()}
             if empty := set(range(self.n_folds)) - used:
-                raise SplitError(f"repeat {repeat}: fold {listing(sorted(empty))} holds nobody.")
+                raise SplitError(f"repeat {repeat}: fold {listing(sorted(empty))} is empty.")
 
     @property
     def by(self) -> str:
-        """person, or patient where linked ids are ignored on purpose."""
+        """person; or patient, where linked ids are ignored on purpose."""
         return str(self.settings.get("by", "person"))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over everything that `split.json` says."""
+        """SHA-256 (hex) over the content of `split.json`."""
         return _digest(self._content())
 
     @cached_property
     def assignment(self) -> str:
-        """SHA-256 (hex) of who is where, in which cohort: the same for any library version."""
+        """SHA-256 (hex) over folds and cohort; the same for any library version."""
         return _digest([self._folds_as_json(), self.n_folds, self.fingerprint, self.by])
 
     def fold_of_patients(self, cohort: Cohort, repeat: int) -> np.ndarray:
@@ -130,13 +130,13 @@ class Split:
         return np.array([self.folds[unit][repeat] for unit in units], dtype=np.int64)
 
     def scored_patients(self, cohort: Cohort) -> list[str]:
-        """Ids of the patients who are held out in some fold."""
+        """Ids of the patients that some fold holds out."""
         folds = self.fold_of_patients(cohort, 0)
         return [str(each) for each in cohort.patients["patient_id"][folds >= 0]]
 
     @property
     def train_share(self) -> float:
-        """Share of the persons that a fold's model is trained on, mean over the folds."""
+        """Share of the persons that a fold is trained on, mean over the folds."""
         table = np.array(list(self.folds.values()))
         trained = [
             ((table[:, repeat] != fold) & (table[:, repeat] != TEST)).mean()
@@ -146,7 +146,7 @@ class Split:
         return float(np.mean(trained))
 
     def persons_on_two_sides(self, cohort: Cohort) -> list[str]:
-        """Persons with a patient held out in a fold that trains on another of theirs."""
+        """Persons with one patient held out and another trained on in the same fold."""
         found: set[str] = set()
         for repeat in range(self.n_repeats):
             table = cohort.patients.assign(fold=self.fold_of_patients(cohort, repeat))
@@ -160,17 +160,19 @@ class Split:
         Raises
         ------
         SplitError
-            With both fingerprints, or the persons that do not match.
+            It belongs to another cohort.
         """
         if self.fingerprint != cohort.fingerprint:
             raise SplitError(
                 f"the split was made for a cohort with the fingerprint {self.fingerprint[:16]}, "
-                f"and this cohort has {cohort.fingerprint[:16]}: people, labels or recordings "
+                f"but this cohort has {cohort.fingerprint[:16]}: people, labels or recordings "
                 "differ. Draw a new split, or use the data that the split was made for."
             )
         known = set(cohort.patients[f"{self.by}_id"])
         if odd := known ^ set(self.folds):
-            raise SplitError(f"split and cohort do not hold the same persons: {listing(odd)}.")
+            raise SplitError(
+                f"split and cohort hold different persons: {listing(odd)}. Draw a new split."
+            )
 
     def check(self, cohort: Cohort) -> None:
         """Refuse unless this split is of this cohort and every class is in every fold.
@@ -178,7 +180,7 @@ class Split:
         Raises
         ------
         SplitError
-            As `check_cohort`, or with the class and the fold.
+            The split belongs to another cohort, or a fold lacks a class.
         """
         self.check_cohort(cohort)
         for repeat in range(self.n_repeats):
@@ -189,10 +191,10 @@ class Split:
                     if lacking := set(range(self.n_folds)) - present:
                         raise SplitError(
                             f"{task.name}={name} does not occur in fold "
-                            f"{listing(sorted(lacking))} of repeat {repeat}: no score of that "
-                            f"class could be told there. Use "
-                            + ("fewer folds, " if self.n_folds > 2 else "")
-                            + "another seed, or in a split of your own move people."
+                            f"{listing(sorted(lacking))} of repeat {repeat}, which therefore "
+                            f"cannot score that class. Use "
+                            + ("fewer folds or " if self.n_folds > 2 else "")
+                            + "another seed; in a split of your own, move people."
                         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -204,18 +206,18 @@ class Split:
 
     @classmethod
     def read(cls, path: Path) -> Split:
-        """Read a `split.json`; refused when its digest does not fit its content.
+        """Read a `split.json`, and check its digest.
 
         Raises
         ------
         SplitError
-            Not a certificate, of another schema, or changed after it was written.
+            The file is no split, has another schema, or was changed after it was written.
         """
         try:
             values = stored.read_json(path, "the split")
             if (schema := values["schema"]) != SCHEMA:
                 raise SplitError(
-                    f"{path} has schema {schema}, and this version of kfold-hs reads {SCHEMA}. "
+                    f"{path} has schema {schema}, but this version of kfold-hs reads {SCHEMA}. "
                     "Draw the split again."
                 )
             split = cls(
@@ -234,11 +236,11 @@ class Split:
             raise SplitError(str(error)) from error
         except SplitError:
             raise
-        except Exception as error:  # anything may be where something else belongs
+        except Exception as error:  # any value may be of a wrong type
             raise SplitError(f"cannot read the split {path}: {stored.words(error)}.") from error
         if digest != stated:
             raise SplitError(
-                f"{path} was changed after it was written: it says digest {digest[:16]}, its "
+                f"{path} was changed after it was written: its digest is {digest[:16]}, but its "
                 f"content gives {stated[:16]}. Draw the split again."
             )
         return split

@@ -1,9 +1,9 @@
-"""Strata: what a split balances, as one table of persons by levels.
+"""Strata: the table of persons by levels that a split balances.
 
 A level is a class of a task, a joint class of all tasks, or a level of a covariate,
 e.g. ``murmur=Present``, ``murmur=Present + outcome=Normal``, ``age=Child``. A person
-belongs to every level that one of their patients has: who has two patients with
-different labels counts with both.
+belongs to every level that one of their patients has; a person with two patients and two
+different labels counts for both.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from kfold_hs.cohort.values import are_missing
 from kfold_hs.errors import SplitError, unknown_name
 
 AUTO = ("age", "sex", "campaign", "source", "n_recordings", "site")
-"""Covariates that `split.stratify=auto` takes, of those that a cohort has."""
+"""Covariates that `split.stratify=auto` uses where the cohort has them."""
 MISSING = "missing"
-"""The level of who has no value: missing is a level of its own."""
+"""The level of persons without a value."""
 _MOST_LEVELS = 20
-"""A covariate of words with more levels than this is a name or an id, not a class."""
+"""Most levels of a covariate of words; with more, it is a name or an id."""
 _QUARTILES_FROM = 9
-"""A covariate of numbers with this many values or more is cut at its quartiles."""
+"""Number of values from which a covariate of numbers is cut at its quartiles."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Strata:
         Index: person_id (or patient_id), sorted. Columns: ``<name>=<level>``.
     sizes : DataFrame of int, shape (n_units, 3)
         Persons (1), patients and recordings of each row.
-    names : tuple of str, one a column
+    names : tuple of str, one for each column
         The task, the joint label ("murmur+outcome") or the covariate it belongs to.
-    levels : tuple of str, one a column
-    is_label : tuple of bool, one a column
+    levels : tuple of str, one for each column
+    is_label : tuple of bool, one for each column
         Whether it is a class or a joint class; False for covariates.
     """
 
@@ -59,12 +59,12 @@ class Strata:
 
 
 def covariates_to_stratify(cohort: Cohort, asked: Sequence[str] | str) -> tuple[str, ...]:
-    """Names that `split.stratify` stands for; "auto" takes those of `AUTO` there are.
+    """Covariates of `split.stratify`; "auto" means those of `AUTO` that the cohort has.
 
     Raises
     ------
     SplitError
-        A name that is neither a covariate of the cohort, n_recordings nor site.
+        A name is not a covariate of the cohort, n_recordings or site.
     """
     known = {*cohort.covariates, "n_recordings", "site"}
     if isinstance(asked, str):
@@ -76,7 +76,7 @@ def covariates_to_stratify(cohort: Cohort, asked: Sequence[str] | str) -> tuple[
 
 
 def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -> Strata:
-    """The table of a cohort.
+    """The strata of a cohort.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
     Raises
     ------
     SplitError
-        A covariate of words has so many levels that it must be a name or an id.
+        A covariate of words has more than 20 levels.
     """
     unit = f"{by}_id"
     patients = cohort.patients.sort_values("patient_id", ignore_index=True)
@@ -151,12 +151,12 @@ def joint_label(patients: pd.DataFrame, names: Sequence[str]) -> pd.Series:
 
 
 def levels_of(values: pd.Series) -> pd.Series:
-    """A covariate as words: itself, or the quartile it falls into; "missing" where it is.
+    """A covariate as words: its value, its quartile, or "missing".
 
     Raises
     ------
     SplitError
-        Words with more than 20 different values.
+        There are more than 20 different words.
     """
     missing = are_missing(values)
     numbers = pd.to_numeric(values.where(~missing), errors="coerce")
@@ -168,9 +168,9 @@ def levels_of(values: pd.Series) -> pd.Series:
     words_ = values.astype(str).where(~missing, MISSING)
     if words_.nunique() > _MOST_LEVELS:
         raise SplitError(
-            f"{values.name} has {words_.nunique()} different values, e.g. {words_.iloc[0]!r}; "
-            f"a covariate to stratify on may have {_MOST_LEVELS}. Take it out of split.stratify, "
-            "or give the data a column of classes."
+            f"{values.name} has {words_.nunique()} different values, e.g. {words_.iloc[0]!r}. A "
+            f"covariate to stratify on may have at most {_MOST_LEVELS}. Remove it from "
+            "split.stratify, or add a column of classes to the data."
         )
     return words_
 

@@ -1,7 +1,7 @@
-"""Persons into folds, stratified on every task, the joint label and covariates at once.
+"""Put persons into folds, stratified on every task, the joint label and covariates.
 
 `iterative-stratification` (Sechidis et al., "On the Stratification of Multi-label
-Data", ECML PKDD 2011) starts it on the table of persons; `swaps` goes on from there.
+Data", ECML PKDD 2011) makes the first split of the table of persons; `local_search` improves it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from kfold_hs.splits.local_search import Draws, even_sizes, improve
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.splits.strata import Strata, covariates_to_stratify, strata
 
-# A class's balance comes before a covariate's.
+# The balance of classes matters more than that of covariates.
 _LABEL_WEIGHT, _COVARIATE_WEIGHT = 4.0, 1.0
 _SIZE_WEIGHT = 400.0
-"""Patients and recordings have large totals, whose relative deviations are small."""
+"""Patients and recordings have large totals, so that relative deviations are small."""
 PARTS = 20
-"""Unequal parts are put together from so many even ones."""
+"""Number of even parts that unequal parts are made of."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def stratify(
     n_repeats: int = 1,
     rule: SplitRule = SplitRule(),
 ) -> Split:
-    """Draw a split of a cohort's persons; the order of its rows does not matter.
+    """Draw a split of a cohort's persons; the order of the cohort's rows does not matter.
 
     Parameters
     ----------
@@ -63,16 +63,16 @@ def stratify(
     n_folds : int
         At least 2, at most the number of persons of the rarest class.
     seed : int
-        Same seed, same split. Every repeat is drawn with a seed derived from it.
+        The same seed gives the same split. Every repeat has a seed derived from it.
     n_repeats : int
-        How many times the persons are split anew.
+        Number of splits.
     rule : SplitRule
 
     Raises
     ------
     SplitError
-        When a class has fewer persons than there are folds, a name is unknown, or a
-        class ends up missing from a fold.
+        A class has fewer persons than there are folds, a name is unknown, or a fold lacks a
+        class.
     """
     names = covariates_to_stratify(cohort, rule.covariates)
     by, test = rule.by, rule.test
@@ -100,7 +100,7 @@ def stratify(
 
 
 def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ...]) -> np.ndarray:
-    """Fold of every person in `rows`: start, even sizes, exchanges."""
+    """Fold of every person in `rows`: first split, even sizes, local search."""
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
     labels = whole.table.to_numpy()[rows]
@@ -121,7 +121,7 @@ def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ..
 def _test_units(
     cohort: Cohort, whole: Strata, test: float | Sequence[str], seed: int, by: str
 ) -> np.ndarray:
-    """Which rows of the strata are hold-out test persons, shape (n_units,) bool."""
+    """Whether each row of the strata is a test person, bool of shape (n_units,)."""
     units = whole.table.index
     if not isinstance(test, int | float):
         patients = cohort.patients
@@ -132,7 +132,9 @@ def _test_units(
         return held
     n_held = round(test * len(units))
     if n_held == 0:
-        raise SplitError(f"split.test={test:g} of {len(units)} persons is nobody. Raise it.")
+        raise SplitError(
+            f"split.test={test:g} of {len(units)} persons makes 0 test persons. Raise it."
+        )
     held[draw_some(whole, np.arange(len(units)), n_held, (seed, 2**31))] = True
     return held
 
@@ -142,11 +144,11 @@ def _patients_named(cohort: Cohort, names: Sequence[str]) -> set[str]:
     try:
         found = {name: whose.patients(name) for name in names}
     except CohortError as error:
-        raise SplitError(f"split.test cannot be told: {error}") from error
+        raise SplitError(f"split.test is ambiguous: {error}") from error
     if unknown := sorted(name for name, patients in found.items() if not patients):
         raise SplitError(
-            f"split.test names {unknown[0]!r}, which is neither a person nor a patient of this "
-            f"cohort ({len(unknown)} such ids)."
+            f"split.test names {unknown[0]!r}, but this cohort has no such person or patient "
+            f"({len(unknown)} such ids). Correct the ids."
         )
     return {patient for patients in found.values() for patient in patients}
 
@@ -154,8 +156,8 @@ def _patients_named(cohort: Cohort, names: Sequence[str]) -> set[str]:
 def draw_some(whole: Strata, rows: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
     """`n` of the persons in `rows`, stratified.
 
-    `draw_folds` makes even parts: whole ones are taken while they fit, and what is missing then
-    is drawn from the next one in the same way.
+    `draw_folds` makes even parts. Whole parts are taken while they fit; the rest is drawn from the
+    next part in the same way.
     """
     if n in (0, len(rows)):
         return rows[:n]
@@ -173,17 +175,17 @@ def draw_some(whole: Strata, rows: np.ndarray, n: int, key: tuple[int, ...]) -> 
 
 
 def check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
-    """Refuse to draw fewer than 2 folds, or more than the persons in `rows` of a class.
+    """Refuse fewer than 2 folds, or more folds than a class has persons in `rows`.
 
     Raises
     ------
     SplitError
-        With the classes, their persons and the folds that are possible.
+        The number of folds does not fit.
     """
     if n_folds < 2:
         raise SplitError(
-            f"a drawn split takes at least 2 folds, and {n_folds} was asked for. One split into "
-            "training and validation comes from a file: split.file=FILE."
+            f"a drawn split has at least 2 folds, but split.n_folds is {n_folds}. For a single "
+            "split into training and validation, use a file: split.file=FILE."
         )
     counts = whole.table.iloc[rows].sum()[whole.is_class]
     if len(rare := counts[counts < n_folds]):
@@ -192,6 +194,6 @@ def check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
         )
         fewer = f"Use at most --folds {rare.min():.0f}, or merge" if rare.min() >= 2 else "Merge"
         raise SplitError(
-            f"{each}, which cannot be split into {n_folds} folds that all hold it. "
+            f"{each}, but {n_folds} folds need at least {n_folds}. "
             f"{fewer} the class with another in the data."
         )

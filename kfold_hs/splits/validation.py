@@ -1,4 +1,4 @@
-"""The inner split of a fold: some of its training people are set aside to choose the epoch."""
+"""The validation persons of a fold: training people who only choose the epoch."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from kfold_hs.splits.strata import strata
 from kfold_hs.splits.stratify import PARTS, draw_folds, draw_some
 
 _INNER = 2**31 + 1
-"""Keeps these draws apart from those of the folds and of the test persons."""
+"""Separates these draws from those of the folds and of the test persons."""
 
 
 def inner_persons(
     cohort: Cohort, train: np.ndarray, share: float, key: tuple[int, int, int]
 ) -> frozenset[str]:
-    """Persons who are set aside, stratified on tasks and joint labels as folds are.
+    """The validation persons, stratified on tasks and joint labels as folds are.
 
     Parameters
     ----------
     cohort : Cohort
     train : ndarray of int64
-        Rows of `cohort.recordings` that a fold may train on; their persons are whole.
+        Rows of `cohort.recordings` that a fold may train on: all recordings of its persons.
     share : float
-        Of these persons, in (0, 0.5].
+        Share of these persons, in (0, 0.5].
     key : (seed, repeat, fold)
-        The same key sets the same persons aside.
+        The same key gives the same persons.
 
     Raises
     ------
@@ -38,11 +38,11 @@ def inner_persons(
     rows = np.flatnonzero(whole.table.index.isin(set(owners)))
     if len(rows) < 2:
         raise SplitError(
-            f"fold {key[2]} has {len(rows)} person to train on, of whom select=inner can set "
-            "nobody aside. Use select=last."
+            f"fold {key[2]} has {len(rows)} training person, but select=inner needs at least 2. "
+            "Use select=last."
         )
-    # The two parts are unequal, so several small ones of equal size are put together; a share that
-    # they cannot make is drawn to the person.
+    # The two parts are unequal, so that several small parts of equal size are joined; any other
+    # share is drawn person by person.
     n_parts = min(PARTS, len(rows))
     n_whole = max(1, round(share * n_parts))
     if n_parts == PARTS and abs(share * n_parts - n_whole) > 1e-9:

@@ -24,7 +24,7 @@ from kfold_hs.bundle.inputs import of_cohort
 from kfold_hs.bundle.patients import Patient
 from kfold_hs.bundle.predict import predict_patients
 from kfold_hs.bundle.rows import RowOptions
-from kfold_hs.cli.tables import Terminal
+from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.compose import compose, load_yaml
 from kfold_hs.judge.stats.intervals import wilson
@@ -112,7 +112,7 @@ def main() -> None:
     given = parser.parse_args()
     if (given.run is None) != given.quick:
         parser.error("name a run, or give --quick")
-    with tempfile.TemporaryDirectory() as name, Terminal(quiet=True) as terminal:
+    with tempfile.TemporaryDirectory() as name, RichProgress(quiet=True) as terminal:
         run = given.run
         if given.quick:
             config = compose(list(QUICK))

@@ -23,7 +23,7 @@ from measure import PACKAGE, publish, table
 from kfold_hs.bundle.audio_reader import Ear, bank_of
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.inputs import find_patients
-from kfold_hs.cli.tables import Terminal
+from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config.compose import compose
 from kfold_hs.learn.prediction.crops import Predictor
@@ -37,7 +37,7 @@ WORDS = ("recipe=lite", "model.weights=none", "train.epochs=2", "split.n_folds=2
 def trained(folder: Path, data: Path) -> Path:
     """A bundle with ONNX files, of a short run on these recordings."""
     config = compose([*WORDS, "data=circor", f"data.root={data}"])
-    with Terminal(quiet=True) as terminal:
+    with RichProgress(quiet=True) as terminal:
         cross_validation.run(config, terminal, RunOptions(root=folder, name="run", device="cpu"))
         bundles.export(folder / "reports" / "run", folder / "bundle", terminal, ["onnx"])
     return folder / "bundle"

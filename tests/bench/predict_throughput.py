@@ -30,7 +30,7 @@ from measure import PACKAGE, in_turns, options, publish, ratio, table
 from kfold_hs.bundle.audio_reader import Ear, bank_of
 from kfold_hs.bundle.format import CONTENT, Bundle, write_content
 from kfold_hs.bundle.inputs import find_patients
-from kfold_hs.cli.tables import Terminal
+from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config.compose import compose
 from kfold_hs.learn.prediction.crops import Crops
@@ -57,7 +57,7 @@ def bundles(folder: Path) -> tuple[Path, Path]:
         ]
     )
     whole, one = folder / "whole", folder / "one"
-    with Terminal(quiet=True) as terminal:
+    with RichProgress(quiet=True) as terminal:
         cross_validation.run(config, terminal, RunOptions(root=folder, name="run", device="cpu"))
         shipping.export(folder / "reports" / "run", whole, terminal, ["onnx"])
     shutil.copytree(whole, one)
@@ -108,7 +108,7 @@ class Ceiling:
 
 
 def predicted(bundle: Path, people: Path, output: Path) -> None:
-    with Terminal(quiet=True) as terminal:
+    with RichProgress(quiet=True) as terminal:
         options = shipping.PredictOptions(output, device="cpu")
         shipping.predict(bundle, [people], terminal, options)
 

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from kfold_hs.cli.tables import Terminal
+from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.config.sweep import design
@@ -44,7 +44,7 @@ def verdicts(number: int, options: argparse.Namespace, root: Path) -> dict[tuple
     file = root / "split.json"
     split.write(file)
     copies = design([*words, f"split.file={file}", f"seed={2 * number},{2 * number + 1}"])
-    found = compare(copies, Terminal(quiet=True), RunOptions(root=root, device="cpu")).content
+    found = compare(copies, RichProgress(quiet=True), RunOptions(root=root, device="cpu")).content
     each = {
         (task, metric): values["pairs"][0]["verdict"]
         for task, metrics in found["tasks"].items()

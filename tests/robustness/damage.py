@@ -237,9 +237,9 @@ def make(root: Path) -> None:
         assert said.status == 0, (words, said)
     with mock.patch("kfold_hs.bundle.writers.opened", side_effect=KeyboardInterrupt):
         call(["predict", "bundle", "wav", "-o", "people.csv"], root)
-    from kfold_hs.cli.tables import Terminal
+    from kfold_hs.cli.progress import RichProgress
 
-    with mock.patch.object(Terminal, "epoch", side_effect=KeyboardInterrupt):
+    with mock.patch.object(RichProgress, "epoch", side_effect=KeyboardInterrupt):
         call(["run", "--name", "i", *SETTINGS, "optim.lr=3e-3"], root)
     assert (root / ".people.csv.rows").exists()
     assert list(root.glob("checkpoints/i/*/resume.pt"))

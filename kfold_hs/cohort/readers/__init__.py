@@ -1,1 +1,1 @@
-"""One reader a kind of data."""
+"""One reader for each kind of data."""

@@ -2,7 +2,7 @@
 
     ROOT/training-c/REFERENCE.csv    c0001,1    (1 abnormal, -1 normal)
     ROOT/training-c/c0001.wav        2000 Hz, mono
-    ROOT/training-c/c0001.hea        rate and length; training-a has an ECG beside, in c0001.dat
+    ROOT/training-c/c0001.hea        rate and length; training-a also has an ECG, in a0001.dat
 
 Liu et al., "An open access database for the evaluation of heart sound algorithms",
 Physiol. Meas. 37(12), 2016.
@@ -30,12 +30,12 @@ _LABELS = {1.0: "Abnormal", -1.0: "Normal"}
 
 
 def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> Cohort:
-    """Read every part below the root; the part is kept as the covariate `source`.
+    """Read every part below the root; the part becomes the covariate `source`.
 
     Raises
     ------
     CohortError
-        No `REFERENCE.csv`, a label other than 1 and -1, a header that does not fit.
+        There is no `REFERENCE.csv`, a label is neither 1 nor -1, or a header does not fit.
     """
     root = config.root
     parts = [root]
@@ -44,7 +44,7 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
     references = {part: file for part in parts if (file := _reference(part)) is not None}
     if not references:
         raise CohortError(
-            f"no REFERENCE.csv in {root} or in a folder training-* of it. data.root must be "
+            f"neither {root} nor a folder training-* in it has a REFERENCE.csv. data.root must be "
             "the folder of the challenge's training data."
         )
     spelling = Spelling()
@@ -69,12 +69,12 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
                 }
             )
     text = (
-        "the challenge does not say which recordings are of one person; each counts as a "
-        "person of its own, so scores may be too good"
+        "the challenge does not say which recordings belong to one person; each counts as its own "
+        "person, so that scores may be too good"
     )
     notes = [Note("unknown persons", len(patients), text), *spelling.notes()]
     if bare:
-        text = "no .hea beside the audio says how long it is; whether it was cut cannot be told"
+        text = "audio without a .hea file; nobody can check whether it is complete"
         notes.append(Note("recordings without a header", len(bare), text, tuple(bare)))
     notes += _left_out(parts, {Path(row["path"]).stem for row in recordings}, references)
     found = Listing(
@@ -98,7 +98,7 @@ def _reference(part: Path) -> Path | None:
 
 
 def _left_out(parts: Sequence[Path], used: Set[str], references: Collection[Path]) -> list[Note]:
-    """Recordings that nothing says a label of: of no use, but not without a word."""
+    """A note of the recordings without a label."""
     unlabelled = [
         f"{part.name}/{each.name}"
         for part in parts
@@ -107,7 +107,7 @@ def _left_out(parts: Sequence[Path], used: Set[str], references: Collection[Path
         and not is_hidden(each.name)
         and (part not in references or each.stem not in used)
     ]
-    text = "no label in a REFERENCE.csv beside them; left out"
+    text = "recordings that no REFERENCE.csv gives a label; left out"
     found = Note("recordings without a label", len(unlabelled), text, tuple(unlabelled))
     return [found] if unlabelled else []
 
@@ -120,8 +120,8 @@ def _read_reference(path: Path, spelling: Spelling) -> list[tuple[str, str]]:
         if label is None:
             shown = cells[1] if len(cells) > 1 else ""
             raise CohortError(
-                f"{path}, line {line}: the label of {cells[0]:.80} is {shown!r:.80}; 1 (abnormal) "
-                "or -1 (normal) is expected."
+                f"{path}, line {line}: the label of {cells[0]:.80} is {shown!r:.80}. It must be 1 "
+                "(abnormal) or -1 (normal)."
             )
         name = spelling(cells[0].strip())
         rows.append((re.sub(r"\.wav$", "", name, flags=re.IGNORECASE), label))

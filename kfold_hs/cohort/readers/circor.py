@@ -1,6 +1,6 @@
 """CirCor DigiScope Phonocardiogram Dataset 1.0.3 in its official layout.
 
-    ROOT/training_data.csv           one row a patient
+    ROOT/training_data.csv           one row for each patient
     ROOT/training_data/ID.txt        the same, and the list of recordings
     ROOT/training_data/ID_LOC.hea    rate and number of samples
     ROOT/training_data/ID_LOC.wav    or ID_LOC.flac: the samples
@@ -44,7 +44,7 @@ _COVARIATES = {
     "Pregnancy status": "pregnant",
     "Campaign": "campaign",
 }
-# What was written down about the murmur that was heard: part of the label, no covariates.
+# The description of the murmur: part of the label, not covariates.
 _ANNOTATIONS = {
     "Murmur locations": "murmur_locations",
     "Most audible location": "most_audible_location",
@@ -56,9 +56,9 @@ _ANNOTATIONS = {
 }
 _NUMBERS = {"height_cm", "weight_kg"}
 COLUMNS = ("Murmur", "Outcome", "Additional ID", *_COVARIATES, *_ANNOTATIONS)
-"""Of training_data.csv, beside the patient and the locations."""
+"""Columns of training_data.csv, besides the patient and the locations."""
 MOST_ENTRIES = 2
-"""Of a person: nobody was seen in more than the two campaigns."""
+"""Most entries of a person: there were two campaigns."""
 COVARIATES = tuple(_COVARIATES.values())
 
 
@@ -68,8 +68,8 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
     Raises
     ------
     CohortError
-        A file is missing, the CSV and the `.txt` headers disagree, a `.hea` header and
-        its audio disagree, or a label is unknown.
+        A file is missing, a label is unknown, or the CSV and a `.txt` header, or a `.hea`
+        header and its audio, disagree.
     """
     spelling = Spelling()
     table, notes = _read_csv(config.root / "training_data.csv", spelling)
@@ -121,13 +121,13 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
 def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> dict[str, str]:
     """person_id of every patient: the smallest patient id among those linked to it.
 
-    Links are followed through any number of steps, and through ids that are not in the
-    table themselves.
+    Links are followed through any number of steps, and through ids that the table does not
+    have.
 
     Raises
     ------
     CohortError
-        Several patients have the same word in place of an id, as "unknown".
+        Several patients have the same word in place of an id, such as "unknown".
     """
     ids, others = list(patient_ids), list(additional_ids)
     _check_links(ids, others)
@@ -145,7 +145,7 @@ def link_persons(patient_ids: Iterable[str], additional_ids: Iterable[str]) -> d
 
 
 def _check_links(ids: Sequence[str], others: Sequence[str]) -> None:
-    """A word for "none" in place of an id would make one person of all who have it."""
+    """Refuse a word for "none" in place of an id: it would link all patients who have it."""
     known = set(ids)
     numbered = all(each.isdecimal() for each in ids)
     shared = Counter(each for each in others if not is_missing(each) and each not in known)
@@ -153,8 +153,8 @@ def _check_links(ids: Sequence[str], others: Sequence[str]) -> None:
         no_id = number(other) == 0 or (numbered and not other.isdecimal())
         if n > MOST_ENTRIES or (n > 1 and no_id):
             raise CohortError(
-                f"Additional ID is {other!r:.80} for {n} patients, and no patient has that id: "
-                "they would be one person. Leave the cell blank where nobody is linked."
+                f"Additional ID is {other!r:.80} for {n} patients, but no patient has that id. The "
+                "patients would become one person. Leave the cell blank where there is no link."
             )
 
 
@@ -176,26 +176,26 @@ def _read_csv(path: Path, spelling: Spelling) -> tuple[pd.DataFrame, list[Note]]
     twice = table["Patient ID"][table["Patient ID"].duplicated()]
     if len(twice):
         raise CohortError(
-            f"{path}: patient {listing(twice)} stands more than once. Remove the repeated rows."
+            f"{path}: patient {listing(twice)} occurs more than once. Remove the repeated rows."
         )
-    return table, [Note("encoding", 1, f"{file.told}; save it as UTF-8")] if file.told else []
+    return table, [Note("encoding", 1, f"{file.note}; save it as UTF-8")] if file.note else []
 
 
 def _id(name: str) -> str:
-    """An id that a spreadsheet wrote as a number with decimals is still the same id."""
+    """The id without the decimals that a spreadsheet added."""
     return re.sub(r"(?<=\d)[.,]0+$", "", name)
 
 
 def other_id(fields: Mapping[str, str]) -> str | None:
-    """The id under which the person of a header was seen again, if there is one."""
+    """The other id of a header's person, if there is one."""
     found = fields.get("Additional ID")
     return None if is_missing(found) else _id(clean_name(found))
 
 
 def covariates_of(fields: Mapping[str, str]) -> dict[str, str | float | None]:
-    """Covariates, by our names, from the fields of a patient's header; None: not known.
+    """Covariates, by the names of kfold-hs, from the fields of a patient's header; None: unknown.
 
-    What should be a number and is none stays the text that it is.
+    A text in place of a number stays text.
     """
     return {name: _value(name, fields.get(column)) for column, name in _COVARIATES.items()}
 
@@ -203,12 +203,12 @@ def covariates_of(fields: Mapping[str, str]) -> dict[str, str | float | None]:
 def read_patient(path: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Fields ("#Age: Child") and recordings as (site, stem) of one patient's header."""
     if not path.is_file():
-        raise CohortError(f"{path} is missing, though training_data.csv lists the patient.")
+        raise CohortError(f"{path} is missing, but training_data.csv lists the patient.")
     return parse_patient(read_text(path)[0], str(path))
 
 
 def parse_patient(text: str, path: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """As `read_patient`, from the text of a header; `path` names it in errors."""
+    """`read_patient` for the text of a header; errors name it `path`."""
     fields, recordings = {}, []
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in lines[1:]:
@@ -239,15 +239,12 @@ def _cross_check(
         sites = {site for site, _ in recordings}
         if sites != set(_sites(row[LOCATIONS])):
             faults.append(
-                f"patient {patient_id}: recorded at {row[LOCATIONS]} by training_data.csv and at "
-                f"{'+'.join(sorted(sites)) or 'no site'} by {patient_id}.txt"
+                f"patient {patient_id}: the sites are {row[LOCATIONS]} in training_data.csv and "
+                f"{'+'.join(sorted(sites)) or 'none'} in {patient_id}.txt"
             )
     if faults:
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise CohortError(
-            "; ".join(faults[:5]) + more + ". Correct the one that is wrong: which of them to "
-            "believe cannot be told from here."
-        )
+        raise CohortError("; ".join(faults[:5]) + more + ". Correct the file that is wrong.")
 
 
 def _sites(cell: str) -> list[str]:
@@ -255,7 +252,7 @@ def _sites(cell: str) -> list[str]:
 
 
 def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
-    """What the recording itself shows: no murmur at the silent sites of a Present patient."""
+    """The label of one recording: Absent at the sites of a Present patient without a murmur."""
     if murmur != "Present" or is_missing(audible):
         return None
     return "Present" if site in _sites(audible) else "Absent"
@@ -267,7 +264,7 @@ def _value(name: str, cell: str | None) -> str | float | None:
 
 
 def _left_out(folder: Path, recordings: Sequence[Mapping[str, Any]]) -> list[Note]:
-    """Recordings of patients who are not in training_data.csv, or that their headers leave out."""
+    """A note of recordings that belong to no patient of training_data.csv."""
     listed = {clean_name(Path(row["path"]).stem) for row in recordings}
     found = [
         each.name
@@ -275,7 +272,7 @@ def _left_out(folder: Path, recordings: Sequence[Mapping[str, Any]]) -> list[Not
         if each.suffix.lower() in {".wav", ".flac"} and not is_hidden(each.name)
         if clean_name(each.stem) not in listed
     ]
-    text = "in training_data/, but of no patient of training_data.csv by their header; left out"
+    text = "recordings in training_data/ that no patient's header lists; left out"
     return [Note("recordings of nobody", len(found), text, tuple(found))] if found else []
 
 
@@ -284,5 +281,5 @@ def _notes(person_of: dict[str, str]) -> list[Note]:
     several = counts[counts > 1]
     if not len(several):
         return []
-    text = "people with more than one patient id (Additional ID); split as one person"
+    text = "people with more than one patient id (Additional ID); each is split as one person"
     return [Note("linked patients", len(several), text, tuple(several.index))]

@@ -1,4 +1,4 @@
-"""Which reader reads which kind of data: `READERS`, a row a kind."""
+"""`READERS`: the reader of each kind of data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ READERS: dict[str, Callable[[Any, Progress | None], Cohort]] = {
     "synthetic": load_synthetic,
     "table": load_table,
 }
-"""By `kind` of the data configuration: (that configuration, progress) -> `Cohort`."""
+"""`kind` of the data configuration -> reader: (configuration, progress) -> `Cohort`."""
 
 
 def read_cohort(config: DataConfig, on_progress: Progress | None = None) -> Cohort:
-    """Read the cohort that the data configuration names, its aliases joined.
+    """Read the cohort of a data configuration, and join its aliases.
 
     Parameters
     ----------

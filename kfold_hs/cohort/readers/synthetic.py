@@ -1,4 +1,4 @@
-"""Reader of the built-in cohort: made in the cache when it is not there, then read as a table."""
+"""Reader of the built-in cohort, which is made in the cache on first use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kfold_hs.config.schema import SyntheticData, TableData
 
 
 def load_synthetic(config: SyntheticData, on_progress: Progress | None = None) -> Cohort:
-    """The cohort of `config.n_patients` simulated people from `config.seed`."""
+    """Read the cohort of `config.n_patients` simulated patients from `config.seed`."""
     table = TableData(
         kind="table",
         path=ensure_cohort(config.n_patients, config.seed),

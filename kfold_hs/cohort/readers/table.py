@@ -1,8 +1,8 @@
-"""A user's own CSV, one row a recording, any tasks.
+"""A user's own CSV, with one row for each recording and any tasks.
 
-Labels, person and covariates belong to the patient, so they must agree in all rows of
-a patient. A column that is constant within every patient is a covariate; one that
-varies belongs to the recording and is left alone.
+Labels, person and covariates belong to the patient, so that they must agree in all rows
+of a patient. A column that is constant within every patient is a covariate; a column
+that varies belongs to the recording and is not used.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ _PERSON_ID = "person_id"
 def load_table(
     config: TableData, on_progress: Progress | None = None, name: str = "table"
 ) -> Cohort:
-    """Read the CSV; what counts as missing is said in `kfold_hs.cohort.values`.
+    """Read the CSV; `kfold_hs.cohort.values` says which cells are missing.
 
     Raises
     ------
     CohortError
         A column is missing, a label is missing or unknown, the rows of a patient
-        contradict each other, or a column `person_id` that nobody named joins patients.
+        contradict each other, or a column `person_id` links patients, but the configuration
+        does not use it.
     """
     file, notes = _read(config)
     table = file.table
@@ -72,9 +73,8 @@ def load_table(
         twice := sorted({each for each, n in Counter(ids).items() if n > 1})
     ):
         raise CohortError(
-            f"{config.path}: recording_id must be unique; {listing(twice)} stands more than once. "
-            "Correct the ids, or rename the column if it does not name recordings: the path is "
-            "the id, then."
+            f"{config.path}: recording_id must be unique, but {listing(twice)} occurs more than "
+            "once. Correct the ids, or rename the column: the path then is the id."
         )
     recordings: list[dict[str, Any]] = [
         {
@@ -103,7 +103,7 @@ def load_table(
 
 
 def column_of(config: TableData, column: str) -> list[Any] | None:
-    """A column of the CSV, one value a recording in the cohort's order; None: there is none."""
+    """A column of the CSV, one value for each recording; None where there is no such column."""
     table = _read(config)[0].table
     return [word(cell) for cell in table[column]] if column in table else None
 
@@ -128,7 +128,7 @@ def _read(config: TableData) -> tuple[CsvFile, list[Note]]:
             faults.append(f"{key}={column!r:.80}{hint}")
     if faults:
         raise CohortError(
-            f"{config.path} has the columns {listing(map(repr, table), 20)}; it lacks "
+            f"{config.path} has the columns {listing(map(repr, table), 20)}, but not "
             f"{'; '.join(faults)}."
         )
     for key in ("recording_column", "patient_column", "person_column"):
@@ -137,7 +137,7 @@ def _read(config: TableData) -> tuple[CsvFile, list[Note]]:
             value = table[column].loc[empty[0]]
             said = f" ({value!r:.80} counts as missing)" if value.strip() else ""
             raise CohortError(f"{config.path}: {column} is empty in line {listing(empty)}{said}.")
-    notes = [Note("encoding", 1, f"{file.told}; save it as UTF-8")] if file.told else []
+    notes = [Note("encoding", 1, f"{file.note}; save it as UTF-8")] if file.note else []
     return file, notes
 
 
@@ -147,13 +147,13 @@ def _recording_id(row: Mapping[Hashable, str], columns: Columns, config: TableDa
 
 
 def _said(cell: str) -> float | str | None:
-    """The same for cells that say the same."""
+    """A value that is equal for equal cells."""
     found = number(cell)
     return word(cell) if found is None else found
 
 
 def _contradictions(of_row: Sequence[str], values: Sequence[object]) -> dict[str, list[object]]:
-    """Patients whose rows have several values, with these."""
+    """Patients whose rows have several values, and these values."""
     found: dict[str, dict[object, None]] = defaultdict(dict)
     for patient_id, value in zip(of_row, values, strict=True):
         found[patient_id][value] = None
@@ -167,13 +167,13 @@ def _check_agreement(
         patient_id, found = next(iter(several.items()))
         raise CohortError(
             f"{config.path}: patient {patient_id} has several values of {column}: "
-            f"{listing(found)} ({len(several)} such patients). It belongs to the "
-            "patient, so all rows of a patient must agree."
+            f"{listing(found)} ({len(several)} such patients). All rows of a patient must have the "
+            "same value."
         )
 
 
 def _check_joins_nobody(config: TableData, of_row: Sequence[str], persons: Sequence[str]) -> None:
-    """A column of persons that nobody named shall not be passed over where it matters."""
+    """Refuse to ignore a column of persons that links patients."""
     joined = _contradictions(
         [each for each in persons if not is_missing(each)],
         [patient for patient, each in zip(of_row, persons, strict=True) if not is_missing(each)],
@@ -181,8 +181,8 @@ def _check_joins_nobody(config: TableData, of_row: Sequence[str], persons: Seque
     if joined:
         person, patients = next(iter(joined.items()))
         raise CohortError(
-            f"{config.path} has a column {_PERSON_ID}, which gives several patients one person "
-            f"({person}: {listing(patients)}; {len(joined)} such persons), and data.person_column "
-            f"does not name it. Set data.person_column={_PERSON_ID}, or rename the column if it "
-            "does not say who is who."
+            f"the column {_PERSON_ID} of {config.path} gives several patients one person "
+            f"({person}: {listing(patients)}; {len(joined)} such persons), but data.person_column "
+            f"is not set. Set data.person_column={_PERSON_ID}, or rename the column if it does not "
+            "name persons."
         )

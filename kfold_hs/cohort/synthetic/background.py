@@ -1,4 +1,4 @@
-"""What a stethoscope hears beside the heart: breathing, noise, hum, rubbing, cries, knocks.
+"""The sounds around the heart: breathing, noise, hum, rubbing, cries, knocks.
 
 Levels are relative to the peak of a first heart sound of level 1, frequencies in Hz.
 """
@@ -22,7 +22,7 @@ PITCHES_HZ = {"Low": (60.0, 180.0), "Medium": (120.0, 320.0), "High": (200.0, 60
 
 @dataclass(frozen=True)
 class Room:
-    """All that a microphone hears beside the heart; counts are a second, on average.
+    """All sounds but the heart's; counts are a second, on average.
 
     Parameters
     ----------

@@ -29,9 +29,9 @@ from kfold_hs.files.atomic import discard, sweep, writing_folder
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
 
 SIMULATOR_VERSION = 2
-"""To be raised with every change that alters a file."""
+"""Raised by every change that alters a file."""
 S1_S, S2_S = 0.12, 0.10
-"""How long the sounds are marked; what is heard of them fades out."""
+"""Marked length of the sounds, which fade out."""
 MIN_PATIENTS, MAX_PATIENTS = 10, 100_000
 
 COLUMNS = (
@@ -74,7 +74,7 @@ def write_cohort(
     """
     _check(n_patients, seed)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StorageError(f"{folder} is there already and not empty; name a new folder.")
+        raise StorageError(f"{folder} exists and is not empty. Name a new folder.")
     return _write(folder, n_patients, seed, on_progress)
 
 
@@ -106,17 +106,17 @@ def ensure_cohort(
         with keeping():
             _write(folder, n_patients, seed, on_progress)
     if not table.is_file():  # something else was in the way, and it stays
-        raise CohortError(f"{folder} lacks its table.csv. Delete that folder and repeat.")
+        raise CohortError(f"{folder} has no table.csv. Delete the folder and repeat the command.")
     return table
 
 
 def _check(n_patients: int, seed: int) -> None:
     if not MIN_PATIENTS <= n_patients <= MAX_PATIENTS:
         raise ConfigError(
-            f"data.n_patients={n_patients} must lie between {MIN_PATIENTS} and {MAX_PATIENTS}."
+            f"data.n_patients={n_patients} must be from {MIN_PATIENTS} to {MAX_PATIENTS}."
         )
     if seed < 0:
-        raise ConfigError(f"data.seed={seed} must be 0 or above.")
+        raise ConfigError(f"data.seed={seed} must be 0 or more.")
 
 
 def _write(

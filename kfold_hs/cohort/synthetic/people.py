@@ -1,4 +1,4 @@
-"""The people of the synthetic cohort: who they are, what their hearts do, what is written down.
+"""The people of the synthetic cohort: covariates, hearts, labels and recordings.
 
 A person's draws depend on (seed, number of the person) alone, so that a smaller cohort
 is the beginning of a larger one.
@@ -34,7 +34,7 @@ _AGES = {
 # Level of S1, level of S2, P2 relative to A2: S1 is louder towards the apex, S2 at the base.
 _SITE_SOUNDS = {"AV": (0.7, 1.0, 0.4), "PV": (0.7, 0.9, 0.7), "TV": (1.0, 0.7, 0.4)}
 _SITE_SOUNDS["MV"] = (1.1, 0.6, 0.25)
-# A lesion's share of the murmurs, its timing and shape, and what of it is heard where, in dB.
+# A lesion's share of the murmurs, its timing and shape, and its level at the sites, in dB.
 _LESIONS = {
     "PV": (0.33, {"AV": -5, "PV": 0, "TV": -5, "MV": -10}),
     "TV": (0.33, {"AV": -8, "PV": -4, "TV": 0, "MV": -4}),
@@ -43,18 +43,18 @@ _LESIONS = {
 }
 _GRADES = {"I": (0.50, 0.075), "II": (0.25, 0.14), "III": (0.25, 0.26)}
 """Share and level (see `Murmur`) at the lesion's own site."""
-_HEARD = 0.035
-"""Level below which nobody writes a murmur down, though it is still in the sound."""
+_AUDIBLE = 0.035
+"""Level below which a murmur gets no label, though it is in the sound."""
 _ABNORMAL = {"Present": 0.84, "Unknown": 0.63, "Absent": 0.38}
 _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording and all that it takes to make its sound again with `render`.
+    """One recording with everything that `render` needs to make its sound.
 
-    `murmur` is the murmur in the sound, `murmur_at_site` what is written in the table: the
-    two differ where the murmur is too faint, or the room too loud, to be named.
+    `murmur` is the murmur in the sound, `murmur_at_site` is the label in the table. The two
+    differ where the murmur is too faint, or the room too loud, to be noticed.
     """
 
     recording_id: str
@@ -93,7 +93,7 @@ class _Lesion:
 
 @dataclass(frozen=True)
 class _Person:
-    """What stays the same of a person from one visit to the next."""
+    """The properties of a person that do not change between visits."""
 
     covariates: dict[str, str]
     heart: Heart
@@ -235,9 +235,9 @@ def _visit(
             name: person.lesion.level * 10 ** (loss_db[name[:2]] / 20) * np.exp(rng.normal(0, 0.25))
             for name in names
         }
-        # Who is labelled Present was heard somewhere.
+        # A patient labelled Present has an audible murmur at one site.
         loudest = max(levels, key=levels.__getitem__)
-        levels[loudest] = max(levels[loudest], _HEARD)
+        levels[loudest] = max(levels[loudest], _AUDIBLE)
     loudness = np.exp(rng.normal(0, 0.45)) * (6 if murmur == "Unknown" else 1)
     cries = rng.choice((0.01, 0.25), p=(0.4, 0.6) if murmur == "Unknown" else (0.85, 0.15))
     recordings = tuple(
@@ -245,7 +245,7 @@ def _visit(
             recording_id=f"{patient_id}_{name}",
             site=name[:2],
             murmur_at_site="Present"
-            if murmur == "Present" and level >= _HEARD
+            if murmur == "Present" and level >= _AUDIBLE
             else ("Unknown" if murmur == "Unknown" else "Absent"),
             grade=person.lesion.grade if person.lesion else "",
             heart=_at_site(person.heart, name[:2], rng),

@@ -178,10 +178,10 @@ def phonocardiogram(
         inside += murmur_sound(murmur, beats, times_s, rng)
     # First order: 6 dB an octave, so that a high murmur is dulled and not removed.
     chest = signal.butter(1, sensor.cutoff_hz, fs=SAMPLE_RATE_HZ, output="sos")
-    heard = signal.sosfilt(chest, inside)
-    heard += room_sound(room, heart.breath_bpm, breath_angle, times_s, rng)
+    sound = signal.sosfilt(chest, inside)
+    sound += room_sound(room, heart.breath_bpm, breath_angle, times_s, rng)
     band = signal.butter(1, (20, 1000), "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
-    full_scale = np.clip(sensor.gain * signal.sosfilt(band, heard), -1, 1)
+    full_scale = np.clip(sensor.gain * signal.sosfilt(band, sound), -1, 1)
     return Phonocardiogram(np.round(full_scale * 32767).astype(np.int16), beats)
 
 

@@ -15,15 +15,15 @@ No point is tried twice. Draws depend on the seed and on how many trials there a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from kfold_hs.config.space import Space, Value
 from kfold_hs.errors import ConfigError, DamagedFileError, unknown_name
@@ -62,13 +62,13 @@ class Ticket:
 
     number : of the trial, from 0, in the study
     place : which of the search's trials it is, from 1
-    handle : its lock; closing it gives the trial up, and with it the process
+    handle : its lock, as a context that releases it at its end; so does the end of the process
     """
 
     number: int
     place: int
     point: Point
-    handle: TextIO
+    handle: AcquireReturnProxy[FileLock]
 
 
 class Study:
@@ -304,24 +304,23 @@ class Study:
             told = state.PRUNED if trial.state == STOPPED else state.FAIL
             self._study.tell(trial.number, state=told, skip_if_finished=True)
 
-    def _hold(self, number: int) -> TextIO | None:
-        """The trial's lock, which ends with the process; None where another holds it."""
+    def _hold(self, number: int) -> AcquireReturnProxy[FileLock] | None:
+        """The lock of a trial; None where another process holds it."""
         path = self._paths.trial_lock(number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("w")
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
+            return _lock(path).acquire(blocking=False)
+        except Timeout:
             return None
-        return handle
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One process at a time asks and tells."""
-        with self._paths.lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> FileLock:
+        """A context in which no other process works with the study."""
+        return _lock(self._paths.lock)
+
+
+def _lock(path: Path) -> FileLock:
+    # A lock that a killed process leaves behind would be no lock.
+    return FileLock(path, thread_local=False, fallback_to_soft=False)
 
 
 def _check_database(path: Path) -> None:

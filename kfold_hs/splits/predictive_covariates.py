@@ -1,4 +1,4 @@
-"""Covariates that alone give a label away: a model can score by them without hearing a heart."""
+"""Covariates that alone predict a label: a model could score by them without the heart sound."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError
 from kfold_hs.splits.strata import levels_of
 
-TELLING_AUROC = 0.8
-"""From this cross-fitted AUROC on, a covariate alone is said to give a label away."""
+PREDICTIVE_AUROC = 0.8
+"""Cross-fitted AUROC from which a covariate alone predicts a label."""
 _FEWEST = 10
-"""Persons of a class below which a covariate's AUROC says nothing."""
+"""Fewest persons of a class for which the AUROC is computed."""
 
 
-def telling_covariates(cohort: Cohort) -> list[str]:
-    """Covariates, and what recordings tell without being heard, that give a label away."""
+def predictive_covariates(cohort: Cohort) -> list[str]:
+    """Covariates, and properties of the recordings' files, that predict a label."""
     recordings = cohort.recordings.groupby("patient_id")
     order = cohort.patients["patient_id"]
     known: dict[str, pd.Series] = {name: cohort.patients[name] for name in cohort.covariates}
@@ -34,8 +34,8 @@ def telling_covariates(cohort: Cohort) -> list[str]:
             for label in task.classes:
                 y = (cohort.patients[task.name] == label).to_numpy()
                 auroc = _cross_fitted_auroc(levels, y, cohort.patients["person_id"].to_numpy())
-                if auroc is not None and auroc >= TELLING_AUROC:
-                    items.append(f"{name} tells {task.name}={label} (AUROC {auroc:.2f})")
+                if auroc is not None and auroc >= PREDICTIVE_AUROC:
+                    items.append(f"{name} predicts {task.name}={label} (AUROC {auroc:.2f})")
     return items
 
 
