@@ -9,9 +9,10 @@ import re
 import pandas as pd
 import pytest
 from test_judge import PROVENANCE, fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.run_page import duration, number, render
+from kfold_hs.report.run_page import duration, number
 
 Run = tuple[dict, pd.DataFrame, Predictions]  # type: ignore[type-arg]
 

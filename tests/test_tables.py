@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from test_judge import fake_run, summary_of
+from test_judge import page_of as render
 
-from kfold_hs.report.run_page import render
 from kfold_hs.report.tables import tables_of, to_csv, to_latex, write_tables
 
 PAGE = """<h2 id="one">One</h2>

@@ -127,9 +127,9 @@ def run(
             gallery=True,
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
+        click.echo(json.dumps(result.summary.to_json(), indent=1, allow_nan=False))
     else:
-        show_run(result.summary, result.paths.report)
+        show_run(result.summary.to_json(), result.paths.report)
 
 
 def _nested(
@@ -153,10 +153,11 @@ def _nested(
             name=name, root=root, device=device, command=command, fleet=fleet,
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(result.summary, indent=1, allow_nan=False))
+        click.echo(json.dumps(result.summary.to_json(), indent=1, allow_nan=False))
     else:
-        show_nested(result.summary["nested"])
-        show_run(result.summary, result.paths.report)
+        assert result.summary.nested is not None
+        show_nested(result.summary.nested)
+        show_run(result.summary.to_json(), result.paths.report)
 
 
 @cli.command()

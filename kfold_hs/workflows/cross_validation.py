@@ -17,6 +17,7 @@ from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, check_name, write_text
 from kfold_hs.files.stored import read_history
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.orchestrator.finished import check_one_split, finished_run
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
@@ -36,7 +37,7 @@ class Run:
     """A finished run: where its files are and what its summary says."""
 
     paths: RunPaths
-    summary: dict[str, Any]
+    summary: Summary
 
 
 def run(
@@ -151,12 +152,13 @@ def report(folder: Path) -> Run:
     from kfold_hs.report.gallery import read_gallery
     from kfold_hs.report.run_page import render
 
-    paths, summary = finished_run(folder)
-    check_one_split(paths, summary)
+    paths, content = finished_run(folder)
+    check_one_split(paths, content)
     predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
     config = load_yaml(paths.config).as_dict()
-    gallery = read_gallery(paths.gallery, summary["provenance"]["digests"])
+    gallery = read_gallery(paths.gallery, content["provenance"]["digests"])
     with stored.making_sense_of(paths.summary, paths.history, paths.predictions, paths.gallery):
+        summary = Summary.from_json(content)
         page = render(summary, history, predictions, config, gallery)
     write_text(paths.report, page)
     return Run(paths, summary)

@@ -57,7 +57,7 @@ def redraw(folder: Path) -> Redrawn:
                 write_text(paths.page, render(content))
             return Redrawn(kind, paths.page, content)
     run = cross_validation.report(folder)
-    return Redrawn("run", run.paths.report, run.summary)
+    return Redrawn("run", run.paths.report, run.summary.to_json())
 
 
 def take_apart(
