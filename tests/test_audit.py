@@ -398,7 +398,7 @@ def test_the_leak_can_be_seen(tmp_path: Path) -> None:
         result = cross_validation.run(
             compose([*words, f"split.by={by}"]), Silent(), RunOptions(root=tmp_path)
         )
-        auroc[by] = result.summary["tasks"]["outcome"]["metrics"]["auroc"]["value"]
+        auroc[by] = result.summary.tasks["outcome"].metrics["auroc"]["value"]
         page = result.paths.report.read_text()
         assert ("Split by patient id (split.by=patient):" in page) == (by == "patient")
     assert 0.25 < auroc["person"] < 0.75

@@ -7,12 +7,12 @@ import html
 import numpy as np
 import pytest
 from test_judge import fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME
 from kfold_hs.judge.results.baselines import best_referral
 from kfold_hs.judge.results.official import beside_entries, entries
 from kfold_hs.report.formats import number, signed, signed_whole
-from kfold_hs.report.run_page import render
 
 
 @pytest.fixture(scope="module")

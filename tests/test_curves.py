@@ -11,6 +11,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from test_judge import fake_run, problem, summary_of
+from test_judge import page_of as render
 from test_report import unmarked
 
 from kfold_hs.judge.metrics.challenge2022 import cost
@@ -23,7 +24,6 @@ from kfold_hs.judge.stats.bands import bands, by_model, by_run
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.report.charts.curves import curve_figures
 from kfold_hs.report.formats import number
-from kfold_hs.report.run_page import render
 
 FINE = np.linspace(0, 1, 20_001)
 POSITIVES = {"murmur": 0, "outcome": 0}

@@ -91,6 +91,6 @@ def test_an_aligned_run_notes_and_stamps(tmp_path: Path) -> None:
     listener = Silent()
     result = run(compose(words), listener, RunOptions(root=tmp_path))
     assert any(note.startswith("18 recordings without a segmentation") for note in listener.notes)
-    assert "cycles" in result.summary["provenance"]["digests"]
-    notes = {note["name"]: note["count"] for note in result.summary["cohort"]["notes"]}
+    assert "cycles" in result.summary.provenance.digests
+    notes = {note["name"]: note["count"] for note in result.summary.to_json()["cohort"]["notes"]}
     assert notes["recordings without a segmentation"] == 18

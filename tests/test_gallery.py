@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from conftest import TINY, Silent
 from PIL import Image
 from test_judge import fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.cli.main import cli
 from kfold_hs.cohort.readers.registry import read_cohort
@@ -33,7 +34,6 @@ from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.learn.prediction.gradcam import has_map, look
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.gallery import name, trouble
-from kfold_hs.report.run_page import render
 from kfold_hs.splits import Split
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.gallery.audio import excerpt
@@ -248,7 +248,7 @@ def test_what_goes_wrong_is_told_and_loses_nothing(made: Path, tmp_path: Path) -
     result = cross_validation.run(
         compose(words), listener, RunOptions(root=tmp_path, name="one", device="cpu"), gallery=True
     )
-    assert result.summary["headline"]["value"] is not None
+    assert result.summary.headline.value is not None
     assert "files of two runs were mixed" in listener.notes[-1]
     assert "files of two runs were mixed" in content_of(tmp_path)["problem"]
     page = page_of(tmp_path)

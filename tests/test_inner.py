@@ -145,7 +145,7 @@ def test_the_report_names_the_rule(tmp_path: Path, shared_table_csv: Path) -> No
     config = compose([*TINY, f"data.path={shared_table_csv}", *INNER, "train.patience=1"])
     summary = cross_validation.run(
         config, Silent(), RunOptions(root=tmp_path, device="cpu")
-    ).summary
+    ).summary.to_json()
     assert summary["select"]["honest"]
     assert set(summary["optimism"]) == {"last", "inner", "crossfit", "best"}
     assert "trained on 35 % of the people" in summary["headline"]["sentence"]

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_judge import SPLIT, fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.cli.tables import show_run
 from kfold_hs.config.judging import Margins
@@ -39,7 +40,6 @@ from kfold_hs.judge.stats.multiplicity import Resamples, best
 from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.run_page import render
 
 ALL = metrics_for(("Abnormal", "Normal"))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +19,13 @@ from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
 from kfold_hs.judge.metrics.scores import METRICS, weighted_accuracy
 from kfold_hs.judge.results.run import summarise, verdict
 from kfold_hs.judge.results.run_record import RunRecord
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.selection.optimism import optimism
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.predictions.epoch_rules import chosen_epochs
 from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.run_page import render
 
 BINARY = sorted(metric.name for metric in metrics_for(("no", "yes")))
 
@@ -252,12 +256,16 @@ def summary_of(
     patients: pd.DataFrame | None = None,
 ) -> dict:  # type: ignore[type-arg]
     config = {"select": select, "target": target, "seed": 0, "data": {"kind": "circor"}}
-    return summarise(
-        RunRecord(
-            predictions, history, COHORT, SPLIT, config, PROVENANCE,
-            stacking=stacking or Stacking(), patients=patients,
-        )
+    record = RunRecord(
+        predictions, history, COHORT, SPLIT, config, PROVENANCE,
+        stacking=stacking or Stacking(), patients=patients,
     )  # fmt: skip
+    return summarise(record).to_json()
+
+
+def page_of(content: Mapping[str, Any], *rest: Any) -> str:
+    """The page of a run, from the content of its summary.json."""
+    return render(Summary.from_json(content), *rest)
 
 
 def test_summary_holds_the_pooled_numbers() -> None:

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from test_judge import fake_run, summary_of
+from test_judge import page_of as render
 from test_judge_summary import summary_with, twice, without
 from test_report import unmarked
 
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import percent, place, signed, signed_whole
-from kfold_hs.report.run_page import render
 from kfold_hs.report.tripod import tripod
 
 Run = tuple[dict[str, Any], pd.DataFrame, Predictions]
@@ -231,7 +232,7 @@ def test_time_and_energy_of_a_fold_are_told_where_they_were_measured(run: Run) -
 
 def test_tripod_has_27_items_and_marks_what_is_left(run: Run) -> None:
     page = " ".join(html.unescape(render(*run)).split())
-    items = tripod(run[0], {})
+    items = tripod(Summary.from_json(run[0]), {})
     assert [item["number"] for item in items] == list(range(1, 28))
     assert all(item["known"] or item["left"] for item in items)
     assert page.count("To fill in:") == sum(item["left"] is not None for item in items)

@@ -27,9 +27,8 @@ def twice(predictions: Predictions, history: pd.DataFrame) -> tuple[Predictions,
 
 def summary_with(predictions: Predictions, history: pd.DataFrame, **split: Any) -> dict[str, Any]:
     config = {"select": "last", "target": 0.95, "seed": 0}
-    return summarise(
-        RunRecord(predictions, history, COHORT, {**SPLIT, **split}, config, PROVENANCE)
-    )
+    record = RunRecord(predictions, history, COHORT, {**SPLIT, **split}, config, PROVENANCE)
+    return summarise(record).to_json()
 
 
 def without(
@@ -160,7 +159,7 @@ def test_order_of_rows_does_not_matter() -> None:
 def test_bca_takes_the_place_of_the_closed_forms() -> None:
     predictions, history = fake_run()
     config = {"select": "last", "target": 0.95, "seed": 0, "judge": {"bca": 1000}}
-    found = summarise(RunRecord(predictions, history, COHORT, SPLIT, config, PROVENANCE))
+    found = summarise(RunRecord(predictions, history, COHORT, SPLIT, config, PROVENANCE)).to_json()
     closed = summary_of(predictions, history)
     for task, result in found["tasks"].items():
         for name, metric in result["metrics"].items():

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 from test_judge import TASKS, fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.judge.stats.label_noise import ceiling, label_noise
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.run_page import render
 
 
 def labelled(labels: dict[str, list[str]]) -> Predictions:

@@ -9,10 +9,10 @@ import re
 import pandas as pd
 import pytest
 from test_judge import PROVENANCE, fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import duration, number
-from kfold_hs.report.run_page import render
 
 Run = tuple[dict, pd.DataFrame, Predictions]  # type: ignore[type-arg]
 

@@ -217,7 +217,7 @@ def test_split_is_written_and_used(shared_table_csv: Path, tmp_path: Path) -> No
     assert "recordings" in done.stdout
     config = compose([*words[:-1], f"split.file={tmp_path / 'mine.json'}", "train.epochs=1"])
     run = cross_validation.run(config, Silent(), RunOptions(root=tmp_path, device="cpu"))
-    assert run.summary["split"]["seed"] == 7
+    assert run.summary.to_json()["split"]["seed"] == 7
     assert config.seed == 0
 
 
@@ -248,7 +248,7 @@ def test_another_target_does_not_train_again(again: Path, shared_table_csv: Path
     listener, config = Silent(), compose([*TINY, f"data.path={shared_table_csv}", "target=0.1"])
     summary = cross_validation.run(
         config, listener, RunOptions(root=again, name="one", device="cpu")
-    ).summary
+    ).summary.to_json()
     assert listener.states == ["found", "found"]
     assert summary["target"]["value"] == 0.1
     # One repeat of two folds: a t of one degree of freedom tells next to nothing.
@@ -288,7 +288,7 @@ def test_repeats_seeds_and_test_persons(tmp_path: Path, shared_table_csv: Path) 
         rows = predictions.where(repeat=repeat, patient_id="p3").table
         (value,) = mean.where(repeat=repeat, patient_id="p3").table[column]
         assert value == pytest.approx(rows[column].mean())
-    summary = result.summary
+    summary = result.summary.to_json()
     right = (mean.y_prob("outcome").argmax(1) == mean.y_true("outcome")).mean()
     assert summary["tasks"]["outcome"]["metrics"]["accuracy"]["value"] == pytest.approx(right)
     for each in summary["seeds"]:

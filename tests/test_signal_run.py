@@ -33,7 +33,7 @@ PCEN = ["features=pcen", "augment.noise_share=0", "augment.gain_db=0", "predict.
 def test_everything_at_once(tmp_path: Path, more: list[str]) -> None:
     settings = compose([*WORDS, *more])
     result = run(settings, Silent(), RunOptions(root=tmp_path))
-    stamps = result.summary["provenance"]["digests"]
+    stamps = result.summary.provenance.digests
     assert {"config", "cycles"} <= set(stamps)
     assert ("noise" in stamps) == ("features=pcen" not in more)
     state = torch.load(result.paths.fold(FoldId(0, 0, 0)).last_model, weights_only=True)

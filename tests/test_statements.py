@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from conftest import TINY, kfold_hs, write_table
 from test_judge import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.bundle.card import code, plain
 from kfold_hs.cli import tables
@@ -23,6 +24,7 @@ from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import counted, ends, to_decide, without_folders
 from kfold_hs.judge.results.subgroups import MOST_LEVELS, subgroups
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
@@ -30,7 +32,6 @@ from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.comparison_page import render_comparison
-from kfold_hs.report.run_page import render
 from kfold_hs.report.tripod import tripod
 
 ILL = "<i>ill|*x*`</i>"
@@ -139,10 +140,10 @@ def test_one_fold_with_two_seeds_is_no_conservative_repeat() -> None:
         RunRecord(
             Predictions(both, predictions.classes), histories, COHORT, split, config, PROVENANCE
         )
-    )
+    ).to_json()
     assert "conservative" not in found["headline"]["sentence"]
     assert "for these models" in found["headline"]["sentence"]
-    items = {item["number"]: item["known"] for item in tripod(found, config)}
+    items = {item["number"]: item["known"] for item in tripod(Summary.from_json(found), config)}
     assert "one repeat" not in items[26]
     assert "cross-validation" not in items[4]
 
@@ -155,7 +156,7 @@ def test_only_circor_stands_beside_the_challenges_entries(kind: str, stands: boo
     predictions, history = fake_run()
     config = {"select": "last", "target": 0.95, "seed": 0, "data": {"kind": kind}}
     cohort = {**COHORT, "name": kind}
-    found = summarise(RunRecord(predictions, history, cohort, SPLIT, config, PROVENANCE))
+    found = summarise(RunRecord(predictions, history, cohort, SPLIT, config, PROVENANCE)).to_json()
     page = html.unescape(render(found, history, predictions))
     simulated = kind == "synthetic"
     assert all(bool(each["official"]) == bool(stands) for each in found["beside"].values())

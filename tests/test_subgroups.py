@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from test_judge import SPLIT, fake_run, summary_of
+from test_judge import page_of as render
 from test_judge_summary import twice
 
 from kfold_hs.judge.metrics.scores import METRICS
@@ -20,7 +21,6 @@ from kfold_hs.judge.stats.expected_error import two_way
 from kfold_hs.judge.stats.influence import influence
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.run_page import render
 
 POSITIVES = {"murmur": 0, "outcome": 0}
 N = 200

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 from test_judge import fake_run, summary_of
+from test_judge import page_of as render
 
 from kfold_hs.report.formats import interval, number, percent
-from kfold_hs.report.run_page import render
 from kfold_hs.report.tables import BREAK, Table, details, tag, write_tables
 from kfold_hs.report.traced import traced
 

@@ -12,6 +12,7 @@ import jinja2
 import pytest
 from test_judge import fake_run, summary_of
 
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.report.formats import FORMATS, percent
 from kfold_hs.report.render import rendered
 from kfold_hs.report.run_page import render
@@ -69,7 +70,7 @@ def check(page: str, content: Any, formats: Formats) -> int:
 def test_numbers_of_a_run() -> None:
     predictions, history = fake_run()
     summary = json.loads(json.dumps(summary_of(predictions, history)))
-    page = render(summary, history, predictions)
+    page = render(Summary.from_json(summary), history, predictions)
     assert check(page, summary, FORMATS) > 300
     pointed = {each["data-key"] for each, _ in Cells(page).keyed}
     for end in ("value", "low", "high", "pooled", "folds/3/value", "these_models/low"):

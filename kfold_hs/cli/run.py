@@ -72,9 +72,9 @@ def run(
     with resumable(command), RichProgress(options.quiet) as progress:
         result = cross_validation.run(config, progress, options.run(command), gallery=True)
     if options.as_json:
-        print_json(result.summary)
+        print_json(result.summary.to_json())
     else:
-        show_run(result.summary, result.paths.report)
+        show_run(result.summary.to_json(), result.paths.report)
 
 
 def _run_nested(
@@ -89,7 +89,8 @@ def _run_nested(
     with resumable(command), RichProgress(options.quiet) as progress:
         result = nested(space, progress, options.run(command), n_folds)
     if options.as_json:
-        print_json(result.summary)
+        print_json(result.summary.to_json())
     else:
-        show_nested(result.summary["nested"])
-        show_run(result.summary, result.paths.report)
+        assert result.summary.nested is not None
+        show_nested(result.summary.nested)
+        show_run(result.summary.to_json(), result.paths.report)

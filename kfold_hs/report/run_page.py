@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.official import CHALLENGE_DATA
 from kfold_hs.judge.results.sentences import is_simulated
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
@@ -33,7 +34,7 @@ _FOREST = (
 
 
 def render(
-    summary: dict[str, Any],
+    summary: Summary,
     history: pd.DataFrame,
     predictions: Predictions,
     config: dict[str, Any] | None = None,
@@ -43,8 +44,7 @@ def render(
 
     Parameters
     ----------
-    summary : dict
-        Content of summary.json.
+    summary : Summary
     history : DataFrame
         All folds' epochs (history.csv of the run).
     predictions : Predictions
@@ -56,20 +56,21 @@ def render(
 
     """
     # Earlier versions left these to the page, which says of none of them where it stands.
+    content = summary.to_json()
     left = {
-        "learning": learning(history, summary["tasks"]),
-        "effort": effort(summary["folds"]),
+        "learning": learning(history, summary.tasks),
+        "effort": effort(content["folds"]),
         "tripod": tripod(summary, config or {}),
     }
-    found = _rightly_beside(summary, config or {})
+    found = _rightly_beside(content, config or {})
     return rendered(
         "report.html.j2",
         _figures(left | found, history),
-        simulated=is_simulated(summary),
+        simulated=is_simulated(content),
         s=left | traced(found),
         tripod_source=TRIPOD_SOURCE,
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
-        g=view(gallery, summary, config),
+        g=view(gallery, content, config),
         n_rows=len(predictions),
     )
 

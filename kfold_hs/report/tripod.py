@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfold_hs.judge.results.sentences import counted
+from kfold_hs.judge.results.summary import Summary
 
 # number, section, what is asked, what is left to the authors (None: the run says it all)
 _ITEMS: tuple[tuple[int, str, str, str | None], ...] = (
@@ -63,13 +64,12 @@ _ITEMS: tuple[tuple[int, str, str, str | None], ...] = (
 SOURCE = "Collins et al., TRIPOD+AI statement, BMJ 385, 2024, e078378"
 
 
-def tripod(summary: Mapping[str, Any], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def tripod(summary: Summary, config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The 27 items of a run.
 
     Parameters
     ----------
-    summary : mapping
-        Content of summary.json.
+    summary : Summary
     config : mapping
         The run's configuration; what it lacks is left to the authors.
 
@@ -79,7 +79,7 @@ def tripod(summary: Mapping[str, Any], config: Mapping[str, Any]) -> list[dict[s
         number, section, asks, known (what the run says, or None), left (what the authors are to
         add, or None where nothing is).
     """
-    known = _known(summary, config)
+    known = _known(summary.to_json(), config)
     return [
         {
             "number": number, "section": section, "asks": asks, "known": known.get(number),

@@ -6,13 +6,14 @@ import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import UnfinishedError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, write_text
 from kfold_hs.files.stored import read_history
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.orchestrator.finished import check_one_split, finished_run
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
@@ -29,7 +30,7 @@ class Run:
     """A finished run: where its files are and what its summary says."""
 
     paths: RunPaths
-    summary: dict[str, Any]
+    summary: Summary
 
 
 def run(
@@ -119,10 +120,11 @@ def report(folder: Path) -> tuple[Run, Page]:
 
     run = finished_run(folder)
     check_one_split(run)
-    paths, summary = run.paths, run.summary
+    paths = run.paths
     predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
-    gallery = read_gallery(paths.gallery, summary["provenance"]["digests"])
+    gallery = read_gallery(paths.gallery, run.digests)
     with stored.making_sense_of(paths.summary, paths.history, paths.predictions, paths.gallery):
+        summary = Summary.from_json(run.summary)
         page = render(summary, history, predictions, run.config.as_dict(), gallery)
     write_text(paths.report, page)
     return Run(paths, summary), page

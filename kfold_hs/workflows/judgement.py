@@ -16,6 +16,7 @@ from kfold_hs.files.paths import FoldId, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.orchestrator.context import RunInputs
 from kfold_hs.orchestrator.finished import variants_tried
@@ -36,7 +37,7 @@ def judge_run(
     inputs: RunInputs,
     provenance: dict[str, Any],
     nested: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Judge the predictions of a run's finished folds, and write what they come to.
 
     Parameters
@@ -51,11 +52,6 @@ def judge_run(
     nested : mapping, optional
         How the variant of every fold was chosen (`judge.results.nested`); shown with the rest. All
         folds are there.
-
-    Returns
-    -------
-    dict
-        The content of summary.json.
     """
     predictions, history = Predictions.read(paths.predictions), read_history(paths.history)
     cohort, split = inputs.cohort, inputs.split
@@ -81,11 +77,11 @@ def judge_run(
     if not record.faults:
         record.selected.rows.check_partition(split.scored_patients(cohort))
     summary = summarise(record)
-    summary["tripod"] = tripod(summary, config.as_dict())
+    summary = summary.extended(tripod=tripod(summary, config.as_dict()))
     if nested is not None:
-        summary["nested"] = dict(nested)
+        summary = summary.extended(nested=dict(nested))
     record.selected.scored.write(paths.scored, Predictions.digests(paths.predictions))
-    write_json(paths.summary, summary)
+    write_json(paths.summary, summary.to_json())
     gallery = read_gallery(paths.gallery, provenance["digests"])
     page = render(summary, history, predictions, config.as_dict(), gallery)
     write_text(paths.report, page)

@@ -62,7 +62,7 @@ def redraw(folder: Path) -> Redrawn:
             write_text(paths.page, page)
             return Redrawn(kind, paths.page, content, page)
     run, page = cross_validation.report(folder)
-    return Redrawn("run", run.paths.report, run.summary, page)
+    return Redrawn("run", run.paths.report, run.summary.to_json(), page)
 
 
 def take_apart(

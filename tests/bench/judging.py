@@ -29,12 +29,14 @@ N_PEOPLE, N_VARIANTS, N_RUNS, N_FOLDS, N_EPOCHS, N_RESAMPLES = 942, 5, 3, 5, 20,
 N_MANY, N_RECORDINGS = 100_000, 3
 TASKS = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
 COHORT = {
+    "name": "bench", "n_persons": N_PEOPLE, "n_patients": N_PEOPLE,
     "tasks": [
         {"name": task, "classes": list(names), "positive": names[0]}
         for task, names in TASKS.items()
-    ]
-}
-SPLIT = {"n_folds": N_FOLDS, "n_repeats": N_RUNS, "train_share": 0.8}
+    ],
+}  # fmt: skip
+SPLIT = {"n_folds": N_FOLDS, "n_repeats": N_RUNS, "train_share": 0.8, "digest": "d"}
+PROVENANCE = {"run": "bench", "digests": {}, "versions": {}, "started": ""}
 CONFIG = {"select": "last", "target": 0.95, "seed": 0}
 POSITIVES = dict.fromkeys(TASKS, 0)
 
@@ -88,9 +90,7 @@ def covariates(n: int) -> pd.DataFrame:
 
 def judge(predictions: Predictions, history: pd.DataFrame, patients: pd.DataFrame) -> None:
     """What `kfold-hs run` judges."""
-    summarise(
-        RunRecord(predictions, history, COHORT, SPLIT, CONFIG, {"run": "bench"}, patients=patients)
-    )
+    summarise(RunRecord(predictions, history, COHORT, SPLIT, CONFIG, PROVENANCE, patients=patients))
 
 
 def compare(variants: dict[str, tuple[Predictions, pd.DataFrame]], n_resamples: int) -> None:

@@ -1,12 +1,4 @@
-"""summary.json: everything that a run found out, in numbers that a program can read.
-
-schema, run, simulated, select, headline, target, budget, stacking, tasks, beside, seeds, folds,
-incomplete, optimism, choices, curves, subgroups, tried, cohort, split, provenance. Every estimate
-holds value, low, high, level, method and target; null stands where nothing can be told.
-Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the models as
-they are, and budget, where the uncertainty comes from. With select=best, every target says
-"optimistic".
-"""
+"""From a run that is to be judged to its summary."""
 
 from __future__ import annotations
 
@@ -26,6 +18,7 @@ from kfold_hs.judge.results.official import CHALLENGE_DATA
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
 from kfold_hs.judge.results.subgroups import subgroups
+from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.selection.optimism import mean_accuracy, optimism
 from kfold_hs.judge.stats.clusters import Layout
@@ -38,11 +31,9 @@ from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.epoch_rules import HONEST, RULES
 from kfold_hs.predictions.table import Predictions
 
-SCHEMA = 1
 
-
-def summarise(record: RunRecord) -> dict[str, Any]:
-    """The content of summary.json."""
+def summarise(record: RunRecord) -> Summary:
+    """Judge a run on all its tasks and metrics."""
     selected, basis, config, split = record.selected, record.basis, record.config, record.split
     kept, single, positives = selected.scored, selected.single, selected.positives
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
@@ -61,16 +52,20 @@ def summarise(record: RunRecord) -> dict[str, Any]:
     noise = {task: label_noise(kept, task) for task in kept.tasks}
     target = _target(float(config["target"]), mean, tasks, noise)
     folds = _folds(single, record.history)
-    summary = {
+    headline = _headline(record, mean, fixed, target, incomplete)
+    simulated = record.kind == SYNTHETIC
+    if simulated:
+        headline["sentence"] = f"{SIMULATED_PEOPLE} {headline['sentence']}"
+    content = {
         "schema": SCHEMA,
         "run": record.provenance["run"],
-        "simulated": record.kind == SYNTHETIC,
+        "simulated": simulated,
         "select": {
             "rule": config["select"],
             "text": RULES[config["select"]],
             "honest": HONEST[config["select"]],
         },
-        "headline": _headline(record, mean, fixed, target, incomplete),
+        "headline": headline,
         "target": target,
         "budget": budget(of_mean, _mean_of_seeds(single, basis.layout)),
         "stacking": {
@@ -95,10 +90,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "split": dict(split),
         "provenance": dict(record.provenance),
     }
-    if summary["simulated"]:
-        head = summary["headline"]
-        summary["headline"] = head | {"sentence": f"{SIMULATED_PEOPLE} {head['sentence']}"}
-    return summary
+    return Summary.from_json(content)
 
 
 def _values(scored: Predictions, task: str, positive: int) -> dict[str, float | None]:
