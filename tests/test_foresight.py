@@ -19,7 +19,7 @@ from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.prediction.crops import Crops
-from kfold_hs.learn.training.benchmark import Rehearsal, frames_of, n_predicted, rehearse
+from kfold_hs.learn.training.benchmark import TimingRun, frames_of, n_predicted, time_steps
 from kfold_hs.splits import stratify
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.options import RunOptions
@@ -54,7 +54,7 @@ def test_a_run_is_foreseen_and_what_is_done_is_counted(
         done.paths.fold(FoldId(0, 0, 0)).last_model,
         done.paths.fold(FoldId(0, 0, 0)).best_model,
     ]
-    cost = rehearsal_of(shared_table_csv)
+    cost = timing_of(shared_table_csv)
     assert cost.kept_bytes == pytest.approx(sum(f.stat().st_size for f in files), rel=0.25)
     after = foreseen(tmp_path, shared_table_csv, "run")
     assert (after["runs"][0]["done"], after["left"], after["left_s"]) == (2, 0, 0)
@@ -62,11 +62,11 @@ def test_a_run_is_foreseen_and_what_is_done_is_counted(
     assert after["runs"][0]["disk_bytes"] == 0
 
 
-def rehearsal_of(table_csv: Path, *words: str) -> Rehearsal:
+def timing_of(table_csv: Path, *words: str) -> TimingRun:
     config = compose([*TINY, f"data.path={table_csv}", *words])
     cohort = read_cohort(config.data)
     data = FoldData.of(cohort, stratify(cohort, 2, 0).fold_of_patients(cohort, 0), 0)
-    return rehearse(config, cohort, data, torch.device("cpu"))
+    return time_steps(config, cohort, data, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def rehearsal_of(table_csv: Path, *words: str) -> Rehearsal:
     ],
 )
 def test_all_kinds_of_networks_can_be_rehearsed(shared_table_csv: Path, words: list[str]) -> None:
-    cost = rehearsal_of(shared_table_csv, *words)
+    cost = timing_of(shared_table_csv, *words)
     assert 0 < cost.step_s < 60
     assert 0 < cost.predict_s < 60
     assert cost.optimizer_bytes > cost.model_bytes > 0

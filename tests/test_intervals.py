@@ -34,7 +34,7 @@ from kfold_hs.judge.stats import sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.judge.stats.influence import Influence, influence
-from kfold_hs.judge.stats.intervals import Estimate, told
+from kfold_hs.judge.stats.intervals import Estimate, possible_ends
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.multiplicity import Resamples, best
 from kfold_hs.judge.stats.objective import Objective
@@ -161,15 +161,15 @@ def test_costs_are_never_below_the_least_that_there_is() -> None:
         costs = outcome_cost(np.array([0, 1]), called, 0, weights)
         assert COST_BOUNDS[0] <= costs.min()
         assert costs.max() <= COST_BOUNDS[1]
-    wide = told(Estimate(900.0, -2000.0, 4000.0), COST_BOUNDS)
+    wide = possible_ends(Estimate(900.0, -2000.0, 4000.0), COST_BOUNDS)
     assert (wide.low, wide.high) == (35.0, 4000.0)
 
 
 def test_what_holds_everything_says_nothing() -> None:
-    assert told(Estimate(0.5, 0.0001, 0.9999), SHARE).low is None
-    assert told(Estimate(0.5, float("nan"), 0.7), SHARE).low is None
-    assert told(Estimate(0.5, 0.5, 0.5), SHARE, "so").method == "so"
-    assert told(Estimate(1.009, 0.9, 1.2), SHARE) == Estimate(1.0, 0.9, 1.0)
+    assert possible_ends(Estimate(0.5, 0.0001, 0.9999), SHARE).low is None
+    assert possible_ends(Estimate(0.5, float("nan"), 0.7), SHARE).low is None
+    assert possible_ends(Estimate(0.5, 0.5, 0.5), SHARE, "so").method == "so"
+    assert possible_ends(Estimate(1.009, 0.9, 1.2), SHARE) == Estimate(1.0, 0.9, 1.0)
 
 
 def test_a_plan_of_what_does_not_vary_has_no_width() -> None:
@@ -222,16 +222,16 @@ def test_page_tables_json_and_terminal_say_cannot_be_told(
     assert "more repeats" in accuracy["method"]
     assert accuracy["these_models"]["low"] < 0.5 < accuracy["these_models"]["high"]
     head = undecided["headline"]
-    assert "cannot be told" in head["sentence"]
+    assert "is unknown" in head["sentence"]
     assert "more repeats" in head["sentence"]
     assert (head["low"], head["verdict"]) == (None, "cannot tell")
     json.dumps(undecided, allow_nan=False)
     page = render(undecided, constant_run()[1], constant_run()[0])
-    assert "Cannot be told, accuracy" in html.unescape(page)
-    assert "cannot be told" in page
+    assert "Unknown, accuracy" in html.unescape(page)
+    assert "is unknown" in page
     (told_table,) = [each for each in page.tables if each.caption.startswith("outcome, ")]
     rows = {row[0]: row for row in csv.reader(told_table.csv().splitlines())}
-    assert "cannot be told" in rows["accuracy"]
+    assert "is unknown" in rows["accuracy"]
     show_run(undecided, tmp_path)
     shown = capsys.readouterr().out
     assert "unknown" in shown

@@ -302,7 +302,7 @@ def test_verdicts_of_a_sure_and_of_a_hopeless_model() -> None:
         *fake_run(skill=1), target=summary_of(*fake_run(skill=1))["headline"]["value"]
     )
     assert near["headline"]["verdict"] == "cannot tell"
-    assert "cannot be told" in near["headline"]["sentence"]
+    assert "is unknown" in near["headline"]["sentence"]
 
 
 def test_optimism_of_the_best_epoch_on_noise() -> None:

@@ -36,7 +36,7 @@ from kfold_hs.learn.losses import COSTS, TaskLosses, smooth, soft_loss
 from kfold_hs.learn.prediction.crops import Crops, crop_starts
 from kfold_hs.learn.prediction.held_out import overfitting_since
 from kfold_hs.learn.random_streams import RandomStreams
-from kfold_hs.learn.training.pace import bands_at, crop_frames_at
+from kfold_hs.learn.training.epoch_plan import bands_at, crop_frames_at
 from kfold_hs.predictions.aggregation import pool_groups
 
 # --- schedules --------------------------------------------------------------------------------

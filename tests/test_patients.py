@@ -19,7 +19,7 @@ from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.models.attention import GatedAttention
-from kfold_hs.learn.training.pace import examples_of_a_batch
+from kfold_hs.learn.training.epoch_plan import examples_of_a_batch
 from kfold_hs.predictions.table import Predictions
 
 PATIENT = ["train.level=patient", "train.sites_per_patient=2"]

@@ -18,7 +18,7 @@ from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.influence import Influence, influence
-from kfold_hs.judge.stats.sequential import Look, Race, level, spent
+from kfold_hs.judge.stats.sequential import InterimTest, Race, level, spent
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.workflows.search import pruning
 from kfold_hs.workflows.search.pruning import PruningProgress, StoppedError
@@ -121,9 +121,9 @@ def test_a_fold_is_looked_at_once_when_all_its_seeds_are_done(
     """Of two repeats: a look a fold but the last, each of whole folds."""
     seen = []
 
-    def look(places: list[tuple[int, int, int]]) -> Look:
+    def look(places: list[tuple[int, int, int]]) -> InterimTest:
         seen.append(places)
-        return Look(len(places), 0.0, 1.0, 0.01)
+        return InterimTest(len(places), 0.0, 1.0, 0.01)
 
     monkeypatch.setattr(pruning, "kept_of_folds", lambda _, places: list(places))
     plan = list(Plan(2, n_seeds, 3))
@@ -149,9 +149,9 @@ def test_folds_are_looked_at_in_the_order_of_the_plan(
 ) -> None:
     seen = []
 
-    def look(kept: tuple[int, ...]) -> Look:
+    def look(kept: tuple[int, ...]) -> InterimTest:
         seen.append(kept)
-        return Look(len(kept), -0.5, 0.0 if len(kept) == 2 else 1.0, 0.01)
+        return InterimTest(len(kept), -0.5, 0.0 if len(kept) == 2 else 1.0, 0.01)
 
     monkeypatch.setattr(
         pruning, "kept_of_folds", lambda _, places: tuple(fold for *_, fold in places)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from conftest import TINY, Silent
 
 from kfold_hs.bundle import portable
-from kfold_hs.bundle.audio_reader import Ear, Heard
+from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio
 from kfold_hs.bundle.certificate import Certificate
 from kfold_hs.bundle.conformal import Conformal, conformal_set
 from kfold_hs.bundle.format import Bundle, write_content
@@ -123,7 +123,7 @@ def test_silence_and_a_number_make_nobody_known(
         bundle.certificate.people[3]["patients"][0]["sha256"].append(
             inspect(tmp_path / f"{name}.wav").sha256
         )
-    ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
+    ear = AudioReader(bundle.config, bundle.channel, bundle.content["typical"])
     for patient in find_patients([tmp_path], bundle.config.data).patients:
         heard = ear.hear(patient)
         assert (len(heard.sounds), heard.problems) == (1, [])
@@ -199,13 +199,13 @@ def test_an_interrupted_prediction_goes_on(
 ) -> None:
     monkeypatch.setattr("kfold_hs.bundle.audio_reader.CHUNK_CROPS", 4)
     heard: list[str] = []
-    hear = Ear.hear
+    hear = AudioReader.hear
 
-    def watched(ear: Ear, patient: Patient) -> Heard:
+    def watched(ear: AudioReader, patient: Patient) -> PatientAudio:
         heard.append(patient.patient_id)
         return hear(ear, patient)
 
-    monkeypatch.setattr(Ear, "hear", watched)
+    monkeypatch.setattr(AudioReader, "read", watched)
 
     class Interrupting(Silent):
         def step(self, done: int, total: int) -> None:

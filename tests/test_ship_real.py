@@ -15,7 +15,7 @@ import torch
 from conftest import Silent
 
 from kfold_hs.bundle import portable
-from kfold_hs.bundle.audio_reader import Ear, bank_of
+from kfold_hs.bundle.audio_reader import AudioReader, bank_of
 from kfold_hs.bundle.format import Bundle, sha256
 from kfold_hs.bundle.inputs import find_patients
 from kfold_hs.bundle.patients import Patient
@@ -50,7 +50,7 @@ class Real:
     def networks_say(self, patient: Patient) -> dict[str, np.ndarray]:
         """By task: (n_models, n_recordings, C), as predicting asks them."""
         bundle, cpu = Bundle.read(self.bundle), torch.device("cpu")
-        heard = Ear(bundle.config, bundle.channel, bundle.content["typical"]).hear(patient)
+        heard = AudioReader(bundle.config, bundle.channel, bundle.content["typical"]).hear(patient)
         bank = bank_of([heard], True, cpu)
         rows = np.arange(len(heard.sounds))
         each = [

@@ -35,14 +35,14 @@ from kfold_hs.learn.prediction.crops import n_crops_of
 
 N_THREADS = 2
 READ_AHEAD = 8
-"""Patients whose recordings are read while others are heard."""
+"""Patients whose recordings are read while others are audio."""
 CHUNK_CROPS = 1024
 """Crops after which a chunk is full when its last batch nearly is; at twice as many it is, too."""
 _MOST_FILLING = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class PatientAudio:
     """One patient with the features of the recordings that can be used.
 
     features : list of (n_frames, n_mels) float16
@@ -61,7 +61,7 @@ class Heard:
     problems: list[str] = field(default_factory=list)
 
 
-class Ear:
+class AudioReader:
     """Reads patients as a run's configuration hears them.
 
     Parameters
@@ -76,25 +76,25 @@ class Ear:
         self.config, self.channel, self.known = config, channel, known
         self.transform = MelFeatures(config.features.of_recordings)
 
-    def hear(self, patient: Patient) -> Heard:
+    def read(self, patient: Patient) -> PatientAudio:
         """Read one patient's recordings; what cannot be used is told in `problems`."""
-        heard = Heard(patient)
+        audio = PatientAudio(patient)
         if patient.problem:
-            heard.problems.append(plain(patient.problem))
+            audio.problems.append(plain(patient.problem))
         elif not patient.sounds:
-            heard.problems.append("no recording is listed")
+            audio.problems.append("no recording is listed")
         for sound in patient.sounds:
             try:
-                self._add(heard, sound, *read_with_facts(sound.path, self.channel))
+                self._add(audio, sound, *read_with_facts(sound.path, self.channel))
             except CohortError as error:
-                heard.problems.append(plain(str(error)))
-        return heard
+                audio.problems.append(plain(str(error)))
+        return audio
 
-    def hear_arrays(
+    def read_arrays(
         self, patient: Patient, recordings: Sequence[np.ndarray], rate_hz: int
-    ) -> Heard:
+    ) -> PatientAudio:
         """As `hear`, of samples in memory: (n_samples,) int16 each, in the order of `sounds`."""
-        heard = Heard(patient)
+        audio = PatientAudio(patient)
         for sound, samples in zip(patient.sounds, recordings, strict=True):
             try:
                 if samples.dtype != np.int16 or samples.ndim != 1 or not len(samples):
@@ -102,67 +102,69 @@ class Ear:
                         f"{sound.recording_id} is {samples.dtype} of shape {samples.shape}; one "
                         "channel of 16-bit samples is expected."
                     )
-                self._add(heard, sound, in_one(samples), facts_of(samples, rate_hz))
+                self._add(audio, sound, in_one(samples), facts_of(samples, rate_hz))
             except CohortError as error:
-                heard.problems.append(plain(str(error)))
-        return heard
+                audio.problems.append(plain(str(error)))
+        return audio
 
-    def hear_files(self, patient: Patient, contents: Sequence[bytes]) -> Heard:
+    def read_files(self, patient: Patient, contents: Sequence[bytes]) -> PatientAudio:
         """As `hear`, of files in memory, in the order of `sounds`."""
-        heard = Heard(patient)
+        audio = PatientAudio(patient)
         for sound, content in zip(patient.sounds, contents, strict=True):
             try:
-                self._add(heard, sound, *decode_with_facts(content, str(sound.path), self.channel))
+                self._add(audio, sound, *decode_with_facts(content, str(sound.path), self.channel))
             except CohortError as error:
-                heard.problems.append(plain(str(error)))
-        return heard
+                audio.problems.append(plain(str(error)))
+        return audio
 
-    def _add(self, heard: Heard, sound: Sound, samples: np.ndarray, facts: AudioFacts) -> None:
+    def _add(
+        self, audio: PatientAudio, sound: Sound, samples: np.ndarray, facts: AudioFacts
+    ) -> None:
         config = self.transform.config
         n_samples = n_resampled(facts.n_samples, facts.sample_rate_hz, config.sample_rate_hz)
         if n_samples < config.least_samples or facts.sample_rate_hz < 2 * config.f_max_hz:
             check_recordings(_as_row(sound, facts), config)  # a table, for the words alone
         frames, level = self.transform.measure(samples, facts.sample_rate_hz)
         kept = frames.astype(np.float16)
-        heard.features.append(kept)
-        heard.levels.append(level)
-        heard.sounds.append(sound)
+        audio.features.append(kept)
+        audio.levels.append(level)
+        audio.sounds.append(sound)
         if identifies(samples):
-            heard.digests.append(facts.sha256)
-        heard.quality.append(flags(facts, kept, self.known, self.config))
+            audio.digests.append(facts.sha256)
+        audio.quality.append(flags(facts, kept, self.known, self.config))
 
-    def chunks(self, patients: Iterable[Patient]) -> Iterator[list[Heard]]:
+    def chunks(self, patients: Iterable[Patient]) -> Iterator[list[PatientAudio]]:
         """Patients in their order, so many at a time that the models have whole batches."""
-        chunk: list[Heard] = []
+        chunk: list[PatientAudio] = []
         n_crops = 0
-        for heard in self._ahead(patients):
-            chunk.append(heard)
-            n_crops += sum(n_crops_of(len(each), self.config) for each in heard.features)
+        for audio in self._ahead(patients):
+            chunk.append(audio)
+            n_crops += sum(n_crops_of(len(each), self.config) for each in audio.features)
             if _is_full(n_crops, self.config.predict.batch_size):
                 yield chunk
                 chunk, n_crops = [], 0
         if chunk:
             yield chunk
 
-    def _ahead(self, patients: Iterable[Patient]) -> Iterator[Heard]:
-        waiting: deque[Future[Heard]] = deque()
+    def _ahead(self, patients: Iterable[Patient]) -> Iterator[PatientAudio]:
+        waiting: deque[Future[PatientAudio]] = deque()
         with ThreadPoolExecutor(N_THREADS, thread_name_prefix="hearing") as pool:
             for patient in patients:
-                waiting.append(pool.submit(self.hear, patient))
+                waiting.append(pool.submit(self.read, patient))
                 if len(waiting) > READ_AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
 
-def bank_of(heard: Sequence[Heard], normalised: bool, device: torch.device) -> Bank:
+def bank_of(audio: Sequence[PatientAudio], normalised: bool, device: torch.device) -> Bank:
     """The features of some patients' recordings, one after another."""
-    features = [each for one in heard for each in one.features]
+    features = [each for one in audio for each in one.features]
     length = torch.tensor([len(each) for each in features])
     first = torch.cumsum(length, 0) - length
     level = None
     if normalised:
-        level = torch.tensor([each for one in heard for each in one.levels], dtype=torch.float32)
+        level = torch.tensor([each for one in audio for each in one.levels], dtype=torch.float32)
     frames = torch.from_numpy(np.concatenate(features))
     return Bank(frames, first, length, "", level).to(device)
 

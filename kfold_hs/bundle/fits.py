@@ -129,7 +129,9 @@ class Fits:
         people = {name for each in content["conformal"][task] for name in each["person_id"]}
         return cls(of_all, held_out, people)
 
-    def for_patient(self, mean: np.ndarray, probs: np.ndarray, persons: Collection[str]) -> Told:
+    def for_patient(
+        self, mean: np.ndarray, probs: np.ndarray, persons: Collection[str]
+    ) -> PatientFits:
         """What is used on a patient.
 
         Parameters
@@ -142,16 +144,16 @@ class Fits:
             Whom of the certificate the patient is.
         """
         if not any(person in self.scored for person in persons):
-            return Told([mean], [self.of_all])
+            return PatientFits([mean], [self.of_all])
         asked = [(int(r), int(f)) for r, f in np.argwhere(~np.isnan(probs[..., 0]))]
         fits = [self.held_out[place] for place in asked if place in self.held_out]
         if len(fits) < len(asked):
-            return Told([], [])
-        return Told([probs[place] for place in asked], fits)
+            return PatientFits([], [])
+        return PatientFits([probs[place] for place in asked], fits)
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class PatientFits:
     """Probabilities of a patient, and the fits that go with them: none where every fit has a
     label of theirs in it.
 

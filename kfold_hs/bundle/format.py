@@ -148,9 +148,9 @@ class Bundle:
         read: set[str] = set()
         faults: dict[str, str] = {}
         for encoder in self._encoders:
-            told = encoder.unreadable(covariates)
-            read |= {each["name"] for each in encoder.rules if each["name"] not in told}
-            faults |= told
+            unread = encoder.unreadable(covariates)
+            read |= {each["name"] for each in encoder.rules if each["name"] not in unread}
+            faults |= unread
         return [text for name, text in faults.items() if name not in read]
 
     @cached_property

@@ -139,8 +139,8 @@ class CropsOf(nn.Module):
         starts = (torch.arange(count, dtype=torch.float64) * step).round().long()
         at = (starts[:, None] + torch.arange(self.n_frames)) % n_frames
         crops = frames[at].transpose(1, 2)
-        heard = crops[:, None] + self.gains_db.view(-1, 1, 1)[None]
-        return heard.flatten(0, 1)[:, None]
+        signal = crops[:, None] + self.gains_db.view(-1, 1, 1)[None]
+        return signal.flatten(0, 1)[:, None]
 
 
 class Graph(nn.Module):

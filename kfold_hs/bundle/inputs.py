@@ -257,11 +257,11 @@ def _of_table(path: Path, data: DataConfig) -> tuple[list[Patient], list[_Loose]
     for line, row in zip(table.index, table.to_dict("records"), strict=True):
         file = find_file(path.parent, row[recording])
         given = row[columns.recording_id] if columns.recording_id else None
-        told = word(row.get(names.site_column or "site"))
+        site = word(row.get(names.site_column or "site"))
         sound = Sound(
             clean_name(row[recording] if given is None or is_missing(given) else given),
             file,
-            told or (UNKNOWN if patient in table else named(file)[1]),
+            site or (UNKNOWN if patient in table else named(file)[1]),
         )
         person = row.get(names.person_column) if names.person_column else None
         persons = () if person is None or is_missing(person) else (clean_name(person),)

@@ -29,7 +29,7 @@ from kfold_hs.files.paths import FoldId, write_bytes, write_text
 OPSET = 18
 """Of ONNX; what torch's exporter writes without converting."""
 PEOPLE = (
-    "A graph hears everybody alike. Of people whom its models were trained on, named in "
+    "A graph treats all people alike. For people that its models were trained on, named in "
     "certificate.json, it says too much: ask `kfold-hs predict`, which asks held-out models only."
 )
 ENSEMBLE = "ensemble"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kfold_hs.bundle.audio_reader import Ear, Heard, bank_of
+from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio, bank_of
 from kfold_hs.bundle.ensemble import Chunk, Ensemble, covariate_table
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.patients import Patient
@@ -80,24 +80,24 @@ def predict_patients(
         Called with (patients done, patients in all).
     """
     ensemble = Ensemble(bundle, device)
-    ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
+    reader = AudioReader(bundle.config, bundle.channel, bundle.content["typical"])
     done = 0
-    for heard in ear.chunks(patients):
-        yield predict_chunk(ensemble, heard, options)
-        done += len(heard)
+    for audio in reader.chunks(patients):
+        yield predict_chunk(ensemble, audio, options)
+        done += len(audio)
         on_progress(done, len(patients))
 
 
 def predict_chunk(
     ensemble: Ensemble,
-    heard: Sequence[Heard],
+    audio: Sequence[PatientAudio],
     options: RowOptions = RowOptions(),  # noqa: B008 - frozen
 ) -> list[Row]:
     """Rows of some patients, in their order."""
     bundle = ensemble.bundle
-    audible = [one for one in heard if one.sounds]
+    audible = [one for one in audio if one.sounds]
     if not audible:
-        return [unscored(bundle, one) for one in heard]
+        return [unscored(bundle, one) for one in audio]
     for one in audible:
         one.problems.extend(bundle.unreadable(one.patient.covariates))
     certificate = bundle.certificate
@@ -112,4 +112,4 @@ def predict_chunk(
         [certificate.names(each) for each in people],
     )
     rows = iter(rows_of(bundle, audible, chunk, ensemble(chunk), options))
-    return [next(rows) if one.sounds else unscored(bundle, one) for one in heard]
+    return [next(rows) if one.sounds else unscored(bundle, one) for one in audio]

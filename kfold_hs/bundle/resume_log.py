@@ -31,7 +31,7 @@ _FORMAT = 2
 _LONGEST = 1 << 26
 
 
-class Journal:
+class ResumeLog:
     """Rows of one prediction.
 
     Parameters
@@ -120,7 +120,7 @@ class Journal:
             while some := list(itertools.islice(lines, _AT_ONCE)):
                 yield some
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ResumeLog:
         return self
 
     def __exit__(

@@ -3,7 +3,7 @@
 patient_id           as in the input
 known                "yes" when the bundle's certificate knows the person, else "no"
 scored_by, n_models  which models were asked, e.g. "r0-f3", and how many (seeds count as one)
-n_recordings         that were heard
+n_recordings         that were audio
 quality              ok, or the flags of its recordings (see `typical`)
 problem              what could not be used and why, or empty
 label.<task>         the most probable class
@@ -30,11 +30,11 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.bundle.audio_reader import Heard
+from kfold_hs.bundle.audio_reader import PatientAudio
 from kfold_hs.bundle.conformal import conformal_set
 from kfold_hs.bundle.data_quality import OK
 from kfold_hs.bundle.ensemble import Answer, Chunk, mean_over_models, spread_over_models
-from kfold_hs.bundle.fits import Told
+from kfold_hs.bundle.fits import PatientFits
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.cohort import Task
 from kfold_hs.judge.selection.decisions import called, referral_score
@@ -89,22 +89,22 @@ class RowOptions:
 
 
 def rows_of(
-    bundle: Bundle, heard: Sequence[Heard], chunk: Chunk, answer: Answer, options: RowOptions
+    bundle: Bundle, audio: Sequence[PatientAudio], chunk: Chunk, answer: Answer, options: RowOptions
 ) -> list[Row]:
     """One row a patient.
 
     Parameters
     ----------
-    heard : sequence of Heard
-        The patients of the chunk, of whom something can be heard.
+    audio : sequence of PatientAudio
+        The patients of the chunk, of whom something can be audio.
     answer : Answer
         What the models say of them.
     """
     patients, recordings = answer.patients, answer.recordings
     known, allowed = chunk.known, chunk.allowed
-    found = [unscored(bundle, one) for one in heard]
-    owner = np.repeat(np.arange(len(heard)), [len(one.sounds) for one in heard])
-    for row, one, persons, models in zip(found, heard, known, allowed, strict=True):
+    found = [unscored(bundle, one) for one in audio]
+    owner = np.repeat(np.arange(len(audio)), [len(one.sounds) for one in audio])
+    for row, one, persons, models in zip(found, audio, known, allowed, strict=True):
         row["known"] = "yes" if persons else "no"
         row["n_models"] = int(models.sum())
         row["scored_by"] = _places(models)
@@ -121,21 +121,21 @@ def rows_of(
             said = Said(task, mean[number], spread[number])
             row, persons = found[number], known[number]
             row |= said.of_models()
-            told = bundle.fits[task.name].for_patient(mean[number], probs[number], persons)
-            row |= said.by_fits(told, options.calibration)
-            if not told.fits and _UNFITTED not in row["problem"]:
+            own = bundle.fits[task.name].for_patient(mean[number], probs[number], persons)
+            row |= said.by_fits(own, options.calibration)
+            if not own.fits and _UNFITTED not in row["problem"]:
                 row["problem"] = "; ".join(filter(None, [_UNFITTED, row["problem"]]))
             values = bundle.conformal[task.name].p_values(probs[number], persons)
             inside = conformal_set(values, options.coverage, int(mean[number].argmax()))
             row[f"set.{task.name}"] = joined([task.classes[c] for c in inside])
-    for number, (row, one) in enumerate(zip(found, heard, strict=True)):
+    for number, (row, one) in enumerate(zip(found, audio, strict=True)):
         mine = np.flatnonzero(owner == number)
         row["sites"] = _sites(bundle.tasks, one, {t: each[mine] for t, each in recordings.items()})
     return found
 
 
-def unscored(bundle: Bundle, one: Heard) -> Row:
-    """The row of a patient as far as it can be told without a model."""
+def unscored(bundle: Bundle, one: PatientAudio) -> Row:
+    """The row of a patient as far as it is known without a model."""
     row: Row = dict.fromkeys(columns(bundle))
     row |= {
         "patient_id": one.patient.patient_id,
@@ -175,19 +175,19 @@ class Said:
             f"spread.{name}": spread if np.isfinite(spread) else None,
         }
 
-    def by_fits(self, told: Told, calibration: str) -> Row:
+    def by_fits(self, fits: PatientFits, calibration: str) -> Row:
         """Columns that something was fitted for, as far as there is a fit."""
-        if not told.fits:
+        if not fits.fits:
             return {}
         name, classes = self.task.name, self.task.classes
-        calibrated = zip(classes, told.calibrated(calibration).tolist(), strict=True)
+        calibrated = zip(classes, fits.calibrated(calibration).tolist(), strict=True)
         row: Row = {f"calibrated.{name}.{each}": p for each, p in calibrated}
-        if (weights := told.weights(classes)) is not None:
+        if (weights := fits.weights(classes)) is not None:
             chosen = called(self.mean[None], weights)[0]
             row[f"decided.{name}"] = classes[int(chosen.argmax())]
-        if told.threshold is not None:
+        if fits.threshold is not None:
             score = float(referral_score(self.mean[None], classes)[0])
-            row[f"refer.{name}"] = score >= told.threshold
+            row[f"refer.{name}"] = score >= fits.threshold
         return row
 
 
@@ -200,7 +200,7 @@ def joined(names: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def _quality(one: Heard) -> str:
+def _quality(one: PatientAudio) -> str:
     flags = dict.fromkeys(flag for each in one.quality for flag in each)
     return "; ".join(flags) or OK
 
@@ -211,7 +211,7 @@ def _places(allowed: np.ndarray) -> str:
     return " ".join(f"r{repeat}-f{fold}" for repeat, fold in np.argwhere(allowed))
 
 
-def _sites(tasks: Sequence[Task], one: Heard, probs: Mapping[str, np.ndarray]) -> str:
+def _sites(tasks: Sequence[Task], one: PatientAudio, probs: Mapping[str, np.ndarray]) -> str:
     found = []
     for k, (sound, quality) in enumerate(zip(one.sounds, one.quality, strict=True)):
         found.append(

@@ -15,10 +15,10 @@ def print_cost(variants: Mapping[str, Config], options: CommandOptions) -> None:
     """Print what training these variants would cost, see `kfold_hs.workflows.cost`."""
     from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_cost
-    from kfold_hs.workflows.cost import foresee
+    from kfold_hs.workflows.cost import estimate_cost
 
     with RichProgress(options.quiet) as progress:
-        found = foresee(variants, progress, options.run())
+        found = estimate_cost(variants, progress, options.run())
     if options.as_json:
         print_json(found)
     else:

@@ -4,7 +4,7 @@ A command line is a list of overrides in Hydra's grammar: `model=lite0` chooses
 `configs/model/lite0.yaml`, `sched=cosine` a row of a table, `optim.lr=1e-4` sets one value,
 `optim.lr=1e-4,1e-3` is a sweep: one variant for each value. What a file leaves out has the default
 that the settings' types declare. Whatever is wrong with a configuration is
-told at once, each fault with its key, its value, what is allowed and, for a name,
+reported at once, each fault with its key, its value, what is allowed and, for a name,
 the nearest one that exists.
 """
 
@@ -257,8 +257,8 @@ def _validated(values: dict[str, Any]) -> Config:
 
 
 def _sentences(faults: Sequence[str], most: int = 8) -> str:
-    told = " ".join(readable(fault, 400) for fault in faults[:most])
-    return told + (f" And {len(faults) - most} more." if len(faults) > most else "")
+    text = " ".join(readable(fault, 400) for fault in faults[:most])
+    return text + (f" And {len(faults) - most} more." if len(faults) > most else "")
 
 
 def _sentence(fault: Any) -> str:

@@ -174,7 +174,7 @@ def values(override: Override) -> list[str]:
     Raises
     ------
     ConfigError
-        They cannot be told, or are too many.
+        They is unknown, or are too many.
     """
     sweep, word = override.value(), shown(override.input_line)
     if isinstance(sweep, ChoiceSweep) and not sweep.shuffle:

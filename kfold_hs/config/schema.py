@@ -98,7 +98,7 @@ class Config(Settings):
         if self.train.patience is not None and self.select != "inner":
             raise ValueError(
                 f"train.patience={self.train.patience} ends a training when the people of an inner "
-                f"split hear no better, and select={self.select} sets nobody aside: set "
+                f"split score no better, and select={self.select} sets nobody aside: set "
                 "select=inner, or leave train.patience out"
             )
         named = [name for name, task in self.data.tasks.items() if task.uncertain]

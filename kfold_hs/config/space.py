@@ -164,7 +164,7 @@ def find_space(words: Sequence[str], wanted: str | None = None) -> tuple[list[st
     Raises
     ------
     ConfigError
-        There is no such space or file, or a key stands there twice.
+        There is no such space or file, or a key is given twice.
     """
     fixed: list[str] = []
     choices: dict[str, tuple[Value, ...]] = {}
@@ -175,7 +175,7 @@ def find_space(words: Sequence[str], wanted: str | None = None) -> tuple[list[st
             continue
         key = key_of(values[0])
         if key in choices:
-            raise ConfigError(f"{key} stands there twice. Give all of its values in one word.")
+            raise ConfigError(f"{key} is given twice. Give all of its values in one word.")
         choices[key] = tuple(value.split("=", 1)[1] for value in values)
         _check_values(key, list(choices[key]))
     if wanted is None and choices:

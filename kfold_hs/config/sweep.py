@@ -105,16 +105,14 @@ def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
         )
     for each in factors.values():
         if twice := [" ".join(level) for level in each if each.count(level) > 1]:
-            raise ConfigError(
-                f"{readable(twice[0], 80)} stands there twice. Give every variant once."
-            )
+            raise ConfigError(f"{readable(twice[0], 80)} is given twice. Give every variant once.")
     check_number(math.prod(map(len, factors.values())))
     variants = []
     for levels_of_one in itertools.product(*factors.values()):
         overrides = [*itertools.chain(*shared), *itertools.chain(*levels_of_one), *more]
         names = tuple(" ".join(level) for level in levels_of_one)
         variants.append(Variant(" ".join(names), names, tuple(overrides), compose(overrides)))
-    check_same_ground(variants)
+    check_same_inputs(variants)
     _check_different(variants)
     return Design(tuple(factors), tuple(variants))
 
@@ -141,7 +139,7 @@ def _parts(word: str) -> list[str]:
     return [*parts, word[start:]]
 
 
-def check_same_ground(variants: Sequence[Variant]) -> None:
+def check_same_inputs(variants: Sequence[Variant]) -> None:
     """Refuse variants of other people, folds or random draws.
 
     Raises
@@ -151,7 +149,7 @@ def check_same_ground(variants: Sequence[Variant]) -> None:
     """
     first = variants[0]
     for other in variants[1:]:
-        if found := differences(_ground(first.config), _ground(other.config)):
+        if found := differences(_inputs(first.config), _inputs(other.config)):
             raise ConfigError(
                 f"{shown(first.name)} and {shown(other.name)} differ in "
                 f"{readable(listing(found), 600)}. All variants of a "
@@ -161,7 +159,7 @@ def check_same_ground(variants: Sequence[Variant]) -> None:
             )
 
 
-def _ground(config: Config) -> dict[str, Any]:
+def _inputs(config: Config) -> dict[str, Any]:
     values = config.as_dict()
     tasks = {
         name: {key: task[key] for key in _OF_THE_TASK}

@@ -12,8 +12,8 @@ from kfold_hs.files.paths import RunPaths
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features.bank import is_cached
-from kfold_hs.learn.training.benchmark import Rehearsal, frames_of, n_predicted, rehearse
-from kfold_hs.learn.training.pace import steps_of_an_epoch
+from kfold_hs.learn.training.benchmark import TimingRun, frames_of, n_predicted, time_steps
+from kfold_hs.learn.training.epoch_plan import steps_of_an_epoch
 from kfold_hs.orchestrator.context import RunInputs
 from kfold_hs.orchestrator.folder import finished
 from kfold_hs.orchestrator.plan import Plan
@@ -39,7 +39,7 @@ class Estimate:
     n_done: int
     n_steps: int
     n_batches: int
-    rehearsal: Rehearsal
+    timing: TimingRun
     has_features: bool
     bank_bytes: int
 
@@ -50,7 +50,7 @@ class Estimate:
     @property
     def fold_s(self) -> float:
         """Of a fold model."""
-        cost = self.rehearsal
+        cost = self.timing
         return self.n_steps * cost.step_s + self.n_batches * cost.predict_s
 
     @property
@@ -61,13 +61,13 @@ class Estimate:
     @property
     def fold_bytes(self) -> int:
         """Memory of a process that trains; the pages of the bank are shared by all."""
-        return self.rehearsal.peak_bytes
+        return self.timing.peak_bytes
 
     def disk_bytes(self, n_jobs: int) -> int:
         """What is still to be written, at its most."""
         features = 0 if self.has_features else self.bank_bytes
         at_once = min(n_jobs, self.n_left)
-        cost = self.rehearsal
+        cost = self.timing
         return features + self.n_left * cost.kept_bytes + at_once * cost.passing_bytes
 
 
@@ -87,7 +87,7 @@ def estimate(config: Config, inputs: RunInputs, paths: RunPaths, device: torch.d
         n_done=len(finished(plan, paths)),
         n_steps=n_batches * config.train.epochs,
         n_batches=math.ceil(n_crops / config.predict.batch_size) * config.train.epochs,
-        rehearsal=rehearse(config, cohort, data, device),
+        timing=time_steps(config, cohort, data, device),
         has_features=is_cached(cohort, config.features),
         bank_bytes=int(frames.sum()) * config.features.n_mels * 2,
     )

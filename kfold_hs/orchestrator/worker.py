@@ -1,4 +1,4 @@
-"""One fold's work, wherever it is done: locked, trained, and its end told.
+"""One fold's work, wherever it is done: locked, trained, and its end reported.
 
 A fold that cannot be trained does not end the others. What every fold would meet does: a full
 disk, weights that cannot be had, a configuration that cannot work.
@@ -56,7 +56,7 @@ class Outcome:
 
 
 def folds_to_do(plan: Plan, context: RunContext, progress: Progress) -> list[FoldId]:
-    """The folds of a plan that are not done; those that are, are told to `progress`.
+    """The folds of a plan that are not done; those that are, are reported to `progress`.
 
     Raises
     ------
@@ -157,9 +157,9 @@ def _each_once(texts: Sequence[str], most: int = 3) -> str:
     of_fold = re.compile(r"fold \d+: ")
     causes = Counter(of_fold.sub("", text, count=1) for text in texts).most_common()
     first = {of_fold.sub("", text, count=1): text for text in reversed(texts)}
-    told = [first[c] if n == 1 else f"{c} (The same in {n} folds.)" for c, n in causes[:most]]
+    texts = [first[c] if n == 1 else f"{c} (The same in {n} folds.)" for c, n in causes[:most]]
     rest = len(causes) - most
-    return " ".join(told) + (f" And {rest} other causes, in failed.json." if rest > 0 else "")
+    return " ".join(texts) + (f" And {rest} other causes, in failed.json." if rest > 0 else "")
 
 
 def _of_loss(error: TrainingError) -> dict[str, Any]:
@@ -191,4 +191,4 @@ def _words(error: Exception, device: torch.device) -> str:
     text = _first_line(error)
     if is_memory_full(error):
         return f"The memory of {device} is full ({text}). Use fewer --jobs, or a smaller batch."
-    return f"{text}. This is not an error that kfold-hs foresees: failed.json has the trace."
+    return f"{text}. This is not an error that kfold-hs expects: failed.json has the trace."

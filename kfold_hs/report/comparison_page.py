@@ -40,7 +40,7 @@ def render_comparison(content: Mapping[str, Any]) -> Page:
         verdict=verdict,
         to_decide=to_decide,
         beside=beside,
-        told=told,
+        verdict_of=verdict_of,
         bar=bar,
         reach=reach,
     )
@@ -89,7 +89,7 @@ def _pairs(
     return {"shown": shown, "others": others}
 
 
-def told(found: Mapping[str, Any], first: str, second: str) -> str:
+def verdict_of(found: Mapping[str, Any], first: str, second: str) -> str:
     """The verdict, with the name of the better one."""
     if found["verdict"] != BETTER:
         return str(found["verdict"])

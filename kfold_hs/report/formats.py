@@ -100,7 +100,7 @@ FORMATS: dict[str, Format] = {
 """By name, as templates call them."""
 
 
-def is_told(estimate: Mapping[str, Any]) -> bool:
+def has_ends(estimate: Mapping[str, Any]) -> bool:
     """Whether there is an interval; earlier versions wrote some of no width."""
     low, high = estimate["low"], estimate["high"]
     return low is not None and high is not None and bool(low < high)
@@ -128,8 +128,8 @@ def interval(estimate: Mapping[str, Any], written_as: str = "") -> Parts:
     written_as : str, optional
         Name of the ends' format; "number" without it, "whole" where numbers are large.
     """
-    if not is_told(estimate):
-        return Parts([sentences.UNTOLD])
+    if not has_ends(estimate):
+        return Parts([sentences.UNKNOWN_INTERVAL])
     write = FORMATS[written_as or ("whole" if is_large(estimate) else "number")]
     return Parts([write(estimate["low"]), " to ", write(estimate["high"])])
 
@@ -157,6 +157,6 @@ def untold(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """Why intervals are missing: the labels of the metrics by reason."""
     found: dict[str, list[str]] = {}
     for metric in metrics.values():
-        if not is_told(metric) and metric.get("method"):
+        if not has_ends(metric) and metric.get("method"):
             found.setdefault(metric["method"], []).append(metric["label"])
     return found

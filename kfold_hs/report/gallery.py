@@ -87,7 +87,7 @@ def _absent(summary: Mapping[str, Any], config: Mapping[str, Any] | None) -> str
     if asked.get("patients") == 0:
         return "Switched off (judge.gallery.patients=0)."
     if summary.get("nested"):
-        return "Not shown for run --nested: its folds are told by the models of several runs."
+        return "Not shown for run --nested: the models of its folds are of several runs."
     if summary.get("incomplete"):
         return "Shown once all folds are finished."
     return "Not made yet. Where recordings and checkpoints are, this makes it:"

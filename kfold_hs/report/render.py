@@ -17,8 +17,8 @@ from kfold_hs.judge.results.sentences import counted, without_folders
 from kfold_hs.report.formats import (
     FORMATS,
     difference,
+    has_ends,
     interval,
-    is_told,
     labelled,
     run_of,
     untold,
@@ -79,7 +79,7 @@ def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     templates.globals |= {"section": contents.section, "table": contents.table, "br": BREAK}
     templates.globals |= {
         each.__name__: each
-        for each in (details, difference, interval, is_told, labelled, run_of, tag, untold)
+        for each in (details, difference, interval, has_ends, labelled, run_of, tag, untold)
     }
     values |= {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
     page = Page(templates.get_template(name).render(values))

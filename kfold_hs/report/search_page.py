@@ -69,7 +69,7 @@ def parallel(content: Mapping[str, Any]) -> Figure:
             "marker": {"color": colour, "size": 7},
             "name": f"trial {trial['number']}",
             "showlegend": False,
-            "text": [_told(trial, content["objective"]["label"])] * len(axes),
+            "text": [_label(trial, content["objective"]["label"])] * len(axes),
             "hovertemplate": "%{text}<extra></extra>",
         }
         for rank, (trial, colour) in enumerate(zip(shown, _shades(len(shown)), strict=True))
@@ -166,7 +166,7 @@ def _broken(key: str) -> str:
     return plain(key).replace(".", ".<br>").replace("_", "_<br>")
 
 
-def _told(trial: Mapping[str, Any], label: str) -> str:
+def _label(trial: Mapping[str, Any], label: str) -> str:
     """What the hover says of a trial."""
     lines = [f"trial {trial['number']}", f"{label}: {number(trial['value'])}"]
     lines += [f"{key}: {value}" for key, value in trial["params"].items()]

@@ -154,11 +154,11 @@ def _of_config(config: Mapping[str, Any], folds: str, s: Mapping[str, Any]) -> d
     covariates = list(model["covariates"])
     stacked = [name for names in s["stacking"]["sources"].values() for name in names]
     covariates += [name for name in stacked if name not in {*covariates, *s["tasks"]}]
-    told = f", and {', '.join(covariates)}" if covariates else ""
+    beside = f", and {', '.join(covariates)}" if covariates else ""
     tried = s.get("tried", {}).get("n_variants", 1)
     return {
         9: f"log-mel spectrograms of the recordings ({features['n_mels']} bands, "
-        f"{features['f_min_hz']:g} to {features['f_max_hz']:g} Hz){told}",
+        f"{features['f_min_hz']:g} to {features['f_max_hz']:g} Hz){beside}",
         11: "missing covariates are encoded as missing; patients are scored on the recordings "
         "that they have" if covariates else "patients are scored on the recordings that they have",
         12: f"{folds}; {model['backbone']}, weights: {model['weights']}; "

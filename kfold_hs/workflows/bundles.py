@@ -147,7 +147,7 @@ def predict(
     from kfold_hs.bundle.format import Bundle
     from kfold_hs.bundle.inputs import find_patients
     from kfold_hs.bundle.predict import Audit, predict_patients
-    from kfold_hs.bundle.resume_log import Journal, key_of
+    from kfold_hs.bundle.resume_log import ResumeLog, key_of
     from kfold_hs.bundle.writers import challenge_tasks, opened, pick_format
     from kfold_hs.learn.device import pick_device
 
@@ -160,17 +160,17 @@ def predict(
     given = find_patients(inputs, bundle.config.data)
     patients = given.patients
     if output is not None:
-        heard = [sound.path for patient in patients for sound in patient.sounds]
-        refuse_overwriting(output, [*inputs, *heard, *bundle_folder.rglob("*")])
+        sources = [sound.path for patient in patients for sound in patient.sounds]
+        refuse_overwriting(output, [*inputs, *sources, *bundle_folder.rglob("*")])
     for note in given.notes:
         progress.note(note)
     audit = Audit()
-    journal: AbstractContextManager[Journal | None] = nullcontext(None)
+    resume_log: AbstractContextManager[ResumeLog | None] = nullcontext(None)
     if output is not None:
-        journal = Journal(
+        resume_log = ResumeLog(
             output, key_of(bundle, patients, device.type, options.coverage, options.calibration)
         )
-    with journal as kept:
+    with resume_log as kept:
         before = kept.n_rows if kept else 0
         if before:
             progress.note(f"Going on after {before} of {len(patients)} patients.")
@@ -192,7 +192,7 @@ def predict(
     sentences = audit.sentences(certificate.n_repeats * certificate.n_folds)
     if audit.n_known and not bundle.content["select"]["honest"]:
         sentences.append(
-            "Who is known is told too well: the epochs were chosen on these people "
+            "The scores of known people are too good: the epochs were chosen on these people "
             f"(select={bundle.content['select']['rule']})."
         )
     return Predicted(audit.to_dict(), sentences)

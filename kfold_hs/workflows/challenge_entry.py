@@ -157,7 +157,7 @@ class Model:
     """
 
     def __init__(self, model_folder: Path) -> None:
-        from kfold_hs.bundle.audio_reader import Ear
+        from kfold_hs.bundle.audio_reader import AudioReader
         from kfold_hs.bundle.ensemble import Ensemble
         from kfold_hs.bundle.format import Bundle
         from kfold_hs.bundle.writers import challenge_tasks
@@ -166,7 +166,7 @@ class Model:
         bundle = Bundle.read(model_folder / "bundle")
         self._tasks = challenge_tasks(bundle)
         self._ensemble = Ensemble(bundle, pick_device("auto"))
-        self._ear = Ear(bundle.config, bundle.channel, bundle.content["typical"])
+        self._reader = AudioReader(bundle.config, bundle.channel, bundle.content["typical"])
 
     def __call__(
         self, data: str, recordings: Sequence[np.ndarray]
@@ -200,8 +200,8 @@ class Model:
                 f"patient {words[0]} lists {len(listed)} recordings, and {len(recordings)} came."
             )
         patient = patient_of(words[0], fields, listed, Path())
-        heard = self._ear.hear_arrays(patient, recordings, int(words[2]))
-        (row,) = predict_chunk(self._ensemble, [heard])
+        audio = self._reader.read_arrays(patient, recordings, int(words[2]))
+        (row,) = predict_chunk(self._ensemble, [audio])
         return challenge_answer(row, self._tasks)
 
 

@@ -13,7 +13,7 @@ from kfold_hs.workflows.inputs import read_inputs
 from kfold_hs.workflows.options import RunOptions
 
 
-def foresee(
+def estimate_cost(
     variants: Mapping[str, Config],
     progress: Progress,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
@@ -44,7 +44,7 @@ def foresee(
     check_configs(variants.values())
     inputs = read_inputs(first, progress)
     split = inputs.split
-    progress.stage("rehearsal")
+    progress.stage("timing run")
     runs: list[dict[str, Any]] = []
     trained: dict[str, str] = {}
     for number, (variant, config) in enumerate(variants.items(), start=1):
@@ -57,7 +57,7 @@ def foresee(
         asks = models is not None and not own.predictions.exists()
         if not asks:
             trained.setdefault(config.training_digest, own.name)
-        cost = found.rehearsal
+        cost = found.timing
         runs.append(
             {
                 "name": variant,

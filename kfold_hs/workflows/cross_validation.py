@@ -71,8 +71,8 @@ def run(
     config = config.on(fleet.kind(device))
     check_device(config)
     train = fleet.train(device)
-    if told := fleet.crowding(device, config.train.threads):
-        progress.note(told)
+    if warning := fleet.crowding(device, config.train.threads):
+        progress.note(warning)
     inputs = inputs or read_inputs(config, progress)
     Stacking.of(config, inputs.cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(options.name or run_name(config, inputs), options.root)

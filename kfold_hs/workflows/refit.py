@@ -78,7 +78,7 @@ def check_refit(folder: Path) -> None:
     if config.select != "last":
         why.append(f"select={config.select} chooses epochs on people that one model trains on")
     if config.train.level != "recording":
-        why.append("train.level=patient is not told recording by recording")
+        why.append("train.level=patient has no probabilities of recordings")
     if why:
         raise BundleError(
             f"--compare-refit cannot be done with {folder}: {'; '.join(why)}. Export it without."

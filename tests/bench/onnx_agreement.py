@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 from measure import PACKAGE, publish, table
 
-from kfold_hs.bundle.audio_reader import Ear, bank_of
+from kfold_hs.bundle.audio_reader import AudioReader, bank_of
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.inputs import find_patients
 from kfold_hs.cli.progress import RichProgress
@@ -48,7 +48,7 @@ def differences(folder: Path, data: Path) -> tuple[dict[str, float], int]:
     bundle, cpu = Bundle.read(folder), torch.device("cpu")
     models = [bundle.model(each, cpu) for each in bundle.members]
     names = [Path(each.file).stem for each in bundle.members]
-    ear = Ear(bundle.config, bundle.channel, dict(bundle.content["typical"]))
+    ear = AudioReader(bundle.config, bundle.channel, dict(bundle.content["typical"]))
     sessions = {
         name: onnxruntime.InferenceSession(folder / "onnx" / f"{name}.onnx")
         for name in [*names, "ensemble"]

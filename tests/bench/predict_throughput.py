@@ -27,7 +27,7 @@ import soundfile
 import torch
 from measure import PACKAGE, in_turns, options, publish, ratio, table
 
-from kfold_hs.bundle.audio_reader import Ear, bank_of
+from kfold_hs.bundle.audio_reader import AudioReader, bank_of
 from kfold_hs.bundle.format import CONTENT, Bundle, write_content
 from kfold_hs.bundle.inputs import find_patients
 from kfold_hs.cli.progress import RichProgress
@@ -89,7 +89,7 @@ class Ceiling:
     def __init__(self, folder: Path, people: Path) -> None:
         bundle = Bundle.read(folder)
         self.model = bundle.model(bundle.members[0], CPU)
-        ear = Ear(bundle.config, bundle.channel, dict(bundle.content["typical"]))
+        ear = AudioReader(bundle.config, bundle.channel, dict(bundle.content["typical"]))
         heard = [
             ear.hear(patient) for patient in find_patients([people], bundle.config.data).patients
         ]
@@ -116,7 +116,7 @@ def predicted(bundle: Path, people: Path, output: Path) -> None:
 def by_onnx(bundle: Path, name: str, people: Path) -> None:
     session = onnxruntime.InferenceSession(bundle / "onnx" / f"{name}.onnx")
     config = Bundle.read(bundle).config
-    transform = Ear(config, None, {}).transform
+    transform = AudioReader(config, None, {}).transform
     for patient in find_patients([people], config.data).patients:
         for sound in patient.sounds:
             wave = transform.prepare(*read_samples(sound.path)).numpy()

@@ -35,9 +35,9 @@ from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.models.network import make_model
 from kfold_hs.learn.prediction.crops import Crops
 from kfold_hs.learn.tracking.trackers import make_trackers
+from kfold_hs.learn.training.epoch_plan import steps_of_an_epoch
 from kfold_hs.learn.training.fold import fit_fold
 from kfold_hs.learn.training.optimizer import make_optimizer
-from kfold_hs.learn.training.pace import steps_of_an_epoch
 from kfold_hs.splits import stratify
 
 MODELS = {

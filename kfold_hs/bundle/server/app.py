@@ -86,12 +86,12 @@ def make_app(answers: Answers, hosts: Sequence[str]) -> FastAPI:
         """Recordings of one patient -> what `kfold-hs predict` says of them.
 
         A file is named `<patient>_<site>`, or `patient_id` says whose all of them are. What is
-        wrong with one recording is told in `problem`.
+        wrong with one recording stands in `problem`.
         """
         uploads: list[UploadFile] = given.pop("files")
         patient_id = given.pop("patient_id")
-        told = {name: given[f"covariate_{i}"] for i, name in enumerate(fields)}
-        covariates = {name: value for name, value in told.items() if value is not None}
+        typed = {name: given[f"covariate_{i}"] for i, name in enumerate(fields)}
+        covariates = {name: value for name, value in typed.items() if value is not None}
         files = [(each.filename or "recording", await each.read()) for each in uploads]
         return JSONResponse(await queue.answer(partial(answers, files, patient_id, covariates)))
 

@@ -1,4 +1,4 @@
-"""Uploaded files of a patient -> the row of `predict`: the same ear, ensemble and rows."""
+"""Uploaded files of a patient -> the row of `predict`: the same reader, ensemble and rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import soundfile
 import torch
 
-from kfold_hs.bundle.audio_reader import Ear
+from kfold_hs.bundle.audio_reader import AudioReader
 from kfold_hs.bundle.ensemble import Ensemble
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.patients import Patient, Sound, named
@@ -51,7 +51,7 @@ class Answers:
     ) -> None:
         self.bundle, self.limits, self.coverage = bundle, limits, coverage
         self._ensemble = Ensemble(bundle, device)
-        self._ear = Ear(bundle.config, bundle.channel, dict(bundle.content["typical"]))
+        self._reader = AudioReader(bundle.config, bundle.channel, dict(bundle.content["typical"]))
 
     def __call__(
         self,
@@ -75,8 +75,8 @@ class Answers:
         """
         self._check(files)
         patient = _patient(files, patient_id, covariates)
-        heard = self._ear.hear_files(patient, [content for _, content in files])
-        (row,) = predict_chunk(self._ensemble, [heard], RowOptions(self.coverage))
+        audio = self._reader.read_files(patient, [content for _, content in files])
+        (row,) = predict_chunk(self._ensemble, [audio], RowOptions(self.coverage))
         return {**row, "sites": json.loads(row["sites"])}
 
     def _check(self, files: Sequence[tuple[str, bytes]]) -> None:
@@ -84,9 +84,9 @@ class Answers:
             try:
                 with soundfile.SoundFile(io.BytesIO(content)) as file:
                     why = too_long(name, file, self.limits)
-                    told = file.frames
+                    n_frames = file.frames
                 # A WAV that says it holds nothing is read to its end, too.
-                if not told and (whole := with_unknown_size(io.BytesIO(content))):
+                if not n_frames and (whole := with_unknown_size(io.BytesIO(content))):
                     with soundfile.SoundFile(io.BytesIO(whole)) as file:
                         why = too_long(name, file, self.limits)
             except (soundfile.LibsndfileError, OSError):

@@ -137,7 +137,7 @@ def read_output(path: Path) -> Output:
     # A model that failed on a patient leaves all three lines empty.
     if any(classes) and not _KNOWN & set(classes):
         raise PredictionsError(
-            f"{path} has the classes {lines[1].strip()!r}, none of which is of the challenge: "
+            f"{path} has the classes {lines[1].strip()!r}, and none is a class of the challenge: "
             f"{', '.join([*MURMUR, *OUTCOME])}."
         )
     if twice := sorted({name for name in classes if classes.count(name) > 1}):

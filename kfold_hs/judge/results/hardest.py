@@ -1,4 +1,4 @@
-"""Who is told worst: patients by the loss of what the headline scores of them.
+"""The patients with the highest loss: by the loss of what the headline scores of them.
 
 The loss is -log p of the label's class, in nats, mean over the repeats, with probabilities from
 1e-15 up. Tasks take turns: the worst of the first, the worst of the second, and so on; who was
@@ -18,7 +18,7 @@ _LOWEST = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
+class _Losses:
     """What is said of every patient in one task; patients ascending by id.
 
     classes : tuple of str
@@ -36,7 +36,7 @@ class _Told:
     order: np.ndarray
 
     @classmethod
-    def of(cls, scored: Predictions, task: str, patient: np.ndarray) -> _Told:
+    def of(cls, scored: Predictions, task: str, patient: np.ndarray) -> _Losses:
         y_true, y_prob = scored.y_true(task), scored.y_prob(task)
         each = np.bincount(patient)
         own = np.maximum(y_prob[np.arange(len(y_true)), y_true], _LOWEST)
@@ -78,9 +78,9 @@ def worst(scored: Predictions, most: int) -> dict[str, Any]:
     ids, first, patient = np.unique(
         scored.table["patient_id"].astype(str), return_index=True, return_inverse=True
     )
-    told = {task: _Told.of(scored, task, patient) for task in scored.tasks}
+    losses = {task: _Losses.of(scored, task, patient) for task in scored.tasks}
     chosen: dict[int, str] = {}
-    queues = {task: iter(each.order.tolist()) for task, each in told.items()}
+    queues = {task: iter(each.order.tolist()) for task, each in losses.items()}
     while len(chosen) < min(most, len(ids)):
         for task, queue in queues.items():
             new = next((each for each in queue if each not in chosen), None)
@@ -94,14 +94,14 @@ def worst(scored: Predictions, most: int) -> dict[str, Any]:
                 "n_wrong": int(np.count_nonzero(each.called != each.label)),
                 "n_tied": _tied(each.loss, [p for p, t in chosen.items() if t == task], chosen),
             }
-            for task, each in told.items()
+            for task, each in losses.items()
         },
         "patients": [
             {
                 "patient_id": str(ids[row]),
                 "person_id": str(persons[row]),
                 "chosen_for": task,
-                "tasks": {name: each.row(row) for name, each in told.items()},
+                "tasks": {name: each.row(row) for name, each in losses.items()},
             }
             for row, task in chosen.items()
         ],

@@ -25,7 +25,7 @@ from scipy import stats
 
 from kfold_hs.judge.metrics.bounds import Bounds
 from kfold_hs.judge.results.comparison import ordered
-from kfold_hs.judge.results.sentences import UNTOLD, counted, ends, number
+from kfold_hs.judge.results.sentences import UNKNOWN_INTERVAL, counted, ends, number
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import (
     CORRECTED,
@@ -35,7 +35,7 @@ from kfold_hs.judge.stats.expected_error import (
     corrected,
     recipe_estimate,
 )
-from kfold_hs.judge.stats.intervals import LEVEL, Estimate, apart, told
+from kfold_hs.judge.stats.intervals import LEVEL, Estimate, apart, possible_ends
 from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.predictions.table import Predictions
 
@@ -117,7 +117,7 @@ def sentence(found: Mapping[str, Any], n_folds: int) -> str:
 def _span(each: Mapping[str, Any], signed: bool) -> str:
     """A value with its interval, where it has one."""
     text = ends(each, signed)
-    return number(each["value"], signed) + (f" (interval {text})" if text == UNTOLD
+    return number(each["value"], signed) + (f" (interval {text})" if text == UNKNOWN_INTERVAL
                                             else f" ({text})")  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _too_good(curse: Mapping[str, Any]) -> str:
     value = curse["value"]
     words = "too good" if value >= 0 else "too modest"
     text = ends(curse, signed=True)
-    interval = f"interval {text}" if text == UNTOLD else f"{text} too good"
+    interval = f"interval {text}" if text == UNKNOWN_INTERVAL else f"{text} too good"
     if number(value) == number(0.0):
         return f"which is what the outer folds showed ({interval})"
     return f"{words} by {number(abs(value))} ({interval})"
@@ -147,7 +147,7 @@ def _curse(
     estimate = Estimate(
         value, value - half, value + half, method=CORRECTED.format(df=df), target=text, se=se, df=df
     )
-    return dataclasses.asdict(told(estimate, bounds, FOLDS_AGREE))
+    return dataclasses.asdict(possible_ends(estimate, bounds, FOLDS_AGREE))
 
 
 def _counts(names: Sequence[str]) -> dict[str, int]:

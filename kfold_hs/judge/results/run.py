@@ -181,11 +181,11 @@ def _headline(
     n_models = len(places)
     over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
     if mean.value is None:
-        sentence = f"The accuracy ({over}) cannot be told: {mean.method}."
+        sentence = f"The accuracy ({over}) is unknown: {mean.method}."
     else:
         if mean.low is None or mean.high is None:
             why = mean.method.removeprefix("no interval: ")
-            interval = f"an interval for {mean.target} cannot be told ({why})"
+            interval = f"an interval for {mean.target} is unknown ({why})"
         else:
             interval = f"95 % interval {mean.low:.3f} to {mean.high:.3f} for {mean.target}"
         trained = f"{record.split['train_share']:.0%}".replace("%", " %")
@@ -195,7 +195,8 @@ def _headline(
         if n_models > 1:
             models = f"{n_models} models, each trained on {trained}"
         sentence = (
-            f"Accuracy ({over}) on people the models never heard: {mean.value:.3f}, {interval}"
+            f"Accuracy ({over}) on people the models were not trained on: {mean.value:.3f}, "
+            f"{interval}"
             f"{_beside(mean, fixed)}; {_said(target['mean'], config['target'])}. {models} of "
             f"the people and scored at {RULES[config['select']]}{seeds}."
         )
@@ -226,9 +227,9 @@ def _beside(mean: Estimate, fixed: Estimate) -> str:
 
 def _said(mean: Mapping[str, Any], target: float) -> str:
     if mean["low"] is None:
-        return f"whether the target of {target:g} is reached cannot be told"
+        return f"whether the target of {target:g} is reached is unknown"
     if "tell" in mean["verdict"]:
-        said = "within the interval: whether it is reached cannot be told"
+        said = "within the interval: whether it is reached is unknown"
     else:
         said = mean["verdict"]
     return f"the target of {target:g} is {said}"

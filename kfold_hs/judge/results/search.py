@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.judge.results.comparison import Variants
-from kfold_hs.judge.results.sentences import UNTOLD, counted, ends, number
+from kfold_hs.judge.results.sentences import UNKNOWN_INTERVAL, counted, ends, number
 from kfold_hs.judge.stats.expected_error import recipe_estimate
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.multiplicity import Resamples, best
@@ -97,4 +97,4 @@ def sentence(best: Mapping[str, Any], label: str, n_trials: int) -> str:
 
 def _interval(found: Mapping[str, Any]) -> str:
     text = ends(found)
-    return f"interval {text}" if text == UNTOLD else text
+    return f"interval {text}" if text == UNKNOWN_INTERVAL else text

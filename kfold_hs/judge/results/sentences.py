@@ -9,7 +9,7 @@ from typing import Any
 from kfold_hs.errors import counted as counted
 from kfold_hs.judge.stats.paired import BETTER, EQUIVALENT
 
-UNTOLD = "cannot be told"
+UNKNOWN_INTERVAL = "is unknown"
 _PATH = re.compile(
     r"(?<![\w./…~-])(?:~|/[^\s'\"=,;:/()]+)(?:/[^\s'\"=,;:/()]+)*/([^\s'\"=,;:/()]+)"
 )
@@ -40,7 +40,7 @@ def ends(found: Mapping[str, Any], signed: bool = False) -> str:
     """Such as 0.612 to 0.730; words where there is no interval."""
     low, high = found["low"], found["high"]
     if low is None or high is None or not low < high:  # earlier versions wrote some of no width
-        return UNTOLD
+        return UNKNOWN_INTERVAL
     shown = number(low, signed), number(high, signed)
     if shown[0] == shown[1]:  # three decimals would hide a width that is there
         sign = "+" if signed else ""
@@ -49,7 +49,7 @@ def ends(found: Mapping[str, Any], signed: bool = False) -> str:
 
 
 def number(value: float | None, signed: bool = False) -> str:
-    """Three decimals, thousands without, a dash for what cannot be told."""
+    """Three decimals, thousands without, a dash for what is unknown."""
     if value is None:
         return "–"
     text = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):.3f}"
@@ -71,8 +71,8 @@ def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> st
         `judge.stats.paired.compare`'s.
     """
     apart = found["difference"]
-    if ends(apart) == UNTOLD:
-        return f"{label}: whether {second} or {first} is better cannot be told: {apart['method']}."
+    if ends(apart) == UNKNOWN_INTERVAL:
+        return f"{label}: whether {second} or {first} is better is unknown: {apart['method']}."
     by = (
         f"difference {number(apart['value'], signed=True)}, 95 % interval "
         f"{ends(apart, signed=True)}"
@@ -83,7 +83,7 @@ def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> st
     if found["verdict"] == EQUIVALENT:
         margin = number(found["margin"])
         return f"{label}: {second} and {first} are equivalent, within {margin} ({by})."
-    return f"{label}: whether {second} or {first} is better cannot be told ({by})."
+    return f"{label}: whether {second} or {first} is better is unknown ({by})."
 
 
 def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:

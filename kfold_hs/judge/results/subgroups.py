@@ -78,10 +78,10 @@ def subgroups(
             }  # fmt: skip
             continue
         among_known = name in described
-        told = np.asarray(groups_of != NOT_KNOWN) if among_known else np.ones(len(whose), bool)
+        is_known = np.asarray(groups_of != NOT_KNOWN) if among_known else np.ones(len(whose), bool)
         for level in groups_of.categories:
-            rows = np.asarray(groups_of == level) & told
-            rest = told & ~rows
+            rows = np.asarray(groups_of == level) & is_known
+            rest = is_known & ~rows
             n_persons, n_others = (len(np.unique(basis.layout.person[r])) for r in (rows, rest))
             if n_persons and min(n_persons, n_others) < FEWEST:
                 left_out.append({"name": str(level), "n_persons": n_persons})
@@ -188,8 +188,10 @@ def _adjust(covariates: dict[str, Any], task: str, metric: str) -> None:
         # Two groups that are all there is stand on the two sides of one difference.
         is_one = len(found) == 2 and not each["left_out"]
         tests += [found] if is_one else [[difference] for difference in found]
-    told = [same for same in tests if same[0]["p"] is not None]
-    adjusted = {id(same): p for same, p in zip(told, holm([s[0]["p"] for s in told]), strict=True)}
+    known = [same for same in tests if same[0]["p"] is not None]
+    adjusted = {
+        id(same): p for same, p in zip(known, holm([s[0]["p"] for s in known]), strict=True)
+    }
     for same in tests:
         p = adjusted.get(id(same))
         for difference in same:

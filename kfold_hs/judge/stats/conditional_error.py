@@ -34,7 +34,7 @@ from kfold_hs.judge.stats.intervals import (
     around,
     is_all_or_none,
     is_nothing,
-    told,
+    possible_ends,
     wilson,
 )
 
@@ -67,7 +67,9 @@ def fixed_estimate(
         return Estimate(None, None, None, method=UNDEFINED, target=target)
     if influence.is_share and is_all_or_none(value):
         low, high = wilson(round(value), n_smallest)
-        return told(Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target), SHARE)
+        return possible_ends(
+            Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target), SHARE
+        )
     variance, method = bayle(influence), DELONG if influence.unbiased else BAYLE
     if is_nothing(sqrt(variance), influence.bounds):
         return Estimate(value, None, None, method=NOTHING_VARIES, target=target)
@@ -76,7 +78,7 @@ def fixed_estimate(
         method = WILSON
     else:
         low, high = around(value, sqrt(variance), _Z, influence.is_share)
-    return told(
+    return possible_ends(
         Estimate(value, low, high, method=method, target=target, se=sqrt(variance)),
         influence.bounds,
     )
@@ -131,7 +133,7 @@ def bca(
     ends = bias + np.array([-_Z, _Z])
     low, high = np.quantile(defined, stats.norm.cdf(bias + ends / (1 - acceleration * ends)))
     se = float(defined.std(ddof=1))
-    return told(
+    return possible_ends(
         Estimate(
             influence.value, float(low), float(high), undefined, method=BCA, target=target, se=se
         ),

@@ -25,7 +25,7 @@ narrower.
 
 V is never less than the variance of these models over people (`Influence.of_people`): models that
 would be trained anew vary at least as the trained ones do. The folds of one run may agree by
-chance; how models of the recipe differ cannot be told then, and an estimate gets no interval.
+chance; how models of the recipe differ is unknown then, and an estimate gets no interval.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from kfold_hs.judge.stats.intervals import (
     around,
     is_all_or_none,
     is_nothing,
-    told,
+    possible_ends,
     wilson,
 )
 
@@ -164,7 +164,9 @@ def recipe_estimate(
         return Estimate(value, None, None, method=ONE_MODEL, target=text)
     if influence.is_share and is_all_or_none(value):
         low, high = wilson(round(value), n_smallest)
-        return told(Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=text), SHARE)
+        return possible_ends(
+            Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=text), SHARE
+        )
     return interval(influence, found, text)
 
 
@@ -177,7 +179,7 @@ def interval(influence: Influence, found: Spread, text: str, n_looks: int = 1) -
     if found.untold:
         return Estimate(value, None, None, method=found.untold, target=text)
     low, high = around(value, found.se, quantile, influence.is_share)
-    return told(
+    return possible_ends(
         Estimate(value, low, high, method=found.method, target=text, se=found.se, df=found.df),
         influence.bounds,
     )

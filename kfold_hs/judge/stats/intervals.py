@@ -4,9 +4,9 @@ A share of exactly 0 or 1 has no logit and no spread: three people would be as s
 thousand. It gets Wilson's interval instead (Wilson 1927), with the persons for the number of
 trials.
 
-Whatever makes an interval hands it to `told`. Ends outside the values that there can be are drawn
-in; where an interval has no width, or would hold all that is possible, the design says nothing,
-and the estimate says that, and what would tell, in place of ends.
+Every interval passes through `possible_ends`. Ends outside the possible values are drawn in. An
+interval without width, or one that would hold all that is possible, says nothing: the estimate
+says so, and what would help, in place of ends.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NO_WIDTH, _LEAVES_OUT = 1e-9, 1e-3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; `low` and `high` are None where nothing can be told.
+    """A value with its interval; `low` and `high` are None where nothing is known.
 
     `n_undefined` resamples of a bootstrap gave no value, e.g. for want of a class. `method` and
     `target` say in words how the interval was made, or why there is none and what would tell, and
@@ -61,7 +61,7 @@ class Estimate:
         return replace(self, low=None, high=None, method=why, se=None, df=None)
 
 
-def told(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES) -> Estimate:
+def possible_ends(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES) -> Estimate:
     """The estimate with ends that can be, or without ends.
 
     Parameters

@@ -30,7 +30,7 @@ from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import person_weights
 from kfold_hs.judge.stats.expected_error import ONE_MODEL, interval, spread, target
 from kfold_hs.judge.stats.influence import Influence
-from kfold_hs.judge.stats.intervals import LEVEL, Estimate, told
+from kfold_hs.judge.stats.intervals import LEVEL, Estimate, possible_ends
 from kfold_hs.judge.stats.paired import BETTER, CANNOT_TELL, compare
 
 BBC = "BBC-CV over persons (percentiles, conservative)"
@@ -183,7 +183,7 @@ def best(
         low, high = (float(each) for each in np.quantile(resampled, [tail, 1 - tail]))
         words = f"{text}, the best of {len(influences)} picked anew"
         corrected = dataclasses.asdict(
-            told(
+            possible_ends(
                 Estimate(float(resampled.mean()), low, high, method=BBC, target=words),
                 chosen.bounds,
             )
@@ -198,11 +198,11 @@ def best(
 
 def adjust(found: Mapping[str, dict[str, Any]], n_tests: int) -> None:
     """Add Holm's p (`p_holm`) to comparisons; "better" takes one of at most 0.05."""
-    told = [name for name, each in found.items() if each["p"] is not None]
-    adjusted = holm([found[name]["p"] for name in told], n_tests)
+    known = [name for name, each in found.items() if each["p"] is not None]
+    adjusted = holm([found[name]["p"] for name in known], n_tests)
     for each in found.values():
         each["p_holm"] = None
-    for name, p in zip(told, adjusted.tolist(), strict=True):
+    for name, p in zip(known, adjusted.tolist(), strict=True):
         each = found[name]
         each["p_holm"] = p
         if each["verdict"] == BETTER and p > 1 - LEVEL:

@@ -27,7 +27,7 @@ from scipy import stats
 
 from kfold_hs.errors import ConfigError, KfoldHsError, listing, unknown_name
 from kfold_hs.judge.metrics.bounds import SHARE
-from kfold_hs.judge.stats.intervals import LEVEL, Estimate, around, told
+from kfold_hs.judge.stats.intervals import LEVEL, Estimate, around, possible_ends
 from kfold_hs.judge.stats.power import POWER, Components, Design, detectable, people_for, power_of
 
 VALUE, PERSON_SHARE, MODEL_SD, CORRELATION = 0.85, 0.7, 0.01, 0.7
@@ -258,7 +258,7 @@ def design(
     df, this = n_runs * n_folds - 1, Design(n_people, n_runs, n_folds)
     se, se_difference = (sqrt(each.variance(this)) for each in (outlook.one, outlook.two))
     ends = around(outlook.value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), outlook.is_share)
-    one = told(Estimate(outlook.value, *ends), SHARE if outlook.is_share else (0.0, inf))
+    one = possible_ends(Estimate(outlook.value, *ends), SHARE if outlook.is_share else (0.0, inf))
     least = detectable(se_difference, df)
     width = None if one.low is None or one.high is None else one.high - one.low
     return {

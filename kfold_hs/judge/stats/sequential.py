@@ -48,7 +48,7 @@ FEWEST_FINISHED = 2
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimTest:
     """One look at a trial.
 
     Parameters
@@ -115,7 +115,7 @@ class Race:
         df = (values.shape[0] - 1) * (values.shape[1] - 1)
         return 2 * float((rest**2).sum()) / df, df
 
-    def look(self, trial: Influence, incumbent: Influence) -> Look:
+    def look(self, trial: Influence, incumbent: Influence) -> InterimTest:
         """The trial against the incumbent.
 
         Parameters
@@ -134,8 +134,10 @@ class Race:
         )
         worse = -apart.value if self.higher_is_better else apart.value
         if not math.isfinite(worse):  # a class is lacking so far
-            return Look(k, worse, 1.0, at)
+            return InterimTest(k, worse, 1.0, at)
         if is_nothing(math.sqrt(variance), apart.bounds):
             # Everybody says the same, which is a sign test's case.
-            return Look(k, apart.value, 0.5**apart.layout.n_persons if worse > 0 else 1.0, at)
-        return Look(k, apart.value, float(stats.t.sf(worse / math.sqrt(variance), df)), at)
+            return InterimTest(
+                k, apart.value, 0.5**apart.layout.n_persons if worse > 0 else 1.0, at
+            )
+        return InterimTest(k, apart.value, float(stats.t.sf(worse / math.sqrt(variance), df)), at)

@@ -7,7 +7,7 @@ residual    what is drawn anew for every person in every run: people and repeats
 
 Parts are estimated by the method of moments (see `power.components`); from a handful of fold
 models they are rough. A single run cannot tell person from residual, nor one seed the seed from
-the fold model: what cannot be told apart is None, and is counted with the part before it. What a
+the fold model: what is unknown apart is None, and is counted with the part before it. What a
 second run would leave is then a bound: of the two-way interval, if no part of it were residual.
 """
 

@@ -215,7 +215,7 @@ def _make_backbone(config: ModelConfig) -> nn.Module:
 
 
 def check_network(config: Config) -> None:
-    """Refuse a network that cannot hear crops of these sizes: it is asked once, untrained.
+    """Refuse a network that cannot take crops of these sizes: it is asked once, untrained.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def _forward_once(config: ModelConfig, sizes: frozenset[tuple[int, int]]) -> Non
             except Exception as error:  # each of timm's thousand says it in its own way
                 text = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ConfigError(
-                    f"model.backbone={config.backbone} cannot hear crops of {n_mels} bands x "
+                    f"model.backbone={config.backbone} cannot take crops of {n_mels} bands x "
                     f"{n_frames} frames: {text[:80].rstrip('.')}. {_what_fits(backbone)}"
                 ) from error
 

@@ -1,7 +1,8 @@
 """An event file of TensorBoard, written in place and in order.
 
 torch's SummaryWriter hands its events to a thread. When the disk is full that thread dies with a
-traceback of its own, and a fold hears of it later or not at all. Here whoever writes is told.
+traceback of its own, and a fold learns of it later or not at all. Here the writer gets
+the error.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class EventFile:
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         self._folder = folder
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        with self._told():
+        with self._as_storage_error():
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / name).open("xb")
         self._records = RecordWriter(self._file)
@@ -57,24 +58,24 @@ class EventFile:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        with self._told():
+        with self._as_storage_error():
             self._file.flush()
 
     def close(self) -> None:
-        with self._told():
+        with self._as_storage_error():
             self._file.close()
 
     def _write(self, event: Event) -> None:
-        with self._told():
+        with self._as_storage_error():
             self._records.write(event.SerializeToString())
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_storage_error(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise StorageError(
                 f"cannot write TensorBoard's events in {self._folder}: "
                 f"{error.strerror or error}. Free some space, or leave them out with track=[], and "
-                "repeat the same command, which goes on where it stopped."
+                "repeat the same command, which continues where it stopped."
             ) from error

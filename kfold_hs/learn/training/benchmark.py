@@ -21,15 +21,15 @@ from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import crop_starts
 from kfold_hs.learn.threads import threads
+from kfold_hs.learn.training.epoch_plan import examples_of_a_batch
 from kfold_hs.learn.training.optimizer import make_average, make_optimizer
-from kfold_hs.learn.training.pace import examples_of_a_batch
 from kfold_hs.learn.training.step import COVARIATES, PRESENT, Step
 
 _WARM, _TIMED = 1, 3
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class TimingRun:
     """What a fold model of a configuration costs.
 
     Parameters
@@ -63,13 +63,13 @@ class Rehearsal:
         return 2 * (self.model_bytes + self.optimizer_bytes + averaged)
 
 
-def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.device) -> Rehearsal:
+def time_steps(config: Config, cohort: Cohort, data: FoldData, device: torch.device) -> TimingRun:
     """Make the network of a fold, train it on noise for a few steps, and take the time.
 
     Weights are not fetched. Crops of full length, whatever the epoch: an upper bound where crops
     grow. What surrounds a step (crops, augmentation, checkpoints) is not in it.
     """
-    if device.type == "cuda":  # of this rehearsal, not of one before
+    if device.type == "cuda":  # of this timing run, not of one before
         torch.cuda.reset_peak_memory_stats(device)
     size = examples_of_a_batch(config)
     of_patients = config.train.level == "patient"
@@ -105,7 +105,7 @@ def rehearse(config: Config, cohort: Cohort, data: FoldData, device: torch.devic
 
     with threads(config.train.threads), exactness(config.train, device):
         step_s, predict_s = _seconds(train, device), _seconds(predict, device)
-    return Rehearsal(
+    return TimingRun(
         step_s,
         predict_s,
         _peak(device),

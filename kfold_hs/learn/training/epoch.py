@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kfold_hs.learn.data.augment import cutmix, mask, mixup, neutral
-from kfold_hs.learn.training.pace import bands_at, crop_frames_at, examples_of_a_batch
+from kfold_hs.learn.training.epoch_plan import bands_at, crop_frames_at, examples_of_a_batch
 from kfold_hs.learn.training.setup import Training
 from kfold_hs.learn.training.step import COVARIATES, PRESENT
 from kfold_hs.learn.transfer import to_device
@@ -24,7 +24,7 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
         Mean training losses of the epochs before.
     """
     config, model, source = training.fold.config, training.model, training.source
-    bags, pace, optimizer = training.bags, training.pace, training.optimizer
+    bags, plan, optimizer = training.bags, training.plan, training.optimizer
     step, averaged, device = training.step, training.averaged, training.fold.device
     covariates = training.covariates.values
     torch.manual_seed(training.fold.streams.torch_seed("dropout", epoch))
@@ -43,7 +43,7 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
     model.train()
     batch_losses: list[torch.Tensor] = []
     whole = source.batches(recordings, starts, size, n_frames, stream)
-    for batch, x in zip(range(pace.n_batches), whole, strict=False):
+    for batch, x in zip(range(plan.n_batches), whole, strict=False):
         part = slice(batch * size, (batch + 1) * size)  # the last, smaller batch is left out
         fill = neutral(x, config.features.normalise, model.front.mean)
         x = mask(x, config.augment, stream["mask"], fill)
@@ -60,16 +60,16 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
             x, q, config.augment.cutmix_alpha, config.augment.cutmix_axis, stream["cutmix"]
         )
         # The last group of an epoch may hold fewer batches; each step is of their mean.
-        in_group = min(together, pace.n_batches - batch // together * together)
+        in_group = min(together, plan.n_batches - batch // together * together)
         batch_losses.append(step(x.reshape(crops), q, n_bands, in_group))
-        if (batch + 1) % together and batch + 1 < pace.n_batches:
+        if (batch + 1) % together and batch + 1 < plan.n_batches:
             continue
         if config.train.grad_clip:
             nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
-        number = epoch * pace.n_steps + batch // together
+        number = epoch * plan.n_steps + batch // together
         for group in optimizer.param_groups:
-            group["lr"] = config.optim.lr * pace.multiplier(number, past_losses)
-            group["betas"] = (pace.momentum(number), config.optim.beta2)
+            group["lr"] = config.optim.lr * plan.multiplier(number, past_losses)
+            group["betas"] = (plan.momentum(number), config.optim.beta2)
         optimizer.step()
         optimizer.zero_grad(set_to_none=not step.keeps_gradients)
         if averaged is not None and config.train.average == "ema":

@@ -17,7 +17,7 @@ import pandas as pd
 from kfold_hs.errors import TrainingError
 from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.training.epoch import train_epoch
-from kfold_hs.learn.training.pace import Pace
+from kfold_hs.learn.training.epoch_plan import EpochPlan
 from kfold_hs.learn.training.setup import Training
 
 _MEMORY = 0.9
@@ -67,15 +67,15 @@ def lr_find(fold: Fold, rates: Range) -> Found:
         The loss is not finite from the start.
     """
     config, ready = fold.config, Training.of(fold)
-    pace = Pace(
-        ready.pace.n_batches,
-        ready.pace.n_steps,
+    plan = EpochPlan(
+        ready.plan.n_batches,
+        ready.plan.n_steps,
         lambda step, _: rates.at(min(step, rates.n_steps - 1)) / config.optim.lr,
         lambda _: config.optim.beta1,
     )
-    training = replace(ready, averaged=None, pace=pace)
+    training = replace(ready, averaged=None, plan=plan)
     values: list[float] = []
-    for epoch in range(math.ceil(rates.n_steps / pace.n_steps)):
+    for epoch in range(math.ceil(rates.n_steps / plan.n_steps)):
         each = np.array([float(loss) for loss in train_epoch(training, epoch, [])])
         size = config.train.accumulate
         values += [float(each[at : at + size].mean()) for at in range(0, len(each), size)]

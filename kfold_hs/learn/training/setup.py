@@ -16,8 +16,8 @@ from kfold_hs.learn.data.examples import make_targets, sampling_weights
 from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import HeartSoundNet, Inputs, make_model, to_device
+from kfold_hs.learn.training.epoch_plan import EpochPlan, steps_of_an_epoch
 from kfold_hs.learn.training.optimizer import Average, make_average, make_optimizer
-from kfold_hs.learn.training.pace import Pace, steps_of_an_epoch
 from kfold_hs.learn.training.step import Step
 
 Soft = Mapping[str, np.ndarray]
@@ -47,7 +47,7 @@ class Training:
     averaged: Average | None
     optimizer: torch.optim.Optimizer
     step: Step
-    pace: Pace
+    plan: EpochPlan
     source: Source
     bags: Bags
     targets: dict[str, torch.Tensor]
@@ -83,14 +83,14 @@ class Training:
         step = Step(config, model, losses, device)
         n_batches, n_steps = steps_of_an_epoch(config, len(bags))
         n_whole = n_steps * config.train.epochs
-        pace = Pace(
+        plan = EpochPlan(
             n_batches,
             n_steps,
             schedule(config.sched, n_whole),
             momentum(config.sched, n_whole, config.optim.beta1),
         )
         return cls(
-            fold, model, averaged, optimizer, step, pace, source, bags, targets, bag_targets,
+            fold, model, averaged, optimizer, step, plan, source, bags, targets, bag_targets,
             losses, weights, covariates,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout, plain
 
 
 def official(beside: Mapping[str, Any]) -> Figure:
-    """Every entry as a mark, the run with its interval, and the rules that hear nothing.
+    """Every entry as a mark, the run with its interval, and the baselines.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def official(beside: Mapping[str, Any]) -> Figure:
             "marker": {"color": COLOURS[5], "size": 9, "symbol": "diamond"},
             "text": [plain(rule["name"]) for rule in rules],
             "hovertemplate": f"%{{text}}: %{{x:{shown}}}<extra></extra>",
-            "name": "rules that hear nothing",
+            "name": "baselines",
         }
     )
     words = ["entries", *(each["name"].replace(" the ", "<br>the ") for each in theirs["standing"])]
     layout = empty_layout(metric.replace("_", " "), "", height=130 + 44 * (last + 1))
     layout["yaxis"] |= {
         "tickvals": list(range(last + 1)),
-        "ticktext": [*words, "hear nothing"],
+        "ticktext": [*words, "baselines"],
         "range": [last + 0.6, -0.6],
         "zeroline": False,
     }

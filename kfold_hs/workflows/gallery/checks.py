@@ -1,4 +1,4 @@
-"""That the model which is asked was scored on these people, and never heard them before."""
+"""That the model which is asked was scored on these people, and never trained_on them before."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def check_held_out(cohort: Cohort, data: FoldData, fold: int, patient_ids: list[
         With the patients.
     """
     held_out = set(cohort.patients["patient_id"].iloc[data.patients])
-    heard = set(cohort.recordings["patient_id"].iloc[data.train])
-    heard |= set(cohort.patients["patient_id"].iloc[data.inner_patients])
-    if wrong := [each for each in patient_ids if each not in held_out or each in heard]:
+    trained_on = set(cohort.recordings["patient_id"].iloc[data.train])
+    trained_on |= set(cohort.patients["patient_id"].iloc[data.inner_patients])
+    if wrong := [each for each in patient_ids if each not in held_out or each in trained_on]:
         raise TrainingError(f"fold {fold} does not hold out the patients {', '.join(wrong)}.")
 
 
@@ -41,10 +41,10 @@ def check_model(file: Path, content: Mapping[str, Any], place: FoldId, epoch: in
     TrainingError
         With both.
     """
-    told = tuple(content["place"][name] for name in ("repeat", "seed", "fold"))
-    if told != place or content["epoch"] != epoch:
+    found = tuple(content["place"][name] for name in ("repeat", "seed", "fold"))
+    if found != place or content["epoch"] != epoch:
         raise TrainingError(
-            f"{file} is of repeat, seed, fold {told} and epoch {content['epoch']}, and the run "
+            f"{file} is of repeat, seed, fold {found} and epoch {content['epoch']}, and the run "
             f"keeps {place} and epoch {epoch}: the files of two runs were mixed."
         )
 

@@ -70,8 +70,8 @@ class Exhibit:
         self.digests = Predictions.digests(context.paths.predictions)
         self._context = replace(context, digests=self.digests).on_device()
         cohort, paths = context.cohort, context.paths
-        self.told = worst(Predictions.read(paths.scored), settings.patients)
-        content = [SCHEMA, MOST_RECORDINGS, MOST_BYTES, self.digests, self.told]
+        self.losses = worst(Predictions.read(paths.scored), settings.patients)
+        content = [SCHEMA, MOST_RECORDINGS, MOST_BYTES, self.digests, self.losses]
         content.append(settings.model_dump(mode="json"))
         self.stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self._rows = cohort.recordings.reset_index(drop=True).groupby("patient_id").groups
@@ -89,7 +89,7 @@ class Exhibit:
         repeat, seed, _ = min(epochs)
         fold_of = self._folds(repeat)
         probs = self._of_recordings(predictions, epochs)
-        patients = self.told["patients"]
+        patients = self.losses["patients"]
         for patient in patients:
             fold = fold_of[patient["patient_id"]]
             patient |= {"fold": fold, "epoch": epochs[FoldId(repeat, seed, fold)]}
@@ -112,7 +112,7 @@ class Exhibit:
             "f_min_hz": features.f_min_hz,
             "f_max_hz": features.f_max_hz,
             "ticks": spectrogram.hz_ticks(features.n_mels, features.f_min_hz, features.f_max_hz),
-            **self.told,
+            **self.losses,
         }
 
     def _folds(self, repeat: int) -> dict[str, int]:
@@ -124,7 +124,7 @@ class Exhibit:
     ) -> dict[str, dict[str, dict[str, float]]]:
         """recording_id -> task -> class -> probability, mean over seeds and repeats."""
         table = predictions.table
-        ids = {patient["patient_id"] for patient in self.told["patients"]}
+        ids = {patient["patient_id"] for patient in self.losses["patients"]}
         table = table[(table["level"] == "recording") & table["patient_id"].isin(ids)]
         kept = np.array([epochs[fold] for fold in fold_ids(table)], dtype=np.int64)
         table = table[table["epoch"].to_numpy() == kept]
@@ -219,7 +219,7 @@ class Exhibit:
         hop_s = self.config.features.hop_s
         first, n_frames = int(self.bank.first[row]), int(self.bank.length[row])
         start, end = window(looked, n_frames, int(self.settings.seconds / hop_s))
-        heard = self.bank.frames[first + start : first + end].float().cpu().numpy().T
+        shown = self.bank.frames[first + start : first + end].float().cpu().numpy().T
         part = None if looked is None else looked[:, start:end]
         duration_s = float(facts["duration_s"])
         own = {t.name: facts[t.name] for t in self.cohort.tasks if t.name in facts.index}
@@ -233,7 +233,7 @@ class Exhibit:
             "probs": probs[str(facts["recording_id"])],
             "row": row,
             **self._peak(part, start),
-            "spectrogram": _base64(spectrogram.spectrogram(heard)),
+            "spectrogram": _base64(spectrogram.spectrogram(shown)),
             "look": None if part is None else _base64(spectrogram.overlay(part, top)),
             "audio": None,
         }
@@ -258,8 +258,8 @@ class Exhibit:
         for recording, row in zip(each, places, strict=True):
             path = Path(self.cohort.recordings["path"].iloc[row])
             samples, rate_hz = read_samples(path, self.cohort.channel)
-            heard = excerpt(samples, rate_hz, recording["start_s"], recording["end_s"], kind)
-            text = _base64(heard)
+            shown = excerpt(samples, rate_hz, recording["start_s"], recording["end_s"], kind)
+            text = _base64(shown)
             if used + len(text) > MOST_BYTES:
                 n_left_out += 1
                 continue

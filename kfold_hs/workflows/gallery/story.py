@@ -140,7 +140,7 @@ def _content(
 def _check_complete(summary: dict[str, Any], folder: Path) -> None:
     if summary.get("nested"):
         raise KfoldHsError(
-            f"{folder} is a run --nested: its folds are told by the models of several runs, and "
+            f"{folder} is a run --nested: the models of its folds are of several runs, and "
             "there is no gallery of it."
         )
     if summary.get("incomplete"):

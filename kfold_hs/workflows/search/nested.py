@@ -176,8 +176,8 @@ def _check_judged_alike(search: Search) -> None:
     """Refuse a space of settings that judging reads: one report has one of each."""
     for key, values in search.space.choices.items():
         point = {name: each[0] for name, each in search.space.choices.items()}
-        told = [_judging(search.variant({**point, key: value}).config) for value in values]
-        if any(each != told[0] for each in told):
+        judged = [_judging(search.variant({**point, key: value}).config) for value in values]
+        if any(each != judged[0] for each in judged):
             raise ConfigError(
                 f"{key} = {listing(values)} decides how predictions are judged, and nested "
                 "cross-validation judges all folds alike: give it one value."

@@ -14,7 +14,7 @@ from kfold_hs.workflows.variant_runs import VariantRunner, kept_of_folds
 
 if TYPE_CHECKING:
     from kfold_hs.judge.stats.objective import Objective
-    from kfold_hs.judge.stats.sequential import Look, Race
+    from kfold_hs.judge.stats.sequential import InterimTest, Race
 
 
 class StoppedError(Exception):
@@ -22,7 +22,7 @@ class StoppedError(Exception):
 
     Parameters
     ----------
-    look : Look
+    look : InterimTest
     against : str
         The incumbent.
     n_done, n_all : int
@@ -32,7 +32,9 @@ class StoppedError(Exception):
         plan was done earlier.
     """
 
-    def __init__(self, look: Look, against: str, n_done: int, n_all: int, n_trained: int) -> None:
+    def __init__(
+        self, look: InterimTest, against: str, n_done: int, n_all: int, n_trained: int
+    ) -> None:
         self.look, self.against, self.n_done, self.n_all = look, against, n_done, n_all
         self.n_trained = n_trained
         super().__init__(
@@ -75,7 +77,7 @@ class FinishedTrials:
             higher,
         )
 
-    def look(self, race: Race, incumbent: str, variant: Variant, kept: Predictions) -> Look:
+    def look(self, race: Race, incumbent: str, variant: Variant, kept: Predictions) -> InterimTest:
         """A trial against the incumbent, on the folds that it has done."""
         from kfold_hs.judge.results.comparison import one_layout, ordered
 
@@ -125,7 +127,7 @@ class PruningProgress:
         self,
         progress: Progress,
         run: RunPaths,
-        look: Callable[[Predictions], Look],
+        look: Callable[[Predictions], InterimTest],
         against: str,
         plan: Iterable[FoldId],
     ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kfold_hs.config.compose import compose
 from kfold_hs.config.space import Space, Value, find_space
-from kfold_hs.config.sweep import Variant, check_same_ground
+from kfold_hs.config.sweep import Variant, check_same_inputs
 from kfold_hs.errors import ConfigError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import TunePaths, write_json
@@ -98,7 +98,7 @@ class Search:
             raise ConfigError(f"--trials {n_trials}: a search takes at least 1 trial.")
         search = cls((*fixed, *more), found, asked.objective, asked.sampler, n_trials, asked.racing)
         found.check(search.words)
-        search.check_ground()
+        search.check_inputs()
         return search
 
     def variant(self, point: Mapping[str, Value]) -> Variant:
@@ -141,12 +141,12 @@ class Search:
             "split": assignment,
         }
 
-    def check_ground(self) -> None:
+    def check_inputs(self) -> None:
         """Refuse a space that changes who is trained on or scored."""
         first = self.first
         for key, values in self.space.choices.items():
             point = {name: each[0] for name, each in self.space.choices.items()}
-            check_same_ground([first, *(self.variant({**point, key: v}) for v in values[1:])])
+            check_same_inputs([first, *(self.variant({**point, key: v}) for v in values[1:])])
 
 
 def settle(paths: TunePaths, terms: Mapping[str, Any]) -> None:

@@ -301,8 +301,8 @@ class Study:
             self._study.tell(trial.number, trial.value, skip_if_finished=True)
         else:
             # Optuna calls PRUNED what was seen to be worse, and learns from it; not from FAIL.
-            told = state.PRUNED if trial.state == STOPPED else state.FAIL
-            self._study.tell(trial.number, state=told, skip_if_finished=True)
+            ended = state.PRUNED if trial.state == STOPPED else state.FAIL
+            self._study.tell(trial.number, state=ended, skip_if_finished=True)
 
     def _hold(self, number: int) -> AcquireReturnProxy[FileLock] | None:
         """The lock of a trial; None where another process holds it."""
@@ -334,9 +334,9 @@ def _check_database(path: Path) -> None:
     if not path.exists():
         return
     with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection:
-        (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if told != "ok":
-        raise sqlite3.DatabaseError(told)
+        (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if answer != "ok":
+        raise sqlite3.DatabaseError(answer)
 
 
 def _key(point: Mapping[str, Value]) -> tuple[Value, ...]:

@@ -29,7 +29,7 @@ from kfold_hs.workflows.variant_runs import VariantRunner
 
 if TYPE_CHECKING:
     from kfold_hs.judge.stats.objective import Objective
-    from kfold_hs.judge.stats.sequential import Look
+    from kfold_hs.judge.stats.sequential import InterimTest
     from kfold_hs.orchestrator.context import RunInputs
 
 SCHEMA = 1
@@ -171,7 +171,7 @@ class _Search:
         if race is None or (incumbent := race.incumbent) is None:
             return progress
 
-        def look(kept: Predictions) -> Look:
+        def look(kept: Predictions) -> InterimTest:
             return self.finished.look(race, incumbent, variant, kept)
 
         from kfold_hs.orchestrator.plan import Plan

@@ -11,7 +11,7 @@ from kfold_hs.config.schema import Config
 
 
 @dataclass(frozen=True)
-class Pace:
+class EpochPlan:
     """Batches and optimizer steps of an epoch, and the rate and momentum of every step."""
 
     n_batches: int
