@@ -263,9 +263,9 @@ def summary_of(
     return summarise(record).to_json()
 
 
-def page_of(content: Mapping[str, Any], *rest: Any) -> str:
+def page_of(content: Mapping[str, Any], *rest: Any, **named: Any) -> str:
     """The page of a run, from the content of its summary.json."""
-    return render(Summary.from_json(content), *rest)
+    return render(Summary.from_json(content), *rest, **named)
 
 
 def test_summary_holds_the_pooled_numbers() -> None:

@@ -21,7 +21,7 @@ def learning(history: pd.DataFrame, tasks: Iterable[str]) -> dict[str, Any]:
     Parameters
     ----------
     history : DataFrame
-        See `summary.summarise`.
+        See `results.run_record.RunRecord`.
     tasks : iterable of str
 
     Returns
