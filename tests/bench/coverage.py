@@ -21,7 +21,7 @@ from scipy import stats
 from scipy.special import softmax
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from simulation import Drawn, Trained, World, draw, train, truth
+from support.simulation import Drawn, Trained, World, draw, train, truth
 
 from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
 from kfold_hs.judge.metrics.scores import METRICS, Metric

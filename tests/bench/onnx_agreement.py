@@ -56,7 +56,7 @@ def differences(folder: Path, data: Path) -> tuple[dict[str, float], int]:
     normalised = bundle.config.features.normalise == "recording"
     worst, n_recordings = dict.fromkeys(sessions, 0.0), 0
     for patient in find_patients([data], bundle.config.data).patients:
-        heard = ear.hear(patient)
+        heard = ear.read(patient)
         bank, rows = bank_of([heard], normalised, cpu), np.arange(len(heard.sounds))
         each = [
             Predictor(model, bank, bundle.config).of_recordings(rows, bundle.tasks)[0]

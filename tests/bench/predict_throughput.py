@@ -91,7 +91,7 @@ class Ceiling:
         self.model = bundle.model(bundle.members[0], CPU)
         ear = AudioReader(bundle.config, bundle.channel, dict(bundle.content["typical"]))
         heard = [
-            ear.hear(patient) for patient in find_patients([people], bundle.config.data).patients
+            ear.read(patient) for patient in find_patients([people], bundle.config.data).patients
         ]
         self.n_recordings = sum(len(one.sounds) for one in heard)
         bank = bank_of(heard, bundle.config.features.normalise == "recording", CPU)

@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simulation import World, draw, train, truth
+from support.simulation import World, draw, train, truth
 
 from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.stats.clusters import Layout

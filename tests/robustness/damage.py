@@ -37,8 +37,8 @@ import pandas as pd
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from conftest import TINY, write_table  # noqa: E402
 from mutations import Mutation, mutations  # noqa: E402
+from support.project import TINY, write_table  # noqa: E402
 
 from kfold_hs.cli.main import main as kfold_hs  # noqa: E402
 from kfold_hs.files import stored  # noqa: E402

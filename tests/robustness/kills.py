@@ -36,8 +36,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "bench")]
 
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
-from conftest import TINY, write_table  # noqa: E402
 from measure import publish, table  # noqa: E402
+from support.project import TINY, write_table  # noqa: E402
 
 from kfold_hs.cli.main import main as kfold_hs  # noqa: E402
 
