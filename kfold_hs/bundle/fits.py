@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.judge.metrics.challenge2022 import class_costs
-from kfold_hs.judge.selection.calibrators import CALIBRATORS
+from kfold_hs.judge.selection.calibration import CALIBRATORS
 from kfold_hs.judge.selection.decisions import (
     abnormal_of,
     class_weights,
@@ -40,7 +40,7 @@ class Fit:
     Parameters
     ----------
     calibration : mapping
-        By name of `judge.selection.calibrators.CALIBRATORS`, what it was fitted to.
+        By name of `judge.selection.calibration.CALIBRATORS`, what it was fitted to.
     weights : mapping, optional
         Weight of each class, where the challenge charges for the task.
     threshold : float, optional

@@ -27,8 +27,7 @@ from torch import nn
 from kfold_hs.cohort import Task
 from kfold_hs.config.schema import Config, FeatureConfig
 from kfold_hs.errors import BundleError
-from kfold_hs.learn.features.compression import FLOOR_POWER
-from kfold_hs.learn.features.mel import LEAST_SPREAD, MelFeatures
+from kfold_hs.learn.features.mel import FLOOR_POWER, LEAST_SPREAD, MelFeatures
 from kfold_hs.learn.models.network import HeartSoundNet
 
 INPUT = "samples"

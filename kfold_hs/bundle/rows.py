@@ -81,7 +81,7 @@ class RowOptions:
     coverage : float
         Of the conformal sets, in (0, 1).
     calibration : str
-        A key of `judge.selection.calibrators.CALIBRATORS`.
+        A key of `judge.selection.calibration.CALIBRATORS`.
     """
 
     coverage: float = 0.9

@@ -43,7 +43,7 @@ from kfold_hs.files.paths import (
     write_text,
 )
 from kfold_hs.files.stored import read_bytes, read_history
-from kfold_hs.judge.selection.calibrators import calibrations
+from kfold_hs.judge.selection.calibration import calibrations
 from kfold_hs.judge.selection.choices import score_choice
 from kfold_hs.judge.selection.crossfit import obstacle
 from kfold_hs.judge.selection.selected import Selected

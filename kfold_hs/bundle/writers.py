@@ -121,7 +121,7 @@ class _Parquet:
 
 
 class ChallengeFiles:
-    """<id>.csv a patient (by `paths.file_name`), as `judge.results.challenge_files` reads them.
+    """<id>.csv a patient (by `paths.file_name`), as `judge.results.challenge2022` reads them.
 
     A patient who could not be scored gets empty lines, as a model that fails leaves them: the
     challenge counts them as Present and Abnormal.

@@ -46,6 +46,6 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
     with resumable(command), RichProgress(options.quiet) as progress:
         found = comparison.compare(variants, progress, options.run(command))
     if options.as_json:
-        print_json(found.content)
+        print_json(found.result.to_json())
     else:
-        show_comparison(found.content, found.paths.page)
+        show_comparison(found.result.to_json(), found.paths.page)

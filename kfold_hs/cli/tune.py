@@ -35,6 +35,6 @@ def tune(words: tuple[str, ...], search: SearchFlags, options: CommandOptions) -
     with resumable(command), RichProgress(options.quiet) as progress:
         found = tuning.tune(space, progress, options.run(command))
     if options.as_json:
-        print_json(found.content)
+        print_json(found.result.to_json())
     else:
-        show_tune(found.content, found.paths.page)
+        show_tune(found.result.to_json(), found.paths.page)

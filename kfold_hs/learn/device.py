@@ -1,12 +1,27 @@
-"""Which number format the network computes in."""
+"""Which number format the network computes in.
+
+How many threads torch computes with: they decide the last bits of a result on the CPU.
+
+Sums are divided among threads, and floating-point sums depend on how they are divided. Two
+trainings are alike to the bit only when they compute with equally many.
+
+From numpy to the device without waiting for it.
+
+Memory: what a step gave back is kept for the next one; how much there is.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
+import platform
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from kfold_hs.config.schema import Config, TrainConfig
@@ -106,3 +121,68 @@ def check_device(config: Config) -> None:
             "train.backend=cuda_graphs needs an NVIDIA GPU, and this training is on "
             f"{config.device_kind}. Set train.backend=eager, or --device cuda where there is one."
         )
+
+
+@contextlib.contextmanager
+def threads(n: int | None) -> Iterator[None]:
+    """Compute with `n` threads, and then with as many as before; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def threads_of(n: int | None) -> int:
+    """What `train.threads=n` comes to here: null stands for torch's own choice, all cores."""
+    return n or torch.get_num_threads()
+
+
+def to_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A tensor on `device`.
+
+    For CUDA by way of pinned memory: a copy from elsewhere would wait until all steps before
+    it are done.
+    """
+    tensor = torch.from_numpy(values)
+    if device.type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
+_NEVER = 2**31 - 1
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much the processes of a container may take."""
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Tell glibc to take large arrays from its heap, and to leave the heap as large as it was.
+
+    By default it asks the system for each large array and gives it back: every training step
+    then touches all of its activations as new pages, which takes a fifth of the time of a small
+    network. Holds for the whole process; the peak of its memory stays what it was. Called where
+    networks are made (`learn.models.network.make_model`), so that nobody who runs one forgets it.
+
+    Returns
+    -------
+    bool
+        False where there is no glibc: nothing was done.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, _NEVER))
+
+
+def room_on(device: torch.device) -> int:
+    """Bytes that a process can have: what is free on a GPU, all memory beside the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in map(Path, _LIMITS):
+        if path.is_file() and (text := path.read_text().strip()).isdigit():
+            room = min(room, int(text))
+    return room

@@ -90,7 +90,7 @@ class Fleet:
         n_threads : int, optional
             `train.threads`.
         """
-        from kfold_hs.learn.threads import threads_of
+        from kfold_hs.learn.device import threads_of
         from kfold_hs.orchestrator.hardware import n_cores
 
         jobs, each, cores = self.n_jobs(device), threads_of(n_threads), n_cores()

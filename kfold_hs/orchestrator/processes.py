@@ -2,7 +2,7 @@
 
 A process takes one fold after another. It maps the bank from its file, so that all share the same
 pages of memory, and computes with as many threads as a run without --jobs: the results are the
-same to the bit (see `kfold_hs.learn.threads`). One that the system ends takes its fold with it and
+same to the bit (see `kfold_hs.learn.device`). One that the system ends takes its fold with it and
 no other. All end with the process that started them, however that ends.
 """
 
@@ -25,7 +25,7 @@ import torch
 
 from kfold_hs.errors import KfoldHsError
 from kfold_hs.files.paths import FoldId
-from kfold_hs.learn.threads import threads_of
+from kfold_hs.learn.device import threads_of
 from kfold_hs.openmp import FEW, SPINS
 from kfold_hs.orchestrator.context import RunContext
 from kfold_hs.orchestrator.plan import Plan

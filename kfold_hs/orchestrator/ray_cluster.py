@@ -21,9 +21,8 @@ import torch
 
 from kfold_hs.errors import ClusterError, ConfigError, KfoldHsError
 from kfold_hs.files.paths import FoldId
-from kfold_hs.learn.device import pick_device
+from kfold_hs.learn.device import pick_device, threads, threads_of
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.threads import threads, threads_of
 from kfold_hs.orchestrator.context import RunContext, build_bank
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.plan import Plan

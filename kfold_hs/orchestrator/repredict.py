@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kfold_hs.files.paths import RunPaths
-from kfold_hs.learn.device import exactness
+from kfold_hs.learn.device import exactness, threads
 from kfold_hs.learn.prediction.reload import predict_again
-from kfold_hs.learn.threads import threads
 from kfold_hs.orchestrator.context import RunContext
 from kfold_hs.predictions.table import Predictions
 

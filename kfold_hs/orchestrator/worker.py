@@ -27,8 +27,7 @@ from kfold_hs.errors import (
 )
 from kfold_hs.files.paths import FoldId, remove, sweep, write_json
 from kfold_hs.learn.checkpoint import check_digests
-from kfold_hs.learn.device import exactness
-from kfold_hs.learn.threads import threads
+from kfold_hs.learn.device import exactness, threads
 from kfold_hs.learn.tracking.trackers import make_trackers
 from kfold_hs.learn.training.fold import OnEpoch, fit_fold
 from kfold_hs.orchestrator.context import RunContext

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.sentences import beside, is_simulated, to_decide, verdict
 from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.charts.learning import overlaid
@@ -20,14 +21,9 @@ MOST_PATIENTS = 25
 _WIDTH, _HEIGHT = 220, 18
 
 
-def render_comparison(content: Mapping[str, Any]) -> Page:
-    """The page of a comparison.
-
-    Parameters
-    ----------
-    content : mapping
-        Of comparison.json (`kfold_hs.workflows.comparison.compare`).
-    """
+def render_comparison(result: Comparison) -> Page:
+    """The page of a comparison."""
+    content = result.to_json()
     figures, content = learning_figures(content), traced(content)
     return rendered(
         "comparison.html.j2",

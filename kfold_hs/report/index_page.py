@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from kfold_hs.judge.results.comparison_result import Comparison
+from kfold_hs.judge.results.search_result import SearchResult
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
@@ -36,36 +38,36 @@ class Entry:
     high: float | None = None
 
 
-def of_run(name: str, summary: Mapping[str, Any]) -> Entry:
+def of_run(name: str, summary: Summary) -> Entry:
     """The row of a run; pointers are into summary.json."""
-    shown = traced(summary["headline"], f"{name}/summary.json#/headline")
+    shown = traced(summary.headline.to_json(), f"{name}/summary.json#/headline")
     verdict = shown["verdict"] + ("" if shown["honest"] else " (optimistic)")
     return Entry(
         name, "run", verdict, shown["sentence"], f"{name}/report.html",
-        summary["provenance"]["started"], shown["value"], shown["low"], shown["high"],
+        summary.provenance.started, shown["value"], shown["low"], shown["high"],
     )  # fmt: skip
 
 
-def of_comparison(name: str, content: Mapping[str, Any]) -> Entry:
+def of_comparison(name: str, result: Comparison) -> Entry:
     """The row of a comparison; pointers are into comparison.json."""
-    pair = traced(content["headline"]["pairs"][0], f"{name}/comparison.json#/headline/pairs/0")
+    pair = traced(result.headline["pairs"][0], f"{name}/comparison.json#/headline/pairs/0")
     apart, verdict = pair["difference"], pair["verdict"]
     if verdict == BETTER:
         verdict = f"{pair[pair['winner']]} is better"
     return Entry(
-        name, "comparison", verdict, " ".join(content["sentences"]), f"{name}/comparison.html",
-        content["provenance"]["started"], apart["value"], apart["low"], apart["high"],
+        name, "comparison", verdict, " ".join(result.sentences), f"{name}/comparison.html",
+        result.provenance.started, apart["value"], apart["low"], apart["high"],
     )  # fmt: skip
 
 
-def of_tune(name: str, content: Mapping[str, Any]) -> Entry:
+def of_tune(name: str, result: SearchResult) -> Entry:
     """The row of a search; pointers are into tune.json."""
-    best = traced(content["winner"]["corrected"], f"{name}/tune.json#/winner/corrected")
-    n_points = math.prod(len(values) for values in content["space"]["space"].values())
-    done = len(content["trials"]) >= min(content["n_trials"], n_points)
+    best = traced(result.winner.corrected, f"{name}/tune.json#/winner/corrected")
+    n_points = math.prod(len(values) for values in result.space.space.values())
+    done = len(result.trials) >= min(result.n_trials, n_points)
     return Entry(
-        name, "search", "finished" if done else "not finished", content["sentence"],
-        f"{name}/tune.html", content["provenance"]["started"],
+        name, "search", "finished" if done else "not finished", result.sentence,
+        f"{name}/tune.html", result.provenance.started,
         best["value"], best["low"], best["high"],
     )  # fmt: skip
 

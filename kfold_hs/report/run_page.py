@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
+from kfold_hs.judge.results.baselines import CHALLENGE_DATA
 from kfold_hs.judge.results.learning_curves import effort, learning
-from kfold_hs.judge.results.official import CHALLENGE_DATA
 from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions

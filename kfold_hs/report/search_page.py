@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.sentences import is_simulated, number
 from kfold_hs.report.charts.base import COLOURS, Figure, plain
 from kfold_hs.report.render import Page, rendered
@@ -19,14 +20,9 @@ _BEST, _WORST = COLOURS[0], COLOURS[1]
 _SPREAD = 0.35
 
 
-def render_tune(content: Mapping[str, Any]) -> Page:
-    """The page of a search.
-
-    Parameters
-    ----------
-    content : mapping
-        Of tune.json (`kfold_hs.workflows.search.tuning.tune`).
-    """
+def render_tune(result: SearchResult) -> Page:
+    """The page of a search."""
+    content = result.to_json()
     figures = {"parallel": parallel(content)}
     if content["importances"]:
         figures["importances"] = importances(content["importances"])

@@ -15,6 +15,7 @@ from kfold_hs.config.sweep import Design
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files.paths import ComparisonPaths, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
+from kfold_hs.judge.results.comparison_result import SCHEMA, Comparison
 from kfold_hs.orchestrator.finished import plan_of, variants_tried
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.cross_validation import run_name
@@ -25,22 +26,20 @@ from kfold_hs.workflows.variant_runs import VariantResult, VariantRunner
 if TYPE_CHECKING:
     from kfold_hs.orchestrator.context import RunInputs
 
-SCHEMA = 1
-
 
 @dataclass(frozen=True)
-class Comparison:
-    """A finished comparison: where its files are and what comparison.json says."""
+class FinishedComparison:
+    """Where its files are, and what it found out."""
 
     paths: ComparisonPaths
-    content: dict[str, Any]
+    result: Comparison
 
 
 def compare(
     design: Design,
     progress: Progress,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
-) -> Comparison:
+) -> FinishedComparison:
     """Run every variant that is not finished yet, and compare them.
 
     A variant's run is what `kfold-hs run` makes of its settings, under the same name: one that
@@ -96,10 +95,10 @@ def compare(
         )
     progress.stage("comparison")
     origin = provenance(paths.name, options.command, inputs.digests, str(device), started)
-    content = _judge(design, results, inputs, options.root, origin)
-    write_json(paths.content, content)
-    _render(paths, content)
-    return Comparison(paths, content)
+    result = _judge(design, results, inputs, options.root, origin)
+    write_json(paths.content, result.to_json())
+    _render(paths, result)
+    return FinishedComparison(paths, result)
 
 
 def _judge(
@@ -108,7 +107,7 @@ def _judge(
     inputs: RunInputs,
     root: Path,
     provenance: dict[str, Any],
-) -> dict[str, Any]:
+) -> Comparison:
     """The content of comparison.json.
 
     schema, name, factors, variants (name, levels, run, digest of the configuration, honest,
@@ -139,7 +138,7 @@ def _judge(
     pairs = list(combinations(scored, 2))
     answers = found["headline"]["against_baseline"]
     simulated = first.config.data.kind == SYNTHETIC
-    return {
+    content = {
         "schema": SCHEMA,
         "name": provenance["run"],
         "factors": list(design.factors),
@@ -185,12 +184,13 @@ def _judge(
         "cohort": inputs.cohort.describe(),
         "provenance": provenance,
     }
+    return Comparison.from_json(content)
 
 
-def _render(paths: ComparisonPaths, content: Mapping[str, Any]) -> None:
+def _render(paths: ComparisonPaths, result: Comparison) -> None:
     from kfold_hs.report.comparison_page import render_comparison
 
-    write_text(paths.page, render_comparison(content))
+    write_text(paths.page, render_comparison(result))
 
 
 def _name(runs: Mapping[str, str], inputs: RunInputs) -> str:

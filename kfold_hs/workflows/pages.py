@@ -14,6 +14,9 @@ from typing import Any
 from kfold_hs.errors import DamagedFileError, KfoldHsError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import ComparisonPaths, RunPaths, TunePaths, whose, write_text
+from kfold_hs.judge.results.comparison_result import Comparison
+from kfold_hs.judge.results.search_result import SearchResult
+from kfold_hs.judge.results.summary import Summary
 from kfold_hs.report.comparison_page import render_comparison
 from kfold_hs.report.figures import write_figures
 from kfold_hs.report.index_page import Entry, of_comparison, of_run, of_tune, render_index
@@ -53,12 +56,14 @@ def redraw(folder: Path) -> Redrawn:
         The folder holds none of them, or files that do not belong together.
     """
     comparison, search = ComparisonPaths(*whose(folder)), TunePaths(*whose(folder))
-    for kind, paths, render in (("comparison", comparison, render_comparison),
-                                ("search", search, render_tune)):  # fmt: skip
+    for kind, paths in (("comparison", comparison), ("search", search)):
         if paths.content.is_file():
             content = stored.read_json(paths.content, f"the {kind}")
             with stored.making_sense_of(paths.content):
-                page = render(content)
+                if kind == "comparison":
+                    page = render_comparison(Comparison.from_json(content))
+                else:
+                    page = render_tune(SearchResult.from_json(content))
             write_text(paths.page, page)
             return Redrawn(kind, paths.page, content, page)
     run, page = cross_validation.report(folder)
@@ -125,13 +130,17 @@ def _entries(root: Path) -> Iterator[Entry]:
             continue  # one of the searches of a nested run, whose row stands for them
         run, comparison = RunPaths(name, root), ComparisonPaths(name, root)
         search = TunePaths(name, root)
-        for content, kind in ((run.summary, of_run), (comparison.content, of_comparison),
-                              (search.content, of_tune)):  # fmt: skip
+        for content in (run.summary, comparison.content, search.content):
             if content.is_file():
                 try:
                     found: Mapping[str, Any] = stored.read_json(content, "the results")
                     with stored.making_sense_of(content):
-                        entry = kind(name, found)
+                        if content == run.summary:
+                            entry = of_run(name, Summary.from_json(found))
+                        elif content == comparison.content:
+                            entry = of_comparison(name, Comparison.from_json(found))
+                        else:
+                            entry = of_tune(name, SearchResult.from_json(found))
                         render_index([entry])
                     yield entry
                 except DamagedFileError as error:

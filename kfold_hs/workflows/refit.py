@@ -36,8 +36,7 @@ from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.test_set import side_by_side
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.data.fold import Fold, FoldData
-from kfold_hs.learn.device import exactness, pick_device
-from kfold_hs.learn.threads import threads
+from kfold_hs.learn.device import exactness, pick_device, threads
 from kfold_hs.learn.tracking.trackers import Trackers
 from kfold_hs.learn.training.fold import fit_fold
 from kfold_hs.orchestrator.context import build_bank

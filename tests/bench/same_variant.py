@@ -44,7 +44,9 @@ def verdicts(number: int, options: argparse.Namespace, root: Path) -> dict[tuple
     file = root / "split.json"
     split.write(file)
     copies = design([*words, f"split.file={file}", f"seed={2 * number},{2 * number + 1}"])
-    found = compare(copies, RichProgress(quiet=True), RunOptions(root=root, device="cpu")).content
+    found = compare(
+        copies, RichProgress(quiet=True), RunOptions(root=root, device="cpu")
+    ).result.to_json()
     each = {
         (task, metric): values["pairs"][0]["verdict"]
         for task, metrics in found["tasks"].items()

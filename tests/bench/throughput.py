@@ -29,9 +29,9 @@ from kfold_hs.config.schema import Config
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.data.examples import make_targets
 from kfold_hs.learn.data.fold import Fold, FoldData
+from kfold_hs.learn.device import keep_freed_memory
 from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.learn.losses import TaskLosses
-from kfold_hs.learn.memory import keep_freed_memory
 from kfold_hs.learn.models.network import make_model
 from kfold_hs.learn.prediction.crops import Crops
 from kfold_hs.learn.tracking.trackers import make_trackers

@@ -30,7 +30,7 @@ from kfold_hs.cohort.audio import inspect
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import BundleError, CohortError, ConfigError
 from kfold_hs.files.paths import write_json
-from kfold_hs.judge.selection.calibrators import CALIBRATORS
+from kfold_hs.judge.selection.calibration import CALIBRATORS
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.split import TEST, TRAIN
 from kfold_hs.workflows import bundles, cross_validation

@@ -10,8 +10,7 @@ from support.fake_run import fake_run, summary_of
 from support.fake_run import page_of as render
 
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME
-from kfold_hs.judge.results.baselines import best_referral
-from kfold_hs.judge.results.official import beside_entries, entries
+from kfold_hs.judge.results.baselines import beside_entries, best_referral, entries
 from kfold_hs.report.formats import number, signed, signed_whole
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from kfold_hs.judge.selection.calibrators import (
+from kfold_hs.judge.selection.calibration import (
     CALIBRATORS,
     apply_isotonic,
     apply_vector,

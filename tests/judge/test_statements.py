@@ -20,6 +20,7 @@ from kfold_hs.bundle.card import code, plain
 from kfold_hs.cli import tables
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results import nested
+from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import counted, ends, to_decide, without_folders
@@ -199,7 +200,7 @@ def test_comparison_and_search_of_simulated_people_say_so(tmp_path: Path) -> Non
     assert "SIMULATED" in (folder / "tune.html").read_text().partition("</header>")[0]
     old = json.loads((tmp_path / "reports" / "c" / "comparison.json").read_text())
     del old["simulated"]
-    assert "SIMULATED" in render_comparison(old).partition("</header>")[0]
+    assert "SIMULATED" in render_comparison(Comparison.from_json(old)).partition("</header>")[0]
 
 
 # --- numbers in sentences -------------------------------------------------------------------------

@@ -7,8 +7,7 @@ import pytest
 
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.features.cleaning import band_pass, remove_spikes
-from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.features.mel import MelFeatures, band_pass, remove_spikes
 
 
 def tone(hz: float, rate_hz: int = 4000) -> np.ndarray:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from kfold_hs.config.compose import compose
-from kfold_hs.learn.features.compression import pcen
-from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.features.mel import MelFeatures, pcen
 
 CONFIG = compose(["features=pcen"]).features
 

@@ -248,7 +248,9 @@ def test_a_device_that_fails_ends_the_search_and_fails_no_trial(
     fault = torch.AcceleratorError("CUDA error: unspecified launch failure")
     with pytest.raises(DeviceError, match="unspecified launch failure"):
         tuning.tune(search, Fails(fault, at=3), RunOptions(root=tmp_path, name="t", device="cpu"))
-    found = tuning.tune(search, Silent(), RunOptions(root=tmp_path, name="t", device="cpu")).content
+    found = tuning.tune(
+        search, Silent(), RunOptions(root=tmp_path, name="t", device="cpu")
+    ).result.to_json()
     assert [each["state"] for each in found["trials"]] == ["complete"] * 2
     # 9 trials were asked for, and there are 2 points: nothing is left to do.
     reports = tmp_path / "reports"
@@ -273,11 +275,15 @@ def test_a_full_memory_puts_a_trial_off(search: Search, tmp_path: Path) -> None:
 
     fault = torch.OutOfMemoryError("CUDA out of memory")
     listener = FailsTwice(fault, at=0)
-    found = tuning.tune(search, listener, RunOptions(root=tmp_path, name="t", device="cpu")).content
+    found = tuning.tune(
+        search, listener, RunOptions(root=tmp_path, name="t", device="cpu")
+    ).result.to_json()
     assert [each["params"] for each in found["trials"]] == [{"optim.lr": "0.01"}]
     assert found["n_running"] == 1
     assert any("trial 1 is put off" in note for note in listener.notes)
-    again = tuning.tune(search, Silent(), RunOptions(root=tmp_path, name="t", device="cpu")).content
+    again = tuning.tune(
+        search, Silent(), RunOptions(root=tmp_path, name="t", device="cpu")
+    ).result.to_json()
     assert [each["state"] for each in again["trials"]] == ["complete"] * 2
     assert dataclasses.asdict(search)["n_trials"] == 9
 

@@ -16,7 +16,7 @@ from kfold_hs.config.poolings import POOLS
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.bags import Bags
-from kfold_hs.learn.models.attention import GatedAttention
+from kfold_hs.learn.models.pooling import GatedAttention
 from kfold_hs.learn.training.epoch_plan import examples_of_a_batch
 from kfold_hs.predictions.table import Predictions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kfold_hs.learn.tracking.picture import confusion_counts, confusion_picture
+from kfold_hs.learn.tracking.trackers import confusion_counts, confusion_picture
 
 
 def test_counts_have_a_row_a_label() -> None:

@@ -14,8 +14,8 @@ from support.training import fit
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.learn.ahead import ahead
+from kfold_hs.learn.device import room_on
 from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.memory import room_on
 
 
 def test_things_are_made_before_they_are_asked_for() -> None:

@@ -17,8 +17,8 @@ from support.training import config
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import ClusterError, ConfigError
 from kfold_hs.files.paths import FoldId, RunPaths
+from kfold_hs.learn.device import threads
 from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.threads import threads
 from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.lock import lock

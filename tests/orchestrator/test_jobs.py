@@ -28,8 +28,8 @@ from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, UnfinishedE
 from kfold_hs.files.paths import FoldId, RunPaths, sweep
 from kfold_hs.judge.stats.sequential import InterimTest
 from kfold_hs.learn.data.fold import Fold
+from kfold_hs.learn.device import threads
 from kfold_hs.learn.features import bank as banks
-from kfold_hs.learn.threads import threads
 from kfold_hs.orchestrator import hardware, processes, sequential, worker
 from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet

@@ -165,9 +165,11 @@ def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_p
     words += ["model.covariates=[age]", "features.normalise=band"]
     choices = ["predict.patient_pool=max", "predict.patient_pool=mean predict.crop_overlap=0.5"]
     found = compare(design([*words, *choices]), Silent(), RunOptions(root=tmp_path, device="cpu"))
-    first, second = found.content["variants"]
+    first, second = found.result.to_json()["variants"]
     assert (first["predicted_with"], second["predicted_with"]) == (None, first["run"])
-    assert list(found.content["learning"]) == [first["name"]]  # the other one learnt nothing
+    assert list(found.result.to_json()["learning"]) == [
+        first["name"]
+    ]  # the other one learnt nothing
     assert [p.parent.name for p in tmp_path.glob("reports/*/summary.json")] == [first["run"]]
     table = Predictions.read(found.paths.predictions(second["run"])).table
     # To the bit what a training of its own gives.
@@ -180,7 +182,7 @@ def test_what_only_predicting_reads_trains_nothing(shared_table_csv: Path, tmp_p
     before = found.paths.predictions(second["run"]).stat().st_mtime_ns
     again = compare(design([*words, *choices]), Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert found.paths.predictions(second["run"]).stat().st_mtime_ns == before
-    assert again.content["headline"] == found.content["headline"]
+    assert again.result.to_json()["headline"] == found.result.to_json()["headline"]
     assert len(variants_tried(tmp_path / "reports", Split.read(own.paths.split))) == 2
 
 
@@ -200,10 +202,10 @@ def test_crossed_factors_have_effects_and_another_name(
     words = [*BASE, f"data.path={shared_table_csv}", "split.n_folds=2", "train.epochs=1"]
     words += ["optim.lr=1e-3,1e-2", "loss.label_smoothing=0,0.2"]
     found = compare(design(words), Silent(), RunOptions(root=tmp_path, device="cpu"))
-    assert re.fullmatch(r"compare-table-[0-9a-f]{8}", found.content["name"])
-    effects = found.content["headline"]["effects"]
+    assert re.fullmatch(r"compare-table-[0-9a-f]{8}", found.result.to_json()["name"])
+    effects = found.result.to_json()["headline"]["effects"]
     assert [each["kind"] for each in effects] == ["main", "main", "interaction"]
-    assert len(found.content["headline"]["pairs"]) == 6
+    assert len(found.result.to_json()["headline"]["pairs"]) == 6
     page = found.paths.page.read_text()
     assert "Effects of each factor" in page
     assert "4 variants were tried on this split" in page
@@ -211,7 +213,7 @@ def test_crossed_factors_have_effects_and_another_name(
         compare(
             design(words),
             Silent(),
-            RunOptions(root=tmp_path, name=found.content["variants"][0]["run"]),
+            RunOptions(root=tmp_path, name=found.result.to_json()["variants"][0]["run"]),
         )
 
 

@@ -237,7 +237,7 @@ def test_a_trial_that_fails_does_not_end_the_others(shared_table_csv: Path, tmp_
         words, SearchOptions(objective="outcome.log_loss", sampler="grid", n_trials=9)
     )
     listener = Silent()
-    found = tuning.tune(search, listener, RunOptions(root=tmp_path, device="cpu")).content
+    found = tuning.tune(search, listener, RunOptions(root=tmp_path, device="cpu")).result.to_json()
     assert [each["state"] for each in found["trials"]] == [COMPLETE, COMPLETE, COMPLETE, FAILED]
     assert "bands grow, they do not shrink" in found["trials"][3]["cause"]
     assert "failed" in listener.notes[-1]
@@ -261,7 +261,9 @@ def test_ctrl_c_and_the_same_command_goes_on_with_the_trial(
     with pytest.raises(KeyboardInterrupt):
         tuning.tune(search, Impatient(), RunOptions(name="t", root=tmp_path, device="cpu"))
     listener = Silent()
-    found = tuning.tune(search, listener, RunOptions(name="t", root=tmp_path, device="cpu")).content
+    found = tuning.tune(
+        search, listener, RunOptions(name="t", root=tmp_path, device="cpu")
+    ).result.to_json()
     assert listener.states == ["found", "start", "done"]
     assert [each["number"] for each in found["trials"]] == [0]
 

@@ -11,10 +11,9 @@ import pandas as pd
 
 from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.scores import ACCURACY
-from kfold_hs.judge.results.baselines import beside
+from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.learning_curves import effort, learning
-from kfold_hs.judge.results.official import CHALLENGE_DATA
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
 from kfold_hs.judge.results.subgroups import subgroups

@@ -1,7 +1,7 @@
 """summary.json: everything that a run found out, in numbers that a program can read.
 
-Every estimate holds value, low, high, level, method and target; null stands where nothing can be
-told. Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the
+Every estimate holds value, low, high, level, method and target; null stands where nothing is
+known. Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the
 models as they are, and budget, where the uncertainty comes from. With select=best, every target
 says "optimistic".
 
@@ -12,35 +12,16 @@ summary is written again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 import pydantic
 
+from kfold_hs.judge.results.json_part import JsonPart
+
 SCHEMA = 1
 
 
-class _Part(pydantic.BaseModel):
-    """A part of a JSON file: exact types, and keys that only pages show, in their order."""
-
-    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow")
-    _keys: tuple[str, ...] = ()
-
-    @pydantic.model_validator(mode="wrap")
-    @classmethod
-    def _read(cls, content: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        found = handler(content)
-        if isinstance(content, dict):
-            found._keys = tuple(content)
-        return found
-
-    @pydantic.model_serializer(mode="wrap")
-    def _write(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        found = handler(self)
-        return {key: found[key] for key in self._keys}
-
-
-class Select(_Part):
+class Select(JsonPart):
     """The rule for the epoch that counts; `honest` is False for what chose on the scored people."""
 
     rule: str
@@ -48,7 +29,7 @@ class Select(_Part):
     honest: bool
 
 
-class Headline(_Part):
+class Headline(JsonPart):
     """The mean of the tasks' accuracies, in a sentence and as numbers in [0, 1]."""
 
     sentence: str
@@ -59,7 +40,7 @@ class Headline(_Part):
     honest: bool
 
 
-class TaskResult(_Part):
+class TaskResult(JsonPart):
     """A task: its metrics by name, and its confusion matrix, a row a label."""
 
     classes: list[str]
@@ -69,7 +50,7 @@ class TaskResult(_Part):
     confusion: list[list[int]]
 
 
-class FoldResult(_Part):
+class FoldResult(JsonPart):
     """What became of a fold model; epochs count from 0."""
 
     repeat: int
@@ -84,7 +65,7 @@ class FoldResult(_Part):
     accuracies: dict[str, float]
 
 
-class MissingFold(_Part):
+class MissingFold(JsonPart):
     """A fold that no model was scored on, and why, where that is known."""
 
     repeat: int
@@ -93,7 +74,7 @@ class MissingFold(_Part):
     cause: str | None = None
 
 
-class SplitFacts(_Part):
+class SplitFacts(JsonPart):
     """The split; `train_share` of the people is what every model trained on, in (0, 1]."""
 
     n_folds: int
@@ -102,7 +83,7 @@ class SplitFacts(_Part):
     train_share: float
 
 
-class CohortFacts(_Part):
+class CohortFacts(JsonPart):
     """Whose recordings they are."""
 
     name: str
@@ -110,7 +91,7 @@ class CohortFacts(_Part):
     n_patients: int
 
 
-class Provenance(_Part):
+class Provenance(JsonPart):
     """How the run came about; what it rests on by name -> digest."""
 
     run: str
@@ -119,7 +100,7 @@ class Provenance(_Part):
     started: str
 
 
-class Summary(_Part):
+class Summary(JsonPart):
     """The content of summary.json; a key that a file lacks is not written either."""
 
     schema_: int = pydantic.Field(alias="schema")
@@ -129,44 +110,24 @@ class Summary(_Part):
     headline: Headline
     target: dict[str, Any]
     budget: dict[str, Any] | None = None
-    stacking: dict[str, Any] = {}
+    stacking: dict[str, Any] = pydantic.Field(default_factory=dict)
     tasks: dict[str, TaskResult]
-    beside: dict[str, Any] = {}
-    seeds: list[dict[str, Any]] = []
+    beside: dict[str, Any] = pydantic.Field(default_factory=dict)
+    seeds: list[dict[str, Any]] = pydantic.Field(default_factory=list)
     folds: list[FoldResult]
-    effort: dict[str, Any] = {}
-    incomplete: list[MissingFold] = []
-    learning: dict[str, Any] = {}
-    optimism: dict[str, Any] = {}
-    choices: dict[str, Any] = {}
-    curves: dict[str, Any] = {}
+    effort: dict[str, Any] = pydantic.Field(default_factory=dict)
+    incomplete: list[MissingFold] = pydantic.Field(default_factory=list)
+    learning: dict[str, Any] = pydantic.Field(default_factory=dict)
+    optimism: dict[str, Any] = pydantic.Field(default_factory=dict)
+    choices: dict[str, Any] = pydantic.Field(default_factory=dict)
+    curves: dict[str, Any] = pydantic.Field(default_factory=dict)
     subgroups: dict[str, Any] | None = None
-    tried: dict[str, Any] = {}
+    tried: dict[str, Any] = pydantic.Field(default_factory=dict)
     cohort: CohortFacts
     split: SplitFacts
     provenance: Provenance
-    tripod: list[dict[str, Any]] = []
+    tripod: list[dict[str, Any]] = pydantic.Field(default_factory=list)
     nested: dict[str, Any] | None = None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """From what a file holds.
-
-        Raises
-        ------
-        ValueError
-            A key is missing, or a value has another type; the message names the first.
-        """
-        try:
-            return cls.model_validate(dict(content))
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{place}: {first['msg']}") from None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as the file holds them."""
-        return self.model_dump(by_alias=True)
 
     def extended(self, **parts: Any) -> Self:
         """With more keys, or other values of these."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kfold_hs.config.schema import AugmentConfig
-from kfold_hs.learn.transfer import to_device
+from kfold_hs.learn.device import to_device
 
 
 def neutral(x: torch.Tensor, normalise: str, band_mean: torch.Tensor | None) -> torch.Tensor:

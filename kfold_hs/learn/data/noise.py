@@ -31,10 +31,9 @@ from kfold_hs.config.schema import AugmentConfig, Config, FeatureConfig
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.stored import warn
 from kfold_hs.files.walk import find_files
+from kfold_hs.learn.device import to_device
 from kfold_hs.learn.features.bank import Bank, build_from
-from kfold_hs.learn.features.compression import FLOOR_POWER
-from kfold_hs.learn.features.mel import MelFeatures
-from kfold_hs.learn.transfer import to_device
+from kfold_hs.learn.features.mel import FLOOR_POWER, MelFeatures
 
 SYNTHETIC_S = 120
 _EXPONENTS = {"white": 0, "pink": 1, "brown": 2}

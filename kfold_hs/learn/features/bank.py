@@ -34,9 +34,8 @@ from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.atomic import discard, sweep, writing_folder
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
 from kfold_hs.learn.ahead import ahead
+from kfold_hs.learn.device import room_on, to_device
 from kfold_hs.learn.features.mel import MelFeatures
-from kfold_hs.learn.memory import room_on
-from kfold_hs.learn.transfer import to_device
 
 VERSION = 1
 """Raised when the same configuration gives other features than before."""

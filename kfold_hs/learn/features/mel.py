@@ -4,9 +4,15 @@
 -> triangular mel filters (HTK scale, mel = 2595 log10(1 + f / 700)) -> 10 log10 with a
 floor, or PCEN (`compression`) -> optionally mean 0 and variance 1 over the recording, so
 that the gain of a stethoscope does not matter.
+
+From power in mel bands to what a network can take: its logarithm, or PCEN.
+
+What is done to a recording's samples before its spectrogram: band-pass, removal of spikes.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -15,8 +21,6 @@ import torchaudio
 from kfold_hs.cohort.audio import n_resampled, resampling_ratio
 from kfold_hs.config.schema import FeatureConfig
 from kfold_hs.errors import ConfigError
-from kfold_hs.learn.features.cleaning import band_pass, remove_spikes
-from kfold_hs.learn.features.compression import COMPRESSIONS
 
 LEAST_SPREAD = 1e-3
 """A recording whose levels vary less (in dB or PCEN) is silent."""
@@ -121,3 +125,128 @@ def _every_band_has_a_bin(config: FeatureConfig) -> bool:
     bins = mel(np.linspace(0, config.sample_rate_hz / 2, config.n_fft // 2 + 1))
     inside = (bins[None] > edges[:-2, None]) & (bins[None] < edges[2:, None])
     return bool(inside.any(axis=1).all())
+
+
+FLOOR_POWER = 2.0**-30
+"""Power of one step of 16 bit, (1 / 32768)^2: about -90 dB."""
+
+
+def log_level(power: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
+    """10 log10 of the power, in dB; digital silence is at `FLOOR_POWER`, not at minus infinity.
+
+    Parameters
+    ----------
+    power : Tensor, shape (n_frames, n_mels)
+    """
+    return 10 * power.clamp_min(FLOOR_POWER).log10()
+
+
+def pcen(power: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
+    """Per-channel energy normalisation: every band over its own recent past, then a root.
+
+    Wang et al., "Trainable Frontend for Robust and Far-Field Keyword Spotting", ICASSP
+    2017, eq. 1 and 2, with fixed parameters:
+
+        M(t) = (1 - s) M(t - 1) + s E(t),  M(0) = E(0)
+        PCEN = (E / (eps + M)^alpha + delta)^r - delta^r
+
+    where E is the power, alpha `pcen_gain`, delta `pcen_bias`, r `pcen_root`, eps
+    `pcen_floor`, and s = 1 - exp(-hop_s / `pcen_time_constant_s`): the paper's s = 0.025
+    at frames of 10 ms is 0.395 s.
+
+    Parameters
+    ----------
+    power : Tensor, shape (n_frames, n_mels)
+    """
+    from scipy import signal  # processes that only train do without
+
+    share = 1 - math.exp(-config.hop_s / config.pcen_time_constant_s)
+    energy = power.double().numpy()
+    # The filter's state before frame 0 is such that M(0) = E(0).
+    past, _ = signal.lfilter([share], [1, share - 1], energy, 0, zi=(1 - share) * energy[:1])
+    gained = energy / (config.pcen_floor + past) ** config.pcen_gain
+    bias, root = config.pcen_bias, config.pcen_root
+    return torch.from_numpy((gained + bias) ** root - bias**root).float()
+
+
+COMPRESSIONS = {"log": log_level, "pcen": pcen}
+
+
+FILTER_ORDER = 2
+SPIKE_WINDOW_S = 0.5
+SPIKE_RATIO = 3.0
+
+
+def band_pass(samples: np.ndarray, rate_hz: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """Butterworth band-pass, run forwards and backwards, so that nothing moves in time.
+
+    Each edge is of second order and counts twice: 6 dB down at the edge, 24 dB an octave
+    beyond it. 25 to 400 Hz, so filtered, is what Springer et al., "Logistic
+    Regression-HSMM-Based Heart Sound Segmentation", IEEE Trans. Biomed. Eng. 63(4), 2016,
+    take before they look for heart sounds.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n_samples,)
+    rate_hz : int
+    low_hz, high_hz : float
+        0 < low_hz < high_hz < rate_hz / 2.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,), float64
+    """
+    from scipy import signal  # processes that only train do without
+
+    sections = signal.butter(FILTER_ORDER, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos")
+    # A period of the lowest frequency is mirrored at either end, for the filter to settle in.
+    padding = min(len(samples) - 1, round(rate_hz / low_hz))
+    return np.asarray(
+        signal.sosfiltfilt(sections, samples.astype(np.float64), padlen=padding), dtype=np.float64
+    )
+
+
+def remove_spikes(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Zeros in place of spikes: knocks and rubbing that stand far above the heart sounds.
+
+    Schmidt et al., "Segmentation of heart sound recordings by a duration-dependent hidden
+    Markov model", Physiol. Meas. 31(4), 2010, section 2.2: in windows of 500 ms the
+    maximum absolute amplitude (MAA) is found. While one is above three times the median of all,
+    the spike whose top it is, from the last zero-crossing before it to the first one after it, is
+    set to zero.
+
+    The paper leaves open what is left over at the end, which here belongs to the last window, and
+    recordings that are silent for more than half of their windows: the median says nothing
+    about their sounds, and they stay as they are.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n_samples,)
+    rate_hz : int
+
+    Returns
+    -------
+    ndarray, shape (n_samples,), of the same type
+    """
+    width = max(1, round(SPIKE_WINDOW_S * rate_hz))
+    begins = np.arange(max(1, len(samples) // width)) * width
+    ends = np.append(begins[1:], len(samples))
+    cleaned = samples.copy()
+    size = np.abs(cleaned)
+    heights = np.maximum.reduceat(size, begins)
+    # Where the sign changes; a removed spike's zeros lie between two such places already.
+    crossings = np.flatnonzero(np.diff(np.sign(samples))) + 1
+    crossings = np.concatenate([[0], crossings, [len(samples)]])
+    while 0 < SPIKE_RATIO * np.median(heights) < heights.max():
+        window = int(heights.argmax())
+        top = begins[window] + int(size[begins[window] : ends[window]].argmax())
+        after = int(np.searchsorted(crossings, top, side="right"))
+        start, stop = crossings[after - 1], crossings[after]
+        cleaned[start:stop] = size[start:stop] = 0
+        # A slow spike can reach into the windows beside its own.
+        touched = slice(
+            np.searchsorted(begins, start, side="right") - 1, np.searchsorted(begins, stop)
+        )
+        for each in range(touched.start, touched.stop):
+            heights[each] = size[begins[each] : ends[each]].max()
+    return cleaned

@@ -18,12 +18,10 @@ from torch import nn
 from kfold_hs.cohort import Task
 from kfold_hs.config.schema import Config, ModelConfig
 from kfold_hs.errors import ConfigError, nearest
-from kfold_hs.learn.device import in_float32
-from kfold_hs.learn.memory import keep_freed_memory
-from kfold_hs.learn.models.attention import GatedAttention
+from kfold_hs.learn.device import in_float32, keep_freed_memory
 from kfold_hs.learn.models.heads import HEADS
 from kfold_hs.learn.models.input_scaling import Front
-from kfold_hs.learn.models.pooling import POOLINGS
+from kfold_hs.learn.models.pooling import POOLINGS, GatedAttention
 from kfold_hs.learn.models.pretrained import load_pretrained
 
 _COVARIATE_SIZE = 16

@@ -15,12 +15,11 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import Config
 from kfold_hs.learn.data.covariates import Covariates
 from kfold_hs.learn.data.fold import FoldData
-from kfold_hs.learn.device import autocast, exactness
+from kfold_hs.learn.device import autocast, exactness, threads
 from kfold_hs.learn.features.mel import MelFeatures
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import crop_starts
-from kfold_hs.learn.threads import threads
 from kfold_hs.learn.training.epoch_plan import examples_of_a_batch
 from kfold_hs.learn.training.optimizer import make_average, make_optimizer
 from kfold_hs.learn.training.step import COVARIATES, PRESENT, Step

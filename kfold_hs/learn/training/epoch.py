@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from kfold_hs.learn.data.augment import cutmix, mask, mixup, neutral
+from kfold_hs.learn.device import to_device
 from kfold_hs.learn.training.epoch_plan import bands_at, crop_frames_at, examples_of_a_batch
 from kfold_hs.learn.training.setup import Training
 from kfold_hs.learn.training.step import COVARIATES, PRESENT
-from kfold_hs.learn.transfer import to_device
 
 
 def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> list[torch.Tensor]:

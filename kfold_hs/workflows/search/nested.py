@@ -15,6 +15,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import ConfigError, UnfinishedError, listing
 from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.inner_folds import inner_split
@@ -82,7 +83,7 @@ def nested(
     with fleet.open(), locked(paths):
         inputs = settle(config, inputs, paths)
         split = inputs.split
-        chosen: dict[OuterFold, dict[str, Any]] = {}
+        chosen: dict[OuterFold, SearchResult] = {}
         for repeat in range(split.n_repeats):
             for fold in range(split.n_folds):
                 place = f"repeat {repeat}, fold {fold}" if split.n_repeats > 1 else f"fold {fold}"
@@ -91,7 +92,7 @@ def nested(
                 findings = check_leaks(config, cohort, inner, progress)
                 own = replace(options, name=f"{paths.name}-r{repeat}-f{fold}")
                 found = tune(search, progress, own, RunInputs(cohort, inner, findings))
-                chosen[repeat, fold] = found.content
+                chosen[repeat, fold] = found.result
         parts = []
         for variant, places in _by_variant(search, chosen):
             progress.note(f"outer folds of {variant.name}")
@@ -115,30 +116,31 @@ def nested(
         return Run(paths, judge_run(paths, config, inputs, origin, result))
 
 
-def _choice(place: OuterFold, content: Mapping[str, Any]) -> dict[str, Any]:
+def _choice(place: OuterFold, found: SearchResult) -> dict[str, Any]:
     """What an inner search chose, and what it claimed."""
-    winner = content["winner"]
+    winner = found.winner
+    assert winner.estimate is not None
     return {
         "repeat": place[0],
         "fold": place[1],
-        "name": winner["name"],
-        "params": winner["params"],
-        "search": content["name"],
-        "n_trials": len(content["trials"]),
-        "claimed": winner["estimate"]["value"],
-        "corrected": winner["corrected"]["value"],
+        "name": winner.name,
+        "params": winner.params,
+        "search": found.name,
+        "n_trials": len(found.trials),
+        "claimed": winner.estimate["value"],
+        "corrected": winner.corrected["value"],
     }
 
 
 def _by_variant(
-    search: Search, chosen: Mapping[OuterFold, Mapping[str, Any]]
+    search: Search, chosen: Mapping[OuterFold, SearchResult]
 ) -> list[tuple[Variant, frozenset[OuterFold]]]:
     """Every variant that was chosen, and the outer folds that chose it."""
-    params = {each["winner"]["name"]: each["winner"]["params"] for each in chosen.values()}
+    params = {each.winner.name: each.winner.params for each in chosen.values()}
     return [
         (
             search.variant(point),
-            frozenset(p for p, each in chosen.items() if each["winner"]["name"] == name),
+            frozenset(p for p, each in chosen.items() if each.winner.name == name),
         )
         for name, point in params.items()
     ]

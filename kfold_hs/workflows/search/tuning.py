@@ -15,6 +15,7 @@ from kfold_hs.config.space import Space
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import KfoldHsError, TrainingError
 from kfold_hs.files.paths import RunPaths, TunePaths, write_json, write_text
+from kfold_hs.judge.results.search_result import SCHEMA, SearchResult
 from kfold_hs.orchestrator.finished import variants_tried
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
@@ -32,15 +33,13 @@ if TYPE_CHECKING:
     from kfold_hs.judge.stats.sequential import InterimTest
     from kfold_hs.orchestrator.context import RunInputs
 
-SCHEMA = 1
-
 
 @dataclass(frozen=True)
-class Tuned:
-    """A search: where its files are and what tune.json says."""
+class FinishedSearch:
+    """Where its files are, and what it found out."""
 
     paths: TunePaths
-    content: dict[str, Any]
+    result: SearchResult
 
 
 def tune(
@@ -48,7 +47,7 @@ def tune(
     progress: Progress,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     inputs: RunInputs | None = None,
-) -> Tuned:
+) -> FinishedSearch:
     """Try points until there are as many trials as asked for, and judge the best.
 
     Every trial is what `kfold-hs run` makes of its settings, under the same name. The same call
@@ -104,9 +103,10 @@ def tune(
     origin = provenance(paths.name, options.command, inputs.digests, fleet.device(device), started)
     content = job.judge(records, paths, n_open)
     content |= {"importances": importances, "provenance": origin}
-    write_json(paths.content, content)
-    write_text(paths.page, render_tune(content))
-    return Tuned(paths, content)
+    result = SearchResult.from_json(content)
+    write_json(paths.content, result.to_json())
+    write_text(paths.page, render_tune(result))
+    return FinishedSearch(paths, result)
 
 
 @dataclass(frozen=True, eq=False)
