@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,8 +20,10 @@ from kfold_hs.learn.features.bank import Bank
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
-from kfold_hs.splits.audit import Finding
 from kfold_hs.splits.validation import inner_persons
+
+if TYPE_CHECKING:  # the audit loads much, and processes that train need none of it
+    from kfold_hs.splits.audit import Finding
 
 
 @dataclass(frozen=True)
