@@ -63,7 +63,6 @@ class Recording:
     grade: str
     heart: Heart
     murmur: Murmur | None
-    room: Room
     sensor: Sensor
     duration_s: float
     stream: tuple[int, ...]
@@ -111,7 +110,7 @@ def render(recording: Recording) -> Phonocardiogram:
     """The samples of a recording, and its true beat times; the same at every call."""
     r = recording
     rng = np.random.default_rng(r.stream)
-    return phonocardiogram(r.heart, r.murmur, r.room, r.sensor, r.duration_s, rng)
+    return phonocardiogram(r.heart, r.murmur, r.sensor, r.duration_s, rng)
 
 
 def _visits(seed: int, i: int) -> Iterator[Patient]:
@@ -250,8 +249,7 @@ def _visit(
             grade=person.lesion.grade if person.lesion else "",
             heart=_at_site(person.heart, name[:2], rng),
             murmur=_murmur(person.lesion, level),
-            room=_room(float(loudness), float(cries), rng),
-            sensor=Sensor(person.cutoff_hz, _gain(rng)),
+            sensor=Sensor(_room(float(loudness), float(cries), rng), person.cutoff_hz, _gain(rng)),
             duration_s=round(float(rng.uniform(8, 12)), 2),
             # Ends in no 0: numpy pads seeds with zeros, and (seed, i) is the stream of the person.
             stream=(*key[:2], k + 1, n + 1),

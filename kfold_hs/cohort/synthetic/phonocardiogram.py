@@ -117,8 +117,9 @@ class Murmur:
 
 @dataclass(frozen=True)
 class Sensor:
-    """A stethoscope on a chest: `cutoff_hz` of the body's low pass, gain to full scale 1."""
+    """A stethoscope on a chest, in a room: the low pass of the body, and the gain to full scale 1."""
 
+    room: Room
     cutoff_hz: float
     gain: float
 
@@ -163,7 +164,6 @@ class Phonocardiogram:
 def phonocardiogram(
     heart: Heart,
     murmur: Murmur | None,
-    room: Room,
     sensor: Sensor,
     duration_s: float,
     rng: np.random.Generator,
@@ -179,7 +179,7 @@ def phonocardiogram(
     # First order: 6 dB an octave, so that a high murmur is dulled and not removed.
     chest = signal.butter(1, sensor.cutoff_hz, fs=SAMPLE_RATE_HZ, output="sos")
     sound = signal.sosfilt(chest, inside)
-    sound += room_sound(room, heart.breath_bpm, breath_angle, times_s, rng)
+    sound += room_sound(sensor.room, heart.breath_bpm, breath_angle, times_s, rng)
     band = signal.butter(1, (20, 1000), "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     full_scale = np.clip(sensor.gain * signal.sosfilt(band, sound), -1, 1)
     return Phonocardiogram(np.round(full_scale * 32767).astype(np.int16), beats)

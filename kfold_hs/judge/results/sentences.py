@@ -9,7 +9,7 @@ from typing import Any
 from kfold_hs.errors import counted as counted
 from kfold_hs.judge.stats.paired import BETTER, EQUIVALENT
 
-UNKNOWN_INTERVAL = "is unknown"
+UNKNOWN_INTERVAL = "unknown"
 _PATH = re.compile(
     r"(?<![\w./…~-])(?:~|/[^\s'\"=,;:/()]+)(?:/[^\s'\"=,;:/()]+)*/([^\s'\"=,;:/()]+)"
 )

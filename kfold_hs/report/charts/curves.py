@@ -145,19 +145,15 @@ def _with_folds(curve: Mapping[str, Any], says: str, start: float | None = None)
 
 
 def _line(
-    x: Sequence[float],
-    y: Sequence[float | None],
-    name: str,
-    colour: str,
-    dash: str = "solid",
-    width: float = 3,
+    x: Sequence[float], y: Sequence[float | None], name: str, colour: str, **style: str | float
 ) -> Trace:
+    """A line; `style` is Plotly's, as `dash` and `width` (3 px)."""
     return {
         "type": "scatter",
         "mode": "lines",
         "x": list(x),
         "y": list(y),
-        "line": {"color": colour, "width": width, "dash": dash},
+        "line": {"color": colour, "width": 3, "dash": "solid", **style},
         "name": name,
         "hovertemplate": f"{name} %{{y:.3f}} at %{{x:.2f}}<extra></extra>",
     }
