@@ -321,8 +321,8 @@ def test_the_list_names_all_and_what_is_wrong(files: dict[str, Path], tmp_path: 
     assert "comparison/comparison.html" in page
     assert "not finished" in rows["stopped"]
     assert (
-        "tune.json is damaged, or was written by another version of kfold-hs (schema: Field required)"
-        in rows["odd # name"]
+        "tune.json is damaged, or was written by another version of kfold-hs (schema: Field "
+        "required)" in rows["odd # name"]
     )
 
 

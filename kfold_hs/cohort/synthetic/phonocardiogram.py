@@ -117,7 +117,7 @@ class Murmur:
 
 @dataclass(frozen=True)
 class Sensor:
-    """A stethoscope on a chest, in a room: the low pass of the body, and the gain to full scale 1."""
+    """A stethoscope on a chest, in a room: the body's low pass, and the gain to full scale 1."""
 
     room: Room
     cutoff_hz: float
