@@ -41,7 +41,7 @@ lint: setup-test
 
 # Where this fails, the tests of the pages are skipped and say so.
 browser: setup-test
-	$(BIN)/python tests/browser.py
+	$(BIN)/python tests/support/browser.py
 
 # A test file stays with one worker, so that what it shares is made once.
 test: lint browser
