@@ -3,7 +3,7 @@
     python tests/bench/racing.py [--times 200] [--write] [--seeds 3 --scenes equal twins]
 
 Variants are linear discriminant analyses that see different features of Gaussian patients
-(tests/support/simulation.py), with random draws of their own in every fold model; what each is worth, on
+(tests/support/simulation.py), with draws of their own in every fold model; what each is worth, on
 the mean of data sets, splits and draws, is known in closed form. In every data set all variants are
 tried in an order of its own, as `kfold-hs tune` does it with one repeat of 5 folds.
 
