@@ -27,10 +27,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kfold_hs.config.former_keys import advice
 from kfold_hs.config.keys import can_be, is_always, with_defaults
+from kfold_hs.config.losses import LOSSES
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
 from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.schema import Config
-from kfold_hs.config.training import LOSSES
 from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
 from kfold_hs.files import stored
 

@@ -26,9 +26,9 @@ from kfold_hs.config.data import (
 )
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
+from kfold_hs.config.losses import AnyLoss
 from kfold_hs.config.schedules import AnySchedule
 from kfold_hs.config.training import (
-    AnyLoss,
     AugmentConfig,
     FeatureConfig,
     ModelConfig,

@@ -1,14 +1,14 @@
-"""Settings of a training recipe: features, model, loss, optim, sched, augment, train, predict."""
+"""Settings of a training recipe: features, model, optim, augment, train, predict."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
-from kfold_hs.config.base import Choice, NonNegative, Positive, Settings, Share, one_of
+from kfold_hs.config.base import NonNegative, Positive, Settings, Share
 from kfold_hs.config.former_keys import as_today
 from kfold_hs.config.poolings import PatientPool
 
@@ -146,45 +146,6 @@ class ModelConfig(Settings):
                 f"weights is {self.weights!r} and weights_file is {self.weights_file}"
             )
         return self
-
-
-class LossConfig(Choice):
-    """What every loss is set by; see `kfold_hs.learn.losses`.
-
-    class_weights : `task`: as the data configuration states; `balanced` and `effective` (with
-        `effective_beta`; Cui et al. 2019): by the training people of the fold; `challenge`: those
-        of its weighted accuracy
-    ordinal_smoothing : whether `label_smoothing` goes to neighbouring classes only
-    task_weights : a task that is not named has 1
-    """
-
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    class_weights: Literal["none", "task", "balanced", "effective", "challenge"] = "task"
-    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    ordinal_smoothing: bool = False
-    task_weights: dict[str, NonNegative] = Field(default_factory=dict)
-
-
-class CrossEntropyConfig(LossConfig):
-    """Cross-entropy."""
-
-    kind: Literal["cross_entropy"] = "cross_entropy"
-
-
-class FocalConfig(LossConfig):
-    """Focal loss (Lin et al. 2017)."""
-
-    kind: Literal["focal"] = "focal"
-    gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
-
-
-LOSSES: dict[str, type[LossConfig]] = {"cross_entropy": CrossEntropyConfig, "focal": FocalConfig}
-"""Name -> its settings; the function is in `kfold_hs.learn.losses.COSTS`, since it takes torch."""
-
-if TYPE_CHECKING:
-    AnyLoss = LossConfig
-else:
-    AnyLoss = one_of(LOSSES.values())
 
 
 class OptimConfig(Settings):

@@ -177,8 +177,8 @@ class RunPaths:
 
 
 @dataclass(frozen=True)
-class ComparisonPaths:
-    """Files of one comparison, by its name, under `root`; its runs have folders of their own."""
+class _ResultPaths:
+    """Files of what several runs were made for, by its name, under `root`."""
 
     name: str
     root: Path = Path()
@@ -187,6 +187,20 @@ class ComparisonPaths:
     @property
     def folder(self) -> Path:
         return self.root / self.reports / self.name
+
+    def predictions(self, run: str) -> Path:
+        """Predictions of a variant or trial by another one's models; `run` is its run."""
+        return self.folder / f"{run}.parquet"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run has this name."""
+        return RunPaths(self.name, self.root, self.reports).config.exists()
+
+
+@dataclass(frozen=True)
+class ComparisonPaths(_ResultPaths):
+    """Files of one comparison; its runs have folders of their own."""
 
     @property
     def content(self) -> Path:
@@ -201,27 +215,10 @@ class ComparisonPaths:
     def page(self) -> Path:
         return self.folder / "comparison.html"
 
-    def predictions(self, run: str) -> Path:
-        """Predictions of a variant by another variant's models; `run` is the variant's run."""
-        return self.folder / f"{run}.parquet"
-
-    @property
-    def is_run(self) -> bool:
-        """Whether a run has this name."""
-        return RunPaths(self.name, self.root, self.reports).config.exists()
-
 
 @dataclass(frozen=True)
-class TunePaths:
-    """Files of one search, by its name, under `root`; its trials' runs have their own folders."""
-
-    name: str
-    root: Path = Path()
-    reports: str = "reports"
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.reports / self.name
+class TunePaths(_ResultPaths):
+    """Files of one search; its trials' runs have folders of their own."""
 
     @property
     def content(self) -> Path:
@@ -252,15 +249,11 @@ class TunePaths:
         """The lock of the process that works on the trial."""
         return self.folder / "trials" / f".{number}.lock"
 
-    def predictions(self, run: str) -> Path:
-        """Predictions of a trial by another trial's models; `run` is the trial's run."""
-        return self.folder / f"{run}.parquet"
-
     @property
     def is_other(self) -> bool:
         """Whether a run or a comparison has this name."""
-        other = ComparisonPaths(self.name, self.root, self.reports)
-        return other.is_run or other.content.exists()
+        comparison = ComparisonPaths(self.name, self.root, self.reports)
+        return self.is_run or comparison.content.exists()
 
 
 def check_name(name: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from kfold_hs.cohort import Task
-from kfold_hs.config.training import CrossEntropyConfig, FocalConfig, LossConfig
+from kfold_hs.config.losses import CrossEntropyConfig, FocalConfig, LossConfig
 from kfold_hs.errors import ConfigError, unknown_name
 
 _LEAST = torch.finfo(torch.float32).tiny
@@ -48,7 +48,7 @@ def focal(log_p: torch.Tensor, config: FocalConfig) -> torch.Tensor:
 
 
 COSTS: dict[str, Cost] = {"cross_entropy": cross_entropy, "focal": focal}
-"""A row for each of `kfold_hs.config.training.LOSSES`."""
+"""A row for each of `kfold_hs.config.losses.LOSSES`."""
 
 
 def soft_loss(

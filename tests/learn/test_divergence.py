@@ -12,7 +12,7 @@ from support.project import TINY, Silent, kfold_hs
 
 from kfold_hs.cohort import Task
 from kfold_hs.config.compose import compose
-from kfold_hs.config.training import CrossEntropyConfig
+from kfold_hs.config.losses import CrossEntropyConfig
 from kfold_hs.errors import DivergedError, UnfinishedError
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.checkpoint import _RESUMABLE, save

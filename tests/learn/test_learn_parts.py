@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kfold_hs.cohort import Task
 from kfold_hs.config.base import Choice
 from kfold_hs.config.compose import compose
+from kfold_hs.config.losses import LOSSES, CrossEntropyConfig, FocalConfig
 from kfold_hs.config.poolings import POOLS
 from kfold_hs.config.schedules import (
     SCHEDULES,
@@ -27,7 +28,6 @@ from kfold_hs.config.schedules import (
     schedule,
 )
 from kfold_hs.config.schema import AugmentConfig
-from kfold_hs.config.training import LOSSES, CrossEntropyConfig, FocalConfig
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.augment import band_stop, cutmix, gain, mask, mixup, neutral

@@ -13,8 +13,8 @@ from support.training import Interrupts, fit
 
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config.compose import compose
+from kfold_hs.config.losses import CrossEntropyConfig, FocalConfig
 from kfold_hs.config.schema import Config
-from kfold_hs.config.training import CrossEntropyConfig, FocalConfig
 from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.learn.data.examples import make_targets
 from kfold_hs.learn.losses import TaskLosses, smooth, soft_loss

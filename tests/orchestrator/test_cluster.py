@@ -12,18 +12,16 @@ import torch
 from support.jobs import CPU, check_same_bits, fit
 from support.project import Silent
 from support.racing import race
-from support.training import config
+from support.training import config, context_of
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import ClusterError, ConfigError
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.device import threads
 from kfold_hs.learn.features import bank as banks
-from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.lock import lock
 from kfold_hs.orchestrator.ray_cluster import _packed, _unpacked
-from kfold_hs.splits import stratify
 
 
 @pytest.fixture
@@ -54,10 +52,7 @@ def fit_on(
     *more: str,
 ) -> RunPaths:
     settings, paths = config(*more), RunPaths("run", root)
-    context = RunContext(
-        settings, RunInputs(cohort, stratify(cohort, 3, 0)), paths, {"config": "d"}, CPU,
-        banks.build(cohort, settings.features),
-    )  # fmt: skip
+    context = context_of(cohort, settings, paths, 3)
     Fleet(executor="ray", address=address, cpus=1).train(CPU)(context.plan, context, listener)
     return paths
 
@@ -110,10 +105,7 @@ def test_a_lost_node_costs_no_fold_and_no_bit(
 
 def _refuse_what_no_node_can_hold(cluster: Any, cohort: Cohort, root: Path) -> None:
     settings, paths = config(), RunPaths("other", root)
-    context = RunContext(
-        settings, RunInputs(cohort, stratify(cohort, 3, 0)), paths, {"config": "d"}, CPU,
-        banks.build(cohort, settings.features),
-    )  # fmt: skip
+    context = context_of(cohort, settings, paths, 3)
     train = Fleet(executor="ray", address=cluster.address, cpus=64).train(CPU)
     with pytest.raises(ClusterError, match=r"asks for 64 CPUs .* there is 1 CPUs"):
         train(context.plan, context, Silent())

@@ -11,13 +11,10 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.files.paths import FoldId, RunPaths
-from kfold_hs.learn.features import bank as banks
-from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.splits import stratify
 from support.project import Silent
-from support.training import config
+from support.training import config, context_of
 
 CPU = torch.device("cpu")
 
@@ -26,10 +23,7 @@ def fit(
     cohort: Cohort, root: Path, listener: Silent, *more: str, n_jobs: int = 1, n_folds: int = 3
 ) -> RunPaths:
     settings, paths = config(*more), RunPaths("run", root)
-    context = RunContext(
-        settings, RunInputs(cohort, stratify(cohort, n_folds, 0)), paths, {"config": "d"}, CPU,
-        banks.build(cohort, settings.features),
-    )  # fmt: skip
+    context = context_of(cohort, settings, paths, n_folds)
     Fleet(n_jobs).train(CPU)(context.plan, context, listener)
     return paths
 

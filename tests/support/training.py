@@ -24,15 +24,21 @@ def config(*more: str) -> Config:
     return compose([*TINY, "data.path=unused.csv", *more])
 
 
+def context_of(
+    cohort: Cohort, settings: Config, paths: RunPaths, n_folds: int, digest: str = "d"
+) -> RunContext:
+    """A run of so many folds, on the CPU."""
+    inputs = RunInputs(cohort, stratify(cohort, n_folds, 0))
+    bank = banks.build(cohort, settings.features)
+    return RunContext(settings, inputs, paths, {"config": digest}, CPU, bank)
+
+
 def fit(
     cohort: Cohort, root: Path, *more: str, listener: Silent | None = None, digest: str = "d"
 ) -> tuple[RunPaths, Predictions]:
     settings = config(*more)
     paths = RunPaths("run", root)
-    context = RunContext(
-        settings, RunInputs(cohort, stratify(cohort, 2, 0)), paths, {"config": digest}, CPU,
-        banks.build(cohort, settings.features),
-    )  # fmt: skip
+    context = context_of(cohort, settings, paths, 2, digest)
     train(context.plan, context, listener or Silent())
     parts = [Predictions.read(paths.fold(FoldId(0, 0, fold)).predictions) for fold in range(2)]
     return paths, Predictions.concat(parts)
