@@ -29,6 +29,8 @@ ALLOWED = {
     "bundle": GROUND | {"cohort", "predictions", "splits", "learn", "judge", "orchestrator"},
     "workflows": GROUND
     | {"cohort", "predictions", "splits", "learn", "judge", "report", "bundle", "orchestrator"},
+    "register": GROUND | {"judge"},
+    "testing": GROUND | {"learn", "bundle", "orchestrator", "predictions", "workflows", "register"},
     "cli": GROUND | {"splits", "judge", "orchestrator", "workflows"},
     "__init__": {"openmp"},
 }

@@ -26,11 +26,12 @@ from kfold_hs.cohort.audio import (
     read_with_facts,
 )
 from kfold_hs.cohort.silence import identifies
+from kfold_hs.config import plugins
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import CohortError
 from kfold_hs.files.walk import plain
 from kfold_hs.learn.features.bank import Bank, check_recordings
-from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.features.transform import transform_of
 from kfold_hs.learn.prediction.crops import n_crops_of
 
 N_THREADS = 2
@@ -74,7 +75,8 @@ class AudioReader:
 
     def __init__(self, config: Config, channel: int | None, known: dict[str, object]) -> None:
         self.config, self.channel, self.known = config, channel, known
-        self.transform = MelFeatures(config.features.of_recordings)
+        plugins.check(config.plugins)
+        self.transform = transform_of(config.features.of_recordings)
 
     def read(self, patient: Patient) -> PatientAudio:
         """Read one patient's recordings; what cannot be used is told in `problems`."""

@@ -3,6 +3,7 @@
     bundle.json        configuration, tasks, models, stacking, calibration, decisions, digests
     certificate.json   who the models were trained on; see `certificate`
     models/r0-s0-f0.safetensors ...   weights of every fold model: reading them executes nothing
+    plugins/           source of the plug-ins that the models are made of; nothing imports it here
     README.md          the model card
 
 Every file's SHA-256 stands in bundle.json, and a file that was changed is refused.
@@ -39,6 +40,7 @@ from kfold_hs.learn.models.network import HeartSoundNet, to_device, untrained_mo
 SCHEMA = 2
 """Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`)."""
 CONTENT, CERTIFICATE, CARD = "bundle.json", "certificate.json", "README.md"
+PLUGINS = "plugins"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from kfold_hs.cohort import Task
+from kfold_hs.config.features import WaveformConfig
 from kfold_hs.config.schema import Config, FeatureConfig
 from kfold_hs.errors import BundleError
 from kfold_hs.learn.features.mel import FLOOR_POWER, LEAST_SPREAD, MelFeatures
@@ -48,7 +49,9 @@ def check_graph(config: Config, run: Path) -> None:
     if config.model.covariates:
         names = ",".join(config.model.covariates)
         found.append(f"model.covariates=[{names}] are no sound")
-    if config.features.compression != "log":
+    if not isinstance(config.features, FeatureConfig | WaveformConfig):
+        found.append(f"features={config.features.kind} is Python code of a plug-in")
+    elif isinstance(config.features, FeatureConfig) and config.features.compression != "log":
         found.append(f"features.compression={config.features.compression} goes from frame to frame")
     if config.predict.n_shifts > 1:
         found.append(
@@ -104,11 +107,27 @@ class LogMel(nn.Module):
         real, imaginary = parts.chunk(2)
         power = (real + imaginary).T @ self.filters
         level = 10 * power.clamp_min(FLOOR_POWER).log10()
-        if self.over_recording:
-            mean = level.mean()
-            spread = (level - mean).square().mean().sqrt()
-            level = torch.where(spread > LEAST_SPREAD, (level - mean) / spread, 0.0)
-        return level.half().float()
+        return _kept(level, self.over_recording)
+
+
+class Wave(nn.Module):
+    """Samples (n_samples,) -> features (n_samples, 1), as `features=waveform` and the bank."""
+
+    def __init__(self, config: WaveformConfig) -> None:
+        super().__init__()
+        self.over_recording = config.normalise == "recording"
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        return _kept(samples[:, None], self.over_recording)
+
+
+def _kept(level: torch.Tensor, over_recording: bool) -> torch.Tensor:
+    """As the bank keeps it: of mean 0 and variance 1 where asked for, rounded to float16."""
+    if over_recording:
+        mean = level.mean()
+        spread = (level - mean).square().mean().sqrt()
+        level = torch.where(spread > LEAST_SPREAD, (level - mean) / spread, 0.0)
+    return level.half().float()
 
 
 class CropsOf(nn.Module):
@@ -149,7 +168,14 @@ class Graph(nn.Module):
 
     def __init__(self, config: Config, tasks: Sequence[Task], models: Sequence[HeartSoundNet]):
         super().__init__()
-        self.log_mel, self.crops = LogMel(config.features), CropsOf(config)
+        features = config.features
+        self.features: nn.Module
+        if isinstance(features, WaveformConfig):
+            self.features = Wave(features)
+        else:
+            assert isinstance(features, FeatureConfig)  # `check_graph`
+            self.features = LogMel(features)
+        self.crops = CropsOf(config)
         self.models = nn.ModuleList(models)
         self.pool = POOLS[config.predict.crop_pool]
         self.positive = {task.name: task.positive_index for task in tasks}
@@ -161,7 +187,7 @@ class Graph(nn.Module):
         return [*self.positive, *each]
 
     def forward(self, samples: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        crops = self.crops(self.log_mel(samples))
+        crops = self.crops(self.features(samples))
         found: dict[str, list[torch.Tensor]] = {name: [] for name in self.positive}
         for model in self.models:
             for name, logits in model(crops).items():

@@ -137,7 +137,10 @@ def _about(bundle: Bundle, members: Sequence[Member], before: Mapping[str, Any])
 
 def _traced(graph: Graph, bundle: Bundle) -> torch.export.ExportedProgram:
     config = bundle.config
-    n = round(_EXAMPLE_CROPS * config.train.crop_frames) * config.features.hop_samples
+    frame_s = config.features.frame_s
+    assert frame_s is not None  # `check_graph`
+    hop_samples = round(frame_s * config.features.sample_rate_hz)
+    n = round(_EXAMPLE_CROPS * config.train.crop_frames) * hop_samples
     example = torch.randn(max(n, 2 * min_samples(bundle)))
     length = torch.export.Dim("n_samples", min=min_samples(bundle))
     with torch.no_grad(), warnings.catch_warnings():

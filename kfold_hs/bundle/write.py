@@ -32,8 +32,9 @@ from kfold_hs.bundle.certificate import Certificate
 from kfold_hs.bundle.conformal import calibration_scores
 from kfold_hs.bundle.data_quality import typical
 from kfold_hs.bundle.fits import Fit, held_out_fits
-from kfold_hs.bundle.format import CARD, CERTIFICATE, SCHEMA, pack, sha256, write_content
+from kfold_hs.bundle.format import CARD, CERTIFICATE, PLUGINS, SCHEMA, pack, sha256, write_content
 from kfold_hs.cohort import Cohort, Task
+from kfold_hs.config import plugins
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import BundleError
 from kfold_hs.files.paths import (
@@ -88,6 +89,9 @@ def write_bundle(
     fits = {task: Fit.of(kept, task) for task in kept.tasks}
     certificate = Certificate.of(split).to_dict()
     write_json(folder / CERTIFICATE, certificate, checksum=False)
+    for files in plugins.sources(config.plugins).values():
+        for name, source in files.items():
+            write_bytes(folder / PLUGINS / name, source)
     content = {
         "schema": SCHEMA,
         "run": summary["run"],
@@ -154,9 +158,9 @@ def _without_places(config: Config) -> dict[str, Any]:
     values["data"]["aliases"] = None
     # One fold comes from a file only: that there was one has to stay.
     values["split"]["file"] = None if config.split.n_folds > 1 else "split.json"
-    values["augment"]["noise_folder"] = values["model"]["weights_file"] = None
-    if values["model"]["weights"] == "file":
-        values["model"]["weights"] = "none"
+    values["augment"]["noise_folder"] = None
+    if values["model"].get("weights") == "file":
+        values["model"] |= {"weights": "none", "weights_file": None}
     return values
 
 

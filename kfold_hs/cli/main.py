@@ -17,6 +17,7 @@ from kfold_hs import __version__
 from kfold_hs.cli.bundle import export, predict
 from kfold_hs.cli.compare import compare
 from kfold_hs.cli.config import config
+from kfold_hs.cli.doctor import doctor
 from kfold_hs.cli.gallery import gallery
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
@@ -33,7 +34,7 @@ SECTIONS = {
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, serve),
-    "Check data, splits and settings": (split, audit, config, score),
+    "Check data, splits and settings": (split, audit, config, score, doctor),
 }
 """The commands by what a user wants to do, in the order of --help."""
 

@@ -5,10 +5,7 @@ Every number has an upper bound, so that a slip of the finger is told at once.
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,12 +34,13 @@ class Settings(BaseModel):
 
 
 class Choice(Settings):
-    """Settings of one of several ways to do a thing; `kind` is its name in the table of them."""
+    """Settings of one of several ways to do a thing; `kind` is its name in the table of them.
+
+    plugin : module whose settings these are; "": the package's
+    """
+
+    plugin: ClassVar[str] = ""
+    is_absent: ClassVar[bool] = False
 
     if TYPE_CHECKING:  # each declares its own, at the place where it is printed
         kind: str
-
-
-def one_of(choices: Iterable[type[Choice]]) -> Any:
-    """The type of a setting that is one of these, told by its `kind`."""
-    return Annotated[functools.reduce(operator.or_, choices), Field(discriminator="kind")]

@@ -11,7 +11,6 @@ the nearest one that exists.
 from __future__ import annotations
 
 import copy
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,22 +24,27 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from kfold_hs.config import plugins
+from kfold_hs.config.data import DATA
+from kfold_hs.config.features import FEATURES
 from kfold_hs.config.former_keys import advice
 from kfold_hs.config.keys import can_be, is_always, with_defaults
 from kfold_hs.config.losses import LOSSES
+from kfold_hs.config.models import MODELS
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
+from kfold_hs.config.registry import Registry
 from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
 from kfold_hs.files import stored
 
-# pydantic puts the tag of such a union into the place of an error; a user's key has none.
-_TAGGED = {"data", "loss", "sched"}
-TABLES: dict[str, Mapping[str, Any]] = {"sched": SCHEDULES, "loss": LOSSES}
+TABLES: dict[str, Registry] = {
+    "sched": SCHEDULES, "loss": LOSSES, "model": MODELS, "features": FEATURES, "data": DATA
+}  # fmt: skip
 """Groups whose choices are rows of a table; a file of `configs/` may add one with other values."""
 # A folder of `configs/` whose files are no choices of a group; see `kfold_hs.config.space`.
 SPACES = "tune"
-_WHOLE = {"data.tasks", "loss.task_weights"}
+_WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
 
 
 def config_folder() -> Path:
@@ -50,11 +54,18 @@ def config_folder() -> Path:
 
 def groups() -> dict[str, list[str]]:
     """Every group, of `configs/` or with a table, and the names that can be chosen from it."""
-    found = {group: set(table) for group, table in TABLES.items()}
+    found = {
+        group: {name for name in table if name != table.default} for group, table in TABLES.items()
+    }
     for path in config_folder().glob("*/*.yaml"):
         if path.parent.name != SPACES:
             found.setdefault(path.parent.name, set()).add(path.stem)
     return {group: sorted(found[group]) for group in sorted(found)}
+
+
+def _files(group: str) -> set[str]:
+    """Choices of a group that are files."""
+    return {path.stem for path in (config_folder() / group).glob("*.yaml")}
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -70,10 +81,27 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     ConfigError
         With every fault found: the key, the value, what is allowed, the nearest name.
     """
+    load_plugins(overrides)
     return _compose(tuple(overrides))
 
 
-@functools.lru_cache(maxsize=1024)
+def load_plugins(overrides: Sequence[str]) -> None:
+    """Import what `plugins=[...]` names, whose choices the other words may take.
+
+    Raises
+    ------
+    ConfigError
+        A plug-in cannot be imported.
+    """
+    for word in overrides:
+        if word.startswith("plugins="):
+            (override,) = read([word])
+            named = [] if override.is_sweep_override() else override.value()
+            for name in named if isinstance(named, list) else [named]:
+                plugins.load(str(name))
+
+
+@plugins.cached
 def _compose(overrides: tuple[str, ...]) -> Config:
     """A search asks for the variant of each of its points again and again; Hydra is slow."""
     parsed = read(overrides)
@@ -158,7 +186,9 @@ def _check_names(parsed: Iterable[Override]) -> None:
             keys.append(override)
         elif override.is_delete() or override.is_add() or override.package is not None:
             faults.append(f"{shown(override.input_line)}: a group is chosen as {name}=NAME.")
-        elif (value := override.value()) in available[name]:
+        elif (value := override.value()) in available[name] or (
+            plugins.load_installed() and value in groups()[name]
+        ):
             chosen.append(override.input_line or "")
         else:
             faults.append(
@@ -196,7 +226,7 @@ def _is_short(override: Override) -> bool:
     return override.input_line == override.key_or_group
 
 
-@functools.cache
+@plugins.cached
 def _known_keys(chosen: tuple[str, ...]) -> frozenset[str]:
     """Every key that there is with these choices of groups."""
     return frozenset(_flat_keys(_container(_chosen(chosen))))
@@ -209,11 +239,11 @@ def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
             yield from _flat_keys(value, f"{prefix}{key}.")
 
 
-@functools.lru_cache(maxsize=256)
+@plugins.cached
 def _chosen(choices: tuple[str, ...]) -> DictConfig:
     """What choices of groups make by themselves; Hydra takes a tenth of a second. Not to change."""
     for group, table in TABLES.items():
-        for name in table:
+        for name in table.keys() - _files(group):
             ConfigStore.instance().store(group=group, name=name, node={"kind": name})
     with (
         understood(f"compose {listing(map(shown, choices))}"),
@@ -262,14 +292,10 @@ def _sentences(faults: Sequence[str], most: int = 8) -> str:
 
 
 def _sentence(fault: Any) -> str:
-    place = [
-        str(part)
-        for i, part in enumerate(fault["loc"])
-        if not (i == 1 and fault["loc"][0] in _TAGGED and len(fault["loc"]) > 2)
-    ]
-    key, value = ".".join(place), fault["input"]
+    key, value = ".".join(map(str, fault["loc"])), fault["input"]
     if fault["type"] == "value_error":  # one of our own, which names keys and values itself
-        return str(fault["ctx"]["error"]) + "."
+        text = str(fault["ctx"]["error"])
+        return text if text.endswith(("?", ".")) else f"{text}."
     if fault["type"] == "extra_forbidden":
         return f"unknown key {shown(key)}."
     if fault["type"] == "missing":

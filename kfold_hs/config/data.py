@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
-from kfold_hs.config.base import NonNegativeInt, Positive, Settings
+from kfold_hs.config.base import Choice, NonNegativeInt, Positive, Settings
 from kfold_hs.config.names import clean_name
 from kfold_hs.config.poolings import PatientPool
+from kfold_hs.config.registry import Registry, Row, one_of
 
 
 def _as_name(value: Any) -> Any:
@@ -58,7 +59,7 @@ class TaskConfig(Settings):
         return self
 
 
-class _Data(Settings):
+class DataSettings(Choice):
     """What every cohort is set by.
 
     aliases : a CSV of two columns: ids that are one person
@@ -68,7 +69,7 @@ class _Data(Settings):
     aliases: Path | None = None
 
     @pydantic.model_validator(mode="after")
-    def _check_names(self) -> _Data:
+    def _check_names(self) -> DataSettings:
         """Names of tasks and classes make columns of tables, `p.<task>.<class>`, and lines."""
         columns: dict[str, tuple[str, str]] = {}
         for task, config in self.tasks.items():
@@ -90,7 +91,7 @@ class _Data(Settings):
         return self
 
 
-class SyntheticData(_Data):
+class SyntheticData(DataSettings):
     """The built-in cohort of simulated phonocardiograms."""
 
     kind: Literal["synthetic"]
@@ -98,21 +99,21 @@ class SyntheticData(_Data):
     seed: NonNegativeInt = 0
 
 
-class CircorData(_Data):
+class CircorData(DataSettings):
     """CirCor DigiScope in its official layout, WAV or FLAC."""
 
     kind: Literal["circor"]
     root: Path
 
 
-class Cinc2016Data(_Data):
+class Cinc2016Data(DataSettings):
     """PhysioNet/CinC Challenge 2016 in its official layout."""
 
     kind: Literal["cinc2016"]
     root: Path
 
 
-class TableData(_Data):
+class TableData(DataSettings):
     """A user's CSV, one row a recording.
 
     recording_column : path of the audio file, relative to the CSV
@@ -178,6 +179,19 @@ class SplitConfig(Settings):
         return self
 
 
-DataConfig = Annotated[
-    SyntheticData | CircorData | Cinc2016Data | TableData, Field(discriminator="kind")
-]
+DATA = Registry(
+    "kind of data",
+    DataSettings,
+    {
+        "synthetic": Row(SyntheticData),
+        "circor": Row(CircorData),
+        "cinc2016": Row(Cinc2016Data),
+        "table": Row(TableData),
+    },
+)
+"""Kind -> its settings; the readers are in `kfold_hs.cohort.readers`."""
+
+if TYPE_CHECKING:
+    DataConfig = DataSettings
+else:
+    DataConfig = one_of(DATA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kfold_hs.config.base import Settings
+from kfold_hs.config.base import Choice, Settings
 from kfold_hs.config.former_keys import TODAY, as_once
 
 # A digest leaves out values that equal their declared default, so that a new setting, whose default
@@ -25,6 +25,9 @@ ALWAYS = {
     "predict": "crop_overlap batch_size patient_pool n_shifts",
 }
 
+_FIRST = {"model": "timm", "features": "mel"}
+"""What there was before there were kinds of it."""
+
 
 def for_digest(settings: Settings, group: str) -> dict[str, Any]:
     """Plain values of a group of settings, less those that equal a default that came later.
@@ -36,8 +39,12 @@ def for_digest(settings: Settings, group: str) -> dict[str, Any]:
         E.g. "features"; "" is the whole configuration.
     """
     full = settings.model_dump(mode="json")
+    if isinstance(settings, Choice) and settings.plugin:
+        return full  # the same whether the plug-in, which declares defaults, is here or not
     short = settings.model_dump(mode="json", exclude_defaults=True)
     always = ALWAYS.get(group, "").split()
+    if full.get("kind", _FIRST.get(group)) != _FIRST.get(group):
+        always.append("kind")
     found = {key: short.get(key, full[key]) for key in full if key in short or key in always}
     if group == "train":
         found = {key: found[key] for key in found if key not in TODAY} | as_once(full)

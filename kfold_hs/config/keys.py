@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import functools
 import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from kfold_hs.config import plugins
+from kfold_hs.config.registry import Rows
 from kfold_hs.config.schema import Config
 
 
-@functools.cache
+@plugins.cached
 def can_be(key: str) -> bool:
     """Whether some choice of groups makes a setting of this key."""
     return bool(_types(key))
 
 
-@functools.cache
+@plugins.cached
 def is_always(key: str) -> bool:
     """Whether every choice of groups does."""
     found = _types(key)
     return bool(found) and None not in found
 
 
-@functools.cache
+@plugins.cached
 def is_path(key: str) -> bool:
     """Whether the setting is the path of a file or folder."""
     return any(Path in _arms(kind) for kind in _types(key))
 
 
-@functools.cache
+@plugins.cached
 def is_text(key: str) -> bool:
     """Whether the setting takes any text, e.g. the name of a column."""
     return any(str in _arms(kind) for kind in _types(key))
@@ -51,12 +53,24 @@ def with_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
     top = Config.model_construct().model_dump(mode="json", exclude={"device_kind"})
     found = {**top, **chosen}
     for group, given in chosen.items():
-        for arm in _arms(Config.model_fields[group].annotation):
-            if isinstance(given, Mapping) and _is_kind(arm, given.get("kind")):
+        field = Config.model_fields[group]
+        for arm in _arms_of(field):
+            if isinstance(given, Mapping) and _is_kind(arm, given.get("kind", _default(field))):
                 missing = dict.fromkeys(arm.model_fields, "???")
                 declared = arm.model_construct().model_dump(mode="json")
                 found[group] = {**missing, **declared, **given}
     return found
+
+
+def _arms_of(field: FieldInfo) -> list[Any]:
+    """As `_arms`; pydantic takes apart what is noted beside a field's type."""
+    return [arm for each in field.metadata if isinstance(each, Rows) for arm in _arms(each)] or (
+        _arms(field.annotation)
+    )
+
+
+def _default(field: FieldInfo) -> str | None:
+    return next((e.registry.default for e in field.metadata if isinstance(e, Rows)), None)
 
 
 def _is_kind(arm: type[BaseModel], kind: str | None) -> bool:
@@ -78,10 +92,16 @@ def _walk(kind: Any, parts: tuple[str, ...]) -> list[Any]:
     for arm in _arms(kind):
         if isinstance(arm, type) and issubclass(arm, BaseModel):
             field = arm.model_fields.get(parts[0])
-            found += [None] if field is None else _walk(field.annotation, parts[1:])
+            found += [None] if field is None else _walk_field(field, parts[1:])
         elif get_origin(arm) is dict:
             found += _walk(get_args(arm)[1], parts[1:])
     return found or [None]
+
+
+def _walk_field(field: FieldInfo, parts: tuple[str, ...]) -> list[Any]:
+    if not parts:
+        return [field.annotation]
+    return [each for arm in _arms_of(field) for each in _walk(arm, parts)]
 
 
 def _below(kind: Any, prefix: str) -> list[str]:
@@ -89,7 +109,9 @@ def _below(kind: Any, prefix: str) -> list[str]:
     for arm in _arms(kind):
         if isinstance(arm, type) and issubclass(arm, BaseModel):
             for name, field in arm.model_fields.items():
-                found += [prefix + name, *_below(field.annotation, f"{prefix}{name}.")]
+                arms = _arms_of(field)
+                found.append(prefix + name)
+                found += [key for arm in arms for key in _below(arm, f"{prefix}{name}.")]
         elif get_origin(arm) is dict:
             found += [f"{prefix}*", *_below(get_args(arm)[1], f"{prefix}*.")]
     return found
@@ -97,8 +119,13 @@ def _below(kind: Any, prefix: str) -> list[str]:
 
 def _arms(kind: Any) -> list[Any]:
     """The members of a union, without what is noted beside them."""
+    if isinstance(kind, Rows):
+        return [row.settings for row in kind.registry.values()]
     if get_origin(kind) is Annotated:
-        return _arms(get_args(kind)[0])
+        first, *notes = get_args(kind)
+        return [arm for each in notes if isinstance(each, Rows) for arm in _arms(each)] or _arms(
+            first
+        )
     if get_origin(kind) in (Union, types.UnionType):
         return [arm for each in get_args(kind) for arm in _arms(each)]
     return [kind]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from kfold_hs.config.base import Choice, NonNegative, one_of
+from kfold_hs.config.base import Choice, NonNegative
+from kfold_hs.config.registry import Registry, Row, one_of
 
 
 class LossConfig(Choice):
@@ -39,10 +40,12 @@ class FocalConfig(LossConfig):
     gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
 
 
-LOSSES: dict[str, type[LossConfig]] = {"cross_entropy": CrossEntropyConfig, "focal": FocalConfig}
+LOSSES = Registry(
+    "loss", LossConfig, {"cross_entropy": Row(CrossEntropyConfig), "focal": Row(FocalConfig)}
+)
 """Name -> its settings; the function is in `kfold_hs.learn.losses.COSTS`, since it takes torch."""
 
 if TYPE_CHECKING:
     AnyLoss = LossConfig
 else:
-    AnyLoss = one_of(LOSSES.values())
+    AnyLoss = one_of(LOSSES)

@@ -8,7 +8,6 @@ folder. Several values are written out or a `range`; what draws or looks up valu
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 import shlex
@@ -30,6 +29,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from kfold_hs.config import plugins
 from kfold_hs.config.keys import is_path, is_text
 from kfold_hs.errors import ConfigError, KfoldHsError, readable, shown
 
@@ -62,7 +62,7 @@ def read(words: Sequence[str]) -> list[Override]:
     return [_read(word) for word in words]
 
 
-@functools.lru_cache(maxsize=4096)
+@plugins.cached
 def _read(word: str) -> Override:
     check_text(word)
     typed = _with_literal_path(word)

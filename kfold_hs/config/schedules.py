@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from kfold_hs.config.base import Choice, Settings, Share, one_of
+from kfold_hs.config.base import Choice, Settings, Share
+from kfold_hs.config.registry import Registry, Row, one_of
 
 Schedule = Callable[[int, Sequence[float]], float]
 """(step, training losses of the epochs before) -> multiplier."""
@@ -213,26 +214,33 @@ def plateau(config: PlateauConfig, _: int) -> Schedule:
     return multiplier
 
 
-SCHEDULES: dict[str, tuple[type[Choice], Callable[[Any, int], Schedule]]] = {
-    "onecycle": (OneCycleConfig, onecycle),
-    "cosine": (CosineConfig, cosine),
-    "restarts": (RestartsConfig, restarts),
-    "linear": (LinearConfig, linear),
-    "step": (StepConfig, steps),
-    "constant": (ConstantConfig, constant),
-    "plateau": (PlateauConfig, plateau),
-}
+SCHEDULES = Registry(
+    "schedule",
+    Choice,
+    {
+        "onecycle": Row(OneCycleConfig, onecycle),
+        "cosine": Row(CosineConfig, cosine),
+        "restarts": Row(RestartsConfig, restarts),
+        "linear": Row(LinearConfig, linear),
+        "step": Row(StepConfig, steps),
+        "constant": Row(ConstantConfig, constant),
+        "plateau": Row(PlateauConfig, plateau),
+    },
+)
 """Name -> its settings, and what makes the schedule of them and of the number of steps."""
 
 if TYPE_CHECKING:
     AnySchedule = Choice
 else:
-    AnySchedule = one_of(settings for settings, _ in SCHEDULES.values())
+    AnySchedule = one_of(SCHEDULES)
 
 
 def schedule(config: AnySchedule, n_steps: int) -> Schedule:
     """The schedule of a training of `n_steps` optimizer steps."""
-    return SCHEDULES[config.kind][1](config, n_steps)
+    build = SCHEDULES.of(config).build
+    assert build is not None
+    found: Schedule = build(config, n_steps)
+    return found
 
 
 def _warmed(step: int, n_steps: int, warmup: float) -> tuple[float, float]:

@@ -14,8 +14,10 @@ import pydantic
 from omegaconf import OmegaConf
 from pydantic import Field
 
+from kfold_hs.config import plugins
 from kfold_hs.config.base import Settings
 from kfold_hs.config.data import (
+    DATA,
     Cinc2016Data,
     CircorData,
     DataConfig,
@@ -25,13 +27,15 @@ from kfold_hs.config.data import (
     TaskConfig,
 )
 from kfold_hs.config.digests import for_digest
+from kfold_hs.config.features import FEATURES, AnyFeatures, FeatureConfig, FeatureSettings
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
-from kfold_hs.config.losses import AnyLoss
-from kfold_hs.config.schedules import AnySchedule
+from kfold_hs.config.losses import LOSSES, AnyLoss
+from kfold_hs.config.models import MODELS, AnyModel, ModelConfig, NetworkConfig
+from kfold_hs.config.plugins import Plugin
+from kfold_hs.config.schedules import SCHEDULES, AnySchedule
 from kfold_hs.config.training import (
+    AUGMENTATIONS,
     AugmentConfig,
-    FeatureConfig,
-    ModelConfig,
     OptimConfig,
     PredictConfig,
     TrainConfig,
@@ -44,10 +48,12 @@ __all__ = [
     "Config",
     "DataConfig",
     "FeatureConfig",
+    "FeatureSettings",
     "GalleryConfig",
     "JudgeConfig",
     "Margins",
     "ModelConfig",
+    "NetworkConfig",
     "OptimConfig",
     "PredictConfig",
     "SplitConfig",
@@ -59,6 +65,7 @@ __all__ = [
 
 
 MOST_FOLD_MODELS = 10_000
+LEAST_CROP_S = 0.2
 MOST_NUMBERS = 2**29
 """Of one batch of crops: 2 GiB in float32, of which a network makes ten times as much and more."""
 
@@ -72,11 +79,12 @@ class Config(Settings):
     select : the epoch that is shipped and scored; `inner`: best on training people who are set
         aside; `best`: best on the people who are scored: optimistic, and labelled so
     target : accuracy that the report judges: reached, not reached, cannot tell
+    plugins : modules that add choices: a list of names, or name -> digest of the source
     """
 
     data: DataConfig
-    features: FeatureConfig
-    model: ModelConfig
+    features: AnyFeatures
+    model: AnyModel
     loss: AnyLoss
     optim: OptimConfig
     sched: AnySchedule
@@ -91,10 +99,38 @@ class Config(Settings):
     select: Literal["last", "inner", "best"] = "last"
     target: Annotated[float, Field(gt=0, lt=1)] = 0.95
     judge: JudgeConfig = JudgeConfig()
+    plugins: dict[str, Plugin] = Field(default_factory=dict)
     device_kind: Literal["cpu", "cuda"] = "cpu"
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _load_plugins(cls, values: Any) -> Any:
+        """Before anything else: what they add are choices of the other settings."""
+        if not isinstance(values, dict) or not (named := values.get("plugins")):
+            return values
+        if isinstance(named, dict):
+            plugins.restore(named)
+            return values
+        named = named if isinstance(named, list | tuple) else [named]
+        return {**values, "plugins": dict(plugins.named(str(each)) for each in named)}
+
+    @pydantic.model_validator(mode="after")
+    def _name_plugins(self) -> Config:
+        """Whatever plug-in is used is named, wherever it came from."""
+        rows = [
+            FEATURES.of(self.features), MODELS.of(self.model), LOSSES.of(self.loss),
+            SCHEDULES.of(self.sched), DATA.of(self.data),
+            *(AUGMENTATIONS.of(each) for each in self.augment.extra),
+        ]  # fmt: skip
+        for row in rows:
+            if row.plugin not in self.plugins and (record := plugins.record_of(row)):
+                self.plugins.update([record])
+        return self
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
+        if self.features.is_absent:  # nothing is computed with it
+            return self
         if self.train.patience is not None and self.select != "inner":
             raise ValueError(
                 f"train.patience={self.train.patience} ends a training when the people of an inner "
@@ -109,6 +145,7 @@ class Config(Settings):
                 "data configuration (uncertain: Unknown), or leave train.uncertain out"
             )
         self._check_sizes()
+        self._check_crops()
         if (self.train.first_n_mels or 0) > self.features.n_mels:
             raise ValueError(
                 f"train.first_n_mels={self.train.first_n_mels} is above features.n_mels="
@@ -149,6 +186,21 @@ class Config(Settings):
             )
         return self
 
+    def _check_crops(self) -> None:
+        """Refuse what was meant for spectrograms and would spoil other features."""
+        features, crop, frame_s = self.features, self.train.crop_frames, self.features.frame_s
+        if features.n_mels < 4 and (self.augment.band_masks or self.augment.band_stops):
+            raise ValueError(
+                f"augment.band_masks={self.augment.band_masks} and augment.band_stops="
+                f"{self.augment.band_stops} hide bands, and features={features.kind} has "
+                f"{features.n_mels}, so that whole crops would be hidden: set augment=none"
+            )
+        if frame_s and crop * frame_s < LEAST_CROP_S:
+            raise ValueError(
+                f"train.crop_frames={crop} are {crop * frame_s:.2g} s of features={features.kind}, "
+                f"less than a heartbeat: 3 s are train.crop_frames={round(3 / frame_s)}"
+            )
+
     def _check_sizes(self) -> None:
         """Refuse what no machine trains, before anything is read."""
         split = self.split
@@ -169,6 +221,10 @@ class Config(Settings):
                     f"{MOST_NUMBERS * 4 // 2**30} GiB fit: {group}.batch_size={fits}, or shorter "
                     "crops"
                 )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process, which has to import the plug-ins first."""
+        return _received, (self.as_dict(), plugins.sources(self.plugins))
 
     def on(self, device_kind: str) -> Config:
         """These settings where they are trained: on a "cpu" or on "cuda".
@@ -224,8 +280,10 @@ class Config(Settings):
         for group in ("data", "features", "model", "loss", "optim", "sched", "augment", "train",
                       "split", "predict"):  # fmt: skip
             values[group] = for_digest(getattr(self, group), group)
-        for key in ("target", "track", "judge"):
+        for key in ("target", "track", "judge", "plugins"):
             values.pop(key, None)
+        if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:
+            values["plugins"] = used
         for key in ("root", "path", "aliases"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():
@@ -250,6 +308,11 @@ class Config(Settings):
             "stretch": self.augment.stretch > 0,
         }
         return [name for name, is_used in parts.items() if is_used]
+
+
+def _received(values: dict[str, Any], sources: dict[str, dict[str, bytes]]) -> Config:
+    plugins.unpack(sources)
+    return Config.model_validate(values)
 
 
 def _sha256(values: dict[str, Any]) -> str:

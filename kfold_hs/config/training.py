@@ -1,151 +1,30 @@
-"""Settings of a training recipe: features, model, optim, augment, train, predict."""
+"""Settings of a training recipe: optim, augment, train, predict."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
-from kfold_hs.config.base import NonNegative, Positive, Settings, Share
+from kfold_hs.config.base import Choice, NonNegative, Settings, Share
 from kfold_hs.config.former_keys import as_today
 from kfold_hs.config.poolings import PatientPool
+from kfold_hs.config.registry import Registry, one_of
 
 _Inside = Annotated[float, Field(gt=0, lt=1)]
 _Count = Annotated[int, Field(ge=0, le=100)]
 _Decibels = Annotated[float, Field(ge=-60, le=60)]
 
 
-class FeatureConfig(Settings):
-    """What the network hears of a recording; see `kfold_hs.learn.features.mel`.
+AUGMENTATIONS = Registry("augmentation", Choice, {})
+"""Of plug-ins: kind -> its settings and (crops, random generator, settings) -> crops."""
 
-    sample_rate_hz : other rates are resampled to it
-    n_fft : of the zero-padded window, so that every low band has a bin of its own
-    normalise : to mean 0 and variance 1: `recording`: over a recording; `band`: each band, over the
-        training people of a fold; `none`
-    band_pass_hz : e.g. [25, 400]: Butterworth, there and back, before everything else
-    remove_spikes : whether knocks and rubbing are set to zero (Schmidt et al. 2010)
-    compression : `log`: 10 log10, in dB; `pcen`: per-channel energy normalisation (Wang et al.
-        2017), (E / (floor + M)^gain + bias)^root - bias^root, M the running mean of the power E
-    pcen_time_constant_s : of M
-    pcen_gain : 1: a recording's loudness is gone
-    pcen_floor : power below which a band counts as silent
-    """
-
-    sample_rate_hz: Annotated[int, Field(ge=100, le=192_000)] = 4000
-    window_s: Annotated[float, Field(gt=0, le=1)] = 0.05
-    hop_s: Annotated[float, Field(ge=0.0005, le=1)] = 0.02
-    n_fft: Annotated[int, Field(ge=16, le=65_536)] = 512
-    n_mels: Annotated[int, Field(ge=4, le=512)] = 64
-    f_min_hz: NonNegative = 20.0
-    f_max_hz: Positive = 1000.0
-    normalise: Literal["recording", "band", "none"] = "recording"
-    band_pass_hz: tuple[Positive, Positive] | None = None
-    remove_spikes: bool = False
-    compression: Literal["log", "pcen"] = "log"
-    pcen_time_constant_s: Annotated[float, Field(gt=0, le=1000)] = 0.4
-    pcen_gain: Share = 0.98
-    pcen_bias: NonNegative = 2.0
-    pcen_root: Annotated[float, Field(gt=0, le=1)] = 0.5
-    pcen_floor: Positive = 1e-6
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> FeatureConfig:
-        if self.band_pass_hz is not None:
-            low, high = self.band_pass_hz
-            if not low < high < self.sample_rate_hz / 2:
-                raise ValueError(
-                    f"features.band_pass_hz=[{low:g},{high:g}] must go up, and stay below half of "
-                    f"features.sample_rate_hz={self.sample_rate_hz}; null turns it off"
-                )
-        if self.f_max_hz > self.sample_rate_hz / 2:
-            raise ValueError(
-                f"features.f_max_hz={self.f_max_hz:g} is above half of "
-                f"features.sample_rate_hz={self.sample_rate_hz}; at most "
-                f"{self.sample_rate_hz / 2:g} Hz can be seen"
-            )
-        if self.f_min_hz >= self.f_max_hz:
-            raise ValueError(
-                f"features.f_min_hz={self.f_min_hz:g} must be below "
-                f"features.f_max_hz={self.f_max_hz:g}"
-            )
-        if self.window_samples > self.n_fft:
-            raise ValueError(
-                f"features.n_fft={self.n_fft} is shorter than the window of "
-                f"{self.window_samples} samples; raise n_fft or shorten features.window_s"
-            )
-        if self.n_mels > self.n_fft // 2 + 1:
-            raise ValueError(
-                f"features.n_mels={self.n_mels} is above the {self.n_fft // 2 + 1} frequencies of "
-                f"features.n_fft={self.n_fft}: lower n_mels or raise n_fft"
-            )
-        if self.hop_samples < 1 or self.window_samples < 2:
-            raise ValueError("features.window_s and features.hop_s must each span a sample")
-        return self
-
-    @property
-    def of_recordings(self) -> FeatureConfig:
-        """What is done to recordings by themselves: without what is fitted on a fold's people."""
-        fitted = self.normalise == "band"
-        return self.model_copy(update={"normalise": "none"}) if fitted else self
-
-    @property
-    def is_level(self) -> bool:
-        """Whether crops of the bank are levels in dB, to which a gain is added."""
-        return self.compression == "log" and self.normalise != "recording"
-
-    @property
-    def n_fitted_bands(self) -> int:
-        """Mel bands whose scaling is fitted on a fold's training people; 0: none are."""
-        return self.n_mels if self.normalise == "band" else 0
-
-    @property
-    def window_samples(self) -> int:
-        return round(self.window_s * self.sample_rate_hz)
-
-    @property
-    def least_samples(self) -> int:
-        """Fewest samples of a recording: a window, and what is mirrored at its ends."""
-        return max(self.window_samples, self.n_fft // 2 + 1)
-
-    @property
-    def hop_samples(self) -> int:
-        return round(self.hop_s * self.sample_rate_hz)
-
-
-class ModelConfig(Settings):
-    """A timm backbone with one linear head a task; see `kfold_hs.learn.models.network`.
-
-    weights : `package`: of the extra `weights` (EfficientNet-Lite0 only); `hub`: of timm; `file`:
-        `weights_file`; `none`: trained from scratch
-    hidden : size of the hidden layer before the heads; 0: none
-    drop_path : stochastic depth (Huang et al. 2016)
-    pool : over bands and time; `backbone`: as the backbone does
-    covariates : of the patient, beside the sound, e.g. [age, sex, height_cm, weight_kg]
-    heads : `separate`: a linear head a task; `joint`: one over all combinations of their classes
-    deltas : time derivatives beside the features, as further channels
-    """
-
-    backbone: str
-    weights: Literal["none", "hub", "file", "package"]
-    weights_file: Path | None = None
-    hidden: Annotated[int, Field(ge=0, le=8192)] = 0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    pool: Literal["backbone", "avg", "max", "gem", "attention"] = "backbone"
-    covariates: tuple[str, ...] = ()
-    heads: Literal["separate", "joint"] = "separate"
-    deltas: Literal[0, 1, 2] = 0
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> ModelConfig:
-        if (self.weights == "file") != (self.weights_file is not None):
-            raise ValueError(
-                "model.weights=file and model.weights_file=PATH go together: "
-                f"weights is {self.weights!r} and weights_file is {self.weights_file}"
-            )
-        return self
+if TYPE_CHECKING:
+    Augmentation = Choice
+else:
+    Augmentation = one_of(AUGMENTATIONS)
 
 
 class OptimConfig(Settings):
@@ -174,6 +53,7 @@ class AugmentConfig(Settings):
     noise_snr_db : lowest and highest ratio of signal to noise
     noise : `white`, `pink` or `brown`: 0, 3 or 6 dB an octave
     noise_folder : WAV or FLAC recordings of noise in its place
+    extra : of plug-ins, in this order: a list of names, or `{NAME: {setting: value}}`
     """
 
     mixup_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
@@ -191,6 +71,17 @@ class AugmentConfig(Settings):
     noise_snr_db: tuple[_Decibels, _Decibels] = (5.0, 30.0)
     noise: Literal["white", "pink", "brown"] = "pink"
     noise_folder: Path | None = None
+    extra: tuple[Augmentation, ...] = ()
+
+    @pydantic.field_validator("extra", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """A name is that with its defaults; `{NAME: {setting: value}}` is one with others."""
+        if isinstance(value, dict):
+            value = [{"kind": name, **(each or {})} for name, each in value.items()]
+        if isinstance(value, str):
+            value = [value]
+        return [{"kind": e} if isinstance(e, str) else e for e in value] if value else ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> AugmentConfig:
@@ -241,7 +132,7 @@ class TrainConfig(Settings):
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 12
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 32
-    crop_frames: Annotated[int, Field(ge=16, le=100_000)] = 256
+    crop_frames: Annotated[int, Field(ge=1, le=100_000)] = 256
     crops_per_recording: Annotated[int, Field(ge=1, le=1000)] = 1
     site_labels: bool = True
     sampling: str = "shuffle"

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from kfold_hs.cohort import Task
-from kfold_hs.config.losses import CrossEntropyConfig, FocalConfig, LossConfig
+from kfold_hs.config.losses import LOSSES, CrossEntropyConfig, FocalConfig, LossConfig
 from kfold_hs.errors import ConfigError, unknown_name
 
 _LEAST = torch.finfo(torch.float32).tiny
@@ -48,7 +48,7 @@ def focal(log_p: torch.Tensor, config: FocalConfig) -> torch.Tensor:
 
 
 COSTS: dict[str, Cost] = {"cross_entropy": cross_entropy, "focal": focal}
-"""A row for each of `kfold_hs.config.losses.LOSSES`."""
+"""A row for each of the package's own in `kfold_hs.config.losses.LOSSES`."""
 
 
 def soft_loss(
@@ -69,9 +69,16 @@ def soft_loss(
     -------
     Tensor, scalar
     """
-    log_p = logits.float().log_softmax(dim=1)
     share = targets * weights
-    return (share * COSTS[config.kind](log_p, config)).sum() / share.sum().clamp_min(_LEAST)
+    build = LOSSES.of(config).build
+    if build is not None and not getattr(config, "is_cost", True):  # a plug-in's, by example
+        summed = (share.sum(dim=1) * build(config, logits.float(), targets)).sum()
+    else:
+        log_p = logits.float().log_softmax(dim=1)
+        costs = COSTS[config.kind](log_p, config) if build is None else build(config, log_p)
+        summed = (share * costs).sum()
+    found: torch.Tensor = summed / share.sum().clamp_min(_LEAST)
+    return found
 
 
 def smooth(targets: torch.Tensor, smoothing: float, ordinal: bool = False) -> torch.Tensor:

@@ -17,7 +17,8 @@ from kfold_hs.files.paths import FoldId
 
 _PURPOSES = (
     *("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch"),
-    *("sites", "gain", "stop", "noise"),  # the order is part of every draw: new ones come last
+    # The order is part of every draw: new ones come last.
+    *("sites", "gain", "stop", "noise", "extra"),
 )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.build import tasks_of
+from kfold_hs.config import plugins
 from kfold_hs.config.schema import Config
 from kfold_hs.files.paths import FoldId, FoldPaths, RunPaths
 from kfold_hs.learn.data.crops import Source
@@ -79,6 +80,7 @@ class RunContext:
         progress: Progress,
     ) -> RunContext:
         """With the features, from the cache or computed now."""
+        plugins.check(config.plugins)
         progress.stage("features")
         bank = build_bank(config, inputs.cohort, progress)
         digests = {

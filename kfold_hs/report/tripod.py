@@ -151,25 +151,35 @@ def _of_config(config: Mapping[str, Any], folds: str, s: Mapping[str, Any]) -> d
     if not {"features", "model", "loss", "train", "optim", "sched", "predict"} <= set(config):
         return {}
     features, model, loss, train = (config[k] for k in ("features", "model", "loss", "train"))
-    covariates = list(model["covariates"])
+    covariates = list(model.get("covariates", ()))
+    network, weights = str(model.get("backbone", model.get("kind"))), model.get("weights")
+    features = _of_features(features)
     stacked = [name for names in s["stacking"]["sources"].values() for name in names]
     covariates += [name for name in stacked if name not in {*covariates, *s["tasks"]}]
     beside = f", and {', '.join(covariates)}" if covariates else ""
     tried = s.get("tried", {}).get("n_variants", 1)
     return {
-        9: f"log-mel spectrograms of the recordings ({features['n_mels']} bands, "
-        f"{features['f_min_hz']:g} to {features['f_max_hz']:g} Hz){beside}",
+        9: f"{features}{beside}",
         11: "missing covariates are encoded as missing; patients are scored on the recordings "
         "that they have" if covariates else "patients are scored on the recordings that they have",
-        12: f"{folds}; {model['backbone']}, weights: {model['weights']}; "
+        12: f"{folds}; {network}{f', weights: {weights}' if weights else ''}; "
         f"{counted(train['epochs'], 'epoch')}, "
         f"{config['sched']['kind']} to {config['optim']['lr']:g}; scored at {s['select']['text']}; "
         f"{counted(tried, 'variant')} tried on these folds; intervals: "
         f"{s['target']['mean']['method']}",
         13: f"class weights of the loss: {loss['class_weights']}; sampling: {train['sampling']}; "
         "calibration before and after scaling: above",
-        22: f"{model['backbone']}; configuration: above; weights in the run's checkpoints",
+        22: f"{network}; configuration: above; weights in the run's checkpoints",
     }  # fmt: skip
+
+
+def _of_features(features: Mapping[str, Any]) -> str:
+    if features.get("kind", "mel") != "mel":
+        return f"{features['kind']} of the recordings, at {features['sample_rate_hz']} Hz"
+    return (
+        f"log-mel spectrograms of the recordings ({features['n_mels']} bands, "
+        f"{features['f_min_hz']:g} to {features['f_max_hz']:g} Hz)"
+    )
 
 
 def _limits(s: Mapping[str, Any]) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kfold_hs.config.compose import load_yaml
 from kfold_hs.config.schema import Config
-from kfold_hs.errors import UnfinishedError
+from kfold_hs.errors import ConfigError, DamagedFileError, UnfinishedError, listing
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, write_text
 from kfold_hs.files.stored import read_history
@@ -76,6 +77,8 @@ def run(
     inputs = inputs or read_inputs(config, progress)
     Stacking.of(config, inputs.cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(options.name or run_name(config, inputs), options.root)
+    if note := _of_changed_plugins(config, paths):
+        progress.note(note)
     with locked(paths):
         inputs = settle(config, inputs, paths)
         context = RunContext.prepare(config, inputs, paths, device, progress)
@@ -105,6 +108,30 @@ def run(
                 "command tries the failed folds again."
             )
         return result
+
+
+def _of_changed_plugins(config: Config, paths: RunPaths) -> str | None:
+    """Why a run is another one than before: it differs from one that is there by source alone."""
+    if not config.plugins or paths.config.exists():
+        return None
+    mine = {key: value for key, value in config.as_dict().items() if key != "plugins"}
+    for folder in sorted(paths.report_folder.parent.glob("*/config.yaml")):
+        try:
+            other = load_yaml(folder)
+        except (ConfigError, DamagedFileError):
+            continue
+        changed = [
+            name
+            for name, plugin in config.plugins.items()
+            if name in other.plugins and other.plugins[name].sha256 != plugin.sha256
+        ]
+        theirs = {key: value for key, value in other.as_dict().items() if key != "plugins"}
+        if changed and mine == theirs and set(other.plugins) == set(config.plugins):
+            return (
+                f"The source of {listing(changed)} has changed since the run {folder.parent.name}, "
+                f"which stays as it is: this is a new run, {paths.name}."
+            )
+    return None
 
 
 def report(folder: Path) -> tuple[Run, Page]:

@@ -43,8 +43,8 @@ from kfold_hs.predictions.aggregation import pool_groups
 
 
 def test_every_choice_is_a_row_of_its_table() -> None:
-    assert all(settings().kind == name for name, (settings, _) in SCHEDULES.items())
-    assert all(settings().kind == name for name, settings in LOSSES.items())
+    assert all(row.settings().kind == name for name, row in SCHEDULES.items())
+    assert all(row.settings().kind == name for name, row in LOSSES.items())
     assert set(COSTS) == set(LOSSES)
 
 

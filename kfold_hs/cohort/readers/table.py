@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.build import Listing, assemble, tasks_of
@@ -18,6 +21,8 @@ from kfold_hs.cohort.columns import Columns
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
 from kfold_hs.cohort.ids import Spelling, find_file
 from kfold_hs.cohort.values import is_missing, label_of, number, word
+from kfold_hs.config.data import DataSettings
+from kfold_hs.config.names import clean_name
 from kfold_hs.config.schema import TableData
 from kfold_hs.errors import CohortError, listing, nearest
 
@@ -36,7 +41,41 @@ def load_table(
         contradict each other, or a column `person_id` links patients, but the configuration
         does not use it.
     """
-    file, notes = _read(config)
+    return _cohort(config, *_read(config), name, on_progress)
+
+
+def cohort_of_frame(
+    frame: pd.DataFrame, data: DataSettings, on_progress: Progress | None = None
+) -> Cohort:
+    """As `load_table`, of what a plug-in's reader gave.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a recording: recording, patient_id, a column a task; person_id and site where there
+        are any; all others as in a CSV.
+    """
+    columns = [clean_name(column) for column in frame.columns]
+    cells = frame.astype(object).where(frame.notna(), "").map(str)
+    cells = cells.set_axis(pd.Index(columns, dtype=object), axis=1)
+    file = CsvFile(cells.set_axis(pd.RangeIndex(1, len(cells) + 1), axis=0))
+    config = TableData(
+        kind="table",
+        path=Path(f"data={data.kind}"),
+        tasks=data.tasks,
+        person_column=_PERSON_ID if _PERSON_ID in columns else None,
+        site_column="site" if "site" in columns else None,
+    )
+    return _cohort(config, file, _check(config, file), data.kind, on_progress)
+
+
+def _cohort(
+    config: TableData,
+    file: CsvFile,
+    notes: Sequence[Note],
+    name: str,
+    on_progress: Progress | None,
+) -> Cohort:
     table = file.table
     columns, spelling = Columns.of(config, table.columns.tolist()), Spelling()
     of_row = [spelling(cell) for cell in table[config.patient_column]]
@@ -110,6 +149,11 @@ def column_of(config: TableData, column: str) -> list[Any] | None:
 
 def _read(config: TableData) -> tuple[CsvFile, list[Note]]:
     file = read_csv(config.path)
+    return file, _check(config, file)
+
+
+def _check(config: TableData, file: CsvFile) -> list[Note]:
+    """Notes about a table whose columns are there, and whose ids are not empty."""
     table = file.table
     wanted = {
         "data.recording_column": config.recording_column,
@@ -137,8 +181,7 @@ def _read(config: TableData) -> tuple[CsvFile, list[Note]]:
             value = table[column].loc[empty[0]]
             said = f" ({value!r:.80} counts as missing)" if value.strip() else ""
             raise CohortError(f"{config.path}: {column} is empty in line {listing(empty)}{said}.")
-    notes = [Note("encoding", 1, f"{file.note}; save it as UTF-8")] if file.note else []
-    return file, notes
+    return [Note("encoding", 1, f"{file.note}; save it as UTF-8")] if file.note else []
 
 
 def _recording_id(row: Mapping[Hashable, str], columns: Columns, config: TableData) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from kfold_hs.config.schema import AugmentConfig
+from kfold_hs.config.training import AUGMENTATIONS
+from kfold_hs.errors import ConfigError
 from kfold_hs.learn.device import to_device
 
 
@@ -90,6 +92,27 @@ def gain(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> to
         return x
     drawn = rng.uniform(-config.gain_db, config.gain_db, len(x)).astype(np.float32)
     return x + to_device(drawn, x.device).view(-1, 1, 1, 1)
+
+
+def extra(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+    """What plug-ins do to crops, one after another.
+
+    Raises
+    ------
+    ConfigError
+        One gives another shape, or numbers that are not finite.
+    """
+    for settings in config.extra:
+        build = AUGMENTATIONS.of(settings).build
+        assert build is not None
+        found = build(x, rng, settings)
+        if found.shape != x.shape or not found.isfinite().all():
+            raise ConfigError(
+                f"the augmentation {settings.kind!r} made crops of shape {tuple(x.shape)} into "
+                f"{tuple(found.shape)}, or numbers that are not finite: it must keep the shape."
+            )
+        x = found.to(x.dtype)
+    return x
 
 
 def _stretch(x: torch.Tensor, axis: int, widest: int, rng: np.random.Generator) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import AugmentConfig, Config
-from kfold_hs.learn.data.augment import band_stop, gain, speeds
+from kfold_hs.learn.data.augment import band_stop, extra, gain, speeds
 from kfold_hs.learn.data.heart_cycles import Cycles
 from kfold_hs.learn.data.noise import Noise, noisy
 from kfold_hs.learn.features.bank import Bank
@@ -97,4 +97,5 @@ class Source:
         for each, x in zip(rows, bank.batches(rows, first, n_frames, fast), strict=True):
             if self.noise is not None:
                 x = noisy(x, each, bank, self.noise, stream["noise"])
-            yield band_stop(gain(x, config, stream["gain"]), config, stream["stop"])
+            x = band_stop(gain(x, config, stream["gain"]), config, stream["stop"])
+            yield extra(x, config, stream["extra"])

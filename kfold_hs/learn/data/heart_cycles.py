@@ -10,7 +10,8 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.segmentation import cycles_of
-from kfold_hs.config.schema import FeatureConfig
+from kfold_hs.config.schema import FeatureSettings
+from kfold_hs.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Cycles:
     first: torch.Tensor
 
     @classmethod
-    def of(cls, cohort: Cohort, config: FeatureConfig, device: torch.device) -> Cycles:
+    def of(cls, cohort: Cohort, config: FeatureSettings, device: torch.device) -> Cycles:
         """Those that are marked beside the recordings.
 
         Raises
@@ -42,7 +43,12 @@ class Cycles:
         """
         found = cycles_of(cohort)
         counts = np.array([len(each) for each in found])
-        hop_s = config.hop_samples / config.sample_rate_hz  # frames are centred at its multiples
+        if (hop_s := config.frame_s) is None:
+            raise ConfigError(
+                f"train.align=cycle starts crops at heart sounds, and features={config.kind} makes "
+                "one frame of a recording: set train.align=none."
+            )
+        # Frames are centred at multiples of it.
         onsets = np.round(np.concatenate(found) / hop_s).astype(np.int64)
         owner = np.repeat(np.arange(len(found)), counts)
         first = np.cumsum(counts) - counts

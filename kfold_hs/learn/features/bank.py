@@ -17,10 +17,12 @@ import hashlib
 import itertools
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,13 +31,16 @@ import torch
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import n_resampled, read_samples
 from kfold_hs.config.digests import for_digest
-from kfold_hs.config.schema import FeatureConfig
+from kfold_hs.config.plugins import source_of
+from kfold_hs.config.schema import FeatureConfig, FeatureSettings
 from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.atomic import discard, sweep, writing_folder
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
 from kfold_hs.learn.ahead import ahead
 from kfold_hs.learn.device import room_on, to_device
-from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.features.transform import Transform, transform_of
+
+_Result = TypeVar("_Result")
 
 VERSION = 1
 """Raised when the same configuration gives other features than before."""
@@ -197,7 +202,7 @@ def _turned(frames: torch.Tensor) -> torch.Tensor:
 
 def build(
     cohort: Cohort,
-    config: FeatureConfig,
+    config: FeatureSettings,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Bank:
     """The bank of a cohort: found in the cache, or computed by all cores and put there.
@@ -214,7 +219,7 @@ def build(
 
 def build_from(
     recordings: pd.DataFrame,
-    config: FeatureConfig,
+    config: FeatureSettings,
     channel: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Bank:
@@ -235,7 +240,7 @@ def build_from(
         discard(folder)
     if not folder.is_dir():
         with keeping(), writing_folder(folder, sums=True) as temporary:
-            _compute(temporary, unique, MelFeatures(config), channel, on_progress)
+            _compute(temporary, unique, transform_of(config), channel, on_progress)
     # Copy-on-write: pages are shared between processes, and nobody can alter the file.
     frames = np.load(folder / "frames.npy", mmap_mode="c")
     index = torch.from_numpy(np.load(folder / "index.npy"))
@@ -248,18 +253,19 @@ def build_from(
     return Bank(torch.from_numpy(frames), index[rows], length, digest, level)
 
 
-def is_cached(cohort: Cohort, config: FeatureConfig) -> bool:
+def is_cached(cohort: Cohort, config: FeatureSettings) -> bool:
     """Whether `build` would find the bank."""
     unique = cohort.recordings.drop_duplicates("sha256").sort_values("sha256")
     return _folder(_digest(unique, config.of_recordings)).is_dir()
 
 
-def _digest(unique: pd.DataFrame, config: FeatureConfig) -> str:
+def _digest(unique: pd.DataFrame, config: FeatureSettings) -> str:
     content = [
         VERSION,
         for_digest(config, "features"),
         unique["sha256"].tolist(),
         unique["sample_rate_hz"].tolist(),
+        *([source] if (source := source_of(config)) else []),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -271,38 +277,58 @@ def _folder(digest: str) -> Path:
 def _compute(
     folder: Path,
     recordings: pd.DataFrame,
-    transform: MelFeatures,
+    transform: Transform,
     channel: int | None,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
     paths = recordings["path"].tolist()
-    rates = recordings["sample_rate_hz"].tolist()
-    counts = [
-        transform.n_frames(n_samples, rate)
-        for n_samples, rate in zip(recordings["n_samples"], rates, strict=True)
-    ]
-    index = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    frames = np.lib.format.open_memmap(
-        folder / "frames.npy", "w+", np.float16, (int(index[-1]), transform.config.n_mels)
-    )
+    counts, level = [], np.empty((len(paths), 2), dtype=np.float32)
 
-    level = np.empty((len(paths), 2), dtype=np.float32)
-
-    def one(row: int) -> None:
-        found = transform.measure(*read_samples(Path(paths[row]), channel))
-        frames[index[row] : index[row + 1]], level[row] = found
+    def one(path: str) -> tuple[np.ndarray, tuple[float, float]]:
+        frames, scale = transform.measure(*read_samples(Path(path), channel))
+        return frames.astype(np.float16), scale
 
     # soundfile and torch let go of the interpreter lock, so threads are enough.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done, _ in enumerate(pool.map(one, range(len(paths))), start=1):
+    n_threads = os.cpu_count() or 1
+    with (
+        (folder / "frames.npy").open("wb") as file,
+        ThreadPoolExecutor(max_workers=n_threads) as pool,
+    ):
+        _write_header(file, 0, transform.config.n_mels)
+        # A few more than are computed at once: memory holds no more than these.
+        for row, (frames, scale) in enumerate(_in_order(pool, one, paths, 4 * n_threads)):
+            frames.tofile(file)
+            counts.append(len(frames))
+            level[row] = scale
             if on_progress:
-                on_progress(done, len(paths))
-    frames.flush()
+                on_progress(row + 1, len(paths))
+        file.seek(0)
+        _write_header(file, sum(counts), transform.config.n_mels)
+    index = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     np.save(folder / "index.npy", index)
     np.save(folder / "level.npy", level)
 
 
-def check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
+def _write_header(file: IO[bytes], n_frames: int, n_bands: int) -> None:
+    """Of an array of float16; numpy leaves room in it for any number of rows."""
+    about = {"descr": "<f2", "fortran_order": False, "shape": (n_frames, n_bands)}
+    np.lib.format.write_array_header_1_0(file, about)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[str], _Result], items: Sequence[str], most: int
+) -> Iterator[_Result]:
+    """Results in the order of the items, at most so many of them begun ahead."""
+    waiting: deque[Future[_Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def check_recordings(table: pd.DataFrame, config: FeatureSettings) -> None:
     """Refuse recordings that are too short, or whose rate is too low.
 
     Parameters
@@ -322,11 +348,14 @@ def check_recordings(table: pd.DataFrame, config: FeatureConfig) -> None:
     ]
     short = table[np.array(lengths) < config.least_samples]
     if len(short):
+        least, way_out = f"features={config.kind} takes", "Remove them."
+        if isinstance(config, FeatureConfig):
+            least = f"features.window_s={config.window_s:g} and features.n_fft={config.n_fft} take"
+            way_out = "Remove them, or lower these two."
         raise CohortError(
             f"{counted(len(short), 'recording is', 'recordings are')} shorter than "
-            f"{config.least_samples / wanted_hz:g} s, which "
-            f"features.window_s={config.window_s:g} and features.n_fft={config.n_fft} take: "
-            f"{listing(short['path'])}. Remove them, or lower these two."
+            f"{config.least_samples / wanted_hz:g} s, which {least}: {listing(short['path'])}. "
+            f"{way_out}"
         )
     low = table[table["sample_rate_hz"] < 2 * config.f_max_hz]
     if len(low):

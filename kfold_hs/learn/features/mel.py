@@ -19,7 +19,7 @@ import torch
 import torchaudio
 
 from kfold_hs.cohort.audio import n_resampled, resampling_ratio
-from kfold_hs.config.schema import FeatureConfig
+from kfold_hs.config.schema import FeatureConfig, FeatureSettings
 from kfold_hs.errors import ConfigError
 
 LEAST_SPREAD = 1e-3
@@ -89,31 +89,41 @@ class MelFeatures:
         """
         mel = self._spectrum(self.prepare(samples, sample_rate_hz)).T @ self.filters
         level = COMPRESSIONS[self.config.compression](mel, self.config)
-        if self.config.normalise != "recording":
-            return level.numpy(), (0.0, 1.0)
-        mean, spread = level.mean(), level.std(correction=0)
-        # A silent recording has no spread; it becomes all zeros, not all NaN.
-        if spread <= LEAST_SPREAD:
-            return np.zeros_like(level.numpy()), (float(mean), 1.0)
-        return ((level - mean) / spread).numpy(), (float(mean), float(spread))
+        return scaled(level, self.config.normalise)
 
     def prepare(self, samples: np.ndarray, sample_rate_hz: int) -> torch.Tensor:
         """What is done before the spectrum: resampled and cleaned samples, (n,) float32."""
-        wave = torch.from_numpy(samples)
-        if sample_rate_hz != self.config.sample_rate_hz:
-            ratio = resampling_ratio(sample_rate_hz, self.config.sample_rate_hz)
-            wave = torchaudio.functional.resample(wave, ratio.denominator, ratio.numerator)
-        if self.config.band_pass_hz or self.config.remove_spikes:
-            wave = torch.from_numpy(self._clean(wave.numpy()))
-        return wave
+        return prepare(samples, sample_rate_hz, self.config)
 
-    def _clean(self, samples: np.ndarray) -> np.ndarray:
-        rate_hz = self.config.sample_rate_hz
-        if self.config.band_pass_hz:
-            samples = band_pass(samples, rate_hz, *self.config.band_pass_hz)
-        if self.config.remove_spikes:
-            samples = remove_spikes(samples, rate_hz)
-        return samples.astype(np.float32)
+
+def prepare(samples: np.ndarray, sample_rate_hz: int, config: FeatureSettings) -> torch.Tensor:
+    """Samples as all features take them: resampled and cleaned, (n,) float32."""
+    wave = torch.from_numpy(samples)
+    if sample_rate_hz != config.sample_rate_hz:
+        ratio = resampling_ratio(sample_rate_hz, config.sample_rate_hz)
+        wave = torchaudio.functional.resample(wave, ratio.denominator, ratio.numerator)
+    if config.band_pass_hz or config.remove_spikes:
+        wave = torch.from_numpy(_clean(wave.numpy(), config))
+    return wave
+
+
+def _clean(samples: np.ndarray, config: FeatureSettings) -> np.ndarray:
+    if config.band_pass_hz:
+        samples = band_pass(samples, config.sample_rate_hz, *config.band_pass_hz)
+    if config.remove_spikes:
+        samples = remove_spikes(samples, config.sample_rate_hz)
+    return samples.astype(np.float32)
+
+
+def scaled(level: torch.Tensor, normalise: str) -> tuple[np.ndarray, tuple[float, float]]:
+    """Mean 0 and variance 1 over the recording, where asked for; and what was taken out."""
+    if normalise != "recording":
+        return level.numpy(), (0.0, 1.0)
+    mean, spread = level.mean(), level.std(correction=0)
+    # A silent recording has no spread; it becomes all zeros, not all NaN.
+    if spread <= LEAST_SPREAD:
+        return np.zeros_like(level.numpy()), (float(mean), 1.0)
+    return ((level - mean) / spread).numpy(), (float(mean), float(spread))
 
 
 def _every_band_has_a_bin(config: FeatureConfig) -> bool:

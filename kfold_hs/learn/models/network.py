@@ -1,4 +1,4 @@
-"""The network: a timm backbone on one-channel features, and a linear head a task or for all.
+"""The network: a backbone on one-channel features, and a linear head a task or for all.
 
 features (n, 1, n_mels, n_frames) -> `front` -> backbone with its pooling, or one of `pooling`
 [the crops of a patient -> one embedding, by `attention`]
@@ -9,18 +9,22 @@ features (n, 1, n_mels, n_frames) -> `front` -> backbone with its pooling, or on
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import timm
 import torch
 from torch import nn
 
 from kfold_hs.cohort import Task
-from kfold_hs.config.schema import Config, ModelConfig
+from kfold_hs.cohort.build import tasks_of
+from kfold_hs.config import plugins
+from kfold_hs.config.models import BackboneConfig
+from kfold_hs.config.schema import Config, ModelConfig, NetworkConfig
 from kfold_hs.errors import ConfigError, nearest
 from kfold_hs.learn.device import in_float32, keep_freed_memory
 from kfold_hs.learn.models.heads import HEADS
 from kfold_hs.learn.models.input_scaling import Front
+from kfold_hs.learn.models.own import check_own, own_backbone, own_network
 from kfold_hs.learn.models.pooling import POOLINGS, GatedAttention
 from kfold_hs.learn.models.pretrained import load_pretrained
 
@@ -38,31 +42,35 @@ class Inputs:
     of_patients : bool
         Examples are bags of crops (`train.level=patient`), which attention pools.
     n_bands : int
-        Mel bands that `front` scales; 0: none.
+        Bands that `front` scales; 0: none.
+    crop : (int, int)
+        Bands and frames of a crop; what a plug-in's network is first asked with.
     """
 
     n_covariates: int = 0
     of_patients: bool = False
     n_bands: int = 0
+    crop: tuple[int, int] = (64, 64)
 
     @classmethod
     def of(cls, config: Config, n_covariates: int) -> Inputs:
         of_patients = config.train.level == "patient"
-        return cls(n_covariates, of_patients, config.features.n_fitted_bands)
+        crop = config.features.n_mels, config.train.crop_frames
+        return cls(n_covariates, of_patients, config.features.n_fitted_bands, crop)
 
 
 class HeartSoundNet(nn.Module):
     """Backbone and heads; `forward` gives logits (n, C) by task name."""
 
     def __init__(
-        self, backbone: nn.Module, config: ModelConfig, tasks: tuple[Task, ...], inputs: Inputs
+        self, backbone: nn.Module, config: BackboneConfig, tasks: tuple[Task, ...], inputs: Inputs
     ) -> None:
         super().__init__()
         size = _n_features(backbone)
         self.front = Front(inputs.n_bands, config.deltas)
         self.backbone = backbone
         self.pool: nn.Module | None = None
-        if config.pool != "backbone":
+        if isinstance(config, ModelConfig) and config.pool != "backbone":
             size = _n_channels(backbone, config)
             self.pool = POOLINGS[config.pool](size)
         self.attention = GatedAttention(size) if inputs.of_patients else None
@@ -155,8 +163,32 @@ def _n_channels(backbone: nn.Module, config: ModelConfig) -> int:
     return int(features.shape[1])
 
 
+class OwnNetwork(HeartSoundNet):
+    """A plug-in's network from crops to logits; `forward` is that of all networks."""
+
+    def __init__(self, network: nn.Module, config: NetworkConfig, inputs: Inputs) -> None:
+        nn.Module.__init__(self)
+        self.front = Front(inputs.n_bands, config.deltas)
+        self.backbone = network
+        self.pool = self.attention = self.beside = None
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        present: torch.Tensor | None = None,
+        n_bands: int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = self.backbone(self.front(x, n_bands))
+        return found
+
+    def embed(self, x: torch.Tensor, n_bands: int | None = None) -> torch.Tensor:
+        """Logits of all tasks beside each other, (n, sum of C): such a network has no embedding."""
+        return torch.cat(list(self(x, n_bands=n_bands).values()), dim=1)
+
+
 def make_model(
-    config: ModelConfig,
+    config: NetworkConfig,
     tasks: tuple[Task, ...],
     seed: int,
     inputs: Inputs = Inputs(),
@@ -166,12 +198,18 @@ def make_model(
     Raises
     ------
     ConfigError
-        No timm backbone has this name, or it cannot be built with these settings.
+        No timm backbone has this name, or it cannot be built with these settings; a plug-in's
+        network does not give what it must.
     WeightsError
         The pretrained weights cannot be had; nothing is trained from scratch instead.
     """
-    check_backbone(config)
     keep_freed_memory()
+    if not isinstance(config, ModelConfig):
+        torch.manual_seed(seed)
+        if not isinstance(config, BackboneConfig):
+            return OwnNetwork(own_network(config, tasks, inputs.crop), config, inputs)
+        return HeartSoundNet(own_backbone(config, inputs.crop), config, tasks, inputs)
+    check_backbone(config)
     torch.manual_seed(seed)
     backbone = _make_backbone(config)
     if config.weights != "none":
@@ -181,7 +219,14 @@ def make_model(
 
 
 def untrained_model(config: Config, tasks: tuple[Task, ...], n_covariates: int) -> HeartSoundNet:
-    """The network of a configuration, its pretrained weights not fetched: to be loaded or timed."""
+    """The network of a configuration, its pretrained weights not fetched: to be loaded or timed.
+
+    Raises
+    ------
+    ConfigError
+        A plug-in is not here, or has another source than the configuration names.
+    """
+    plugins.check(config.plugins)
     return make_model(_without_weights(config.model), tasks, 0, Inputs.of(config, n_covariates))
 
 
@@ -190,7 +235,9 @@ def to_device(model: HeartSoundNet, device: torch.device) -> HeartSoundNet:
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _without_weights(config: ModelConfig) -> ModelConfig:
+def _without_weights(config: NetworkConfig) -> NetworkConfig:
+    if not isinstance(config, ModelConfig):
+        return config
     return config.model_copy(update={"weights": "none", "weights_file": None})
 
 
@@ -220,14 +267,24 @@ def check_network(config: Config) -> None:
     ConfigError
         timm has no such backbone, it cannot be built, or it takes other sizes; with what it takes.
     """
-    check_backbone(config.model)
     n_mels, n_frames = config.features.n_mels, config.train.crop_frames
     first = config.train.first_n_mels or n_mels, config.train.first_crop_frames or n_frames
-    _forward_once(_without_weights(config.model), frozenset({first, (n_mels, n_frames)}))
+    if isinstance(config.model, ModelConfig):
+        check_backbone(config.model)
+        _forward_once(_without_weights(config.model), frozenset({first, (n_mels, n_frames)}))
+        return
+    check_own(config)
+    with torch.random.fork_rng(devices=[]):
+        for crop in {first, (n_mels, n_frames)}:
+            make_model(
+                config.model, tasks_of(config.data.tasks), 0,
+                replace(Inputs.of(config, int(bool(config.model.covariates))), crop=crop),
+            )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=256)  # the variants of a search ask again and again
-def _forward_once(config: ModelConfig, sizes: frozenset[tuple[int, int]]) -> None:
+def _forward_once(config: NetworkConfig, sizes: frozenset[tuple[int, int]]) -> None:
+    assert isinstance(config, ModelConfig)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         backbone = _make_backbone(config).eval()
         for n_mels, n_frames in sorted(sizes):

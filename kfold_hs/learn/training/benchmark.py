@@ -16,7 +16,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.learn.data.covariates import Covariates
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.device import autocast, exactness, threads
-from kfold_hs.learn.features.mel import MelFeatures
+from kfold_hs.learn.features.transform import transform_of
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import crop_starts
@@ -116,7 +116,7 @@ def time_steps(config: Config, cohort: Cohort, data: FoldData, device: torch.dev
 
 def frames_of(cohort: Cohort, config: Config) -> np.ndarray:
     """Frames of every recording, (n_recordings,) int64, without computing any."""
-    features = MelFeatures(config.features)
+    features = transform_of(config.features)
     table = cohort.recordings
     pairs = zip(table["n_samples"], table["sample_rate_hz"], strict=True)
     return np.array([features.n_frames(int(n), int(rate)) for n, rate in pairs], dtype=np.int64)

@@ -38,7 +38,7 @@ class Step:
         if config.train.backend == "compile":
             from kfold_hs.learn.training.compiled import compiled
 
-            self._forward = compiled(model, config.model.backbone)
+            self._forward = compiled(model, getattr(config.model, "backbone", config.model.kind))
         self._recorder = Recorder(model) if config.train.backend == "cuda_graphs" else None
 
     @property

@@ -27,10 +27,11 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.cohort.audio import read_samples
-from kfold_hs.config.schema import GalleryConfig
+from kfold_hs.config.schema import FeatureConfig, GalleryConfig
 from kfold_hs.files.paths import FoldId
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.hardest import worst
+from kfold_hs.learn.features.mel import MelFeatures
 from kfold_hs.learn.prediction.gradcam import has_map, look
 from kfold_hs.learn.prediction.reload import load_again
 from kfold_hs.orchestrator.context import RunContext
@@ -100,7 +101,7 @@ class Exhibit:
             cells = self._show(mine, place, epochs[place], predictions, probs)
             shown += len(mine)
             on_step(shown, len(patients))
-        features = self.config.features
+        features = self._pictured
         return {
             "schema": SCHEMA,
             "stamp": self.stamp,
@@ -216,10 +217,10 @@ class Exhibit:
         probs: Mapping[str, Mapping[str, Mapping[str, float]]],
     ) -> dict[str, Any]:
         facts = self.cohort.recordings.iloc[row]
-        hop_s = self.config.features.hop_s
-        first, n_frames = int(self.bank.first[row]), int(self.bank.length[row])
-        start, end = window(looked, n_frames, int(self.settings.seconds / hop_s))
-        shown = self.bank.frames[first + start : first + end].float().cpu().numpy().T
+        hop_s = self._pictured.frame_s
+        frames = self._frames(row)
+        start, end = window(looked, len(frames), int(self.settings.seconds / hop_s))
+        shown = frames[start:end].T
         part = None if looked is None else looked[:, start:end]
         duration_s = float(facts["duration_s"])
         own = {t.name: facts[t.name] for t in self.cohort.tasks if t.name in facts.index}
@@ -238,14 +239,28 @@ class Exhibit:
             "audio": None,
         }
 
+    @property
+    def _pictured(self) -> FeatureConfig:
+        """Of what recordings are shown as: a spectrogram, whatever the models are given."""
+        features = self.config.features
+        return features if isinstance(features, FeatureConfig) else FeatureConfig()
+
+    def _frames(self, row: int) -> np.ndarray:
+        """The spectrogram of a recording, (n_frames, n_mels) float32."""
+        if isinstance(self.config.features, FeatureConfig):
+            first, n_frames = int(self.bank.first[row]), int(self.bank.length[row])
+            return np.asarray(self.bank.frames[first : first + n_frames].float().cpu().numpy())
+        path = Path(self.cohort.recordings["path"].iloc[row])
+        return MelFeatures(self._pictured)(*read_samples(path, self.cohort.channel))
+
     def _peak(self, looked: np.ndarray | None, start: int) -> dict[str, float | None]:
         """Middle of the place that was looked at most, of the part that is shown."""
         if looked is None or not looked.max() > 0:
             return {"peak_s": None, "peak_hz": None}
         band, frame = np.unravel_index(int(looked.argmax()), looked.shape)
-        features = self.config.features
+        features = self._pictured
         hz = spectrogram.hz_of(int(band), features.n_mels, features.f_min_hz, features.f_max_hz)
-        return {"peak_s": (start + int(frame)) * features.hop_s, "peak_hz": hz}
+        return {"peak_s": (start + int(frame)) * features.frame_s, "peak_hz": hz}
 
     def _sound(self, patients: list[dict[str, Any]]) -> dict[str, Any] | None:
         """Put the sound in, of the worst patients first, until there is no more room."""
