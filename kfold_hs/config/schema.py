@@ -23,6 +23,7 @@ from kfold_hs.config.data import (
     SyntheticData,
     TableData,
     TaskConfig,
+    TaskMap,
 )
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
@@ -54,6 +55,7 @@ __all__ = [
     "SyntheticData",
     "TableData",
     "TaskConfig",
+    "TaskMap",
     "TrainConfig",
 ]
 
@@ -226,7 +228,7 @@ class Config(Settings):
             values[group] = for_digest(getattr(self, group), group)
         for key in ("target", "track", "judge"):
             values.pop(key, None)
-        for key in ("root", "path", "aliases"):
+        for key in ("root", "path", "aliases", "map"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():
             task.pop("stack", None)

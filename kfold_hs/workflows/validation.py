@@ -1,0 +1,424 @@
+"""`validate`: a bundle, frozen, on labelled people of another cohort."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.audio import read_with_facts
+from kfold_hs.cohort.label_map import TaskPair, pair_tasks
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.silence import identifies
+from kfold_hs.config.schema import DataConfig, TaskMap
+from kfold_hs.errors import ConfigError, PredictionsError, listing
+from kfold_hs.files.paths import ValidationPaths, write_json, write_text
+from kfold_hs.judge.results.characteristics import characteristics, flagged, side_by_side
+from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
+from kfold_hs.judge.results.validation import (
+    SCHEMA,
+    TaskRows,
+    Validation,
+    sentences_of,
+    validated_task,
+)
+from kfold_hs.orchestrator.progress import NullProgress, Progress
+from kfold_hs.predictions.table import KEYS, Predictions, label_column, prob_column
+from kfold_hs.workflows.options import RunOptions
+
+if TYPE_CHECKING:
+    from kfold_hs.bundle.format import Bundle
+    from kfold_hs.bundle.patients import Patient
+    from kfold_hs.report.render import Page
+
+LEAVE_OUT, HELD_OUT = "leave-out", "held-out"
+_OWN_NUMBERING = {"table", "synthetic"}
+"""Kinds of data whose ids are anybody's: 7 here is not 7 there."""
+
+
+@dataclass(frozen=True)
+class ValidationOptions:
+    """How people are treated whom the bundle knows, and where the results go.
+
+    Parameters
+    ----------
+    run : RunOptions
+        Name and root of the folder, device, command.
+    known : str
+        "leave-out": whoever the bundle knows is left out; "held-out": they are scored by the
+        models that were not trained on them.
+    match : str
+        By what somebody is known. "samples": the samples of a recording are in the certificate;
+        "ids": a patient id is, too; "auto": ids count where both data are of one published kind.
+    label_map : mapping
+        Where a `Cohort` is given: task of the bundle -> task of the data (`data.map`).
+
+    Raises
+    ------
+    ConfigError
+        An option has another value.
+    """
+
+    run: RunOptions = field(default_factory=RunOptions)
+    known: Literal["leave-out", "held-out"] = "leave-out"
+    match: Literal["auto", "samples", "ids"] = "auto"
+    label_map: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("known", self.known, (LEAVE_OUT, HELD_OUT)),
+            ("match", self.match, ("auto", "samples", "ids")),
+        ):
+            if value not in allowed:
+                raise ConfigError(f"{name}={value!r:.80} must be one of {listing(allowed)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedValidation:
+    """Where the files of a validation are, what it found, and its page."""
+
+    paths: ValidationPaths
+    result: Validation
+    page: Page
+
+
+def validate(
+    bundle_folder: Path,
+    data: DataConfig | Cohort,
+    options: ValidationOptions = ValidationOptions(),  # noqa: B008 - frozen
+    progress: Progress | None = None,
+) -> FinishedValidation:
+    """Score labelled people of another cohort by a bundle, and say what it is worth on them.
+
+    Nothing is trained, and no label of these people changes what the bundle says; only the
+    recalibration that is reported beside it is fitted on them, cross-fitted over persons.
+
+    Parameters
+    ----------
+    bundle_folder : Path
+        Of `kfold-hs export`.
+    data : DataConfig or Cohort
+        The people; labels are paired by `data.map`, or by `options.label_map` of a cohort.
+    options : ValidationOptions
+    progress : Progress, optional
+
+    Returns
+    -------
+    FinishedValidation
+        paths, result (validation.json), page.
+
+    Raises
+    ------
+    KfoldHsError
+        The bundle or the data cannot be used, nothing can be compared, or nobody is left.
+    """
+    started = time.time()
+    from kfold_hs.bundle.format import Bundle
+    from kfold_hs.learn.device import pick_device
+    from kfold_hs.orchestrator.folder import provenance
+    from kfold_hs.report.validation_page import render_validation
+
+    progress = progress or NullProgress()
+    device = pick_device(options.run.device)
+    bundle = Bundle.read(bundle_folder)
+    story = _Story.of(bundle, data, options, progress)
+    paths = ValidationPaths(options.run.name or story.name, options.run.root)
+    if paths.is_other:
+        raise ConfigError(f"{paths.folder} is the folder of other results. Give another --name.")
+    rows = story.predicted(device, progress)
+    progress.stage("validation")
+    digests = {"bundle": story.digest, "cohort": story.cohort.fingerprint}
+    origin = provenance(paths.name, options.run.command, digests, str(device), started)
+    result = story.judged(rows, origin)
+    write_text(paths.rows, story.table(rows).to_csv(index=False), True)
+    write_json(paths.content, result.to_json())
+    page = render_validation(result)
+    write_text(paths.page, page)
+    return FinishedValidation(paths, result, page)
+
+
+@dataclass(frozen=True, eq=False)
+class _Story:
+    """A bundle and the people that it is validated on.
+
+    known : of every person, the rows of the certificate whom they are
+    """
+
+    bundle: Bundle
+    cohort: Cohort
+    pairs: list[TaskPair]
+    known: Mapping[str, frozenset[int]]
+    options: ValidationOptions
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        data: DataConfig | Cohort,
+        options: ValidationOptions,
+        progress: Progress,
+    ) -> _Story:
+        kind = None
+        if isinstance(data, Cohort):
+            cohort = data
+            given = {name: TaskMap.model_validate(one) for name, one in options.label_map.items()}
+        else:
+            progress.stage("recordings")
+            given, kind, cohort = dict(data.map), data.kind, read_cohort(data, progress.step)
+        for note in cohort.notes:
+            progress.note(f"{note.count} {note.name}: {note.text}.")
+        if options.match == "auto":
+            same = kind == bundle.config.data.kind and kind not in _OWN_NUMBERING
+            options = replace(options, match="ids" if same else "samples")
+        pairs = pair_tasks(bundle.tasks, cohort.tasks, given)
+        found = cls(bundle, cohort, pairs, _known(bundle, cohort, options.match == "ids"), options)
+        if not found.patients:
+            raise PredictionsError(
+                f"all {cohort.n_persons} persons of {cohort.name} are known to the bundle, and "
+                "--known leave-out leaves them out. --known held-out scores them by the models "
+                "that were not trained on them; that is no external validation."
+            )
+        return found
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the bundle."""
+        content = json.dumps(self.bundle.content, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """``validate-<run>-<data>-<digest8>`` over bundle, cohort, labels and options."""
+        said = [self.digest, self.cohort.fingerprint, self.options.known, self.options.match]
+        said += [f"{p.task.name}={p.source.name}{sorted(p.classes.items())}" for p in self.pairs]
+        digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
+        return f"validate-{self.bundle.content['run'][:60]}-{self.cohort.name[:40]}-{digest[:8]}"
+
+    @cached_property
+    def patients(self) -> list[Patient]:
+        """Who is scored: the certificate's names go with those whom it knows."""
+        from kfold_hs.bundle.inputs import of_cohort
+
+        person_of, certificate = self.cohort.person_of, self.bundle.certificate
+        found = []
+        for patient in of_cohort(self.cohort, set(person_of)):
+            rows = self.known[person_of[patient.patient_id]]
+            if rows and self.options.known == LEAVE_OUT:
+                continue
+            names = tuple(certificate.names(sorted(rows)))
+            found.append(replace(patient, ids=(), persons=names))
+        return found
+
+    def predicted(self, device: Any, progress: Progress) -> pd.DataFrame:
+        """Rows of the bundle, by patient."""
+        from kfold_hs.bundle.predict import predict_patients
+
+        progress.stage("patients")
+        parts = predict_patients(self.bundle, self.patients, device, progress.step)
+        return pd.DataFrame([row for rows in parts for row in rows]).set_index("patient_id")
+
+    def table(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """predictions.csv: who was scored by whom, labels as classes of the bundle, what it said."""
+        patients = self.cohort.patients.set_index("patient_id").loc[rows.index]
+        found = rows.drop(columns="sites").copy()
+        found.insert(0, "person_id", patients["person_id"])
+        for place, pair in enumerate(self.pairs):
+            found.insert(1 + place, label_column(pair.task.name), pair.labels(patients))
+        return found.reset_index()
+
+    def rows_of(self, pair: TaskPair, rows: pd.DataFrame) -> TaskRows:
+        """The patients with a label of a task; the other tasks where all of these have one."""
+        patients = self.cohort.patients.set_index("patient_id")
+        labels = {each.task.name: each.labels(patients) for each in self.pairs}
+        task = pair.task
+        scored = rows[rows["n_models"] > 0]
+        mine = scored[labels[task.name].loc[scored.index].notna()]
+        if mine.empty:
+            raise PredictionsError(
+                f"{task.name}: none of the {len(rows)} patients could be scored and has a label."
+            )
+        tasks = [
+            each.task for each in self.pairs if labels[each.task.name].loc[mine.index].notna().all()
+        ]
+        table = pd.DataFrame(
+            {
+                "level": "patient",
+                **dict.fromkeys(KEYS, 0),
+                "person_id": patients["person_id"].loc[mine.index],
+                "patient_id": mine.index,
+                "recording_id": "",
+            }
+        )
+        for each in tasks:
+            table[label_column(each.name)] = labels[each.name].loc[mine.index]
+            for name in each.classes:
+                column = prob_column(each.name, name)
+                table[column] = mine[column].astype(float)
+        classes = {each.name: each.classes for each in tasks}
+        shipped = mine[[f"calibrated.{task.name}.{name}" for name in task.classes]].astype(float)
+        development = self.bundle.content.get("development")
+        return TaskRows(
+            Predictions(table.reset_index(drop=True), classes),
+            task.positive_index,
+            shipped.to_numpy() if shipped.notna().all(axis=None) else None,
+            None if development is None else development["tasks"][task.name],
+            self.bundle.config.seed,
+        )
+
+    def judged(self, rows: pd.DataFrame, origin: Mapping[str, Any]) -> Validation:
+        """The content of validation.json."""
+        select = self.bundle.content["select"]
+        patients = self.cohort.patients.set_index("patient_id")
+        tasks = {}
+        for pair in self.pairs:
+            counts = patients[pair.source.name].loc[rows.index].value_counts()
+            tasks[pair.task.name] = {
+                "source": pair.source.name,
+                "class_map": dict(pair.classes),
+                "left_out": [
+                    {"class": name, "n_patients": int(counts.get(name, 0))}
+                    for name in pair.unmapped
+                ],
+                **validated_task(pair.task.name, self.rows_of(pair, rows)),
+            }
+        simulated = self.cohort.name == SYNTHETIC or self.bundle.config.data.kind == SYNTHETIC
+        sentences = [
+            each
+            for name, one in tasks.items()
+            for each in sentences_of(name, one, self.cohort.name)
+        ]
+        if simulated:
+            sentences[0] = f"{SIMULATED_PEOPLE} {sentences[0]}"
+        content = {
+            "schema": SCHEMA,
+            "name": origin["run"],
+            "run": self.bundle.content["run"],
+            "simulated": simulated,
+            "honest": bool(select["honest"]),
+            "select": dict(select),
+            "sentences": sentences,
+            "tasks": tasks,
+            "not_compared": self._not_compared(),
+            "people": self._people(rows),
+            "development": self._development(),
+            "side_by_side": self._side_by_side(rows, tasks),
+            "cohort": self.cohort.describe(),
+            "provenance": dict(origin),
+        }
+        return Validation.from_json(content)
+
+    def _not_compared(self) -> list[dict[str, Any]]:
+        paired = {pair.task.name for pair in self.pairs}
+        return [
+            {"task": task.name, "classes": list(task.classes)}
+            for task in self.bundle.tasks
+            if task.name not in paired
+        ]
+
+    def _people(self, rows: pd.DataFrame) -> dict[str, Any]:
+        """Counts of `People`, and what could not be scored, named."""
+        cohort, certificate = self.cohort, self.bundle.certificate
+        by_id = {
+            person
+            for patient, person in cohort.person_of.items()
+            if certificate.known((patient,), ()) and not self.known[person]
+        }
+        scored = rows.index[rows["n_models"] > 0]
+        unscored = rows[rows["n_models"] == 0]
+        problems = rows["problem"].astype(bool) & (rows["n_models"] > 0)
+        return {
+            "handling": self.options.known,
+            "match": self.options.match,
+            "n_persons": cohort.n_persons,
+            "n_patients": cohort.n_patients,
+            "n_known_persons": sum(map(bool, self.known.values())),
+            "n_same_ids": len(by_id),
+            "n_scored_persons": len({cohort.person_of[each] for each in scored}),
+            "n_scored_patients": len(scored),
+            "n_models": len(self.bundle.members),
+            "scored_by": dict(sorted(Counter(rows.loc[scored, "scored_by"]).items())),
+            "not_scored": [
+                {"patient_id": name, "problem": text} for name, text in unscored["problem"].items()
+            ],
+            "n_with_problems": int(problems.sum()),
+            "problems": [
+                {"problem": text, "n_patients": n}
+                for text, n in Counter(rows.loc[problems, "problem"]).most_common(10)
+            ],
+        }
+
+    def _development(self) -> dict[str, Any]:
+        """What the bundle says of its own people; None where an older one says nothing."""
+        carried = self.bundle.content.get("development")
+        if carried is None:
+            return {"cohort": None, "n_persons": None, "n_models": len(self.bundle.members)}
+        whole = carried["characteristics"]
+        return {
+            "cohort": carried["cohort"],
+            "n_persons": whole["n_persons"],
+            "n_models": len(self.bundle.members),
+        }
+
+    def _side_by_side(
+        self, rows: pd.DataFrame, tasks: Mapping[str, Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Characteristics of both cohorts; labels of these people as classes of the bundle."""
+        scored = set(rows.index[rows["n_models"] > 0])
+        carried = self.bundle.content.get("development")
+        here = characteristics(self._as_bundle_labels(), scored)
+        flags = [
+            [flag for flag in each["quality"].split("; ") if flag != "ok"]
+            for sites in rows["sites"]
+            for each in json.loads(sites)
+        ]
+        here["recordings"]["quality, as the bundle flags it"] = flagged(flags)
+        return side_by_side(None if carried is None else carried["characteristics"], here)
+
+    def _as_bundle_labels(self) -> Cohort:
+        """The cohort with the names of the bundle's tasks, and its classes where they are paired."""
+        patients = self.cohort.patients.drop(columns=[task.name for task in self.cohort.tasks])
+        tasks = []
+        for pair in self.pairs:
+            own = self.cohort.patients[pair.source.name]
+            patients[pair.task.name] = pair.labels(self.cohort.patients).where(
+                lambda x: x.notna(), own
+            )
+            names = tuple(dict.fromkeys(patients[pair.task.name]))
+            classes = (*pair.task.classes, *(n for n in names if n not in pair.task.classes))
+            tasks.append(replace(pair.task, classes=classes, class_weights=(1.0,) * len(classes)))
+        taken = {task.name for task in tasks}
+        keep = [name for name in self.cohort.covariates if name not in taken]
+        noted = [name for name in self.cohort.annotations if name not in taken]
+        recordings = self.cohort.recordings.drop(
+            columns=[t.name for t in self.cohort.tasks if t.name in self.cohort.recordings]
+        )
+        return replace(
+            self.cohort, tasks=tuple(tasks), patients=patients, recordings=recordings,
+            covariates=tuple(keep), annotations=tuple(noted),
+        )  # fmt: skip
+
+
+def _known(bundle: Bundle, cohort: Cohort, by_ids: bool) -> dict[str, frozenset[int]]:
+    """Of every person, the rows of the certificate whom they are, by any of their patients."""
+    certificate = bundle.certificate
+    recordings = cohort.recordings
+    candidates = [bool(certificate.known((), (digest,))) for digest in recordings["sha256"]]
+    digests: dict[str, list[str]] = {}
+    for row in recordings[candidates].to_dict("records"):
+        samples, facts = read_with_facts(Path(row["path"]), cohort.channel)
+        if identifies(samples):
+            digests.setdefault(row["patient_id"], []).append(facts.sha256)
+    found: dict[str, frozenset[int]] = dict.fromkeys(cohort.persons["person_id"], frozenset())
+    for patient, person in cohort.person_of.items():
+        ids = (patient,) if by_ids else ()
+        found[person] |= certificate.known(ids, digests.get(patient, ()))
+    return found
