@@ -10,12 +10,12 @@ here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
-from kfold_hs.cohort.cohort import Task
+from kfold_hs.cohort.cohort import Cohort, Task
 from kfold_hs.config.schema import TaskMap
 from kfold_hs.errors import ConfigError, listing, unknown_name
 
@@ -88,12 +88,35 @@ def pair_tasks(
             _check(task, source, classes)
             pairs.append(TaskPair(task, source, classes))
     if not pairs:
-        mine, theirs = [task.name for task in tasks][0], next(iter(by_name))
+        mine, theirs = next(task.name for task in tasks), next(iter(by_name))
         raise ConfigError(
             f"nothing can be compared: the bundle has the tasks {listing(t.name for t in tasks)}, "
             f"the data {listing(by_name)}. Name the pairs, e.g. data.map.{mine}={theirs}."
         )
     return pairs
+
+
+def relabelled(cohort: Cohort, pairs: Sequence[TaskPair]) -> Cohort:
+    """The cohort with the tasks and classes of the bundle; a class without a counterpart keeps its
+    name."""
+    own = [task.name for task in cohort.tasks]
+    patients = cohort.patients.drop(columns=own)
+    tasks = []
+    for pair in pairs:
+        theirs = cohort.patients[pair.source.name]
+        labels = pair.labels(cohort.patients).where(lambda found: found.notna(), theirs)
+        patients[pair.task.name] = labels
+        classes = tuple(dict.fromkeys([*pair.task.classes, *labels]))
+        tasks.append(replace(pair.task, classes=classes, class_weights=(1.0,) * len(classes)))
+    taken = {task.name for task in tasks}
+    return replace(
+        cohort,
+        tasks=tuple(tasks),
+        patients=patients,
+        recordings=cohort.recordings.drop(columns=own, errors="ignore"),
+        covariates=tuple(name for name in cohort.covariates if name not in taken),
+        annotations=tuple(name for name in cohort.annotations if name not in taken),
+    )
 
 
 def _declared(task: Task, source: Task, declared: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

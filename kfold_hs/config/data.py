@@ -72,7 +72,9 @@ class TaskMap(Settings):
     """
 
     task: Name
-    classes: dict[Name, Annotated[tuple[Name, ...], pydantic.BeforeValidator(_as_names)]] = {}
+    classes: dict[Name, Annotated[tuple[Name, ...], pydantic.BeforeValidator(_as_names)]] = Field(
+        default_factory=dict
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -89,7 +91,7 @@ class _Data(Settings):
 
     tasks: dict[Name, TaskConfig] = Field(min_length=1)
     aliases: Path | None = None
-    map: dict[Name, TaskMap] = {}
+    map: dict[Name, TaskMap] = Field(default_factory=dict)
 
     @pydantic.model_validator(mode="after")
     def _check_names(self) -> _Data:

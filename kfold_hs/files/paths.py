@@ -40,8 +40,8 @@ from kfold_hs.files.atomic import (
 )
 
 __all__ = [
-    "ComparisonPaths", "FoldId", "FoldPaths", "RunPaths", "TunePaths", "ValidationPaths", "check_name",
-    "discard", "refuse_overwriting", "remove", "storage_error",
+    "ComparisonPaths", "FoldId", "FoldPaths", "RunPaths", "TunePaths", "ValidationPaths",
+    "check_name", "discard", "refuse_overwriting", "remove", "storage_error",
     "sweep", "whose", "write_bytes", "write_json", "write_text", "writing", "writing_folder",
 ]  # fmt: skip
 

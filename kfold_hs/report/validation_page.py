@@ -25,7 +25,8 @@ from kfold_hs.report.traced import traced
 MOST_SHOWN = 10
 """Patients who could not be scored, by name; all are in predictions.csv."""
 _COLOURS = {AS_PREDICTED: COLOURS[1], BOTH: COLOURS[0], SHIPPED: COLOURS[3], INTERCEPT: COLOURS[2]}
-_SIDES = (("external", "these people", 0, -0.14), ("internal", "cross-validation", 1, 0.14))
+_SIDES = (("external", "these people", -0.14), ("internal", "cross-validation", 0.14))
+_SYMBOLS = ("circle", "diamond")
 
 
 def render_validation(result: Validation) -> Page:
@@ -52,7 +53,7 @@ def both_sides(metrics: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Metrics on a scale from 0 to 1: these people above, the cross-validation below."""
     shown = [each for each in metrics.values() if each["is_share"]]
     data, ends = [], [1.0]
-    for side, name, colour, offset in _SIDES:
+    for place, (side, name, offset) in enumerate(_SIDES):
         points = [
             (row + offset, each[side])
             for row, each in enumerate(shown)
@@ -71,13 +72,13 @@ def both_sides(metrics: Mapping[str, Mapping[str, Any]]) -> Figure:
                 "mode": "markers",
                 "x": values,
                 "y": [row for row, _ in points],
-                "marker": {"color": COLOURS[colour], "size": 10, "symbol": ("circle", "diamond")[colour]},
+                "marker": {"color": COLOURS[place], "size": 10, "symbol": _SYMBOLS[place]},
                 "error_x": {
                     "type": "data",
                     "symmetric": False,
                     "array": [high - v for high, v in zip(highs, values, strict=True)],
                     "arrayminus": [v - low for low, v in zip(lows, values, strict=True)],
-                    "color": COLOURS[colour],
+                    "color": COLOURS[place],
                 },
                 "name": f"{name}, 95 % interval",
                 "hovertemplate": f"{name}: %{{x:.3f}}<extra></extra>",

@@ -72,16 +72,16 @@ def redraw(folder: Path) -> Redrawn:
         The folder holds none of them, or files that do not belong together.
     """
     place = whose(folder)
-    draws: tuple[tuple[str, Any, Callable[[Any], Page]], ...] = (
-        ("comparison", ComparisonPaths(*place), lambda c: render_comparison(Comparison.from_json(c))),
-        ("search", TunePaths(*place), lambda c: render_tune(SearchResult.from_json(c))),
-        ("validation", ValidationPaths(*place), lambda c: render_validation(Validation.from_json(c))),
-    )  # fmt: skip
-    for kind, paths, draw in draws:
+    kinds: tuple[tuple[str, Any, Any, Callable[..., Page]], ...] = (
+        ("comparison", ComparisonPaths(*place), Comparison, render_comparison),
+        ("search", TunePaths(*place), SearchResult, render_tune),
+        ("validation", ValidationPaths(*place), Validation, render_validation),
+    )
+    for kind, paths, result, draw in kinds:
         if paths.content.is_file():
             content = stored.read_json(paths.content, f"the {kind}")
             with stored.making_sense_of(paths.content):
-                page = draw(content)
+                page = draw(result.from_json(content))
             write_text(paths.page, page)
             return Redrawn(kind, paths.page, content, page)
     run, page = cross_validation.report(folder)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_with_facts
-from kfold_hs.cohort.label_map import TaskPair, pair_tasks
+from kfold_hs.cohort.label_map import TaskPair, pair_tasks, relabelled
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.silence import identifies
 from kfold_hs.config.schema import DataConfig, TaskMap
@@ -94,7 +94,7 @@ class FinishedValidation:
 def validate(
     bundle_folder: Path,
     data: DataConfig | Cohort,
-    options: ValidationOptions = ValidationOptions(),  # noqa: B008 - frozen
+    options: ValidationOptions = ValidationOptions(),
     progress: Progress | None = None,
 ) -> FinishedValidation:
     """Score labelled people of another cohort by a bundle, and say what it is worth on them.
@@ -227,7 +227,7 @@ class _Story:
         return pd.DataFrame([row for rows in parts for row in rows]).set_index("patient_id")
 
     def table(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """predictions.csv: who was scored by whom, labels as classes of the bundle, what it said."""
+        """predictions.csv: labels as classes of the bundle, and what it says of everybody."""
         patients = self.cohort.patients.set_index("patient_id").loc[rows.index]
         found = rows.drop(columns="sites").copy()
         found.insert(0, "person_id", patients["person_id"])
@@ -310,7 +310,7 @@ class _Story:
             "not_compared": self._not_compared(),
             "people": self._people(rows),
             "development": self._development(),
-            "side_by_side": self._side_by_side(rows, tasks),
+            "side_by_side": self._side_by_side(rows),
             "cohort": self.cohort.describe(),
             "provenance": dict(origin),
         }
@@ -368,13 +368,11 @@ class _Story:
             "n_models": len(self.bundle.members),
         }
 
-    def _side_by_side(
-        self, rows: pd.DataFrame, tasks: Mapping[str, Mapping[str, Any]]
-    ) -> list[dict[str, Any]]:
+    def _side_by_side(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Characteristics of both cohorts; labels of these people as classes of the bundle."""
         scored = set(rows.index[rows["n_models"] > 0])
         carried = self.bundle.content.get("development")
-        here = characteristics(self._as_bundle_labels(), scored)
+        here = characteristics(relabelled(self.cohort, self.pairs), scored)
         flags = [
             [flag for flag in each["quality"].split("; ") if flag != "ok"]
             for sites in rows["sites"]
@@ -382,29 +380,6 @@ class _Story:
         ]
         here["recordings"]["quality, as the bundle flags it"] = flagged(flags)
         return side_by_side(None if carried is None else carried["characteristics"], here)
-
-    def _as_bundle_labels(self) -> Cohort:
-        """The cohort with the names of the bundle's tasks, and its classes where they are paired."""
-        patients = self.cohort.patients.drop(columns=[task.name for task in self.cohort.tasks])
-        tasks = []
-        for pair in self.pairs:
-            own = self.cohort.patients[pair.source.name]
-            patients[pair.task.name] = pair.labels(self.cohort.patients).where(
-                lambda x: x.notna(), own
-            )
-            names = tuple(dict.fromkeys(patients[pair.task.name]))
-            classes = (*pair.task.classes, *(n for n in names if n not in pair.task.classes))
-            tasks.append(replace(pair.task, classes=classes, class_weights=(1.0,) * len(classes)))
-        taken = {task.name for task in tasks}
-        keep = [name for name in self.cohort.covariates if name not in taken]
-        noted = [name for name in self.cohort.annotations if name not in taken]
-        recordings = self.cohort.recordings.drop(
-            columns=[t.name for t in self.cohort.tasks if t.name in self.cohort.recordings]
-        )
-        return replace(
-            self.cohort, tasks=tuple(tasks), patients=patients, recordings=recordings,
-            covariates=tuple(keep), annotations=tuple(noted),
-        )  # fmt: skip
 
 
 def _known(bundle: Bundle, cohort: Cohort, by_ids: bool) -> dict[str, frozenset[int]]:

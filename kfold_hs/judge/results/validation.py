@@ -16,7 +16,8 @@ alone; and AUROC is internally a mean over the folds.
 
 Recalibration is cross-fitted over persons: each tenth of them (fewer where a class is rare) is
 corrected by what the others gave. `intercept` moves the log odds of the positive class by a
-constant; `intercept and slope` is Platt's a + b logit p. The other classes share the rest as before.
+constant; `intercept and slope` is Platt's a + b logit p. The other classes share the rest as they
+did.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -226,15 +227,20 @@ def change(external: Estimate, internal: Estimate, metric: Metric) -> Estimate:
     if external.value is None or internal.value is None:
         return Estimate(None, None, None, method="undefined on one of the sides")
     d = external.value - internal.value
-    sides = [(each.value, each.low, each.high) for each in (external, internal)]
-    if any(end is None for side in sides for end in side):
+    if None in (external.low, external.high, internal.low, internal.high):
         return Estimate(d, None, None, method="no interval: one of the sides has none")
-    (e, e_low, e_high), (i, i_low, i_high) = sides  # type: ignore[misc]
-    low = d - sqrt((e - e_low) ** 2 + (i_high - i) ** 2)  # type: ignore[operator]
-    high = d + sqrt((e_high - e) ** 2 + (i - i_low) ** 2)  # type: ignore[operator]
+    (e_down, e_up), (i_down, i_up) = (_halves(each) for each in (external, internal))
+    low, high = d - hypot(e_down, i_up), d + hypot(e_up, i_down)
     target = "these models, there minus here"
     found = Estimate(d, low, high, method=MOVER, target=target)
     return possible_ends(found, apart(metric.bounds, metric.bounds))
+
+
+def _halves(estimate: Estimate) -> tuple[float, float]:
+    """How far an interval reaches below and above its value."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    assert value is not None and low is not None and high is not None
+    return value - low, high - value
 
 
 def sentences_of(task: str, found: Mapping[str, Any], cohort: str) -> list[str]:
@@ -251,17 +257,17 @@ def sentences_of(task: str, found: Mapping[str, Any], cohort: str) -> list[str]:
         else:
             moved = each["change"]
             text += f", {number(there['value'])} ({ends(there)}) in the cross-validation: "
-            text += f"{_WORDS[each['verdict']]} ({number(moved['value'], signed=True)}, "
+            text += f"{_WORDS[each['verdict']]} (change {number(moved['value'], signed=True)}, "
             text += f"{ends(moved, signed=True)})"
         said.append(f"{text}.")
     here = found["versions"][AS_PREDICTED]["calibration"]
-    said.append(
-        f"{task}, calibration of {found['positive']}: intercept "
-        f"{number(here['intercept']['value'], signed=True)} ({ends(here['intercept'], signed=True)})"
-        f", slope {number(here['slope']['value'])} ({ends(here['slope'])}), observed to expected "
-        f"{number(here['o_e']['value'])} ({ends(here['o_e'])})."
-    )
-    return said
+    parts = {"intercept": "intercept", "slope": "slope", "o_e": "observed to expected"}
+    values = [
+        f"{text} {number(here[key]['value'], key == 'intercept')} "
+        f"({ends(here[key], key == 'intercept')})"
+        for key, text in parts.items()
+    ]
+    return [*said, f"{task}, calibration of {found['positive']}: {', '.join(values)}."]
 
 
 _WORDS = {
@@ -402,4 +408,4 @@ def _with_positive(y_prob: np.ndarray, positive: int, p: np.ndarray) -> np.ndarr
     even = (np.arange(found.shape[1]) != positive) / (found.shape[1] - 1)
     found = np.where(rest > 0, found / np.where(rest > 0, rest, 1), even) * (1 - p)[:, None]
     found[:, positive] = p
-    return found
+    return np.asarray(found)
