@@ -54,8 +54,8 @@ class TaskPair:
 
 def pair_tasks(
     tasks: Sequence[Task], sources: Sequence[Task], given: Mapping[str, TaskMap]
-) -> list[TaskPair]:
-    """Every task of a bundle that the data have labels of.
+) -> tuple[list[TaskPair], dict[str, str]]:
+    """Every task of a bundle that the data have labels of, and why there is none of the others.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def pair_tasks(
     ------
     ConfigError
         A task or class of the map does not exist, two classes of the bundle claim one of the data,
-        no task has a counterpart, or one has labels of a single class.
+        a task of the map has labels of a single class, or no task has a counterpart.
     """
     by_name = {task.name: task for task in sources}
     for name, each in given.items():
@@ -78,22 +78,30 @@ def pair_tasks(
         if each.task not in by_name:
             kind = f"task of the data in data.map.{name}:"
             raise ConfigError(unknown_name(kind, each.task, by_name))
-    pairs = []
+    pairs, without = [], {}
     for task in tasks:
         said = given.get(task.name)
         source = by_name.get(said.task if said else task.name)
-        if source is not None:
-            declared = said.classes if said else {}
-            classes = _declared(task, source, declared) if declared else _by_default(task, source)
-            _check(task, source, classes)
+        if source is None:
+            without[task.name] = "the data have no labels of it"
+            continue
+        declared = said.classes if said else {}
+        classes = _declared(task, source, declared) if declared else _by_default(task, source)
+        fault = _fault(task, source, classes)
+        if fault and said:
+            raise ConfigError(fault)
+        if fault:
+            without[task.name] = fault.rstrip(".")
+        else:
             pairs.append(TaskPair(task, source, classes))
     if not pairs:
         mine, theirs = next(task.name for task in tasks), next(iter(by_name))
+        why = " ".join(f"{name}: {text}." for name, text in without.items())
         raise ConfigError(
             f"nothing can be compared: the bundle has the tasks {listing(t.name for t in tasks)}, "
-            f"the data {listing(by_name)}. Name the pairs, e.g. data.map.{mine}={theirs}."
+            f"the data {listing(by_name)}. {why} Name the pairs, e.g. data.map.{mine}={theirs}."
         )
-    return pairs
+    return pairs, without
 
 
 def relabelled(cohort: Cohort, pairs: Sequence[TaskPair]) -> Cohort:
@@ -158,11 +166,12 @@ def _others(task: Task) -> list[str]:
     return [name for name in task.classes if name != task.positive]
 
 
-def _check(task: Task, source: Task, classes: Mapping[str, str]) -> None:
+def _fault(task: Task, source: Task, classes: Mapping[str, str]) -> str:
+    """Why these pairs of classes allow no comparison, or "" where they do."""
     if len(set(classes.values())) > 1 and task.positive in classes.values():
-        return
+        return ""
     pairs = listing(f"{theirs} is {ours}" for theirs, ours in classes.items()) or "none"
-    raise ConfigError(
+    return (
         f"{task.name} cannot be compared: of the classes {listing(task.classes)} of the bundle and "
         f"{listing(source.classes)} of {source.name} in the data, these are paired: {pairs}. The "
         f"positive class {task.positive} and another one are needed: data.map.{task.name}="

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
-from kfold_hs.judge.results.validation import Validation
+from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced

@@ -15,8 +15,8 @@ from kfold_hs.judge.results.validation import (
     INTERCEPT,
     NOT_RECORDED,
     SHIPPED,
-    Validation,
 )
+from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout
 from kfold_hs.report.charts.curves import reliability
 from kfold_hs.report.render import Page, rendered

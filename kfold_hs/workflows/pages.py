@@ -24,7 +24,7 @@ from kfold_hs.files.paths import (
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
-from kfold_hs.judge.results.validation import Validation
+from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.report.comparison_page import render_comparison
 from kfold_hs.report.figures import write_figures
 from kfold_hs.report.index_page import (

@@ -5,42 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.audio import read_with_facts
+from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.label_map import TaskPair, pair_tasks, relabelled
 from kfold_hs.cohort.readers.registry import read_cohort
-from kfold_hs.cohort.silence import identifies
 from kfold_hs.config.schema import DataConfig, TaskMap
 from kfold_hs.errors import ConfigError, PredictionsError, listing
 from kfold_hs.files.paths import ValidationPaths, write_json, write_text
 from kfold_hs.judge.results.characteristics import characteristics, flagged, side_by_side
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
-from kfold_hs.judge.results.validation import (
-    SCHEMA,
-    TaskRows,
-    Validation,
-    sentences_of,
-    validated_task,
-)
+from kfold_hs.judge.results.validation import TaskRows, sentences_of, validated_task
+from kfold_hs.judge.results.validation_result import SCHEMA, Validation
+from kfold_hs.judge.selection.decisions import referral_classes, spared_class
 from kfold_hs.orchestrator.progress import NullProgress, Progress
 from kfold_hs.predictions.table import KEYS, Predictions, label_column, prob_column
 from kfold_hs.workflows.options import RunOptions
 
 if TYPE_CHECKING:
+    from kfold_hs.bundle.external import OtherPeople
     from kfold_hs.bundle.format import Bundle
-    from kfold_hs.bundle.patients import Patient
     from kfold_hs.report.render import Page
 
 LEAVE_OUT, HELD_OUT = "leave-out", "held-out"
+_DECISIONS = {"weighted_accuracy": "decided", "cost": "refer"}
+"""Metric -> column of a bundle's rows."""
 _OWN_NUMBERING = {"table", "synthetic"}
 """Kinds of data whose ids are anybody's: 7 here is not 7 there."""
 
@@ -54,8 +50,8 @@ class ValidationOptions:
     run : RunOptions
         Name and root of the folder, device, command.
     known : str
-        "leave-out": whoever the bundle knows is left out; "held-out": they are scored by the
-        models that were not trained on them.
+        "leave-out": whoever a model was trained on is left out; "held-out": they are scored by the
+        models that were not trained on them. Hold-out test persons of the run are scored.
     match : str
         By what somebody is known. "samples": the samples of a recording are in the certificate;
         "ids": a patient id is, too; "auto": ids count where both data are of one published kind.
@@ -134,7 +130,7 @@ def validate(
     paths = ValidationPaths(options.run.name or story.name, options.run.root)
     if paths.is_other:
         raise ConfigError(f"{paths.folder} is the folder of other results. Give another --name.")
-    rows = story.predicted(device, progress)
+    rows = story.people.predicted(device, progress)
     progress.stage("validation")
     digests = {"bundle": story.digest, "cohort": story.cohort.fingerprint}
     origin = provenance(paths.name, options.run.command, digests, str(device), started)
@@ -148,15 +144,14 @@ def validate(
 
 @dataclass(frozen=True, eq=False)
 class _Story:
-    """A bundle and the people that it is validated on.
+    """A bundle and the people that it is validated on, and which of their labels are which.
 
-    known : of every person, the rows of the certificate whom they are
+    without : tasks of the bundle that are not compared, and why
     """
 
-    bundle: Bundle
-    cohort: Cohort
+    people: OtherPeople
     pairs: list[TaskPair]
-    known: Mapping[str, frozenset[int]]
+    without: Mapping[str, str]
     options: ValidationOptions
 
     @classmethod
@@ -167,6 +162,8 @@ class _Story:
         options: ValidationOptions,
         progress: Progress,
     ) -> _Story:
+        from kfold_hs.bundle.external import OtherPeople
+
         kind = None
         if isinstance(data, Cohort):
             cohort = data
@@ -179,15 +176,24 @@ class _Story:
         if options.match == "auto":
             same = kind == bundle.config.data.kind and kind not in _OWN_NUMBERING
             options = replace(options, match="ids" if same else "samples")
-        pairs = pair_tasks(bundle.tasks, cohort.tasks, given)
-        found = cls(bundle, cohort, pairs, _known(bundle, cohort, options.match == "ids"), options)
-        if not found.patients:
+        pairs, without = pair_tasks(bundle.tasks, cohort.tasks, given)
+        leaves_out = options.known == LEAVE_OUT
+        people = OtherPeople.of(bundle, cohort, options.match == "ids", leaves_out)
+        if not people.patients:
             raise PredictionsError(
                 f"all {cohort.n_persons} persons of {cohort.name} are known to the bundle, and "
                 "--known leave-out leaves them out. --known held-out scores them by the models "
                 "that were not trained on them; that is no external validation."
             )
-        return found
+        return cls(people, pairs, without, options)
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.people.bundle
+
+    @property
+    def cohort(self) -> Cohort:
+        return self.people.cohort
 
     @cached_property
     def digest(self) -> str:
@@ -203,29 +209,6 @@ class _Story:
         digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
         return f"validate-{self.bundle.content['run'][:60]}-{self.cohort.name[:40]}-{digest[:8]}"
 
-    @cached_property
-    def patients(self) -> list[Patient]:
-        """Who is scored: the certificate's names go with those whom it knows."""
-        from kfold_hs.bundle.inputs import of_cohort
-
-        person_of, certificate = self.cohort.person_of, self.bundle.certificate
-        found = []
-        for patient in of_cohort(self.cohort, set(person_of)):
-            rows = self.known[person_of[patient.patient_id]]
-            if rows and self.options.known == LEAVE_OUT:
-                continue
-            names = tuple(certificate.names(sorted(rows)))
-            found.append(replace(patient, ids=(), persons=names))
-        return found
-
-    def predicted(self, device: Any, progress: Progress) -> pd.DataFrame:
-        """Rows of the bundle, by patient."""
-        from kfold_hs.bundle.predict import predict_patients
-
-        progress.stage("patients")
-        parts = predict_patients(self.bundle, self.patients, device, progress.step)
-        return pd.DataFrame([row for rows in parts for row in rows]).set_index("patient_id")
-
     def table(self, rows: pd.DataFrame) -> pd.DataFrame:
         """predictions.csv: labels as classes of the bundle, and what it says of everybody."""
         patients = self.cohort.patients.set_index("patient_id").loc[rows.index]
@@ -237,59 +220,82 @@ class _Story:
 
     def rows_of(self, pair: TaskPair, rows: pd.DataFrame) -> TaskRows:
         """The patients with a label of a task; the other tasks where all of these have one."""
-        patients = self.cohort.patients.set_index("patient_id")
-        labels = {each.task.name: each.labels(patients) for each in self.pairs}
-        task = pair.task
-        scored = rows[rows["n_models"] > 0]
-        mine = scored[labels[task.name].loc[scored.index].notna()]
+        task, patients = pair.task, self.cohort.patients.set_index("patient_id")
+        labels = pair.labels(patients)
+        mine = rows[(rows["n_models"] > 0) & labels.loc[rows.index].notna()]
         if mine.empty:
             raise PredictionsError(
                 f"{task.name}: none of the {len(rows)} patients could be scored and has a label."
             )
-        tasks = [
-            each.task for each in self.pairs if labels[each.task.name].loc[mine.index].notna().all()
-        ]
+        patients = patients.loc[mine.index]
+        shipped = mine[[f"calibrated.{task.name}.{name}" for name in task.classes]].astype(float)
+        development = self.bundle.content.get("development")
+        return TaskRows(
+            self._as_predictions(mine, patients),
+            task.positive_index,
+            shipped.to_numpy() if shipped.notna().all(axis=None) else None,
+            None if development is None else development["tasks"][task.name],
+            self._decided(task, mine),
+            any(map(self.people.is_trained_on, patients["person_id"])),
+            self.bundle.config.seed,
+        )
+
+    def _as_predictions(self, rows: pd.DataFrame, patients: pd.DataFrame) -> Predictions:
+        """As of a single model, with every task that all of these patients have a label of."""
         table = pd.DataFrame(
             {
                 "level": "patient",
                 **dict.fromkeys(KEYS, 0),
-                "person_id": patients["person_id"].loc[mine.index],
-                "patient_id": mine.index,
+                "person_id": patients["person_id"],
+                "patient_id": patients.index,
                 "recording_id": "",
             }
         )
-        for each in tasks:
-            table[label_column(each.name)] = labels[each.name].loc[mine.index]
-            for name in each.classes:
-                column = prob_column(each.name, name)
-                table[column] = mine[column].astype(float)
-        classes = {each.name: each.classes for each in tasks}
-        shipped = mine[[f"calibrated.{task.name}.{name}" for name in task.classes]].astype(float)
-        development = self.bundle.content.get("development")
-        return TaskRows(
-            Predictions(table.reset_index(drop=True), classes),
-            task.positive_index,
-            shipped.to_numpy() if shipped.notna().all(axis=None) else None,
-            None if development is None else development["tasks"][task.name],
-            self.bundle.config.seed,
-        )
+        classes = {}
+        for pair in self.pairs:
+            task, labels = pair.task, pair.labels(patients)
+            if labels.notna().all():
+                classes[task.name] = task.classes
+                columns = [prob_column(task.name, name) for name in task.classes]
+                table[label_column(task.name)] = labels
+                table[columns] = rows[columns].astype(float)
+        return Predictions(table.reset_index(drop=True), classes)
+
+    def _decided(self, task: Task, rows: pd.DataFrame) -> dict[str, Any]:
+        """What class weights and threshold of the bundle call, where it has them for everybody."""
+        known, found = self.bundle.content["decisions"].get(task.name, {}), {}
+        for metric, column in _DECISIONS.items():
+            called = rows.get(f"{column}.{task.name}")
+            if metric not in known or called is None or called.isna().any():
+                continue
+            if column == "refer":
+                yes, no = referral_classes(task.classes)[0], spared_class(task.classes)
+                called = called.map({True: yes, False: no})
+            one_hot = np.eye(task.n_classes)[task.encode(called)]
+            found[metric] = one_hot, (known[metric] or {}).get("crossfit")
+        return found
 
     def judged(self, rows: pd.DataFrame, origin: Mapping[str, Any]) -> Validation:
         """The content of validation.json."""
         select = self.bundle.content["select"]
         patients = self.cohort.patients.set_index("patient_id")
-        tasks = {}
+        tasks, without = {}, dict(self.without)
         for pair in self.pairs:
             counts = patients[pair.source.name].loc[rows.index].value_counts()
+            try:
+                found = validated_task(pair.task.name, self.rows_of(pair, rows))
+            except PredictionsError as error:
+                without[pair.task.name] = str(error).rstrip(".")
+                continue
+            left_out = {name: int(counts.get(name, 0)) for name in pair.unmapped}
             tasks[pair.task.name] = {
                 "source": pair.source.name,
                 "class_map": dict(pair.classes),
-                "left_out": [
-                    {"class": name, "n_patients": int(counts.get(name, 0))}
-                    for name in pair.unmapped
-                ],
-                **validated_task(pair.task.name, self.rows_of(pair, rows)),
+                "left_out": [{"class": name, "n_patients": n} for name, n in left_out.items()],
+                **found,
             }
+        if not tasks:
+            raise PredictionsError(f"nothing can be compared. {'. '.join(without.values())}.")
         simulated = self.cohort.name == SYNTHETIC or self.bundle.config.data.kind == SYNTHETIC
         sentences = [
             each
@@ -307,54 +313,18 @@ class _Story:
             "select": dict(select),
             "sentences": sentences,
             "tasks": tasks,
-            "not_compared": self._not_compared(),
-            "people": self._people(rows),
+            "not_compared": [{"task": name, "why": why} for name, why in without.items()],
+            "people": {
+                "handling": self.options.known,
+                "match": self.options.match,
+                **self.people.counts(rows),
+            },
             "development": self._development(),
             "side_by_side": self._side_by_side(rows),
             "cohort": self.cohort.describe(),
             "provenance": dict(origin),
         }
         return Validation.from_json(content)
-
-    def _not_compared(self) -> list[dict[str, Any]]:
-        paired = {pair.task.name for pair in self.pairs}
-        return [
-            {"task": task.name, "classes": list(task.classes)}
-            for task in self.bundle.tasks
-            if task.name not in paired
-        ]
-
-    def _people(self, rows: pd.DataFrame) -> dict[str, Any]:
-        """Counts of `People`, and what could not be scored, named."""
-        cohort, certificate = self.cohort, self.bundle.certificate
-        by_id = {
-            person
-            for patient, person in cohort.person_of.items()
-            if certificate.known((patient,), ()) and not self.known[person]
-        }
-        scored = rows.index[rows["n_models"] > 0]
-        unscored = rows[rows["n_models"] == 0]
-        problems = rows["problem"].astype(bool) & (rows["n_models"] > 0)
-        return {
-            "handling": self.options.known,
-            "match": self.options.match,
-            "n_persons": cohort.n_persons,
-            "n_patients": cohort.n_patients,
-            "n_known_persons": sum(map(bool, self.known.values())),
-            "n_same_ids": len(by_id),
-            "n_scored_persons": len({cohort.person_of[each] for each in scored}),
-            "n_scored_patients": len(scored),
-            "n_models": len(self.bundle.members),
-            "scored_by": dict(sorted(Counter(rows.loc[scored, "scored_by"]).items())),
-            "not_scored": [
-                {"patient_id": name, "problem": text} for name, text in unscored["problem"].items()
-            ],
-            "n_with_problems": int(problems.sum()),
-            "problems": [
-                {"problem": text, "n_patients": n}
-                for text, n in Counter(rows.loc[problems, "problem"]).most_common(10)
-            ],
-        }
 
     def _development(self) -> dict[str, Any]:
         """What the bundle says of its own people; None where an older one says nothing."""
@@ -380,20 +350,3 @@ class _Story:
         ]
         here["recordings"]["quality, as the bundle flags it"] = flagged(flags)
         return side_by_side(None if carried is None else carried["characteristics"], here)
-
-
-def _known(bundle: Bundle, cohort: Cohort, by_ids: bool) -> dict[str, frozenset[int]]:
-    """Of every person, the rows of the certificate whom they are, by any of their patients."""
-    certificate = bundle.certificate
-    recordings = cohort.recordings
-    candidates = [bool(certificate.known((), (digest,))) for digest in recordings["sha256"]]
-    digests: dict[str, list[str]] = {}
-    for row in recordings[candidates].to_dict("records"):
-        samples, facts = read_with_facts(Path(row["path"]), cohort.channel)
-        if identifies(samples):
-            digests.setdefault(row["patient_id"], []).append(facts.sha256)
-    found: dict[str, frozenset[int]] = dict.fromkeys(cohort.persons["person_id"], frozenset())
-    for patient, person in cohort.person_of.items():
-        ids = (patient,) if by_ids else ()
-        found[person] |= certificate.known(ids, digests.get(patient, ()))
-    return found

@@ -24,22 +24,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot
 from typing import Any
 
 import numpy as np
-import pydantic
 from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold
 
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric
 from kfold_hs.judge.results.characteristics import linear_predictor
-from kfold_hs.judge.results.json_part import JsonPart
 from kfold_hs.judge.results.sentences import counted, ends, number
-from kfold_hs.judge.results.summary import CohortFacts, Provenance
-from kfold_hs.judge.selection.calibration import calibration, platt, platt_of
+from kfold_hs.judge.selection.calibration import N_BINS, calibration, platt, platt_of
 from kfold_hs.judge.selection.crossfit import choose
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
@@ -50,65 +47,14 @@ from kfold_hs.judge.stats.paired import BETTER, verdict_of
 from kfold_hs.judge.stats.recalibration import calibration_model, intercept_of, log_odds
 from kfold_hs.predictions.table import Predictions
 
-SCHEMA = 1
 AS_PREDICTED, SHIPPED = "as predicted", "temperature of the bundle"
 INTERCEPT, BOTH = "intercept, fitted here", "intercept and slope, fitted here"
 MOVER = "variances of independent estimates added (MOVER)"
+OVERLAP = "no interval: people of the cross-validation are on both sides"
 NOT_RECORDED = "the bundle does not hold its internal estimates: export the run again"
 MOST_FOLDS = 10
+_FEWEST_BINS = 3
 _SCORES = ("brier", "log_loss")
-
-
-class ValidatedTask(JsonPart):
-    """A task of the bundle on the people of the other cohort.
-
-    `metrics` by name: external, internal, change, verdict; `versions` of the probabilities by
-    name: their calibration; `recalibration` is what fitting on all these people would give.
-    """
-
-    source: str
-    classes: list[str]
-    positive: str
-    class_map: dict[str, str]
-    left_out: list[dict[str, Any]]
-    n_persons: int
-    n_patients: int
-    counts: dict[str, int]
-    metrics: dict[str, dict[str, Any]]
-    confusion: list[list[int]]
-    versions: dict[str, dict[str, Any]]
-    recalibration: dict[str, Any]
-    linear_predictor: dict[str, Any]
-    internal: dict[str, Any] | None
-
-
-class People(JsonPart):
-    """Who of the cohort was scored, who was known to the bundle, and what became of them."""
-
-    handling: str
-    match: str
-    n_persons: int
-    n_known_persons: int
-    n_same_ids: int
-    n_scored_persons: int
-    n_scored_patients: int
-
-
-class Validation(JsonPart):
-    """The content of validation.json."""
-
-    schema_: int = pydantic.Field(alias="schema")
-    name: str
-    run: str
-    simulated: bool
-    honest: bool
-    sentences: list[str]
-    tasks: dict[str, ValidatedTask]
-    not_compared: list[dict[str, Any]]
-    people: People
-    side_by_side: list[dict[str, Any]]
-    cohort: CohortFacts
-    provenance: Provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +71,11 @@ class TaskRows:
         The same with the bundle's own calibration.
     internal : mapping, optional
         What `internal_estimates` gave when the bundle was made.
+    decided : mapping
+        Metric -> (n, C) of 0 and 1: what the bundle's class weights or threshold call; and its
+        cross-fitted estimate in the run, if there is one.
+    overlaps : bool
+        Whether people of the cross-validation are among the rows.
     seed : int
         Of the folds of the recalibration.
     """
@@ -133,6 +84,8 @@ class TaskRows:
     positive: int
     shipped: np.ndarray | None = None
     internal: Mapping[str, Any] | None = None
+    decided: Mapping[str, tuple[np.ndarray, Mapping[str, Any] | None]] = field(default_factory=dict)
+    overlaps: bool = False
     seed: int = 0
 
 
@@ -194,16 +147,21 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
             "people, or another data.map."
         )
     carried = (internal or {}).get("metrics", {})
-    metrics = {}
-    for metric in metrics_of(rows, task):
-        found = influence(metric, y_true, y_prob, positive, layout)
-        estimate = _external(metric, found, y_true)
-        metrics[metric.name] = {
+    known = {metric.name: metric for metric in metrics_of(rows, task)}
+
+    def judged(metric: Metric, probs: np.ndarray, there: Mapping[str, Any] | None) -> Any:
+        estimate = _external(metric, influence(metric, y_true, probs, positive, layout), y_true)
+        return {
             "label": metric.label, "higher_is_better": metric.higher_is_better,
             "is_share": metric.is_share, "margin": metric.margin,
             "external": dataclasses.asdict(estimate),
-            **_beside(metric, estimate, carried.get(metric.name)),
+            **_beside(metric, estimate, there, given.overlaps),
         }  # fmt: skip
+
+    metrics = {name: judged(one, y_prob, carried.get(name)) for name, one in known.items()}
+    decided = {
+        name: judged(known[name], *each) for name, each in given.decided.items() if name in known
+    }
     confusion = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(confusion, (y_true, y_prob.argmax(axis=1)), 1)
     versions, fitted = _versions(task, given, layout)
@@ -214,6 +172,7 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
         "n_patients": len(rows),
         "counts": {name: int((y_true == c).sum()) for c, name in enumerate(classes)},
         "metrics": metrics,
+        "decided": decided,
         "confusion": confusion.tolist(),
         "versions": versions,
         "recalibration": fitted,
@@ -239,7 +198,8 @@ def change(external: Estimate, internal: Estimate, metric: Metric) -> Estimate:
 def _halves(estimate: Estimate) -> tuple[float, float]:
     """How far an interval reaches below and above its value."""
     value, low, high = estimate.value, estimate.low, estimate.high
-    assert value is not None and low is not None and high is not None
+    if value is None or low is None or high is None:
+        raise ValueError("an estimate without an interval has no halves")
     return value - low, high - value
 
 
@@ -286,14 +246,16 @@ def _external(metric: Metric, found: Influence, y_true: np.ndarray) -> Estimate:
 
 
 def _beside(
-    metric: Metric, external: Estimate, carried: Mapping[str, Any] | None
+    metric: Metric, external: Estimate, carried: Mapping[str, Any] | None, overlaps: bool
 ) -> dict[str, Any]:
     """The internal estimate, the change and its verdict, as far as the bundle has them."""
     if carried is None:
         return {"internal": None, "change": None, "verdict": None}
     names = [each.name for each in dataclasses.fields(Estimate)]
-    internal = Estimate(**{name: carried[name] for name in names})
+    internal = Estimate(**{name: carried[name] for name in names if name in carried})
     moved = change(external, internal, metric)
+    if overlaps and moved.value is not None:
+        moved = moved.without_ends(OVERLAP)
     verdict = verdict_of(moved.low, moved.high, metric.margin)
     if verdict == BETTER and moved.value is not None:
         verdict = BETTER if (moved.value > 0) == metric.higher_is_better else "worse"
@@ -335,10 +297,15 @@ def _versions(task: str, given: TaskRows, layout: Layout) -> tuple[dict[str, Any
         versions[name] = {
             "crossfit": name in again,
             "calibration": {key: dataclasses.asdict(one) for key, one in model.items()},
-            "curve": calibration(is_positive, p, layout),
+            "curve": calibration(is_positive, p, layout, _n_bins(layout)),
             "scores": scores,
         }
     return versions, fitted
+
+
+def _n_bins(layout: Layout) -> int:
+    """Of the calibration curve: ten people a bin, as far as there are."""
+    return max(_FEWEST_BINS, min(N_BINS, layout.n_persons // 10))
 
 
 def recalibrated(

@@ -10,8 +10,8 @@ Models, 2019, ch. 15)
 
 Variances are sandwiches over persons: with A the Hessian of the log likelihood and s_i the score
 of row i, psi_i = A^-1 s_i, and V = sum over persons of (sum of their psi)^2 (Huber 1967; Liang &
-Zeger, Biometrika 73, 1986). Of log O:E, psi_i = y_i / O - p_i / E (delta method). For several classes they
-are of the positive class against all others.
+Zeger, Biometrika 73, 1986). Of log O:E, psi_i = y_i / O - p_i / E (delta method). For several
+classes they are of the positive class against all others.
 """
 
 from __future__ import annotations
