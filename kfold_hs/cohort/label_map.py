@@ -89,9 +89,9 @@ def pair_tasks(
         classes = _declared(task, source, declared) if declared else _by_default(task, source)
         fault = _fault(task, source, classes)
         if fault and said:
-            raise ConfigError(fault)
+            raise ConfigError(f"{task.name} cannot be compared: {fault}.")
         if fault:
-            without[task.name] = fault.rstrip(".")
+            without[task.name] = fault
         else:
             pairs.append(TaskPair(task, source, classes))
     if not pairs:
@@ -172,8 +172,8 @@ def _fault(task: Task, source: Task, classes: Mapping[str, str]) -> str:
         return ""
     pairs = listing(f"{theirs} is {ours}" for theirs, ours in classes.items()) or "none"
     return (
-        f"{task.name} cannot be compared: of the classes {listing(task.classes)} of the bundle and "
-        f"{listing(source.classes)} of {source.name} in the data, these are paired: {pairs}. The "
-        f"positive class {task.positive} and another one are needed: data.map.{task.name}="
-        f"{{task: {source.name}, classes: {{{task.positive}: CLASS, ...}}}}."
+        f"of the classes {listing(task.classes)} of the bundle and {listing(source.classes)} of "
+        f"{source.name} in the data, these are paired: {pairs}. The positive class {task.positive} "
+        f"and another one are needed: data.map.{task.name}={{task: {source.name}, classes: "
+        f"{{{task.positive}: CLASS, ...}}}}"
     )

@@ -285,7 +285,7 @@ class _Story:
             try:
                 found = validated_task(pair.task.name, self.rows_of(pair, rows))
             except PredictionsError as error:
-                without[pair.task.name] = str(error).rstrip(".")
+                without[pair.task.name] = str(error).removeprefix(f"{pair.task.name}: ").rstrip(".")
                 continue
             left_out = {name: int(counts.get(name, 0)) for name in pair.unmapped}
             tasks[pair.task.name] = {
@@ -295,7 +295,8 @@ class _Story:
                 **found,
             }
         if not tasks:
-            raise PredictionsError(f"nothing can be compared. {'. '.join(without.values())}.")
+            why = ". ".join(f"{name}: {text}" for name, text in without.items())
+            raise PredictionsError(f"nothing can be compared. {why}.")
         simulated = self.cohort.name == SYNTHETIC or self.bundle.config.data.kind == SYNTHETIC
         sentences = [
             each
