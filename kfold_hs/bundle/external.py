@@ -23,9 +23,11 @@ from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.inputs import of_cohort
 from kfold_hs.bundle.patients import Patient
 from kfold_hs.bundle.predict import predict_chunk
+from kfold_hs.bundle.rows import RowOptions
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_with_facts
 from kfold_hs.cohort.silence import identifies
+from kfold_hs.judge.results.validation import COVERAGE
 from kfold_hs.orchestrator.progress import Progress
 
 _MOST_PROBLEMS = 10
@@ -81,7 +83,7 @@ class OtherPeople:
         # Files are read as these data say, not as those of the run.
         reader = AudioReader(bundle.config, self.cohort.channel, bundle.content["typical"])
         for audio in reader.chunks(self.patients):
-            rows += predict_chunk(ensemble, audio)
+            rows += predict_chunk(ensemble, audio, RowOptions(COVERAGE))
             progress.step(len(rows), len(self.patients))
         return pd.DataFrame(rows).set_index("patient_id")
 

@@ -220,6 +220,8 @@ class _Story:
 
     def rows_of(self, pair: TaskPair, rows: pd.DataFrame) -> TaskRows:
         """The patients with a label of a task; the other tasks where all of these have one."""
+        from kfold_hs.bundle.rows import separated
+
         task, patients = pair.task, self.cohort.patients.set_index("patient_id")
         labels = pair.labels(patients)
         mine = rows[(rows["n_models"] > 0) & labels.loc[rows.index].notna()]
@@ -229,6 +231,7 @@ class _Story:
             )
         patients = patients.loc[mine.index]
         shipped = mine[[f"calibrated.{task.name}.{name}" for name in task.classes]].astype(float)
+        sets = mine[f"set.{task.name}"]
         development = self.bundle.content.get("development")
         return TaskRows(
             self._as_predictions(mine, patients),
@@ -236,6 +239,7 @@ class _Story:
             shipped.to_numpy() if shipped.notna().all(axis=None) else None,
             None if development is None else development["tasks"][task.name],
             self._decided(task, mine),
+            np.array([[name in separated(each) for name in task.classes] for each in sets]),
             any(map(self.people.is_trained_on, patients["person_id"])),
             self.bundle.config.seed,
         )

@@ -217,3 +217,17 @@ def test_numbers_and_many_words_of_two_cohorts(cohort: Cohort) -> None:
     assert rows["height", ""]["standardised_difference"] == pytest.approx(10 / sd)
     assert len(first["patients"]["village"]) == MOST_LEVELS + 1
     assert first["patients"]["village"][REST]["n"] == n - MOST_LEVELS
+
+
+def test_coverage_of_conformal_sets_is_a_share_of_patients(kept: Predictions) -> None:
+    """With the interval that accuracy has; sets of the label alone cover everybody."""
+    y = kept.y_true("outcome")
+    called = np.eye(2, dtype=bool)[kept.y_prob("outcome").argmax(axis=1)]
+    found = validated_task("outcome", TaskRows(kept, 0, sets=called))
+    accuracy, covered = found["metrics"]["accuracy"]["external"], found["conformal"]["covered"]
+    assert [covered[end] for end in ("value", "low", "high")] == pytest.approx(
+        [accuracy[end] for end in ("value", "low", "high")]
+    )
+    assert found["conformal"]["mean_size"] == 1
+    whole = validated_task("outcome", TaskRows(kept, 0, sets=np.ones((len(y), 2), dtype=bool)))
+    assert (whole["conformal"]["covered"]["value"], whole["conformal"]["mean_size"]) == (1, 2)

@@ -93,6 +93,12 @@ def test_other_people_are_scored_by_all_models(other: FinishedValidation, other_
     labelled = table[table["y.outcome"] != ""]
     right = (labelled["label.outcome"] == labelled["y.outcome"]).mean()
     assert task.metrics["accuracy"]["external"]["value"] == pytest.approx(right)
+    held = [
+        y in each.split("+")
+        for y, each in zip(labelled["y.outcome"], labelled["set.outcome"], strict=True)
+    ]
+    assert task.conformal is not None
+    assert task.conformal["covered"]["value"] == pytest.approx(np.mean(held))
 
 
 def test_the_probabilities_are_those_of_predict(
@@ -125,7 +131,7 @@ def test_both_cohorts_stand_side_by_side(other: FinishedValidation) -> None:
     # Hold-out test persons are none of the people of the cross-validation.
     assert (persons["development"]["n"], persons["validation"]["n"]) == (13, 15)
     child = rows["patients", "age", "Child"]
-    assert (child["development"]["n"], child["validation"]["n"]) == (9, 10)
+    assert (child["development"]["n"], child["validation"]["n"]) == (10, 10)
     ill = rows["patients", "outcome", "Abnormal"]
     assert (ill["development"]["n"], ill["validation"]["n"]) == (7, 7)
     assert rows["patients", "outcome", "unsure"]["validation"]["n"] == 1
@@ -202,7 +208,7 @@ def test_one_class_is_no_validation(
     table = pd.read_csv(path, dtype=object, keep_default_na=False)
     table[table["diagnosis"] == "ill"].to_csv(path, index=False)
     with pytest.raises(
-        PredictionsError, match=r"nothing can be compared\. outcome: .*labels Abnor"
+        PredictionsError, match=r"nothing can be compared\. .*outcome: .*labels Abnor"
     ):
         run(f"data.path={path}", OTHER, MAP)
 

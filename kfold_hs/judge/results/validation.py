@@ -53,6 +53,7 @@ MOVER = "variances of independent estimates added (MOVER)"
 OVERLAP = "no interval: people of the cross-validation are on both sides"
 NOT_RECORDED = "the bundle does not hold its internal estimates: export the run again"
 MOST_FOLDS = 10
+COVERAGE = 0.9
 _FEWEST_BINS = 3
 _SCORES = ("brier", "log_loss")
 
@@ -74,6 +75,8 @@ class TaskRows:
     decided : mapping
         Metric -> (n, C) of 0 and 1: what the bundle's class weights or threshold call; and its
         cross-fitted estimate in the run, if there is one.
+    sets : ndarray of bool, shape (n, C), optional
+        The classes of everybody's conformal set, at a coverage of `COVERAGE`.
     overlaps : bool
         Whether people of the cross-validation are among the rows.
     seed : int
@@ -85,6 +88,7 @@ class TaskRows:
     shipped: np.ndarray | None = None
     internal: Mapping[str, Any] | None = None
     decided: Mapping[str, tuple[np.ndarray, Mapping[str, Any] | None]] = field(default_factory=dict)
+    sets: np.ndarray | None = None
     overlaps: bool = False
     seed: int = 0
 
@@ -173,11 +177,38 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
         "counts": {name: int((y_true == c).sum()) for c, name in enumerate(classes)},
         "metrics": metrics,
         "decided": decided,
+        "conformal": None if given.sets is None else conformal(y_true, given.sets, layout),
         "confusion": confusion.tolist(),
         "versions": versions,
         "recalibration": fitted,
         "linear_predictor": linear_predictor(log_odds(y_prob[:, positive])),
         "internal": None if internal is None else dict(internal),
+    }
+
+
+def conformal(y_true: np.ndarray, sets: np.ndarray, layout: Layout) -> dict[str, Any]:
+    """How often the conformal sets hold the label here, and how large they are.
+
+    Parameters
+    ----------
+    y_true : ndarray of int, shape (n,)
+    sets : ndarray of bool, shape (n, C)
+    layout : Layout
+
+    Returns
+    -------
+    dict
+        asked, covered (an estimate), mean_size.
+    """
+    held = sets[np.arange(len(y_true)), y_true]
+    # Accuracy of "held": a plain share of the patients, with the persons as units.
+    yes_no = np.column_stack([held, ~held]).astype(np.float64)
+    found = influence(ACCURACY, np.zeros(len(held), dtype=int), yes_no, 0, layout)
+    covered = fixed_estimate(found, layout.n_persons, True)
+    return {
+        "asked": COVERAGE,
+        "covered": dataclasses.asdict(covered),
+        "mean_size": float(sets.sum(axis=1).mean()),
     }
 
 
@@ -190,7 +221,7 @@ def change(external: Estimate, internal: Estimate, metric: Metric) -> Estimate:
         return Estimate(d, None, None, method="no interval: one of the sides has none")
     (e_down, e_up), (i_down, i_up) = (_halves(each) for each in (external, internal))
     low, high = d - hypot(e_down, i_up), d + hypot(e_up, i_down)
-    target = "these models, there minus here"
+    target = "these models, external minus internal"
     found = Estimate(d, low, high, method=MOVER, target=target)
     return possible_ends(found, apart(metric.bounds, metric.bounds))
 

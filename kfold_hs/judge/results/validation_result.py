@@ -16,8 +16,9 @@ class ValidatedTask(JsonPart):
     """A task of the bundle on the people of the other cohort.
 
     `metrics` by name: external, internal, change, verdict; `decided` the same of what the class
-    weights and the threshold of the bundle call; `versions` of the probabilities by
-    name: their calibration; `recalibration` is what fitting on all these people would give.
+    weights and the threshold of the bundle call; `conformal` the coverage of its sets; `versions`
+    of the probabilities by name: their calibration; `recalibration` is what fitting on all these
+    people would give.
     """
 
     source: str
@@ -30,6 +31,7 @@ class ValidatedTask(JsonPart):
     counts: dict[str, int]
     metrics: dict[str, dict[str, Any]]
     decided: dict[str, dict[str, Any]]
+    conformal: dict[str, Any] | None
     confusion: list[list[int]]
     versions: dict[str, dict[str, Any]]
     recalibration: dict[str, Any]
