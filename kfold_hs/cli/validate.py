@@ -108,7 +108,7 @@ def show_validation(content: Mapping[str, Any], page: Path) -> None:
     for task, found in content["tasks"].items():
         who = f"{content['cohort']['name']}, {found['n_persons']} people"
         table = Table(title=escape(f"{task}, {who}"), title_justify="left")
-        table.add_column("metric")
+        table.add_column("metric", overflow="fold")
         for column in ("here", "cross-validation", "change"):
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("verdict")

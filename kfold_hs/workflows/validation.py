@@ -226,8 +226,11 @@ class _Story:
         labels = pair.labels(patients)
         mine = rows[(rows["n_models"] > 0) & labels.loc[rows.index].notna()]
         if mine.empty:
+            faults = [text for text in rows["problem"] if text]
+            first = f" The first problem: {faults[0]}." if faults else ""
             raise PredictionsError(
                 f"{task.name}: none of the {len(rows)} patients could be scored and has a label."
+                f"{first}"
             )
         patients = patients.loc[mine.index]
         shipped = mine[[f"calibrated.{task.name}.{name}" for name in task.classes]].astype(float)

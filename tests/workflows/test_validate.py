@@ -305,3 +305,23 @@ def test_the_folder_of_a_run_is_not_taken(
         run(f"data.path={other_csv}", OTHER, MAP, name="one")
     with pytest.raises(ConfigError, match=r"known='both' must be one of leave-out, held-out"):
         ValidationOptions(known="both")  # type: ignore[arg-type]
+
+
+def test_recordings_that_no_model_can_read(
+    run: Callable[..., FinishedValidation], other_csv: Path, tmp_path: Path
+) -> None:
+    """One patient: named. All of them: an error with the first problem."""
+    shutil.copytree(other_csv.parent, tmp_path / "d")
+    files = sorted((tmp_path / "d").glob("*.wav"))
+    for path in [each for each in files if each.name.startswith("p5_")]:
+        soundfile.write(path, np.zeros(3), 4000)
+    table = f"data.path={tmp_path / 'd' / 'table.csv'}"
+    found = run(table, OTHER, MAP, name="short")
+    (one,) = found.result.to_json()["people"]["not_scored"]
+    assert one["patient_id"] == "p5"
+    assert found.result.people.n_scored_patients == 15
+    assert "p5" in found.page
+    for path in files:
+        soundfile.write(path, np.zeros(3), 4000)
+    with pytest.raises(PredictionsError, match=r"none of the 16 patients .* The first problem: "):
+        run(table, OTHER, MAP, name="none")
