@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+import pydantic
 
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.cohort.label_map import TaskPair, pair_tasks, relabelled
@@ -56,7 +57,7 @@ class ValidationOptions:
         By what somebody is known. "samples": the samples of a recording are in the certificate;
         "ids": a patient id is, too; "auto": ids count where both data are of one published kind.
     label_map : mapping
-        Where a `Cohort` is given: task of the bundle -> task of the data (`data.map`).
+        Task of the bundle -> task of the data, or its task and classes; goes before `data.map`.
 
     Raises
     ------
@@ -164,13 +165,13 @@ class _Story:
     ) -> _Story:
         from kfold_hs.bundle.external import OtherPeople
 
-        kind = None
+        kind, given = None, {n: _task_map(n, one) for n, one in options.label_map.items()}
         if isinstance(data, Cohort):
             cohort = data
-            given = {name: TaskMap.model_validate(one) for name, one in options.label_map.items()}
         else:
             progress.stage("recordings")
-            given, kind, cohort = dict(data.map), data.kind, read_cohort(data, progress.step)
+            kind, given = data.kind, {**data.map, **given}
+            cohort = read_cohort(data, progress.step)
         for note in cohort.notes:
             progress.note(f"{note.count} {note.name}: {note.text}.")
         if options.match == "auto":
@@ -358,3 +359,16 @@ class _Story:
         ]
         here["recordings"]["quality, as the bundle flags it"] = flagged(flags)
         return side_by_side(None if carried is None else carried["characteristics"], here)
+
+
+def _task_map(name: str, given: str | Mapping[str, Any]) -> TaskMap:
+    """One entry of `ValidationOptions.label_map`."""
+    try:
+        return TaskMap.model_validate(given)
+    except pydantic.ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(["label_map", name, *map(str, fault["loc"])])
+        raise ConfigError(
+            f"{place}: {fault['msg']}. Give a task of the data, or {{'task': NAME, 'classes': "
+            "{CLASS_OF_THE_BUNDLE: CLASS_OF_THE_DATA}}."
+        ) from error

@@ -219,6 +219,9 @@ def test_a_cohort_in_memory(made: Path, other: FinishedValidation, other_csv: Pa
     where = RunOptions(name="memory", root=made, device="cpu")
     found = validate(made / "bundle", cohort, ValidationOptions(where, label_map=given))
     assert found.result.tasks == other.result.tasks
+    wrong = ValidationOptions(where, label_map={"outcome": {"tusk": "diagnosis"}})
+    with pytest.raises(ConfigError, match=r"label_map\.outcome\.\w+: .*Give a task of the data"):
+        validate(made / "bundle", cohort, wrong)
 
 
 def test_a_stereo_file_is_read_as_these_data_say(
@@ -241,6 +244,20 @@ def test_every_number_of_the_page_is_the_files(other: FinishedValidation) -> Non
     assert Validation.from_json(content).to_json() == content
     assert check(other.paths.page.read_text(), content, FORMATS) > 150
     assert str(other.page) == other.paths.page.read_text()
+
+
+def test_a_damaged_file_is_an_error(other: FinishedValidation, tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "other"
+    shutil.copytree(other.paths.folder, folder)
+    content = json.loads((folder / "validation.json").read_text())
+    del content["tasks"]["outcome"]["versions"]
+    shutil.rmtree(folder / ".sha256")
+    (folder / "validation.json").write_text(json.dumps(content))
+    done = kfold_hs("report", folder, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "validation.json is damaged, or was written by another version" in done.stderr
+    assert kfold_hs("report", "--root", tmp_path, cwd=tmp_path).returncode == 0
+    assert "unreadable" in (tmp_path / "reports" / "index.html").read_text()
 
 
 def test_an_older_bundle_says_what_it_does_not_hold(
