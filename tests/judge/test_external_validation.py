@@ -174,6 +174,13 @@ def test_internal_estimates_are_the_summarys(internal: dict) -> None:  # type: i
     of_run = summary_of(predictions, history)["tasks"]["outcome"]["metrics"]
     for name, each in of_run.items():
         assert internal["metrics"][name]["low"] == each["these_models"]["low"]
+    earlier = {name: {**each} for name, each in of_run.items()}
+    for each in earlier.values():
+        del each["these_models"]
+    older = internal_estimates(predictions, "outcome", 0, earlier)["metrics"]["accuracy"]
+    assert (older["low"], older["target"]) == tuple(
+        of_run["accuracy"][key] for key in ("low", "target")
+    )
     x = logit(np.clip(predictions.y_prob("outcome")[:, 0], 1e-6, 1 - 1e-6))
     assert internal["linear_predictor"]["mean"] == pytest.approx(x.mean())
     assert internal["linear_predictor"]["sd"] == pytest.approx(x.std(ddof=1))

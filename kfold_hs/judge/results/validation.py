@@ -119,7 +119,8 @@ def internal_estimates(
         "n_patients": int(kept.table["patient_id"].nunique()),
         "metrics": {
             name: {"label": each["label"], "higher_is_better": each["higher_is_better"]}
-            | dict(each["these_models"])
+            # A summary of an earlier version has the recipe's estimate alone; its target says so.
+            | _estimate_of(each.get("these_models", each))
             for name, each in metrics.items()
         },
         "calibration": {name: dataclasses.asdict(each) for name, each in found.items()},
@@ -138,7 +139,7 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
     Raises
     ------
     PredictionsError
-        The people are of one class, or there is one person.
+        The people are of one class.
     """
     rows, positive, internal = given.rows, given.positive, given.internal
     y_true, y_prob, classes = rows.y_true(task), rows.y_prob(task), rows.classes[task]
@@ -269,6 +270,12 @@ _WORDS = {
 }
 
 
+def _estimate_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a mapping is an estimate's."""
+    names = [each.name for each in dataclasses.fields(Estimate)]
+    return {name: found[name] for name in names if name in found}
+
+
 def _external(metric: Metric, found: Influence, y_true: np.ndarray) -> Estimate:
     layout = found.layout
     smallest = persons_of_rarest(y_true, layout.person)
@@ -282,8 +289,7 @@ def _beside(
     """The internal estimate, the change and its verdict, as far as the bundle has them."""
     if carried is None:
         return {"internal": None, "change": None, "verdict": None}
-    names = [each.name for each in dataclasses.fields(Estimate)]
-    internal = Estimate(**{name: carried[name] for name in names if name in carried})
+    internal = Estimate(**_estimate_of(carried))
     moved = change(external, internal, metric)
     if overlaps and moved.value is not None:
         moved = moved.without_ends(OVERLAP)
