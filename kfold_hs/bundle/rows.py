@@ -200,6 +200,11 @@ def joined(names: Sequence[str]) -> str:
     return text.getvalue()
 
 
+def separated(names: str) -> list[str]:
+    """The classes that `joined` joined."""
+    return next(csv.reader([names], delimiter="+"), [])
+
+
 def _quality(one: PatientAudio) -> str:
     flags = dict.fromkeys(flag for each in one.quality for flag in each)
     return "; ".join(flags) or OK

@@ -8,6 +8,8 @@
                    the people of the run are told by (see `fits`)
     conformal      the scores that conformal sets are made from
     typical        what the training recordings' spectra look like
+    development    who the people of the run are, and what its models were worth out of fold: what
+                   `kfold-hs validate` sets beside other people
 
 What new people are told by is fitted on all out-of-fold rows; how good it is stands beside it
 cross-fitted: each fold with what the other folds chose (summary.json has the same numbers). They
@@ -44,6 +46,8 @@ from kfold_hs.files.paths import (
     write_text,
 )
 from kfold_hs.files.stored import read_bytes, read_history
+from kfold_hs.judge.results.characteristics import characteristics
+from kfold_hs.judge.results.validation import internal_estimates
 from kfold_hs.judge.selection.calibration import calibrations
 from kfold_hs.judge.selection.choices import score_choice
 from kfold_hs.judge.selection.crossfit import obstacle
@@ -113,6 +117,7 @@ def write_bundle(
         "held_out": {task: held_out_fits(plain, stacking, task) for task in kept.tasks},
         "conformal": {task: calibration_scores(kept, task) for task in kept.tasks},
         "typical": typical(bank, _is_trained_on(cohort, split)),
+        "development": _development(cohort, split, kept, summary),
         "certificate": sha256(read_bytes(folder / CERTIFICATE, "the certificate")),
     }
     write_content(folder, content)
@@ -147,6 +152,23 @@ def _is_trained_on(cohort: Cohort, split: Split) -> np.ndarray:
     is_test = (np.stack(folds) == TEST).all(axis=0)
     test = set(cohort.patients["patient_id"].to_numpy()[is_test].tolist())
     return ~cohort.recordings["patient_id"].isin(test).to_numpy()
+
+
+def _development(
+    cohort: Cohort, split: Split, kept: Predictions, summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Characteristics of all but the hold-out test persons, and the internal estimates by task."""
+    trained = cohort.recordings.loc[_is_trained_on(cohort, split), "patient_id"].tolist()
+    return {
+        "cohort": cohort.name,
+        "characteristics": characteristics(cohort, set(trained)),
+        "tasks": {
+            task.name: internal_estimates(
+                kept, task.name, task.positive_index, summary["tasks"][task.name]["metrics"]
+            )
+            for task in cohort.tasks
+        },
+    }
 
 
 def _without_places(config: Config) -> dict[str, Any]:

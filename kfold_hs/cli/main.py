@@ -28,12 +28,13 @@ from kfold_hs.cli.score import score
 from kfold_hs.cli.serve import serve
 from kfold_hs.cli.splits import audit, split
 from kfold_hs.cli.tune import tune
+from kfold_hs.cli.validate import validate
 
 SECTIONS = {
     "Measure": (run, plan),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
-    "Use the ensemble": (export, predict, serve),
+    "Use the ensemble": (export, predict, validate, serve),
     "Check data, splits and settings": (split, audit, config, score, doctor),
 }
 """The commands by what a user wants to do, in the order of --help."""

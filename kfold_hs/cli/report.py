@@ -28,19 +28,21 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
     """Draw a page again from its folder under reports/. Without FOLDER, list all pages in
     reports/index.html.
 
-    FOLDER holds a run, a comparison or a search. Nothing is trained.
+    FOLDER holds a run, a comparison, a search or a validation. Nothing is trained.
     """
     from kfold_hs.cli.tables import show_comparison, show_run, show_tune
+    from kfold_hs.cli.validate import show_validation
     from kfold_hs.workflows import pages
 
     if folder is None:
         if figures or tables:
             raise click.UsageError("--figures and --tables need a FOLDER.")
         page, entries = pages.index(root)
-        click.echo(f"{len(entries)} runs, comparisons and searches: {page}")
+        click.echo(f"{len(entries)} runs, comparisons, searches and validations: {page}")
         return
     drawn = pages.redraw(folder)
-    show = {"run": show_run, "comparison": show_comparison, "search": show_tune}[drawn.kind]
+    shows = {"run": show_run, "comparison": show_comparison, "search": show_tune}
+    show = {**shows, "validation": show_validation}[drawn.kind]
     show(drawn.content, drawn.path)
     for kind, (where, files) in pages.take_apart(drawn.page, figures, tables).items():
         click.echo(f"{len(files)} files of {kind}: {where}")

@@ -20,6 +20,11 @@ def _as_name(value: Any) -> Any:
     return clean_name(value) if isinstance(value, str | int | float | bool) else value
 
 
+def _as_names(value: Any) -> Any:
+    """A name by itself is a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
 """A name of the user's, cleaned; 1, 1.0 and true are taken as text."""
 
@@ -59,14 +64,35 @@ class TaskConfig(Settings):
         return self
 
 
+class TaskMap(Settings):
+    """Which labels of these data are a task of a bundle (`kfold-hs validate`).
+
+    task : of these data; the task's name by itself stands for {task: NAME}
+    classes : class of the bundle -> class or classes of these data; by default those of one name,
+        and the positive ones
+    """
+
+    task: Name
+    classes: dict[Name, Annotated[tuple[Name, ...], pydantic.BeforeValidator(_as_names)]] = Field(
+        default_factory=dict
+    )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _task_alone(cls, value: Any) -> Any:
+        return {"task": value} if isinstance(value, str | int | float) else value
+
+
 class DataSettings(Choice):
     """What every cohort is set by.
 
     aliases : a CSV of two columns: ids that are one person
+    map : tasks of a bundle that these people are to validate -> their labels here
     """
 
     tasks: dict[Name, TaskConfig] = Field(min_length=1)
     aliases: Path | None = None
+    map: dict[Name, TaskMap] = Field(default_factory=dict)
 
     @pydantic.model_validator(mode="after")
     def _check_names(self) -> DataSettings:

@@ -25,6 +25,7 @@ from kfold_hs.config.data import (
     SyntheticData,
     TableData,
     TaskConfig,
+    TaskMap,
 )
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.features import FEATURES, AnyFeatures, FeatureConfig, FeatureSettings
@@ -60,6 +61,7 @@ __all__ = [
     "SyntheticData",
     "TableData",
     "TaskConfig",
+    "TaskMap",
     "TrainConfig",
 ]
 
@@ -284,7 +286,7 @@ class Config(Settings):
             values.pop(key, None)
         if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:
             values["plugins"] = used
-        for key in ("root", "path", "aliases"):
+        for key in ("root", "path", "aliases", "map"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():
             task.pop("stack", None)

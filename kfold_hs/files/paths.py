@@ -10,6 +10,7 @@
                                   <run>.parquet (a variant predicted by another variant's models)
     reports/<search>/             tune.json  tune.html  study.db  space.json  trials/<number>.json
                                   <run>.parquet
+    reports/<validation>/         validation.json  predictions.csv  validation.html
     reports/index.html            the list of all (`kfold-hs report`)
 
 The checksums of a folder's files are in its folder `.sha256/`.
@@ -39,8 +40,8 @@ from kfold_hs.files.atomic import (
 )
 
 __all__ = [
-    "ComparisonPaths", "FoldId", "FoldPaths", "RunPaths", "TunePaths", "check_name",
-    "discard", "refuse_overwriting", "remove", "storage_error",
+    "ComparisonPaths", "FoldId", "FoldPaths", "RunPaths", "TunePaths", "ValidationPaths",
+    "check_name", "discard", "refuse_overwriting", "remove", "storage_error",
     "sweep", "whose", "write_bytes", "write_json", "write_text", "writing", "writing_folder",
 ]  # fmt: skip
 
@@ -254,6 +255,30 @@ class TunePaths(_ResultPaths):
         """Whether a run or a comparison has this name."""
         comparison = ComparisonPaths(self.name, self.root, self.reports)
         return self.is_run or comparison.content.exists()
+
+
+@dataclass(frozen=True)
+class ValidationPaths(_ResultPaths):
+    """Files of one external validation of a bundle."""
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "validation.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "validation.html"
+
+    @property
+    def rows(self) -> Path:
+        """Labels and probabilities, a row a patient."""
+        return self.folder / "predictions.csv"
+
+    @property
+    def is_other(self) -> bool:
+        """Whether a run, a comparison or a search has this name."""
+        search = TunePaths(self.name, self.root, self.reports)
+        return search.is_other or search.content.exists()
 
 
 def check_name(name: str) -> str:

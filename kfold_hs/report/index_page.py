@@ -1,4 +1,4 @@
-"""index.html: every run, comparison and search of a folder, with what it came to."""
+"""index.html: every run, comparison, search and validation of a folder, with what it came to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
+from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
@@ -69,6 +70,20 @@ def of_tune(name: str, result: SearchResult) -> Entry:
         name, "search", "finished" if done else "not finished", result.sentence,
         f"{name}/tune.html", result.provenance.started,
         best["value"], best["low"], best["high"],
+    )  # fmt: skip
+
+
+def of_validation(name: str, result: Validation) -> Entry:
+    """The row of a validation; pointers are into validation.json. Its value is the first task's
+    AUROC on the other people."""
+    task, first = next(iter(result.tasks.items()))
+    metric = first.metrics["auroc"]
+    place = f"{name}/validation.json#/tasks/{task}/metrics/auroc/external"
+    found = traced(metric["external"], place)
+    return Entry(
+        name, "validation", metric["verdict"] or "not compared", " ".join(result.sentences),
+        f"{name}/validation.html", result.provenance.started,
+        found["value"], found["low"], found["high"],
     )  # fmt: skip
 
 

@@ -6,23 +6,39 @@ Nothing here is trained or judged anew, and nothing needs torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kfold_hs.errors import DamagedFileError, KfoldHsError
 from kfold_hs.files import stored
-from kfold_hs.files.paths import ComparisonPaths, RunPaths, TunePaths, whose, write_text
+from kfold_hs.files.paths import (
+    ComparisonPaths,
+    RunPaths,
+    TunePaths,
+    ValidationPaths,
+    whose,
+    write_text,
+)
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
+from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.report.comparison_page import render_comparison
 from kfold_hs.report.figures import write_figures
-from kfold_hs.report.index_page import Entry, of_comparison, of_run, of_tune, render_index
+from kfold_hs.report.index_page import (
+    Entry,
+    of_comparison,
+    of_run,
+    of_tune,
+    of_validation,
+    render_index,
+)
 from kfold_hs.report.render import Page
 from kfold_hs.report.search_page import render_tune
 from kfold_hs.report.tables import write_tables
+from kfold_hs.report.validation_page import render_validation
 from kfold_hs.workflows import cross_validation
 
 
@@ -33,11 +49,11 @@ class Redrawn:
     Parameters
     ----------
     kind : str
-        "run", "comparison" or "search".
+        "run", "comparison", "search" or "validation".
     path : Path
         Of the page.
     content : dict
-        Of summary.json, comparison.json or tune.json.
+        Of summary.json, comparison.json, tune.json or validation.json.
     page : Page
     """
 
@@ -48,22 +64,24 @@ class Redrawn:
 
 
 def redraw(folder: Path) -> Redrawn:
-    """Draw the page of a run, a comparison or a search again, from its folder alone.
+    """Draw the page of a run, a comparison, a search or a validation again, from its folder alone.
 
     Raises
     ------
     KfoldHsError
         The folder holds none of them, or files that do not belong together.
     """
-    comparison, search = ComparisonPaths(*whose(folder)), TunePaths(*whose(folder))
-    for kind, paths in (("comparison", comparison), ("search", search)):
+    place = whose(folder)
+    kinds: tuple[tuple[str, Any, Any, Callable[..., Page]], ...] = (
+        ("comparison", ComparisonPaths(*place), Comparison, render_comparison),
+        ("search", TunePaths(*place), SearchResult, render_tune),
+        ("validation", ValidationPaths(*place), Validation, render_validation),
+    )
+    for kind, paths, result, draw in kinds:
         if paths.content.is_file():
             content = stored.read_json(paths.content, f"the {kind}")
             with stored.making_sense_of(paths.content):
-                if kind == "comparison":
-                    page = render_comparison(Comparison.from_json(content))
-                else:
-                    page = render_tune(SearchResult.from_json(content))
+                page = draw(result.from_json(content))
             write_text(paths.page, page)
             return Redrawn(kind, paths.page, content, page)
     run, page = cross_validation.report(folder)
@@ -129,8 +147,8 @@ def _entries(root: Path) -> Iterator[Entry]:
         if (outer := _INNER.fullmatch(name)) and RunPaths(outer[1], root).config.is_file():
             continue  # one of the searches of a nested run, whose row stands for them
         run, comparison = RunPaths(name, root), ComparisonPaths(name, root)
-        search = TunePaths(name, root)
-        for content in (run.summary, comparison.content, search.content):
+        search, validation = TunePaths(name, root), ValidationPaths(name, root)
+        for content in (run.summary, comparison.content, search.content, validation.content):
             if content.is_file():
                 try:
                     found: Mapping[str, Any] = stored.read_json(content, "the results")
@@ -139,8 +157,10 @@ def _entries(root: Path) -> Iterator[Entry]:
                             entry = of_run(name, Summary.from_json(found))
                         elif content == comparison.content:
                             entry = of_comparison(name, Comparison.from_json(found))
-                        else:
+                        elif content == search.content:
                             entry = of_tune(name, SearchResult.from_json(found))
+                        else:
+                            entry = of_validation(name, Validation.from_json(found))
                         render_index([entry])
                     yield entry
                 except DamagedFileError as error:

@@ -1,4 +1,4 @@
-"""The pages in a real browser: a run, a comparison and a search with names that are no text.
+"""The pages in a real browser, of every kind, with names that are no text.
 
 Skipped, visibly, where there is no browser: `make browser`, or `apt install chromium`.
 """
@@ -27,7 +27,7 @@ from kfold_hs.errors import KfoldHsError
 from kfold_hs.report.figures import SCALE, WIDTH_PX, write_figures
 from kfold_hs.workflows import pages
 
-PAGES = ("report", "comparison", "tune", "index")
+PAGES = ("report", "comparison", "tune", "validation", "index")
 EVIL = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
 BACKWARDS = "\u05d0\u05d1\u05d2 left is right"
 LONG = "10 kB " + "x" * 10_000
@@ -69,8 +69,12 @@ def files(tmp_path_factory: pytest.TempPathFactory, hostile_csv: Path) -> dict[s
         ["tune", f"{POOLS[0]},max", "--name", "tune"],
     ):
         invoke(*command, *words)
+    bundle, data = root / "bundle", [word for word in words if word.startswith("data")]
+    invoke("export", root / "reports" / "report", "-o", bundle)
+    known = ["--known", "held-out", "--name", "validation", "--root", root]
+    invoke("validate", bundle, *data, *known)
     invoke("report", "--root", root)
-    found = {name: root / "reports" / name / f"{name}.html" for name in PAGES[:3]}
+    found = {name: root / "reports" / name / f"{name}.html" for name in PAGES[:-1]}
     return {**found, "index": root / "reports" / "index.html"}
 
 
@@ -123,6 +127,7 @@ SECTIONS = {
     ],
     "comparison": ["answer", "variants", "metrics", "flips", "learning", "again"],
     "tune": ["answer", "parallel", "importances", "trials", "again"],
+    "validation": ["answer", "people", "metrics", "calibration", "cohorts", "again"],
     "index": ["results"],
 }  # fmt: skip
 
@@ -295,7 +300,7 @@ def test_nothing_is_logged_and_nothing_leaves_the_page(
     assert outside == [opened[name].url]
 
 
-@pytest.mark.parametrize("name", PAGES[:3])
+@pytest.mark.parametrize("name", PAGES[:-1])
 def test_a_page_is_drawn_again_from_its_folder(files: dict[str, Path], name: str) -> None:
     before = files[name].read_text()
     files[name].unlink()
@@ -305,13 +310,13 @@ def test_a_page_is_drawn_again_from_its_folder(files: dict[str, Path], name: str
 
 def test_the_list_names_all_and_what_is_wrong(files: dict[str, Path], tmp_path: Path) -> None:
     reports = tmp_path / "reports"
-    for name in PAGES[:3]:
+    for name in PAGES[:-1]:
         shutil.copytree(files[name].parent, reports / name)
     shutil.copytree(reports / "report", reports / "stopped")
     (reports / "stopped" / "summary.json").unlink()
     (reports / "odd # name").mkdir()
     (reports / "odd # name" / "tune.json").write_text('{"winner": {}}')
-    assert invoke("report", "--root", tmp_path).startswith("5 runs, comparisons and searches: ")
+    assert invoke("report", "--root", tmp_path).startswith("6 runs, comparisons, searches and ")
     page = (reports / "index.html").read_text()
     rows = dict(re.findall(r'<tr><th scope="row"[^>]*>(?:<a[^>]*>)?([^<]+)(.*?)</tr>', page, re.S))
     assert list(rows)[-1] in {"stopped", "odd # name"}  # those without a date

@@ -18,14 +18,14 @@ import soundfile
 
 
 def write_table(
-    folder: Path, n_patients: int = 16, n_recordings: int = 2, seconds: float = 2.0
+    folder: Path, n_patients: int = 16, n_recordings: int = 2, seconds: float = 2.0, seed: int = 0
 ) -> Path:
     """A CSV and its WAV files: two tasks, the murmur is a tone that can be heard.
 
     Persons `p0` and `p1` are one person `q`. Murmur and outcome repeat every four patients,
     so that joint classes are even.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     rate = 4000
     time_s = np.arange(round(seconds * rate)) / rate
     rows = []

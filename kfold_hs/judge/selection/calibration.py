@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, softmax
 from sklearn.isotonic import IsotonicRegression
 
 from kfold_hs.judge.metrics.counts import SMALLEST
@@ -49,10 +49,10 @@ from kfold_hs.judge.selection.choices import temperature_of, tempered
 from kfold_hs.judge.selection.crossfit import Choice, choose
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.intervals import wilson
+from kfold_hs.judge.stats.recalibration import log_odds
 from kfold_hs.predictions.table import Predictions
 
 N_BINS = 10
-_CLIP = 1e-6
 
 
 def bins_of(probability: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
@@ -115,7 +115,7 @@ def calibration(
 
 def platt_of(is_positive: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
     """a and b of Platt scaling, from patients whose class is known."""
-    x = _logit(probability)
+    x = log_odds(probability)
     n_positive = float(is_positive.sum())
     n_negative = len(x) - n_positive
     target = np.where(is_positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
@@ -132,11 +132,7 @@ def platt_of(is_positive: np.ndarray, probability: np.ndarray) -> tuple[float, f
 
 def platt(probability: np.ndarray, ab: tuple[float, float]) -> np.ndarray:
     """Scaled probabilities, (n,)."""
-    return np.asarray(expit(ab[0] + ab[1] * _logit(probability)))
-
-
-def _logit(probability: np.ndarray) -> np.ndarray:
-    return np.asarray(logit(np.clip(probability, _CLIP, 1 - _CLIP)))
+    return np.asarray(expit(ab[0] + ab[1] * log_odds(probability)))
 
 
 def _interval(y: np.ndarray, person: np.ndarray) -> tuple[float, float, int]:

@@ -96,6 +96,11 @@ def referral_classes(classes: Sequence[str]) -> list[str]:
     return [name for name in ("Abnormal", "Present", "Unknown") if name in classes]
 
 
+def spared_class(classes: Sequence[str]) -> str:
+    """The class that stands for whoever is not referred."""
+    return "Normal" if "Normal" in classes else "Absent"
+
+
 def referral_score(y_prob: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Probability of being one of `referral_classes`, (n, C) -> (n,)."""
     at = [classes.index(name) for name in referral_classes(classes)]
@@ -133,7 +138,7 @@ def decisions(kept: Predictions, task: str, layout: Layout) -> list[Choice]:
         referral = referral_classes(classes)
         score = referral_score(y_prob, classes)
         yes = np.eye(len(classes))[classes.index(referral[0])]
-        no = np.eye(len(classes))[classes.index("Normal" if "Normal" in classes else "Absent")]
+        no = np.eye(len(classes))[classes.index(spared_class(classes))]
         abnormal = abnormal_of(kept, task)
         crossfit, scored, thresholds = choose(
             layout,

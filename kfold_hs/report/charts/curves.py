@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kfold_hs.report.charts.base import COLOURS, Figure, band, empty_layout, place_text, plain
@@ -48,10 +48,18 @@ def precision_recall(curve: Mapping[str, Any]) -> Figure:
 
 def calibration(versions: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Share of positives over the mean probability of each bin, before and after scaling."""
+    # Three sets of intervals on one another cannot be read: a click shows the third.
+    return reliability(versions, _OF_VERSION, {"temperature"})
+
+
+def reliability(
+    versions: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], hidden: Collection[str]
+) -> Figure:
+    """The bins of several versions of the probabilities; of some only the name, until a click."""
     ideal = _line([0, 1], [0, 1], "what is said", "#8b949e", dash="dot", width=1)
     data = [ideal]
     for name, version in versions.items():
-        bins, colour = version["bins"], _OF_VERSION[name]
+        bins, colour = version["bins"], colours[name]
         data.append(
             {
                 "type": "scatter",
@@ -70,8 +78,7 @@ def calibration(versions: Mapping[str, Mapping[str, Any]]) -> Figure:
                 "line": {"color": colour, "width": 2},
                 "marker": {"color": colour, "size": 7},
                 "name": name,
-                # Three sets of intervals on one another cannot be read: a click shows the third.
-                "visible": "legendonly" if name == "temperature" else True,
+                "visible": "legendonly" if name in hidden else True,
                 "text": [f"{name}, {each['n_patients']} patients" for each in bins],
                 "hovertemplate": "%{text}: said %{x:.3f}, seen %{y:.3f}<extra></extra>",
             }
