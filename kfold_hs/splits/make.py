@@ -16,7 +16,7 @@ from kfold_hs.splits.split import Split
 from kfold_hs.splits.stratify import SplitRule, stratify
 
 
-def make_split(config: Config, cohort: Cohort) -> Split:
+def split_of(config: Config, cohort: Cohort) -> Split:
     """The split of `split.file` if that is set, otherwise a split drawn from the seed.
 
     Raises
@@ -83,7 +83,7 @@ def fix_split(
     pairs = same_people(findings)
     linked = link(cohort, of_patients(pairs))
     drawn = config.split.model_copy(update={"file": None})
-    split = make_split(config.model_copy(update={"split": drawn}), linked)
+    split = split_of(config.model_copy(update={"split": drawn}), linked)
     # The new table replaces the one of the configuration.
     whole = joined(linked) if config.data.aliases else pairs
     write_text(aliases, write_aliases(whole))

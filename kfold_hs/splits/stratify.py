@@ -108,7 +108,9 @@ def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ..
     state = int(np.random.SeedSequence(key).generate_state(1)[0])
     splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=state)
     start = np.zeros(len(rows), dtype=np.int64)
-    split = splitter.split(np.zeros(len(rows)), labels[:, used].astype(np.int64))
+    # It refuses a single level, as of people who are all of one class: then twice the same.
+    levels = np.repeat(labels[:, used], 2 if used.sum() == 1 else 1, axis=1)
+    split = splitter.split(np.zeros(len(rows)), levels.astype(np.int64))
     for fold, (_, held_out) in enumerate(split):
         start[held_out] = fold
     sizes = whole.sizes[["patients", "recordings"]].to_numpy()[rows]
