@@ -92,6 +92,11 @@ def is_imported(source: str | Path) -> bool:
     return isinstance(_json(path), list)
 
 
+def held_out_column(source: str | Path) -> str | None:
+    """The column whose values are the folds of a split.json, where it says that of itself."""
+    return None if is_imported(source) else Split.read(Path(source)).settings.get("hold_out")
+
+
 def certify(
     folds: pd.DataFrame,
     cohort: Cohort,

@@ -98,7 +98,7 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
     columns = label_levels(patients, classes, patients[unit])
 
     def add(name: str, values: pd.Series, units: pd.Series) -> None:
-        columns.extend(Level(name, each, False, units[values == each]) for each in _ordered(values))
+        columns.extend(Level(name, each, False, units[values == each]) for each in in_order(values))
 
     recording_unit = cohort.recordings["patient_id"].map(unit_of)
     for name in covariates:
@@ -155,7 +155,7 @@ def label_levels(
     if len(classes) > 1:
         joint = joint_label(labels, list(classes))
         name = "+".join(classes)
-        found += [Level(name, each, True, units[joint == each]) for each in _ordered(joint)]
+        found += [Level(name, each, True, units[joint == each]) for each in in_order(joint)]
     return found
 
 
@@ -212,7 +212,7 @@ def _is_many(numbers: pd.Series) -> bool:
     return bool(numbers.nunique() >= _QUARTILES_FROM)
 
 
-def _ordered(values: pd.Series) -> list[str]:
+def in_order(values: pd.Series) -> list[str]:
     """Levels in their order: numbers by size, words by the alphabet, missing last."""
 
     def key(level: str) -> tuple[bool, float, str]:

@@ -77,7 +77,7 @@ def stratify(
     names = covariates_to_stratify(cohort, rule.covariates)
     by, test = rule.by, rule.test
     whole = strata(cohort, names, by)
-    held = _test_units(cohort, whole, test, seed, by)
+    held = test_units(cohort, whole, rule, seed)
     rows = np.flatnonzero(~held)
     check_classes(whole, rows, n_folds)
     folds = np.full((len(whole.table), n_repeats), TEST, dtype=np.int64)
@@ -120,11 +120,9 @@ def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ..
     return improve(even_sizes(start, n_folds), values, weights, n_folds, Draws(*key))
 
 
-def _test_units(
-    cohort: Cohort, whole: Strata, test: float | Sequence[str], seed: int, by: str
-) -> np.ndarray:
+def test_units(cohort: Cohort, whole: Strata, rule: SplitRule, seed: int) -> np.ndarray:
     """Whether each row of the strata is a test person, bool of shape (n_units,)."""
-    units = whole.table.index
+    units, by, test = whole.table.index, rule.by, rule.test
     if not isinstance(test, int | float):
         patients = cohort.patients
         here = patients["patient_id"].isin(_patients_named(cohort, test))

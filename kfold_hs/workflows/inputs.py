@@ -59,7 +59,8 @@ def check_leaks(config: Config, cohort: Cohort, split: Split, progress: Progress
     """
     progress.stage("audit")
     folds = folds_of_recordings(split, cohort)
-    findings = audit(cohort, folds, on_progress=progress.step)
+    column = split.settings.get("hold_out")
+    findings = audit(cohort, folds, on_progress=progress.step, hold_out=column)
     allowed = ["person on two sides"] if split.by == "patient" else []
     if config.split.audit:
         refuse_leaks(findings, allowed)
