@@ -91,7 +91,8 @@ def combine(values: np.ndarray, variances: np.ndarray) -> Combined:
     values, variances : ndarray of float, shape (k,)
         Finite; variances above 0.
     """
-    found = combine_effects(values, variances, method_re="iterated")
+    with np.errstate(divide="ignore"):  # its own I², where all values are the same
+        found = combine_effects(values, variances, method_re="iterated")
     return Combined(
         mean=float(found.mean_effect_re),
         se=float(found.sd_eff_w_re),
