@@ -17,7 +17,7 @@ from typing import Any, Self
 import pydantic
 
 from kfold_hs.judge.results.json_part import JsonPart
-from kfold_hs.judge.results.sources import Sources
+from kfold_hs.judge.results.sources_result import Sources
 
 SCHEMA = 1
 
