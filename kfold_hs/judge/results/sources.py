@@ -106,22 +106,22 @@ def next_source(values: Sequence[_Value]) -> dict[str, Any]:
     ]
     known = np.array([each for each in scaled if each is not None]).reshape(-1, 2)
     n = len(known)
-    told: dict[str, Any] = dict.fromkeys(NextSource.model_fields)
-    told |= {"label": values[0].label, "n_sources": n}
+    content: dict[str, Any] = dict.fromkeys(NextSource.model_fields)
+    content |= {"label": values[0].label, "n_sources": n}
     if n < 2:
-        return told | {"method": UNKNOWN.format(n=n)}
+        return content | {"method": UNKNOWN.format(n=n)}
     found = combine(known[:, 0], known[:, 1])
     value = float(expit(found.mean))
     mean = possible_ends(_ends(value, found.interval), SHARE)
-    told |= {
+    content |= {
         "value": value, "mean_low": mean.low, "mean_high": mean.high, "tau": found.tau,
         "i2": found.i2, "p": found.p_value,
     }  # fmt: skip
     if found.prediction is None:
-        return told | {"method": TOO_FEW.format(n=n, fewest=FEWEST_TO_PREDICT)}
+        return content | {"method": TOO_FEW.format(n=n, fewest=FEWEST_TO_PREDICT)}
     expected = possible_ends(_ends(value, found.prediction), SHARE)
     spread = expit([found.mean - found.tau, found.mean + found.tau])
-    return told | {
+    return content | {
         "low": expected.low,
         "high": expected.high,
         "spread_low": float(spread[0]),
