@@ -92,7 +92,7 @@ def audit(
     aliases : sequence of pairs of ids
         Ids that are known to be one person.
     hold_out : str, optional
-        The column of which the split says that every fold is one of its values.
+        The column whose values are the folds, as the split says.
     """
     sides = _Sides(cohort, folds)
     found: list[Finding] = []

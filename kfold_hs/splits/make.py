@@ -57,8 +57,7 @@ def _drawn(config: Config, cohort: Cohort) -> Split:
     if wanted.n_folds not in (None, split.n_folds):
         raise SplitError(
             f"split.n_folds={wanted.n_folds}, but {wanted.hold_out} has {split.n_folds} values "
-            f"({listing(split.sources)}), each of which is a fold. Leave split.n_folds (--folds) "
-            "away."
+            f"({listing(split.sources)}), and each is a fold. Leave split.n_folds (--folds) away."
         )
     return split
 

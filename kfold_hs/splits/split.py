@@ -225,12 +225,12 @@ class Split:
     def to_dict(self) -> dict[str, Any]:
         return {"schema": SCHEMA, "digest": self.digest, **self._content()}
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Write `split.json`, whole or not at all."""
-        write_json(path, self.to_dict(), checksum=False)  # it has a digest of its own
+        write_json(Path(path), self.to_dict(), checksum=False)  # it has a digest of its own
 
     @classmethod
-    def read(cls, path: Path) -> Split:
+    def read(cls, path: Path | str) -> Split:
         """Read a `split.json`, and check its digest.
 
         Raises
@@ -239,7 +239,7 @@ class Split:
             The file is no split, has another schema, or was changed after it was written.
         """
         try:
-            values = stored.read_json(path, "the split")
+            values = stored.read_json(Path(path), "the split")
             if (schema := values["schema"]) != SCHEMA:
                 raise SplitError(
                     f"{path} has schema {schema}, but this version of kfold-hs reads {SCHEMA}. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,20 @@ def test_wrong_names(many: Cohort) -> None:
     )
     with pytest.raises(SplitError, match="1 person with several values of hospital: p000000"):
         make_split(torn, LeaveOneGroupOut(), groups="hospital")
+
+
+def test_the_code_of_the_docs_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every Python block of docs/splits.md, in one namespace."""
+    text = (Path(__file__).parents[2] / "docs" / "splits.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "docs/splits.md", "exec"), names)
+    shown = "the splitter KFold puts 48 persons on two sides: person-000000, "
+    assert shown in capsys.readouterr().out
+    assert shown in text
+    assert Split.read(Path("split.json")).n_repeats == 2
