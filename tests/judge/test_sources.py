@@ -147,6 +147,12 @@ def test_the_page_says_it() -> None:
     for name in NAMES[:5]:
         assert f"{name} (fold" in tables["murmur by clinic, with 95 % intervals (optimistic)"].csv()
     assert "2 people have" in page
+    assert summary.sources is not None
+    *_, mean, another = page.figures["sources"]["data"]
+    overall = summary.sources.mean_accuracy
+    assert (mean["x"], another["y"]) == ([overall.value], ["another clinic"])
+    assert overall.value is not None
+    assert another["error_x"]["array"] == [pytest.approx((overall.high or 0) - overall.value)]
     assert "each fold is one clinic, fold\n0 Abuja" in page
     assert "internal-external cross-validation: each clinic held out once (Abuja" in page
     ordinary = summarise(
