@@ -18,6 +18,7 @@ import pandas as pd
 from sklearn.model_selection import check_cv
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.values import are_missing
 from kfold_hs.errors import (
     SplitError,
     SplitterInputError,
@@ -105,9 +106,15 @@ class Splitter:
                 f"{counted(len(torn), self.rows)} with several values of {self.groups}: "
                 f"{listing(torn)}. A row has one group; use rows='patient', or other groups."
             )
+        groups = each["groups"].first()
+        if len(nameless := groups.index[are_missing(groups)]):
+            raise SplitError(
+                f"{self.groups} is missing for {counted(len(nameless), self.rows)}: "
+                f"{listing(nameless)}. Add the values, or use other groups."
+            )
         # A person counts with every label that one of their patients has.
         labels = each[tasks].agg(_joined)
-        return labels.assign(groups=each["groups"].first())
+        return labels.assign(groups=groups)
 
     def _pairs(self, table: pd.DataFrame, cohort: Cohort) -> list[tuple[np.ndarray, np.ndarray]]:
         tasks = [task.name for task in cohort.tasks]

@@ -194,6 +194,8 @@ def test_wrong_names(many: Cohort) -> None:
         make_split(many, KFold(3), rows="people")  # type: ignore[arg-type]
     with pytest.raises(SplitError, match=r"unknown column of groups 'hospitals'.*'hospital'"):
         make_split(many, GroupKFold(3), groups="hospitals")
+    with pytest.raises(SplitError, match=r"age is missing for \d+ persons: p0000"):
+        make_split(many, LeaveOneGroupOut(), groups="age")
     moved = many.patients.assign(person_id=["p000000", "p000000", *many.patients["person_id"][2:]])
     torn = dataclasses.replace(
         many, patients=moved, persons=many.persons.drop(1).reset_index(drop=True)
