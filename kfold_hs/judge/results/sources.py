@@ -160,7 +160,7 @@ def _estimate(found: Influence, n: int, is_proportion: bool, record: RunRecord) 
 
 
 def _sentence(column: str, found: Mapping[str, Any], names: Sequence[str]) -> str:
-    held = f"Each fold is one {column}: {listing(names)}."
+    held = f"Each fold is one {column}: {listing(f'{name:.40}' for name in names)}."
     if found["low"] is None:
         return f"{held} What accuracy to expect of another {column}: {found['method']}."
     return (
