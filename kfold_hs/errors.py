@@ -4,6 +4,7 @@ KfoldHsError                 exit 1: the message names the value, what is allowe
 |-- ConfigError              exit 2: a key, type or value of the configuration
 |-- CohortError              recordings or labels on disk are not usable
 |-- SplitError               persons cannot be split as asked, or a split does not fit
+|   `-- SplitterInputError   what was given to a scikit-learn splitter; also a ValueError
 |-- PredictionsError         a table of predictions breaks one of its rules
 |-- WeightsError             pretrained weights are missing or do not fit
 |-- BundleError              a bundle cannot be made or read, or was changed
@@ -49,6 +50,10 @@ class CohortError(KfoldHsError):
 
 class SplitError(KfoldHsError):
     """Persons who cannot be split as asked, or a split that belongs to other data."""
+
+
+class SplitterInputError(SplitError, ValueError):
+    """Input that a splitter refuses; a ValueError too, as scikit-learn's splitters raise."""
 
 
 class PredictionsError(KfoldHsError):

@@ -179,7 +179,7 @@ def _without_places(config: Config) -> dict[str, Any]:
             values["data"][key] = "."
     values["data"]["aliases"] = None
     # One fold comes from a file only: that there was one has to stay.
-    values["split"]["file"] = None if config.split.n_folds > 1 else "split.json"
+    values["split"]["file"] = "split.json" if config.split.n_folds == 1 else None
     values["augment"]["noise_folder"] = None
     if values["model"].get("weights") == "file":
         values["model"] |= {"weights": "none", "weights_file": None}

@@ -40,7 +40,7 @@ def split(
     from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_split
     from kfold_hs.splits.balance import balance, compare
-    from kfold_hs.splits.make import check_output, make_split
+    from kfold_hs.splits.make import check_output, split_of
     from kfold_hs.workflows.inputs import load_cohort
 
     with RichProgress(quiet) as progress:
@@ -48,7 +48,7 @@ def split(
         if output is not None:
             check_output(settings, output)
         cohort = load_cohort(settings, progress)
-        drawn = make_split(settings, cohort)
+        drawn = split_of(settings, cohort)
     balances = [balance(cohort, drawn, repeat) for repeat in range(drawn.n_repeats)]
     show_split(drawn.to_dict(), balances, compare(cohort, drawn))
     if output is not None:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kfold_hs.errors import counted
+from kfold_hs.errors import counted, listing
 
 _MOST_ITEMS = 10
 
@@ -235,13 +235,14 @@ def show_split(
     """Print the counts in every fold, and how even they are compared with other splits."""
     console = Console(highlight=False)
     by = "people" if split["settings"]["by"] == "person" else "patient ids"
+    settings = split["settings"]
     for repeat, rows in enumerate(balances):
         title = f"split {split['digest'][:16]}, seed {split['seed']}, {by} by fold"
         title += f", repeat {repeat}" if len(balances) > 1 else ""
         table = Table(title=title, title_justify="left")
         table.add_column("number of")
-        for fold in range(split["n_folds"]):
-            table.add_column(str(fold), justify="right")
+        for name in settings.get("values", map(str, range(split["n_folds"]))):
+            table.add_column(escape(name), justify="right")
         table.add_column("deviation", justify="right")
         table.add_column("rounding limit", justify="right")
         for row in rows:
@@ -249,6 +250,17 @@ def show_split(
             ends = (f"{row['deviation']:.1%}", f"{row['limit']:.1%}")
             table.add_row(escape(name), *map(str, row["counts"]), *ends)
         console.print(table)
+    if column := settings.get("hold_out"):
+        _say(console, f"Each fold is one {column}, held out from the others.")
+        if several := settings["in_several"]:
+            _say(
+                console,
+                f"{counted(len(several), 'person has', 'persons have')} recordings of several "
+                f"values of {column}, and {'is' if len(several) == 1 else 'are'} in no fold: "
+                f"{listing(several)}.",
+            )
+    if not comparison:
+        return
     title = "largest relative deviation of a fold (in brackets: above the rounding limit)"
     table = Table(title=title, title_justify="left")
     table.add_column("split")

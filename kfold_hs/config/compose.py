@@ -28,7 +28,7 @@ from kfold_hs.config import plugins
 from kfold_hs.config.data import DATA
 from kfold_hs.config.features import FEATURES
 from kfold_hs.config.former_keys import advice
-from kfold_hs.config.keys import can_be, is_always, with_defaults
+from kfold_hs.config.keys import can_be, is_always, with_defaults, with_folds_of_column
 from kfold_hs.config.losses import LOSSES
 from kfold_hs.config.models import MODELS
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
@@ -119,7 +119,10 @@ def _compose(overrides: tuple[str, ...]) -> Config:
             for override in parsed:
                 if override.key_or_group not in groups():
                     _apply(override, composed)
-        return _validated(_plain(composed))
+        values = _plain(composed)
+        if "split.n_folds" not in {override.key_or_group for override in parsed}:
+            values["split"] = with_folds_of_column(values["split"])
+        return _validated(values)
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

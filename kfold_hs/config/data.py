@@ -159,6 +159,7 @@ class TableData(DataSettings):
 class SplitConfig(Settings):
     """Persons into folds; see `kfold_hs.splits`.
 
+    n_folds : null only with hold_out, whose values are the folds
     n_repeats : how many times everybody is split anew
     stratify : covariates beside the labels; `auto`: age, sex, campaign, source, n_recordings, site
         where the data have them
@@ -167,15 +168,17 @@ class SplitConfig(Settings):
     audit : whether leaks are looked for before every training, which is refused on one
     file : a split to use in place of drawing one: split.json, a CSV of patient and fold, nnU-Net's
         splits_final.json, a folder for each fold
+    hold_out : a column of the patients, such as campaign or source: each of its values is a fold
     """
 
-    n_folds: Annotated[int, Field(ge=1, le=1000)] = 5
+    n_folds: int | None = Field(5, ge=1, le=1000)
     n_repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     stratify: Literal["auto"] | tuple[str, ...] = "auto"
     test: float | tuple[str, ...] = 0.0
     by: Literal["person", "patient"] = "person"
     audit: bool = True
     file: Path | None = None
+    hold_out: Name | None = None
 
     @pydantic.field_validator("test", "stratify", mode="before")
     @classmethod
@@ -197,12 +200,32 @@ class SplitConfig(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> SplitConfig:
-        if self.n_folds < 2 and self.file is None:
+        if self.hold_out is not None:
+            self._check_hold_out(self.hold_out)
+        elif self.n_folds is None:
+            raise ValueError(
+                "split.n_folds=null does not fit: a number, unless split.hold_out names a column"
+            )
+        elif self.n_folds < 2 and self.file is None:
             raise ValueError(
                 f"split.n_folds={self.n_folds} does not fit: at least 2; a single split into "
                 "training and validation comes from split.file=FILE"
             )
         return self
+
+    def _check_hold_out(self, column: str) -> None:
+        """Refuse what would have no meaning where the values of a column are the folds."""
+        others = {
+            f"split.file={self.file}": self.file is not None,
+            f"split.n_repeats={self.n_repeats}": self.n_repeats != 1,
+            f"split.stratify={list(self.stratify)}": self.stratify != "auto",
+        }
+        if asked := [text for text, is_asked in others.items() if is_asked]:
+            raise ValueError(
+                f"{' and '.join(asked)} with split.hold_out={column[:80]} does not fit: its values "
+                "are the folds, and nothing is drawn that could be repeated or stratified: leave "
+                "it out (n_seeds=N trains every fold N times)"
+            )
 
 
 DATA = Registry(

@@ -73,6 +73,11 @@ def _default(field: FieldInfo) -> str | None:
     return next((e.registry.default for e in field.metadata if isinstance(e, Rows)), None)
 
 
+def with_folds_of_column(split: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a split that name no number of folds: a held-out column has its own."""
+    return {**split, "n_folds": None} if split.get("hold_out") is not None else dict(split)
+
+
 def _is_kind(arm: type[BaseModel], kind: str | None) -> bool:
     """Whether the settings are those of a choice; None: of a group without several kinds."""
     field = arm.model_fields.get("kind")

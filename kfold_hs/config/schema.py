@@ -206,7 +206,7 @@ class Config(Settings):
     def _check_sizes(self) -> None:
         """Refuse what no machine trains, before anything is read."""
         split = self.split
-        if (n := split.n_folds * split.n_repeats * self.n_seeds) > MOST_FOLD_MODELS:
+        if (n := (split.n_folds or 2) * split.n_repeats * self.n_seeds) > MOST_FOLD_MODELS:
             raise ValueError(
                 f"split.n_folds={split.n_folds} x split.n_repeats={split.n_repeats} x n_seeds="
                 f"{self.n_seeds} are {n} fold models; at most {MOST_FOLD_MODELS} fit in a run"
@@ -293,6 +293,8 @@ class Config(Settings):
         values["predict"].pop("stack", None)
         for key in ("file", "audit"):
             values["split"].pop(key, None)
+        if self.split.hold_out is not None:  # its values are the folds, also where it is said
+            values["split"].pop("n_folds")
         if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one
             for task in values["data"]["tasks"].values():
                 task.pop("uncertain", None)

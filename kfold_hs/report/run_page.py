@@ -20,6 +20,7 @@ from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
 from kfold_hs.report.charts.curves import curve_figures
 from kfold_hs.report.charts.learning import curves
+from kfold_hs.report.charts.sources import sources_forest
 from kfold_hs.report.gallery import view
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
@@ -95,6 +96,8 @@ def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.F
             figures[f"official-{task}"] = official(each)
     if "curves" in summary:
         figures |= curve_figures(summary["curves"])
+    if summary.get("sources"):
+        figures["sources"] = sources_forest(summary["sources"])
     losses = {"train_loss": "training", "val_loss": "validation"}
     figures["loss"] = curves(history, losses, "loss", learnt, ["val_loss"])
     accuracies = {f"acc.{task}": task for task in summary["tasks"]}

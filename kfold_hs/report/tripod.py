@@ -110,8 +110,16 @@ def _known(s: Mapping[str, Any], config: Mapping[str, Any]) -> dict[int, str]:
     folds = (
         f"{split['n_folds']}-fold cross-validation by {by}, {counted(split['n_repeats'], 'repeat')}"
     )
+    column, evaluated = split["settings"].get("hold_out"), "people"
     if split["n_folds"] == 1:
         folds = f"one part held out for validation, by {by}"
+    if column is not None:
+        names = ", ".join(split["settings"]["values"])
+        folds = f"internal-external cross-validation: each {column} held out once ({names})"
+        evaluated = f"one {column}"
+        if several := len(split["settings"]["in_several"]):
+            more = counted(several, "more person", "more people")
+            held_out += f"; {more} of several values of {column}, not used"
     scored = "; ".join(
         f"{name}: {counted(each['n_patients'], 'patient')}" for name, each in tasks.items()
     )
@@ -122,7 +130,7 @@ def _known(s: Mapping[str, Any], config: Mapping[str, Any]) -> dict[int, str]:
         6: people + held_out,
         8: f"labels as they came, one a patient: {counts}{held_out}",
         10: f"{people}{held_out}; what more people or repeats would bring stands under the metrics",
-        16: "evaluated on people held out of each fold's training, from the same cohort; no "
+        16: f"evaluated on {evaluated} held out of each fold's training, from the same cohort; no "
         "external data",
         18: f"code: kfold-hs {s['provenance']['versions'].get('kfold-hs', 'of no known version')}; "
         "command and digests: above",

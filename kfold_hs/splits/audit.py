@@ -20,6 +20,7 @@ from kfold_hs.cohort.audio import Progress, read_samples
 from kfold_hs.cohort.ids import suspects
 from kfold_hs.cohort.silence import identifies
 from kfold_hs.errors import SplitError, counted, listing
+from kfold_hs.splits.hold_out import mixed_sources
 from kfold_hs.splits.near_duplicates import near_duplicates
 from kfold_hs.splits.predictive_covariates import predictive_covariates
 from kfold_hs.splits.split import TEST
@@ -68,6 +69,7 @@ KINDS = {
     "alike ids": "ids that differ only as spreadsheets and typists change them",
     "contradicting labels": "patients of one person have different labels",
     "telling covariate": "a covariate alone predicts a label",
+    "source on two sides": "a fold is trained on the source that it holds out",
     "fold lacks a class": "the fold cannot score that class",
 }
 
@@ -77,6 +79,7 @@ def audit(
     folds: pd.DataFrame | None = None,
     aliases: Sequence[tuple[str, str]] = (),
     on_progress: Progress | None = None,
+    hold_out: str | None = None,
 ) -> list[Finding]:
     """All findings, leaks first.
 
@@ -88,12 +91,15 @@ def audit(
         it, everything that some split could put on two sides is a leak.
     aliases : sequence of pairs of ids
         Ids that are known to be one person.
+    hold_out : str, optional
+        The column whose values are the folds, as the split says.
     """
     sides = _Sides(cohort, folds)
     found: list[Finding] = []
     if folds is not None:
         found += _torn_persons(cohort, sides)
         found += _lacking_classes(cohort, folds)
+        found += _mixed_sources(cohort, folds, hold_out)
     found += _linked(cohort, sides, aliases)
     found += _suspects(cohort)
     found += _duplicates(cohort, sides, near_duplicates(cohort, on_progress))
@@ -206,6 +212,15 @@ def _lacking_classes(cohort: Cohort, folds: pd.DataFrame) -> list[Finding]:
     text = f"a class is missing from a fold {counted(len(items), 'time')}"
     advice = "Use fewer folds, or a stratified split. This split cannot be used for training."
     return [Finding("fold lacks a class", False, text, tuple(items), advice)]
+
+
+def _mixed_sources(cohort: Cohort, folds: pd.DataFrame, column: str | None) -> list[Finding]:
+    if column is None or not (items := mixed_sources(cohort, column, folds)):
+        return []
+    each = counted(len(items), "value is", "values are")
+    text = f"every fold should be one {column}, and {each} on two sides of a fold"
+    advice = f"The data changed since the split was made. Make it anew: split.hold_out={column}."
+    return [Finding("source on two sides", True, text, tuple(items), advice)]
 
 
 def _linked(cohort: Cohort, sides: _Sides, aliases: Sequence[tuple[str, str]]) -> list[Finding]:

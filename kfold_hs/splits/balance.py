@@ -51,7 +51,8 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
 
     `StratifiedGroupKFold` stratifies patients on one label: here on the joint label and on each
     task, with the persons as groups and the split's seed (plus the repeat). A label is left out
-    where every class is rarer than folds; all labels are left out where there is one fold.
+    where every class is rarer than folds; all labels are left out where there is one fold. Where
+    each fold is one source nothing is compared: nothing was to be balanced.
 
     Returns
     -------
@@ -61,6 +62,8 @@ def compare(cohort: Cohort, split: Split, repeat: int = 0) -> list[dict[str, Any
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    if split.sources:
+        return []
     table = _strata_of(cohort, split)
     rows = _rows(table, _folds(split, table, repeat), split.n_folds)
     found = [_summary("this split", rows)]

@@ -92,8 +92,26 @@ def is_imported(source: str | Path) -> bool:
     return isinstance(_json(path), list)
 
 
-def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> Split:
+def held_out_column(source: str | Path) -> str | None:
+    """The column whose values are the folds of a split.json, where it says that of itself."""
+    return None if is_imported(source) else Split.read(Path(source)).settings.get("hold_out")
+
+
+def certify(
+    folds: pd.DataFrame,
+    cohort: Cohort,
+    source: str,
+    seed: int = 0,
+    splitter: Mapping[str, Any] | None = None,
+) -> Split:
     """Make a `Split` of the folds from `read_folds`.
+
+    Parameters
+    ----------
+    source : str
+        Where the folds come from: a file, or a name where a splitter made them.
+    splitter : mapping, optional
+        What is said of the splitter in the split's settings.
 
     Raises
     ------
@@ -104,10 +122,14 @@ def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> 
     persons = patient_of.reindex(folds.index).map(cohort.person_of).to_numpy()
     sides = folds.groupby(persons).nunique()
     if len(torn := sides.index[(sides > 1).any(axis=1)]):
+        way_out = (
+            f"`kfold-hs audit {source}` names their files; with --fix it writes a correct split."
+            if splitter is None
+            else "Split persons (rows='person'), or use a splitter that keeps groups together."
+        )
         raise SplitError(
             f"{source} puts {counted(len(torn), 'person')} on two sides: {listing(torn)}. Its "
-            "scores would include people that the model was trained on. `kfold-hs audit "
-            f"{source}` names their files; with --fix it writes a correct split."
+            f"scores would include people that the model was trained on. {way_out}"
         )
     each = folds.groupby(persons).first()
     split = Split.of(
@@ -115,7 +137,13 @@ def certify(folds: pd.DataFrame, cohort: Cohort, source: str, seed: int = 0) -> 
         dict(zip(map(str, each.index), (tuple(map(int, r)) for r in each.to_numpy()), strict=True)),
         n_folds=int(folds.to_numpy().max()) + 1,
         seed=seed,
-        settings={"by": "person", "stratify": [], "test": 0.0, "source": Path(source).name},
+        settings={
+            "by": "person",
+            "stratify": [],
+            "test": 0.0,
+            "source": Path(source).name,
+            **(splitter or {}),
+        },
     )
     split.check(cohort)
     return split

@@ -8,15 +8,16 @@ from pathlib import Path
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import joined, link, of_patients, write_aliases
 from kfold_hs.config.schema import CircorData, Config, TableData
-from kfold_hs.errors import SplitError
+from kfold_hs.errors import SplitError, listing
 from kfold_hs.files.paths import refuse_overwriting, write_text
 from kfold_hs.splits.audit import Finding, same_people
+from kfold_hs.splits.hold_out import hold_out
 from kfold_hs.splits.imported import certify, is_imported, read_folds
 from kfold_hs.splits.split import Split
 from kfold_hs.splits.stratify import SplitRule, stratify
 
 
-def make_split(config: Config, cohort: Cohort) -> Split:
+def split_of(config: Config, cohort: Cohort) -> Split:
     """The split of `split.file` if that is set, otherwise a split drawn from the seed.
 
     Raises
@@ -26,8 +27,7 @@ def make_split(config: Config, cohort: Cohort) -> Split:
     """
     wanted = config.split
     if wanted.file is None:
-        rule = SplitRule(wanted.stratify, wanted.by, wanted.test)
-        return stratify(cohort, wanted.n_folds, config.seed, wanted.n_repeats, rule)
+        return _drawn(config, cohort)
     if is_imported(wanted.file):
         folds = read_folds(wanted.file, cohort, config.data)
         split = certify(folds, cohort, str(wanted.file), config.seed)
@@ -44,6 +44,21 @@ def make_split(config: Config, cohort: Cohort) -> Split:
                 f"{key}={found}."
             )
     split.check(cohort)
+    return split
+
+
+def _drawn(config: Config, cohort: Cohort) -> Split:
+    wanted = config.split
+    rule = SplitRule(wanted.stratify, wanted.by, wanted.test)
+    if wanted.hold_out is None:
+        assert wanted.n_folds is not None  # only split.hold_out leaves it open
+        return stratify(cohort, wanted.n_folds, config.seed, wanted.n_repeats, rule)
+    split = hold_out(cohort, wanted.hold_out, config.seed, rule)
+    if wanted.n_folds not in (None, split.n_folds):
+        raise SplitError(
+            f"split.n_folds={wanted.n_folds}, but {wanted.hold_out} has {split.n_folds} values "
+            f"({listing(split.sources)}), and each is a fold. Leave split.n_folds (--folds) away."
+        )
     return split
 
 
@@ -83,7 +98,7 @@ def fix_split(
     pairs = same_people(findings)
     linked = link(cohort, of_patients(pairs))
     drawn = config.split.model_copy(update={"file": None})
-    split = make_split(config.model_copy(update={"split": drawn}), linked)
+    split = split_of(config.model_copy(update={"split": drawn}), linked)
     # The new table replaces the one of the configuration.
     whole = joined(linked) if config.data.aliases else pairs
     write_text(aliases, write_aliases(whole))

@@ -48,7 +48,9 @@ class Split:
     fingerprint : str
         `Cohort.fingerprint` of the split's cohort.
     settings : mapping
-        ``by``, ``stratify``, ``test`` and ``source`` (drawn, or the file).
+        ``by``, ``stratify``, ``test`` and ``source`` (drawn, or the file); where one source is
+        held out at a time ``hold_out`` (the column), ``values`` (one a fold) and ``in_several``;
+        where a splitter of scikit-learn made it ``splitter``.
     people : sequence of mappings
         ``person_id`` and the person's ``patients`` with labels and recordings.
     versions : mapping
@@ -113,6 +115,22 @@ class Split:
     def by(self) -> str:
         """person; or patient, where linked ids are ignored on purpose."""
         return str(self.settings.get("by", "person"))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The value that each fold holds out; empty where folds are not those of a column."""
+        return tuple(self.settings.get("values", ()))
+
+    @property
+    def in_several(self) -> tuple[str, ...]:
+        """Persons with recordings of several sources, who are in no fold."""
+        return tuple(self.settings.get("in_several", ()))
+
+    def fold_name(self, fold: int) -> str:
+        """Such as ``fold 1``, and what it holds out where that is a source."""
+        if not self.sources:
+            return f"fold {fold}"
+        return f"fold {fold} ({self.settings['hold_out']}={self.sources[fold]})"
 
     @cached_property
     def digest(self) -> str:
@@ -189,23 +207,30 @@ class Split:
                 for name in task.classes:
                     present = set(folds[(cohort.patients[task.name] == name).to_numpy()])
                     if lacking := set(range(self.n_folds)) - present:
-                        raise SplitError(
-                            f"{task.name}={name} does not occur in fold "
-                            f"{listing(sorted(lacking))} of repeat {repeat}, which therefore "
-                            f"cannot score that class. Use "
-                            + ("fewer folds or " if self.n_folds > 2 else "")
-                            + "another seed; in a split of your own, move people."
-                        )
+                        raise SplitError(self._lacks(f"{task.name}={name}", lacking, repeat))
+
+    def _lacks(self, label: str, folds: set[int], repeat: int) -> str:
+        names = listing(self.fold_name(fold).removeprefix("fold ") for fold in sorted(folds))
+        text = f"{label} does not occur in fold {names} of repeat {repeat}, which therefore cannot "
+        if self.sources:
+            return (
+                f"{text}score that class. Join this {self.settings['hold_out']} with another in "
+                "the data, merge the class with another, or remove its people."
+            )
+        fewer = "fewer folds or " if self.n_folds > 2 else ""
+        return (
+            f"{text}score that class. Use {fewer}another seed; in a split of your own, move people."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": SCHEMA, "digest": self.digest, **self._content()}
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Write `split.json`, whole or not at all."""
-        write_json(path, self.to_dict(), checksum=False)  # it has a digest of its own
+        write_json(Path(path), self.to_dict(), checksum=False)  # it has a digest of its own
 
     @classmethod
-    def read(cls, path: Path) -> Split:
+    def read(cls, path: Path | str) -> Split:
         """Read a `split.json`, and check its digest.
 
         Raises
@@ -214,7 +239,7 @@ class Split:
             The file is no split, has another schema, or was changed after it was written.
         """
         try:
-            values = stored.read_json(path, "the split")
+            values = stored.read_json(Path(path), "the split")
             if (schema := values["schema"]) != SCHEMA:
                 raise SplitError(
                     f"{path} has schema {schema}, but this version of kfold-hs reads {SCHEMA}. "

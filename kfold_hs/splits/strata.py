@@ -8,8 +8,9 @@ different labels counts for both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,52 +94,84 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
     unit = f"{by}_id"
     patients = cohort.patients.sort_values("patient_id", ignore_index=True)
     unit_of = dict(zip(patients["patient_id"], patients[unit], strict=True))
-    columns: list[tuple[str, str, bool, pd.Series]] = []
+    classes = {task.name: task.classes for task in cohort.tasks}
+    columns = label_levels(patients, classes, patients[unit])
 
-    def add(name: str, values: pd.Series, units: pd.Series, label: bool) -> None:
-        for level in _ordered(values):
-            columns.append((name, level, label, units[values == level]))
+    def add(name: str, values: pd.Series, units: pd.Series) -> None:
+        columns.extend(Level(name, each, False, units[values == each]) for each in in_order(values))
 
-    for task in cohort.tasks:
-        for level in task.classes:
-            here = patients[task.name] == level
-            columns.append((task.name, level, True, patients[unit][here]))
-    if len(cohort.tasks) > 1:
-        names = [task.name for task in cohort.tasks]
-        add("+".join(names), joint_label(patients, names), patients[unit], True)
     recording_unit = cohort.recordings["patient_id"].map(unit_of)
     for name in covariates:
         if name == "site":
-            sites = cohort.recordings["site"].fillna(MISSING).astype(str)
-            add(name, sites, recording_unit, False)
+            add(name, cohort.recordings["site"].fillna(MISSING).astype(str), recording_unit)
         elif name == "n_recordings":
             counts = recording_unit.value_counts().sort_index()
             words = counts.map(lambda n: str(n) if n < 5 else "5 or more")
-            add(name, words, pd.Series(counts.index, index=counts.index), False)
+            add(name, words, pd.Series(counts.index, index=counts.index))
         else:
-            add(name, levels_of(patients[name]), patients[unit], False)
+            add(name, levels_of(patients[name]), patients[unit])
 
     index = pd.Index(sorted(set(patients[unit])), name=unit)
-    place = {each: i for i, each in enumerate(index)}
-    member = np.zeros((len(index), len(columns)), dtype=bool)
-    for i, (_, _, _, units) in enumerate(columns):
-        member[[place[each] for each in units], i] = True
-    titles = [f"{name}={level}" for name, level, _, _ in columns]
-    table = pd.DataFrame(member, index=index, columns=titles)
-    sizes = pd.DataFrame(
-        {
-            "persons": 1,
-            "patients": patients[unit].value_counts().reindex(index),
-            "recordings": recording_unit.value_counts().reindex(index),
-        },
-        index=index,
-    )
+    sizes = {
+        "persons": 1,
+        "patients": patients[unit].value_counts().reindex(index),
+        "recordings": recording_unit.value_counts().reindex(index),
+    }
+    return table_of(columns, pd.DataFrame(sizes, index=index))
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level: the name of what it is a value of, the value, whether it is a label, and who has it.
+
+    `units` may name a unit several times.
+    """
+
+    name: str
+    value: str
+    is_label: bool
+    units: pd.Series
+
+
+def label_levels(
+    labels: pd.DataFrame, classes: Mapping[str, Sequence[Any]], units: pd.Series
+) -> list[Level]:
+    """The classes of every task, and with several tasks the joint classes.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        One column a task; row for row with `units`.
+    classes : mapping
+        Task -> its classes, in their order.
+    units : Series
+        The person (or patient) of every row.
+    """
+    found = [
+        Level(name, str(each), True, units[labels[name] == each])
+        for name, those in classes.items()
+        for each in those
+    ]
+    if len(classes) > 1:
+        joint = joint_label(labels, list(classes))
+        name = "+".join(classes)
+        found += [Level(name, each, True, units[joint == each]) for each in in_order(joint)]
+    return found
+
+
+def table_of(levels: Sequence[Level], sizes: pd.DataFrame) -> Strata:
+    """The strata of these levels; the index of `sizes` holds the units in their order."""
+    place = {each: i for i, each in enumerate(sizes.index)}
+    member = np.zeros((len(sizes), len(levels)), dtype=bool)
+    for column, level in zip(member.T, levels, strict=True):
+        column[[place[each] for each in level.units]] = True
+    titles = [f"{level.name}={level.value}" for level in levels]
     return Strata(
-        table=table,
+        table=pd.DataFrame(member, index=sizes.index, columns=titles),
         sizes=sizes,
-        names=tuple(column[0] for column in columns),
-        levels=tuple(column[1] for column in columns),
-        is_label=tuple(column[2] for column in columns),
+        names=tuple(level.name for level in levels),
+        levels=tuple(level.value for level in levels),
+        is_label=tuple(level.is_label for level in levels),
     )
 
 
@@ -179,7 +212,7 @@ def _is_many(numbers: pd.Series) -> bool:
     return bool(numbers.nunique() >= _QUARTILES_FROM)
 
 
-def _ordered(values: pd.Series) -> list[str]:
+def in_order(values: pd.Series) -> list[str]:
     """Levels in their order: numbers by size, words by the alphabet, missing last."""
 
     def key(level: str) -> tuple[bool, float, str]:

@@ -77,7 +77,7 @@ def stratify(
     names = covariates_to_stratify(cohort, rule.covariates)
     by, test = rule.by, rule.test
     whole = strata(cohort, names, by)
-    held = _test_units(cohort, whole, test, seed, by)
+    held = test_units(cohort, whole, rule, seed)
     rows = np.flatnonzero(~held)
     check_classes(whole, rows, n_folds)
     folds = np.full((len(whole.table), n_repeats), TEST, dtype=np.int64)
@@ -108,7 +108,9 @@ def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ..
     state = int(np.random.SeedSequence(key).generate_state(1)[0])
     splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=state)
     start = np.zeros(len(rows), dtype=np.int64)
-    split = splitter.split(np.zeros(len(rows)), labels[:, used].astype(np.int64))
+    # It refuses a single level, as of people who are all of one class: then twice the same.
+    levels = np.repeat(labels[:, used], 2 if used.sum() == 1 else 1, axis=1)
+    split = splitter.split(np.zeros(len(rows)), levels.astype(np.int64))
     for fold, (_, held_out) in enumerate(split):
         start[held_out] = fold
     sizes = whole.sizes[["patients", "recordings"]].to_numpy()[rows]
@@ -118,11 +120,9 @@ def draw_folds(whole: Strata, rows: np.ndarray, n_folds: int, key: tuple[int, ..
     return improve(even_sizes(start, n_folds), values, weights, n_folds, Draws(*key))
 
 
-def _test_units(
-    cohort: Cohort, whole: Strata, test: float | Sequence[str], seed: int, by: str
-) -> np.ndarray:
+def test_units(cohort: Cohort, whole: Strata, rule: SplitRule, seed: int) -> np.ndarray:
     """Whether each row of the strata is a test person, bool of shape (n_units,)."""
-    units = whole.table.index
+    units, by, test = whole.table.index, rule.by, rule.test
     if not isinstance(test, int | float):
         patients = cohort.patients
         here = patients["patient_id"].isin(_patients_named(cohort, test))

@@ -9,7 +9,7 @@ from kfold_hs.cohort.aliases import read_aliases
 from kfold_hs.config.schema import Config
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits.audit import Finding, audit
-from kfold_hs.splits.imported import read_folds
+from kfold_hs.splits.imported import held_out_column, read_folds
 from kfold_hs.workflows.inputs import load_cohort
 
 
@@ -20,5 +20,6 @@ def audit_split(
     cohort = load_cohort(config, progress)
     folds = None if source is None else read_folds(source, cohort, config.data)
     pairs = read_aliases(aliases) if aliases else []
+    column = None if source is None else held_out_column(source)
     progress.stage("audit")
-    return cohort, audit(cohort, folds, pairs, progress.step)
+    return cohort, audit(cohort, folds, pairs, progress.step, column)

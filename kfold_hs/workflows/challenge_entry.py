@@ -93,6 +93,7 @@ def check_entry(config: Config, run: Path | None) -> None:
         names += [name for task in tasks.values() for name in task.stack if name not in tasks]
     if config.split.stratify != "auto":
         names += [name for name in config.split.stratify if name not in {"n_recordings", "site"}]
+    names += [config.split.hold_out] if config.split.hold_out else []
     if lacking := [name[:80] for name in dict.fromkeys(names) if name not in COVARIATES]:
         why.append(f"its data hold {', '.join(COVARIATES)}, and not {', '.join(lacking)}")
     if why:

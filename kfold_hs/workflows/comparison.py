@@ -180,6 +180,9 @@ def _judge(
             "seed": split.seed,
             "digest": split.digest,
             "train_share": split.train_share,
+            "held_out": {"column": split.settings["hold_out"], "values": list(split.sources)}
+            if split.sources
+            else None,
         },
         "cohort": inputs.cohort.describe(),
         "provenance": provenance,

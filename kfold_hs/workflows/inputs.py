@@ -12,7 +12,7 @@ from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks
 from kfold_hs.splits.imported import folds_of_recordings
-from kfold_hs.splits.make import make_split
+from kfold_hs.splits.make import split_of
 
 if TYPE_CHECKING:
     from kfold_hs.orchestrator.context import RunInputs
@@ -33,7 +33,7 @@ def read_inputs(config: Config, progress: Progress) -> RunInputs:
     check_config(config)  # reading can take minutes
     cohort = load_cohort(config, progress)
     check(config, cohort)
-    split = make_split(config, cohort)
+    split = split_of(config, cohort)
     return RunInputs(cohort, split, check_leaks(config, cohort, split, progress))
 
 
@@ -59,7 +59,8 @@ def check_leaks(config: Config, cohort: Cohort, split: Split, progress: Progress
     """
     progress.stage("audit")
     folds = folds_of_recordings(split, cohort)
-    findings = audit(cohort, folds, on_progress=progress.step)
+    column = split.settings.get("hold_out")
+    findings = audit(cohort, folds, on_progress=progress.step, hold_out=column)
     allowed = ["person on two sides"] if split.by == "patient" else []
     if config.split.audit:
         refuse_leaks(findings, allowed)

@@ -63,7 +63,8 @@ def judge_run(
         "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
         "train_share": split.train_share * (1 - set_aside),
         "development": development(cohort, split),
-        "n_test_persons": sum(TEST in folds for folds in split.folds.values()),
+        "n_test_persons": sum(TEST in folds for folds in split.folds.values())
+        - len(split.in_several),
         "persons_on_two_sides": split.persons_on_two_sides(cohort),
         "findings": [finding.to_dict() for finding in inputs.findings],
     }

@@ -14,7 +14,7 @@ from kfold_hs.learn.training.lr_range import Found, Range, lr_find
 from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.report.charts.base import lr_page
-from kfold_hs.splits.make import make_split
+from kfold_hs.splits.make import split_of
 from kfold_hs.workflows.inputs import load_cohort
 
 __all__ = ["Found", "Range", "find_lr"]
@@ -45,7 +45,7 @@ def find_lr(
     check_config(config)
     cohort = load_cohort(config, progress)
     check(config, cohort)
-    inputs = RunInputs(cohort, make_split(config, cohort))
+    inputs = RunInputs(cohort, split_of(config, cohort))
     context = RunContext.prepare(config, inputs, RunPaths("lr-find"), where, progress).on_device()
     progress.stage("range test")
     found = lr_find(context.fold(FoldId(0, 0, 0)), rates)

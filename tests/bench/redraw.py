@@ -26,7 +26,7 @@ from kfold_hs.files.paths import RunPaths, write_text
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
-from kfold_hs.splits.make import make_split
+from kfold_hs.splits.make import split_of
 from kfold_hs.workflows.judgement import judge_run
 
 BOUND_S = 10.0
@@ -73,7 +73,7 @@ def make_run(paths: RunPaths, n_patients: int, n_seeds: int) -> None:
     """The folder that a run leaves."""
     cohort = made_up(n_patients)
     config = compose([f"split.n_folds={N_FOLDS}", f"n_seeds={n_seeds}"])
-    split = make_split(config, cohort)
+    split = split_of(config, cohort)
     predictions, history = predict(cohort, split, n_seeds)
     split.write(paths.split)
     write_text(paths.config, config.to_yaml())

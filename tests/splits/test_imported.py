@@ -22,7 +22,7 @@ from kfold_hs.errors import SplitError
 from kfold_hs.splits import stratify
 from kfold_hs.splits.fold_names import fold_numbers
 from kfold_hs.splits.imported import certify, folds_of_recordings, is_imported, read_folds
-from kfold_hs.splits.make import make_split
+from kfold_hs.splits.make import split_of
 from kfold_hs.splits.split import TEST, TRAIN
 
 
@@ -175,8 +175,8 @@ def test_our_own_file_and_the_number_of_folds(
     assert read_folds(path, cohort).equals(folds_of_recordings(split, cohort))
     words = [*TINY, f"data.path={shared_table_csv}", f"split.file={path}"]
     with pytest.raises(SplitError, match=r"Add split\.n_folds=3"):
-        make_split(compose(words), cohort)
-    assert make_split(compose([*words, "split.n_folds=3"]), cohort).digest == split.digest
+        split_of(compose(words), cohort)
+    assert split_of(compose([*words, "split.n_folds=3"]), cohort).digest == split.digest
 
 
 LEGAL: dict[str, tuple[list[str], list[int]]] = {

@@ -21,6 +21,7 @@ from kfold_hs.errors import SplitError
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.splits import Split, balance, stratify
 from kfold_hs.splits.balance import compare
+from kfold_hs.splits.hold_out import hold_out
 from kfold_hs.splits.local_search import limits
 from kfold_hs.splits.split import TEST
 from kfold_hs.splits.strata import levels_of, strata
@@ -34,6 +35,12 @@ def test_circor_no_person_on_both_sides(circor: Path) -> None:
     sides = cohort.patients.assign(fold=folds).groupby("person_id")["fold"].nunique()
     assert (sides == 1).all()
     assert (cohort.patients["person_id"].value_counts() == 2).sum() == 35
+    # They came to both campaigns, so that either held out leaves them in no fold.
+    held = hold_out(cohort, "campaign", 0, SplitRule())
+    assert held.sources == ("CC2014", "CC2015")
+    assert len(held.in_several) == 35
+    folds = held.fold_of_patients(cohort, 0)
+    assert [int((folds == fold).sum()) for fold in (0, 1, TEST)] == [157, 244, 70]
 
 
 def test_circor_is_stratified_to_the_integer_limit(circor: Path) -> None:

@@ -24,7 +24,7 @@ from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
 from kfold_hs.splits.inner_folds import inner_split
-from kfold_hs.splits.make import make_split
+from kfold_hs.splits.make import split_of
 from kfold_hs.splits.split import TEST
 from kfold_hs.workflows.inputs import load_cohort
 
@@ -136,7 +136,7 @@ def test_inner_folds_hold_every_class_or_say_why_not(
             return lambda *_, **__: None
 
     cohort = load_cohort(config, Nobody())  # type: ignore[arg-type]
-    outer = make_split(config, cohort)
+    outer = split_of(config, cohort)
     found = inner_split(cohort, outer, 1, 0, 2)
     found.write(tmp_path / "split.json")
     assert Split.read(tmp_path / "split.json").folds == found.folds

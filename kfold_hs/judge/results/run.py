@@ -16,6 +16,7 @@ from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
+from kfold_hs.judge.results.sources import sources
 from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
@@ -52,6 +53,9 @@ def summarise(record: RunRecord) -> Summary:
     target = _target(float(config["target"]), mean, tasks, noise)
     folds = _folds(single, record.history)
     headline = _headline(record, mean, fixed, target, incomplete)
+    held_out = sources(record)
+    if held_out is not None:
+        headline["sentence"] += f" {held_out.sentence}"
     simulated = record.kind == SYNTHETIC
     if simulated:
         headline["sentence"] = f"{SIMULATED_PEOPLE} {headline['sentence']}"
@@ -88,7 +92,7 @@ def summarise(record: RunRecord) -> Summary:
         "cohort": dict(record.cohort),
         "split": dict(split),
         "provenance": dict(record.provenance),
-    }
+    } | ({} if held_out is None else {"sources": held_out.to_json()})
     return Summary.from_json(content)
 
 
@@ -200,7 +204,8 @@ def _headline(
             f"the people and scored at {RULES[config['select']]}{seeds}."
         )
         n_repeats = len({repeat for repeat, _, _ in places})
-        if n_repeats == 1 and "conservative" in mean.method:
+        can_repeat = "hold_out" not in record.split["settings"]
+        if n_repeats == 1 and can_repeat and "conservative" in mean.method:
             sentence += (
                 " One repeat: the interval is a conservative one; --repeats "
                 f"{RECOMMENDED_RUNS} is recommended."

@@ -17,6 +17,7 @@ from typing import Any, Self
 import pydantic
 
 from kfold_hs.judge.results.json_part import JsonPart
+from kfold_hs.judge.results.sources_result import Sources
 
 SCHEMA = 1
 
@@ -128,6 +129,7 @@ class Summary(JsonPart):
     provenance: Provenance
     tripod: list[dict[str, Any]] = pydantic.Field(default_factory=list)
     nested: dict[str, Any] | None = None
+    sources: Sources | None = None
 
     def extended(self, **parts: Any) -> Self:
         """With more keys, or other values of these."""
