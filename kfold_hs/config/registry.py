@@ -120,7 +120,7 @@ def absent(base: type[Choice], plugin: str, fault: str) -> Row:
     def build(*_: Any, **__: Any) -> Any:
         raise ConfigError(fault)
 
-    settings = pydantic.create_model(f"Absent{base.__name__}", __base__=(Absent, base))
+    settings = pydantic.create_model(f"Absent{base.__name__}", __base__=(base, Absent))
     settings.plugin = plugin
     return Row(settings, build, plugin)
 

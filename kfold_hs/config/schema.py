@@ -131,7 +131,7 @@ class Config(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
-        if self.features.is_absent:  # nothing is computed with it
+        if self.features.is_absent or self.model.is_absent:  # nothing is computed with them
             return self
         if self.train.patience is not None and self.select != "inner":
             raise ValueError(
