@@ -41,6 +41,8 @@ RECORDING_COLUMNS = (
 )
 OUR_COLUMNS = frozenset({*PATIENT_COLUMNS, *RECORDING_COLUMNS, "n_recordings"})
 """Names that no task and no covariate may have."""
+UNKNOWN_PERSONS = "unknown persons"
+"""Name of the note that nobody says which recordings belong to one person."""
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,35 @@ class Cinc2016Data(_Data):
     root: Path
 
 
+class BmdHsData(_Data):
+    """BMD-HS (BUET Multi-disease Heart Sound) in its official layout."""
+
+    kind: Literal["bmdhs"]
+    root: Path
+
+
+class ZchSoundData(_Data):
+    """ZCHSound, heart sounds of children.
+
+    sets : which of its two sets are read
+    """
+
+    kind: Literal["zchsound"]
+    root: Path
+    sets: tuple[Literal["clean", "noise"], ...] = Field(("clean", "noise"), min_length=1)
+
+    @pydantic.field_validator("sets")
+    @classmethod
+    def _once(cls, sets: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(sets))
+
+
 class TableData(_Data):
     """A user's CSV, one row a recording.
 
     recording_column : path of the audio file, relative to the CSV
     person_column : None: every patient is a person of their own
+    persons_known : false: nobody knows which patients are one person, and the report says so
     channel : None: stereo is an error; 0, 1, ...: take that channel
     """
 
@@ -125,16 +149,26 @@ class TableData(_Data):
     recording_column: Name = "recording"
     patient_column: Name = "patient_id"
     person_column: Name | None = None
+    persons_known: bool = True
     site_column: Name | None = None
     channel: NonNegativeInt | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_persons(self) -> TableData:
+        if self.person_column is not None and not self.persons_known:
+            raise ValueError(
+                f"person_column={self.person_column} names the persons, but persons_known is "
+                "false: set one of the two"
+            )
+        return self
 
 
 class SplitConfig(Settings):
     """Persons into folds; see `kfold_hs.splits`.
 
     n_repeats : how many times everybody is split anew
-    stratify : covariates beside the labels; `auto`: age, sex, campaign, source, n_recordings, site
-        where the data have them
+    stratify : covariates beside the labels; `auto`: age, age_years, sex, campaign, source,
+        n_recordings, site where the data have them
     test : share of the persons, or a list of ids, that no fold ever trains on
     by : `patient` ignores linked ids, to measure the damage of doing so
     audit : whether leaks are looked for before every training, which is refused on one
@@ -179,5 +213,6 @@ class SplitConfig(Settings):
 
 
 DataConfig = Annotated[
-    SyntheticData | CircorData | Cinc2016Data | TableData, Field(discriminator="kind")
+    SyntheticData | CircorData | Cinc2016Data | BmdHsData | ZchSoundData | TableData,
+    Field(discriminator="kind"),
 ]

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from kfold_hs.config.base import Settings
 from kfold_hs.config.data import (
+    BmdHsData,
     Cinc2016Data,
     CircorData,
     DataConfig,
@@ -23,6 +24,7 @@ from kfold_hs.config.data import (
     SyntheticData,
     TableData,
     TaskConfig,
+    ZchSoundData,
 )
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
@@ -39,6 +41,7 @@ from kfold_hs.config.training import (
 
 __all__ = [
     "AugmentConfig",
+    "BmdHsData",
     "Cinc2016Data",
     "CircorData",
     "Config",
@@ -55,6 +58,7 @@ __all__ = [
     "TableData",
     "TaskConfig",
     "TrainConfig",
+    "ZchSoundData",
 ]
 
 

@@ -18,7 +18,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.values import are_missing
 from kfold_hs.errors import SplitError, unknown_name
 
-AUTO = ("age", "sex", "campaign", "source", "n_recordings", "site")
+AUTO = ("age", "age_years", "sex", "campaign", "source", "n_recordings", "site")
 """Covariates that `split.stratify=auto` uses where the cohort has them."""
 MISSING = "missing"
 """The level of persons without a value."""

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.build import Listing, assemble, tasks_of
+from kfold_hs.cohort.build import Listing, assemble, tasks_of, unknown_persons
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.columns import Columns
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
@@ -90,6 +90,8 @@ def load_table(
         }
         for i, row in enumerate(table.to_dict("records"))
     ]
+    if not config.persons_known:
+        notes.append(unknown_persons(len(patients)))
     found = Listing(
         name,
         tasks_of(config.tasks),

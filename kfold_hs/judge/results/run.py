@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
 from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
@@ -194,7 +195,7 @@ def _headline(
         if n_models > 1:
             models = f"{n_models} models, each trained on {trained}"
         sentence = (
-            f"Accuracy ({over}) on people the models were not trained on: {mean.value:.3f}, "
+            f"Accuracy ({over}) on {_whose(record.cohort)}: {mean.value:.3f}, "
             f"{interval}"
             f"{_beside(mean, fixed)}; {_said(target['mean'], config['target'])}. {models} of "
             f"the people and scored at {RULES[config['select']]}{seeds}."
@@ -216,6 +217,15 @@ def _headline(
         "verdict": target["mean"]["verdict"],
         "honest": HONEST[config["select"]],
     }
+
+
+def _whose(cohort: Mapping[str, Any]) -> str:
+    if any(note["name"] == UNKNOWN_PERSONS for note in cohort.get("notes", ())):
+        return (
+            "recordings the models were not trained on (whose they are is not known: a person may "
+            "be on both sides)"
+        )
+    return "people the models were not trained on"
 
 
 def _beside(mean: Estimate, fixed: Estimate) -> str:
