@@ -1,13 +1,17 @@
 """Strata: the table of persons by levels that a split balances.
 
-A level is a class of a task, a joint class of all tasks, or a level of a covariate,
-e.g. ``murmur=Present``, ``murmur=Present + outcome=Normal``, ``age=Child``. A person
+A level is a class of a task, a joint class of two tasks, or a level of a covariate,
+e.g. ``murmur=Present``, ``murmur+outcome=Present + Normal``, ``age=Child``. Of many labels most
+combinations occur in few persons, and no split can balance them; pairs of labels it can
+(second-order stratification: Szymanski & Kajdanowicz, "A Network Perspective on Stratification of
+Multi-Label Data", PMLR 74, 2017). A person
 belongs to every level that one of their patients has; a person with two patients and two
 different labels counts for both.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,7 +43,7 @@ class Strata:
     sizes : DataFrame of int, shape (n_units, 3)
         Persons (1), patients and recordings of each row.
     names : tuple of str, one for each column
-        The task, the joint label ("murmur+outcome") or the covariate it belongs to.
+        The task, the pair of tasks ("murmur+outcome") or the covariate it belongs to.
     levels : tuple of str, one for each column
     is_label : tuple of bool, one for each column
         Whether it is a class or a joint class; False for covariates.
@@ -103,9 +107,8 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
         for level in task.classes:
             here = patients[task.name] == level
             columns.append((task.name, level, True, patients[unit][here]))
-    if len(cohort.tasks) > 1:
-        names = [task.name for task in cohort.tasks]
-        add("+".join(names), joint_label(patients, names), patients[unit], True)
+    for pair in itertools.combinations([task.name for task in cohort.tasks], 2):
+        add("+".join(pair), joint_label(patients, pair), patients[unit], True)
     recording_unit = cohort.recordings["patient_id"].map(unit_of)
     for name in covariates:
         if name == "site":
