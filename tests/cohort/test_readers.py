@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,6 +264,27 @@ def test_a_table_without_persons_says_so(tmp_path: Path) -> None:
     assert [note.count for note in cohort.notes if note.name == "unknown persons"] == [4]
     with pytest.raises(ConfigError, match="persons_known is false"):
         compose([*TINY, f"data.path={path}", "data.persons_known=false"])
+
+
+def test_the_lines_that_make_a_table_of_yaseen_2018(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    section = text.split("## Yaseen 2018")[1].split("\n## ")[0]
+    lines = section.split("```python\n")[1].split("```")[0]
+    command = next(line for line in section.splitlines() if line.startswith("kfold-hs run"))
+    for i, valve in enumerate(("AS", "MR", "MS", "MVP", "N")):
+        for k in (1, 2):
+            write_tone(
+                tmp_path / "yaseen" / f"{valve}_New_3주기" / f"New_{valve}_{k:03d}.wav", 9 * i + k
+            )
+    monkeypatch.chdir(tmp_path)
+    exec(compile(lines, "data.md", "exec"), {})
+    cohort = read_cohort(compose(shlex.split(command)[2:]).data)
+    assert cohort.describe()["tasks"][0]["counts"] == dict.fromkeys(
+        ("AS", "MR", "MS", "MVP", "N"), 2
+    )
+    assert "unknown persons" in notes_of(cohort)
 
 
 def test_years_of_age_are_stratified(zchsound: Path) -> None:

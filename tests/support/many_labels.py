@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 RATE = 4000
-DISEASES = ("AS", "AR", "MR", "MS", "TR")
+DISEASES = ("AS", "AR", "MR", "MS", "TR", "TS", "PR", "PS", "MVP")
 CLASSES = tuple(f"kind {k}" for k in range(12))
 
 
@@ -18,7 +18,7 @@ def write_labels(
 ) -> Path:
     """A CSV and its WAV files: `DISEASES` of 1 and 0, a tone for each; `kind`, a higher tone.
 
-    The diseases are independent of one another, each of one patient in three or more; classes take
+    The diseases are independent of one another, each of one patient in three or so; classes take
     turns.
     """
     rng = np.random.default_rng(n_classes)
@@ -27,7 +27,7 @@ def write_labels(
     rows = []
     for i in range(n_patients):
         for k in range(n_recordings):
-            hz = [60 * (d + 1) for d in range(len(DISEASES)) if has[i, d]]
+            hz = [45 * (d + 1) for d in range(len(DISEASES)) if has[i, d]]
             hz.append(450 + 70 * (i % n_classes))
             sound = 0.05 * rng.standard_normal(len(time_s))
             sound += 0.08 * sum(np.sin(2 * np.pi * each * time_s) for each in hz)

@@ -40,7 +40,7 @@ DISEASES = ("AS", "AR", "MR", "MS")
 DISEASE = "disease"
 """Made here: whether a patient has any of the four."""
 PRESENT, ABSENT = "Present", "Absent"
-_LABELS = {1.0: PRESENT, 0.0: ABSENT}
+_LABELS: dict[float | None, str] = {1.0: PRESENT, 0.0: ABSENT}
 _RECORDING = re.compile(r"recording_\d+", re.IGNORECASE)
 _NAME = re.compile(r"(?P<group>[a-z]+)_\d+_(?P<posture>sup|sit)_(?P<valve>mit|tri|pul|aor)", re.I)
 # CirCor's names of the same places, so that a table of sites can hold both cohorts.
@@ -180,7 +180,7 @@ def _table(path: Path, wanted: Sequence[str], spelling: Spelling) -> tuple[Any, 
 def _label(cell: str, where: str) -> str | None:
     if is_missing(cell):
         return None
-    found = _LABELS.get(number(cell) if number(cell) is not None else -1.0)
+    found = _LABELS.get(number(cell))
     if found is None:
         raise CohortError(
             f"{where} is {cell!r:.80}. It must be 1 (present), 0 (absent) or blank (not known)."

@@ -58,12 +58,18 @@ def all_labels(selected: Selected, basis: Basis) -> dict[str, Any] | None:
     tasks = [task for task, classes in kept.classes.items() if len(classes) == 2]
     if len(tasks) < 2:
         return None
-    right = np.stack([kept.y_prob(t).argmax(axis=1) == kept.y_true(t) for t in tasks], axis=1)
+    is_right = np.stack([kept.y_prob(t).argmax(axis=1) == kept.y_true(t) for t in tasks], axis=1)
+    whole = np.asarray(is_right.all(axis=1))
     smallest = min(persons_of_rarest(kept.y_true(t), basis.layout.person) for t in tasks)
     mean = partial(_mean, selected, tasks, basis)
     n_persons = basis.layout.n_persons
     found = {
-        "exact_match": ("exact match", _share(right.all(axis=1), basis), n_persons, True),
+        "exact_match": (
+            "exact match",
+            _share(whole, basis),
+            n_persons,
+            True,
+        ),
         "accuracy": ("accuracy, mean of labels", mean(ACCURACY), n_persons, False),
         "auroc": ("AUROC, mean of labels", mean(METRICS["auroc"]), smallest, False),
         "auprc": ("AUPRC, mean of labels", mean(METRICS["auprc"]), smallest, False),
@@ -74,7 +80,7 @@ def all_labels(selected: Selected, basis: Basis) -> dict[str, Any] | None:
             name: {"label": label, **_estimates(each, basis, n_smallest, is_proportion)}
             for name, (label, each, n_smallest, is_proportion) in found.items()
         },
-        "n_right": np.bincount(right.sum(axis=1), minlength=len(tasks) + 1).tolist(),
+        "n_right": np.bincount(is_right.sum(axis=1), minlength=len(tasks) + 1).tolist(),
         "commonest": _commonest(kept, tasks),
     }
 
