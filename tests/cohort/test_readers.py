@@ -175,11 +175,17 @@ def test_zchsound_both_sets(zchsound: Path) -> None:
     assert (cohort.n_patients, cohort.n_recordings) == (15, 15)
     counts = {task["name"]: task["counts"] for task in cohort.describe()["tasks"]}
     assert counts["diagnosis"] == {"VSD": 3, "ASD": 3, "PDA": 3, "PFO": 3, "NORMAL": 3}
-    assert counts["abnormal"] == {"Abnormal": 12, "Normal": 3}
+    assert counts["abnormal"] == {"yes": 12, "no": 3}
     patients = cohort.patients.set_index("patient_id")
     assert patients.loc["ZCH0012", ["sex", "age_years", "source"]].tolist() == [
         "Male", 12.0, "noise",
     ]  # fmt: skip
+
+
+def test_zchsound_has_the_outcome_of_other_cohorts(zchsound: Path) -> None:
+    cohort = load("zchsound", zchsound, "data.tasks={outcome: {classes: [Abnormal, Normal]}}")
+    assert [task.name for task in cohort.tasks] == ["outcome"]
+    assert (cohort.patients["outcome"] == "Normal").sum() == 3
 
 
 def test_zchsound_one_heart_is_one_person(zchsound: Path) -> None:
@@ -273,17 +279,15 @@ def test_the_lines_that_make_a_table_of_yaseen_2018(
     section = text.split("## Yaseen 2018")[1].split("\n## ")[0]
     lines = section.split("```python\n")[1].split("```")[0]
     command = next(line for line in section.splitlines() if line.startswith("kfold-hs run"))
-    for i, valve in enumerate(("AS", "MR", "MS", "MVP", "N")):
+    valves = ("AS", "MR", "MS", "MVP", "N")
+    for i, valve in enumerate(valves):
         for k in (1, 2):
-            write_tone(
-                tmp_path / "yaseen" / f"{valve}_New_3주기" / f"New_{valve}_{k:03d}.wav", 9 * i + k
-            )
+            folder = tmp_path / "yaseen" / f"{valve}_New_3주기"
+            write_tone(folder / f"New_{valve}_{k:03d}.wav", 9 * i + k)
     monkeypatch.chdir(tmp_path)
     exec(compile(lines, "data.md", "exec"), {})
     cohort = read_cohort(compose(shlex.split(command)[2:]).data)
-    assert cohort.describe()["tasks"][0]["counts"] == dict.fromkeys(
-        ("AS", "MR", "MS", "MVP", "N"), 2
-    )
+    assert cohort.describe()["tasks"][0]["counts"] == dict.fromkeys(valves, 2)
     assert "unknown persons" in notes_of(cohort)
 
 

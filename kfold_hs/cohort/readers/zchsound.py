@@ -36,7 +36,8 @@ from kfold_hs.config.schema import ZchSoundData
 from kfold_hs.errors import CohortError, listing
 from kfold_hs.files.walk import find_files
 
-DIAGNOSIS, ABNORMAL = "diagnosis", "abnormal"
+DIAGNOSIS, ABNORMAL, OUTCOME = "diagnosis", "abnormal", "outcome"
+"""Columns of labels. `outcome` says the same as `abnormal`, as CirCor and CinC 2016 call it."""
 _NORMAL = "NORMAL"
 _SEXES = {"m": "Male", "f": "Female"}
 _AGE = re.compile(r"age[^a-z]*(?P<unit>day|month|year)s?[^a-z]*", re.IGNORECASE)
@@ -60,7 +61,7 @@ def load_zchsound(config: ZchSoundData, on_progress: Progress | None = None) -> 
         not one of the task's classes, or a name stands for several files.
     """
     files, spelling = _files_by_name(config.root), Spelling()
-    columns = label_columns(config.tasks, [DIAGNOSIS, ABNORMAL], "ZCHSound")
+    columns = label_columns(config.tasks, [DIAGNOSIS, ABNORMAL, OUTCOME], "ZCHSound")
     patients: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
     notes: list[Note] = []
@@ -126,7 +127,7 @@ def _files_by_name(root: Path) -> dict[str, Path]:
 
 
 def _rows(file: CsvFile, path: Path, spelling: Spelling) -> list[dict[str, Any]]:
-    """Rows with stem, sex, age_years, diagnosis and abnormal."""
+    """Rows with stem, sex, age_years and the columns of labels."""
     columns = {re.sub(r"\s", "", str(name)).casefold(): str(name) for name in file.table}
     age = next((m for name in columns if (m := _AGE.fullmatch(name))), None)
     wanted = {"filename": "fileName", "gender": "gender", "diagnosis": "diagnosis"}
@@ -148,14 +149,15 @@ def _rows(file: CsvFile, path: Path, spelling: Spelling) -> list[dict[str, Any]]
             raise CohortError(f"{path}: fileName is empty in line {line}.")
         diagnosis = (word(cells[columns["diagnosis"]]) or "").upper() or None
         sex = word(cells[columns["gender"]])
-        abnormal = None if diagnosis is None else "Abnormal"
+        normal = None if diagnosis is None else diagnosis == _NORMAL
         rows.append(
             {
                 "stem": re.sub(r"\.(wav|flac)$", "", spelling(name), flags=re.IGNORECASE),
                 "sex": _SEXES.get((sex or "").casefold(), sex),
                 "age_years": _years(cell, per_year, f"{path}, line {line}"),
                 DIAGNOSIS: diagnosis,
-                ABNORMAL: "Normal" if diagnosis == _NORMAL else abnormal,
+                ABNORMAL: None if normal is None else "no" if normal else "yes",
+                OUTCOME: None if normal is None else "Normal" if normal else "Abnormal",
             }
         )
     return rows
