@@ -295,9 +295,12 @@ def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) ->
     if wrong.any():
         first = table[wrong].iloc[0]
         value = first[task.name]
-        shown = "missing" if pd.isna(value) else f"{value!r}"
+        shown, way_out = f"{value!r}", "Correct the label, remove the row, or add the class to"
+        if pd.isna(value):
+            shown = "missing"
+            way_out = "Add the label, remove the row, or write Unknown and add it to the classes in"
         raise CohortError(
             f"{task.name} of {kind} {first[id_column]} is {shown}, but the classes are "
-            f"{list(task.classes)} ({int(wrong.sum())} such rows). Correct the label, remove the "
-            "row, or add the class to the data configuration."
+            f"{list(task.classes)} ({int(wrong.sum())} such rows). {way_out} the data "
+            "configuration."
         )

@@ -160,6 +160,9 @@ def test_zchsound_is_trained_reported_and_predicted(tmp_path: Path) -> None:
     assert not any("cost" in task["metrics"] for task in summary["tasks"].values())  # CirCor's
     sentence = summary["headline"]["sentence"]
     assert "on recordings the models were not trained on (whose they are is not known" in sentence
+    page = (tmp_path / "reports" / "zch" / "report.html").read_text()
+    assert "Nobody knows which recordings are of one person: 20 recordings count" in page
+    assert "People, not patient ids, are split" not in page
     rows = predicted(tmp_path, "zch", tmp_path / "zch" / "clean Heartsound Data")
     assert set(rows["known"]) == {"yes"}  # by the digests of their recordings
     assert set(rows["label.abnormal"]) <= {"yes", "no"}
