@@ -186,12 +186,14 @@ def _audio_notes(table: pd.DataFrame) -> list[Note]:
         )
     copies = table[table["sha256"].duplicated(keep=False) & ~table["is_flat"]]
     if len(copies):
+        same = copies.groupby("sha256", sort=False)["recording_id"].agg(" = ".join)
         notes.append(
             Note(
                 "identical recordings",
-                len(copies),
-                "the same samples under several ids; all are kept",
-                tuple(copies["recording_id"]),
+                len(same),
+                "the same samples under several ids; all are kept. Within a person they count "
+                "twice and are no leak; between persons the audit finds them",
+                tuple(same),
             )
         )
     return notes

@@ -78,7 +78,7 @@ def test_bmdhs_counts_and_names_what_is_odd(bmdhs: Path) -> None:
         "contradicting labels": ("patient_004: MR, but N is Present",),
         "recordings that are not there": ("AS_001_sup_Mit",),
         "recordings of nobody": ("MD_999_sup_Mit.wav",),
-        "identical recordings": ("AR_002_sup_Mit", "AR_002_sup_Tri"),
+        "identical recordings": ("AR_002_sup_Mit = AR_002_sup_Tri",),
     }
 
 
