@@ -17,6 +17,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.splits import stratify
 from kfold_hs.splits.audit import audit
+from kfold_hs.splits.make import check_output
 from kfold_hs.splits.stratify import SplitRule
 
 
@@ -258,6 +259,20 @@ def test_zchsound_at_the_wrong_place_and_two_files_of_a_name(
     write_tone(own_zchsound / "copy" / "ZCH0001.wav", 1)
     with pytest.raises(CohortError, match="have the same name"):
         load("zchsound", own_zchsound)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("bmdhs", "train.csv"), ("zchsound", "Noise Heartsound Data Details.csv")],
+)
+def test_no_split_is_written_over_the_tables(
+    kind: str, name: str, bmdhs: Path, zchsound: Path
+) -> None:
+    root = {"bmdhs": bmdhs, "zchsound": zchsound}[kind]
+    config = compose([f"data={kind}", f"data.root={root}"])
+    check_output(config, root / "split.csv")
+    with pytest.raises(ConfigError, match=name):
+        check_output(config, root / name)
 
 
 # --- Nobody knows who they are ------------------------------------------------------------------
