@@ -71,57 +71,74 @@ def load_bmdhs(config: BmdHsData, on_progress: Progress | None = None) -> Cohort
     rows, labels, notes = _read_labels(config.root / "train.csv", spelling)
     columns = label_columns(config.tasks, [*labels, DISEASE], "train.csv")
     about, more = _read_metadata(config.root / "additional_metadata.csv", rows, spelling)
+    is_labelled = {
+        patient_id: any(row[column] is not None for column in columns.values())
+        for patient_id, row in rows.items()
+    }
+    patients: list[dict[str, Any]] = [
+        {
+            "patient_id": patient_id,
+            "person_id": patient_id,
+            **{task: row[column] for task, column in columns.items()},
+            **about.get(patient_id, dict.fromkeys(name for name, _ in _COVARIATES.values())),
+        }
+        for patient_id, row in rows.items()
+        if is_labelled[patient_id]
+    ]
     folder = config.root / "train"
-    patients: list[dict[str, Any]] = []
-    recordings: list[dict[str, Any]] = []
-    unlabelled, contradictions, listed = [], [], set()
-    for patient_id, row in rows.items():
-        names = row["recordings"]
-        listed |= {name.casefold() for name in names}
-        if all(row[column] is None for column in columns.values()):
-            unlabelled.append(patient_id)
-            continue
-        if said := _contradiction(row):
-            contradictions.append(f"{patient_id}: {said}")
-        patients.append(
-            {
-                "patient_id": patient_id,
-                "person_id": patient_id,
-                **{task: row[column] for task, column in columns.items()},
-                **about.get(patient_id, dict.fromkeys(name for name, _ in _COVARIATES.values())),
-            }
-        )
-        recordings += [
-            {"recording_id": name, "patient_id": patient_id, "site": _site(name)} for name in names
-        ]
-    paths = {each["recording_id"]: audio_path(folder, each["recording_id"]) for each in recordings}
-    missing = [name for name, path in paths.items() if not path.is_file()]
-    if len(missing) == len(paths):
-        raise CohortError(
-            f"{folder} holds none of the {len(paths)} recordings that train.csv lists. data.root "
-            "must be the folder that holds train.csv, additional_metadata.csv and train/."
-        )
+    recordings, missing = _recordings(
+        folder, {each: row["recordings"] for each, row in rows.items() if is_labelled[each]}
+    )
+    listed = {name.casefold() for row in rows.values() for name in row["recordings"]}
+    said = {each: _contradiction(row) for each, row in rows.items() if is_labelled[each]}
     found = Listing(
         "bmdhs",
         tasks_of(config.tasks),
         patients,
-        [
-            {**each, "path": str(paths[each["recording_id"]])}
-            for each in recordings
-            if each["recording_id"] not in set(missing)
-        ],
+        recordings,
         [name for name, _ in _COVARIATES.values()],
         notes=[
             *notes,
             *spelling.notes(),
-            *noted("patients without a label", unlabelled, _UNLABELLED),
-            *noted("contradicting labels", contradictions, _CONTRADICTING),
+            *noted(
+                "patients without a label", [p for p in rows if not is_labelled[p]], _UNLABELLED
+            ),
+            *noted(
+                "contradicting labels", [f"{p}: {t}" for p, t in said.items() if t], _CONTRADICTING
+            ),
             *more,
             *noted("recordings that are not there", missing, _MISSING),
             *noted("recordings of nobody", _unlisted(folder, listed), _UNLISTED),
         ],
     )
     return assemble(found, on_progress)
+
+
+def _recordings(
+    folder: Path, names: Mapping[str, Sequence[str]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of the recordings that are there, from names by patient; names of those that are not.
+
+    Raises
+    ------
+    CohortError
+        None is there.
+    """
+    rows, missing = [], []
+    for patient_id, of_patient in names.items():
+        for name in of_patient:
+            path = audio_path(folder, name)
+            if not path.is_file():
+                missing.append(name)
+                continue
+            row = {"recording_id": name, "patient_id": patient_id, "path": str(path)}
+            rows.append({**row, "site": _site(name)})
+    if not rows:
+        raise CohortError(
+            f"{folder} holds none of the {len(missing)} recordings that train.csv lists. data.root "
+            "must be the folder that holds train.csv, additional_metadata.csv and train/."
+        )
+    return rows, missing
 
 
 _UNLABELLED = "patients of train.csv without a label; left out, with their recordings"

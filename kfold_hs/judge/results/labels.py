@@ -128,15 +128,11 @@ def _share(is_right: np.ndarray, basis: Basis) -> Influence:
 
 
 def _mean(selected: Selected, tasks: Sequence[str], basis: Basis, metric: Metric) -> Influence:
-    kept = selected.scored
-    return mean_of(
-        [
-            influence(
-                metric, kept.y_true(t), kept.y_prob(t), selected.positives[t], basis.layout
-            )
-            for t in tasks
-        ]
-    )  # fmt: skip
+    kept, positives = selected.scored, selected.positives
+    each = [
+        influence(metric, kept.y_true(t), kept.y_prob(t), positives[t], basis.layout) for t in tasks
+    ]
+    return mean_of(each)
 
 
 def _estimates(
