@@ -90,7 +90,9 @@ def load_bmdhs(config: BmdHsData, on_progress: Progress | None = None) -> Cohort
         folder, {each: row["recordings"] for each, row in rows.items() if is_labelled[each]}
     )
     listed = {name.casefold() for row in rows.values() for name in row["recordings"]}
+    unlabelled = [each for each, is_known in is_labelled.items() if not is_known]
     said = {each: _contradiction(row) for each, row in rows.items() if is_labelled[each]}
+    contradictions = [f"{patient_id}: {text}" for patient_id, text in said.items() if text]
     found = Listing(
         "bmdhs",
         tasks_of(config.tasks),
@@ -100,12 +102,8 @@ def load_bmdhs(config: BmdHsData, on_progress: Progress | None = None) -> Cohort
         notes=[
             *notes,
             *spelling.notes(),
-            *noted(
-                "patients without a label", [p for p in rows if not is_labelled[p]], _UNLABELLED
-            ),
-            *noted(
-                "contradicting labels", [f"{p}: {t}" for p, t in said.items() if t], _CONTRADICTING
-            ),
+            *noted("patients without a label", unlabelled, _UNLABELLED),
+            *noted("contradicting labels", contradictions, _CONTRADICTING),
             *more,
             *noted("recordings that are not there", missing, _MISSING),
             *noted("recordings of nobody", _unlisted(folder, listed), _UNLISTED),
