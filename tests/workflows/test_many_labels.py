@@ -177,3 +177,13 @@ def test_bmdhs_is_trained_and_reported(tmp_path: Path) -> None:
     assert {"sex", "smoker", "lives"} <= set(summary["subgroups"]["covariates"])
     names = {note["name"] for note in summary["cohort"]["notes"]}
     assert {"patients without a label", "recordings of nobody", "identical recordings"} <= names
+
+
+def test_the_terminal_shows_the_worst_pair_of_many(labels: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = labels
+    words = [*TABLE, "data.path=table.csv", diseases(4)]
+    done = kfold_hs("split", "--folds", "2", *words, "-o", "split.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("│")[1] for line in done.stdout.splitlines() if "│" in line]
+    assert sum(" + " in row for row in rows) == 1
+    assert "Of the 24 joint classes of 6 pairs of tasks" in " ".join(done.stdout.split())
