@@ -162,6 +162,12 @@ def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
+def enumerated(names: Iterable[str]) -> str:
+    """All names in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def counted(n: int, one: str, many: str | None = None) -> str:
     """A count, such as 1 person or 1,204 people; `many` is by default `one` with an s."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"

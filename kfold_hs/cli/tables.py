@@ -245,11 +245,24 @@ def show_split(
             table.add_column(escape(name), justify="right")
         table.add_column("deviation", justify="right")
         table.add_column("rounding limit", justify="right")
+        pairs = [row for row in rows if row["kind"] == "label" and "+" in row["task"]]
+        n_pairs = len({row["task"] for row in pairs})
+        worst = max(pairs, key=lambda row: row["deviation"] - row["limit"], default=None)
         for row in rows:
-            name = row["class"] if "+" in row["task"] else f"{row['task']} {row['class']}"
+            if row in pairs and n_pairs > 1 and row is not worst:
+                continue
+            name = (
+                row["class"] if row in pairs and n_pairs == 1 else f"{row['task']} {row['class']}"
+            )
             ends = (f"{row['deviation']:.1%}", f"{row['limit']:.1%}")
             table.add_row(escape(name), *map(str, row["counts"]), *ends)
         console.print(table)
+        if n_pairs > 1:
+            _say(
+                console,
+                f"Of the {len(pairs)} joint classes of {n_pairs} pairs of tasks, the one that is "
+                "furthest above its rounding limit.",
+            )
     if column := settings.get("hold_out"):
         _say(console, f"Each fold is one {column}, held out from the others.")
         if several := settings["in_several"]:

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.cohort.audio import CLIPPED_SHARE, Progress, inspect_all
-from kfold_hs.cohort.cohort import Cohort, Note, Task
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS, Cohort, Note, Task
 from kfold_hs.cohort.covariates import tidy
 from kfold_hs.cohort.values import label_of
 from kfold_hs.cohort.wfdb import Header
 from kfold_hs.config.schema import TaskConfig
-from kfold_hs.errors import CohortError
+from kfold_hs.errors import CohortError, unknown_name
 
 
 def tasks_of(configs: Mapping[str, TaskConfig]) -> tuple[Task, ...]:
@@ -31,6 +31,39 @@ def tasks_of(configs: Mapping[str, TaskConfig]) -> tuple[Task, ...]:
         )
         for name, config in configs.items()
     )
+
+
+def label_columns(
+    configs: Mapping[str, TaskConfig], known: Sequence[str], where: str
+) -> dict[str, str]:
+    """The column of labels of every task: its `column`, or its name; one of the `known`.
+
+    Raises
+    ------
+    CohortError
+        A task has no such column.
+    """
+    columns = {task: spec.column or task for task, spec in configs.items()}
+    for task, column in columns.items():
+        if column not in known:
+            raise CohortError(
+                f"data.tasks.{task}: {unknown_name(f'column of labels of {where}', column, known)}"
+            )
+    return columns
+
+
+def noted(name: str, items: Sequence[str], text: str) -> list[Note]:
+    """A note of the items, if there are any."""
+    return [Note(name, len(items), text, tuple(items))] if items else []
+
+
+def unknown_persons(n: int) -> Note:
+    """Of so many recordings of whom nobody says which belong to one person."""
+    text = (
+        "the data do not say which recordings belong to one person; each counts as its own "
+        "person, so that scores may be too good"
+    )
+    return Note(UNKNOWN_PERSONS, n, text)
 
 
 @dataclass(frozen=True)
@@ -153,12 +186,14 @@ def _audio_notes(table: pd.DataFrame) -> list[Note]:
         )
     copies = table[table["sha256"].duplicated(keep=False) & ~table["is_flat"]]
     if len(copies):
+        same = copies.groupby("sha256", sort=False)["recording_id"].agg(" = ".join)
         notes.append(
             Note(
                 "identical recordings",
-                len(copies),
-                "the same samples under several ids; all are kept",
-                tuple(copies["recording_id"]),
+                len(same),
+                "the same samples under several ids; all are kept. Within a person they count "
+                "twice and are no leak; between persons the audit finds them",
+                tuple(same),
             )
         )
     return notes

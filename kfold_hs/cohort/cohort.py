@@ -41,6 +41,8 @@ RECORDING_COLUMNS = (
 )
 OUR_COLUMNS = frozenset({*PATIENT_COLUMNS, *RECORDING_COLUMNS, "n_recordings"})
 """Names that no task and no covariate may have."""
+UNKNOWN_PERSONS = "unknown persons"
+"""Name of the note that nobody says which recordings belong to one person."""
 
 
 @dataclass(frozen=True)
@@ -293,9 +295,12 @@ def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) ->
     if wrong.any():
         first = table[wrong].iloc[0]
         value = first[task.name]
-        shown = "missing" if pd.isna(value) else f"{value!r}"
+        shown, way_out = f"{value!r}", "Correct the label, remove the row, or add the class to"
+        if pd.isna(value):
+            shown = "missing"
+            way_out = "Add the label, remove the row, or write Unknown and add it to the classes in"
         raise CohortError(
             f"{task.name} of {kind} {first[id_column]} is {shown}, but the classes are "
-            f"{list(task.classes)} ({int(wrong.sum())} such rows). Correct the label, remove the "
-            "row, or add the class to the data configuration."
+            f"{list(task.classes)} ({int(wrong.sum())} such rows). {way_out} the data "
+            "configuration."
         )

@@ -139,11 +139,35 @@ class Cinc2016Data(DataSettings):
     root: Path
 
 
+class BmdHsData(DataSettings):
+    """BMD-HS (BUET Multi-disease Heart Sound) in its official layout."""
+
+    kind: Literal["bmdhs"]
+    root: Path
+
+
+class ZchSoundData(DataSettings):
+    """ZCHSound, heart sounds of children.
+
+    sets : which of its two sets are read
+    """
+
+    kind: Literal["zchsound"]
+    root: Path
+    sets: tuple[Literal["clean", "noise"], ...] = Field(("clean", "noise"), min_length=1)
+
+    @pydantic.field_validator("sets")
+    @classmethod
+    def _once(cls, sets: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(sets))
+
+
 class TableData(DataSettings):
     """A user's CSV, one row a recording.
 
     recording_column : path of the audio file, relative to the CSV
     person_column : None: every patient is a person of their own
+    persons_known : false: nobody knows which patients are one person, and the report says so
     channel : None: stereo is an error; 0, 1, ...: take that channel
     """
 
@@ -152,8 +176,18 @@ class TableData(DataSettings):
     recording_column: Name = "recording"
     patient_column: Name = "patient_id"
     person_column: Name | None = None
+    persons_known: bool = True
     site_column: Name | None = None
     channel: NonNegativeInt | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_persons(self) -> TableData:
+        if self.person_column is not None and not self.persons_known:
+            raise ValueError(
+                f"person_column={self.person_column} names the persons, but persons_known is "
+                "false: set one of the two"
+            )
+        return self
 
 
 class SplitConfig(Settings):
@@ -161,8 +195,8 @@ class SplitConfig(Settings):
 
     n_folds : null only with hold_out, whose values are the folds
     n_repeats : how many times everybody is split anew
-    stratify : covariates beside the labels; `auto`: age, sex, campaign, source, n_recordings, site
-        where the data have them
+    stratify : covariates beside the labels; `auto`: age, age_years, sex, campaign, source,
+        n_recordings, site where the data have them
     test : share of the persons, or a list of ids, that no fold ever trains on
     by : `patient` ignores linked ids, to measure the damage of doing so
     audit : whether leaks are looked for before every training, which is refused on one
@@ -235,6 +269,8 @@ DATA = Registry(
         "synthetic": Row(SyntheticData),
         "circor": Row(CircorData),
         "cinc2016": Row(Cinc2016Data),
+        "bmdhs": Row(BmdHsData),
+        "zchsound": Row(ZchSoundData),
         "table": Row(TableData),
     },
 )

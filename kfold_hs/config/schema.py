@@ -18,6 +18,7 @@ from kfold_hs.config import plugins
 from kfold_hs.config.base import Settings
 from kfold_hs.config.data import (
     DATA,
+    BmdHsData,
     Cinc2016Data,
     CircorData,
     DataConfig,
@@ -26,6 +27,7 @@ from kfold_hs.config.data import (
     TableData,
     TaskConfig,
     TaskMap,
+    ZchSoundData,
 )
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.features import FEATURES, AnyFeatures, FeatureConfig, FeatureSettings
@@ -44,6 +46,7 @@ from kfold_hs.config.training import (
 
 __all__ = [
     "AugmentConfig",
+    "BmdHsData",
     "Cinc2016Data",
     "CircorData",
     "Config",
@@ -63,6 +66,7 @@ __all__ = [
     "TaskConfig",
     "TaskMap",
     "TrainConfig",
+    "ZchSoundData",
 ]
 
 

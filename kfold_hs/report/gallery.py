@@ -19,6 +19,9 @@ from kfold_hs.report.traced import traced
 SCHEMA = 1
 MEDIA_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav"}
 _MOST_CHARACTERS = 60
+_FEW_CLASSES = 4
+_LIKELY = 0.1
+"""Probability from which a class is shown, where a task has more classes than a few."""
 
 
 def read_gallery(path: Path, digests: Mapping[str, str]) -> dict[str, Any] | None:
@@ -76,7 +79,11 @@ def view(
     if content["audio"] is not None:
         found["media"] = MEDIA_TYPES[content["audio"]["format"]]
     found["patients"] = [
-        {**patient, "recordings": [_with_ticks(each) for each in patient["recordings"]]}
+        {
+            **patient,
+            "tasks": {task: _with_shown(each) for task, each in patient["tasks"].items()},
+            "recordings": [_with_ticks(each) for each in patient["recordings"]],
+        }
         for patient in content["patients"]
     ]
     return found
@@ -91,6 +98,17 @@ def _absent(summary: Mapping[str, Any], config: Mapping[str, Any] | None) -> str
     if summary.get("incomplete"):
         return "Shown once all folds are finished."
     return "Not made yet. Where recordings and checkpoints are, this makes it:"
+
+
+def _with_shown(task: dict[str, Any]) -> dict[str, Any]:
+    """The classes to show: all of a few, of many the label, what was called and what is likely."""
+    probs = task["probs"]
+    shown = [
+        each
+        for each, prob in probs.items()
+        if len(probs) <= _FEW_CLASSES or each in (task["label"], task["called"]) or prob >= _LIKELY
+    ]
+    return {**task, "shown": shown, "n_more": len(probs) - len(shown)}
 
 
 def _with_ticks(recording: Mapping[str, Any]) -> dict[str, Any]:

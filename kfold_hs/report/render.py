@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from kfold_hs.errors import enumerated
 from kfold_hs.judge.results.sentences import counted, without_folders
 from kfold_hs.report.formats import (
     FORMATS,
@@ -75,7 +76,9 @@ def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
         extensions=["jinja2.ext.do"],
     )
     contents = _Contents()
-    templates.filters |= FORMATS | {"counted": counted, "without_folders": without_folders}
+    templates.filters |= FORMATS | {
+        each.__name__: each for each in (counted, enumerated, without_folders)
+    }
     templates.globals |= {"section": contents.section, "table": contents.table, "br": BREAK}
     templates.globals |= {
         each.__name__: each

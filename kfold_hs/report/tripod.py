@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kfold_hs.errors import enumerated
 from kfold_hs.judge.results.sentences import counted
 from kfold_hs.judge.results.summary import Summary
 
@@ -91,7 +92,7 @@ def tripod(summary: Summary, config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _known(s: Mapping[str, Any], config: Mapping[str, Any]) -> dict[int, str]:
     cohort, split, tasks = s["cohort"], s["split"], s["tasks"]
-    names = " and ".join(tasks)
+    names = enumerated(tasks)
     # Hold-out test persons are trained on and scored by nobody: they are no part of this study yet.
     who, held_out = split.get("development", cohort), ""
     if n_test := split.get("n_test_persons", 0):

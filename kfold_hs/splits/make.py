@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.aliases import joined, link, of_patients, write_aliases
-from kfold_hs.config.schema import CircorData, Config, TableData
+from kfold_hs.config.schema import Config, TableData
 from kfold_hs.errors import SplitError, listing
 from kfold_hs.files.paths import refuse_overwriting, write_text
 from kfold_hs.splits.audit import Finding, same_people
@@ -62,13 +62,22 @@ def _drawn(config: Config, cohort: Cohort) -> Split:
     return split
 
 
+_TABLES = {
+    "bmdhs": ("train.csv", "additional_metadata.csv"),
+    "cinc2016": ("REFERENCE.csv", "*/REFERENCE.csv"),
+    "circor": ("training_data.csv",),
+    "zchsound": ("*Heartsound Data Details.csv",),
+}
+"""Tables below `data.root` that a cohort is read from, by the kind of the data."""
+
+
 def check_output(config: Config, output: Path) -> None:
     """Refuse to overwrite a file that the split is made from.
 
     Raises
     ------
     ConfigError
-        The output is the data's table, the alias table or `split.file`.
+        The output is a table of the data, the alias table or `split.file`.
     """
     others = (config.data.aliases, config.split.file)
     refuse_overwriting(output, [*_data_files(config), *filter(None, others)])
@@ -77,9 +86,10 @@ def check_output(config: Config, output: Path) -> None:
 def _data_files(config: Config) -> list[Path]:
     if isinstance(config.data, TableData):
         return [config.data.path]
-    if isinstance(config.data, CircorData):
-        return [config.data.root / "training_data.csv"]
-    return []
+    root = getattr(config.data, "root", None)
+    if not isinstance(root, Path):  # the built-in people, or a plug-in's
+        return []
+    return [each for name in _TABLES.get(config.data.kind, ()) for each in root.glob(name)]
 
 
 def fix_split(

@@ -1,13 +1,17 @@
 """Strata: the table of persons by levels that a split balances.
 
-A level is a class of a task, a joint class of all tasks, or a level of a covariate,
-e.g. ``murmur=Present``, ``murmur=Present + outcome=Normal``, ``age=Child``. A person
+A level is a class of a task, a joint class of two tasks, or a level of a covariate,
+e.g. ``murmur=Present``, ``murmur+outcome=Present + Normal``, ``age=Child``. Of many labels most
+combinations occur in few persons, and no split can balance them; pairs of labels it can
+(second-order stratification: Szymanski & Kajdanowicz, "A Network Perspective on Stratification of
+Multi-Label Data", PMLR 74, 2017). A person
 belongs to every level that one of their patients has; a person with two patients and two
 different labels counts for both.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +23,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.values import are_missing
 from kfold_hs.errors import SplitError, unknown_name
 
-AUTO = ("age", "sex", "campaign", "source", "n_recordings", "site")
+AUTO = ("age", "age_years", "sex", "campaign", "source", "n_recordings", "site")
 """Covariates that `split.stratify=auto` uses where the cohort has them."""
 MISSING = "missing"
 """The level of persons without a value."""
@@ -40,7 +44,7 @@ class Strata:
     sizes : DataFrame of int, shape (n_units, 3)
         Persons (1), patients and recordings of each row.
     names : tuple of str, one for each column
-        The task, the joint label ("murmur+outcome") or the covariate it belongs to.
+        The task, the pair of tasks ("murmur+outcome") or the covariate it belongs to.
     levels : tuple of str, one for each column
     is_label : tuple of bool, one for each column
         Whether it is a class or a joint class; False for covariates.
@@ -136,7 +140,7 @@ class Level:
 def label_levels(
     labels: pd.DataFrame, classes: Mapping[str, Sequence[Any]], units: pd.Series
 ) -> list[Level]:
-    """The classes of every task, and with several tasks the joint classes.
+    """The classes of every task, and with several tasks those of each pair.
 
     Parameters
     ----------
@@ -152,9 +156,8 @@ def label_levels(
         for name, those in classes.items()
         for each in those
     ]
-    if len(classes) > 1:
-        joint = joint_label(labels, list(classes))
-        name = "+".join(classes)
+    for pair in itertools.combinations(classes, 2):
+        joint, name = joint_label(labels, pair), "+".join(pair)
         found += [Level(name, each, True, units[joint == each]) for each in in_order(joint)]
     return found
 

@@ -60,7 +60,8 @@ def test_a_choice_on_the_command_line_stands_before_the_recipe() -> None:
 @pytest.mark.parametrize("group", sorted(groups()))
 def test_every_choice_of_every_group_composes(group: str) -> None:
     root = ["data.root=x"]
-    needed = {"circor": root, "cinc2016": root, "table": ["data.path=x.csv"],
+    needed = {"bmdhs": root, "circor": root, "cinc2016": root, "zchsound": root,
+              "table": ["data.path=x.csv"],
               "timm": ["model.backbone=resnet18"]}  # fmt: skip
     for name in groups()[group]:
         config = compose([f"{group}={name}", *needed.get(name, [])])

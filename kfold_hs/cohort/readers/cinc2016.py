@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.build import Listing, assemble, tasks_of
+from kfold_hs.cohort.build import Listing, assemble, tasks_of, unknown_persons
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.csv_file import read_rows
 from kfold_hs.cohort.ids import Spelling
@@ -68,11 +68,7 @@ def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> 
                     "site": "unknown",
                 }
             )
-    text = (
-        "the challenge does not say which recordings belong to one person; each counts as its own "
-        "person, so that scores may be too good"
-    )
-    notes = [Note("unknown persons", len(patients), text), *spelling.notes()]
+    notes = [unknown_persons(len(patients)), *spelling.notes()]
     if bare:
         text = "audio without a .hea file; nobody can check whether it is complete"
         notes.append(Note("recordings without a header", len(bare), text, tuple(bare)))

@@ -12,19 +12,23 @@ from kfold_hs.cohort.aliases import link, read_aliases
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.build import tasks_of
 from kfold_hs.cohort.cohort import Cohort
+from kfold_hs.cohort.readers.bmdhs import load_bmdhs
 from kfold_hs.cohort.readers.cinc2016 import load_cinc2016
 from kfold_hs.cohort.readers.circor import load_circor
 from kfold_hs.cohort.readers.synthetic import load_synthetic
 from kfold_hs.cohort.readers.table import cohort_of_frame, load_table
+from kfold_hs.cohort.readers.zchsound import load_zchsound
 from kfold_hs.config.data import DATA
 from kfold_hs.config.schema import DataConfig
 from kfold_hs.errors import CohortError, listing
 
 READERS: dict[str, Callable[[Any, Progress | None], Cohort]] = {
+    "bmdhs": load_bmdhs,
     "cinc2016": load_cinc2016,
     "circor": load_circor,
     "synthetic": load_synthetic,
     "table": load_table,
+    "zchsound": load_zchsound,
 }
 """`kind` of the data configuration -> reader: (configuration, progress) -> `Cohort`."""
 

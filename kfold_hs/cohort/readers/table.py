@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.cohort.audio import Progress
-from kfold_hs.cohort.build import Listing, assemble, tasks_of
+from kfold_hs.cohort.build import Listing, assemble, tasks_of, unknown_persons
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.columns import Columns
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
@@ -129,13 +129,14 @@ def _cohort(
         }
         for i, row in enumerate(table.to_dict("records"))
     ]
+    of_persons = [] if config.persons_known else [unknown_persons(len(patients))]
     found = Listing(
         name,
         tasks_of(config.tasks),
         patients,
         recordings,
         list(covariates),
-        notes=[*notes, *spelling.notes(), *columns.notes(list(covariates))],
+        notes=[*notes, *of_persons, *spelling.notes(), *columns.notes(list(covariates))],
         channel=config.channel,
     )
     return assemble(found, on_progress)

@@ -131,6 +131,13 @@ def ece(n_bins: int) -> Gradient:
     return gradient
 
 
+def precision(
+    y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    is_called = called(y_prob, positive, None).astype(np.float64)
+    return of_ratio(is_called * (y_true == positive), is_called, weights)
+
+
 def sensitivity(threshold: float | None) -> Gradient:
     def gradient(
         y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray

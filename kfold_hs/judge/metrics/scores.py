@@ -140,6 +140,14 @@ def specificity(threshold: float | None = None) -> MetricFunction:
     return metric
 
 
+def precision(
+    y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+) -> np.ndarray:
+    """Share of those called positive, by the most probable class, who are."""
+    is_called = called(y_prob, positive, None)
+    return ratio(weights @ (is_called & (y_true == positive)), weights @ is_called)
+
+
 def macro(metric: MetricFunction) -> MetricFunction:
     """Mean over the classes of a metric of one class against the rest."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.errors import PredictionsError
+from kfold_hs.errors import PredictionsError, enumerated
 from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
@@ -172,7 +172,7 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
         }
         for task, by_name in metrics.items()
     }  # fmt: skip
-    label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
+    label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {enumerated(tasks)}"
     of_mean, margin = resampled["", "mean"], terms.margins.get(ACCURACY.name, ACCURACY.margin)
     return {
         "variants": list(tables),

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
+from kfold_hs.errors import enumerated
 from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
 from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.labels import all_labels, each_class
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
@@ -39,6 +42,8 @@ def summarise(record: RunRecord) -> Summary:
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     for task in record.stacking.sources:
         tasks[task]["unstacked"] = _values(selected.unstacked, task, positives[task])
+    for task in tasks:
+        tasks[task]["by_class"] = each_class(kept, task, basis)
     made = choices_of(selected)
     choices = summary_of_choices(made, positives, basis)
     for task, result in tasks.items():
@@ -76,6 +81,7 @@ def summarise(record: RunRecord) -> Summary:
             "obstacles": record.stacking.obstacles(selected.rows),
         },
         "tasks": tasks,
+        "labels": all_labels(selected, basis),
         "beside": against,
         "seeds": _seeds(single, positives, basis.layout.n_folds),
         "folds": folds,
@@ -182,7 +188,7 @@ def _headline(
 ) -> dict[str, Any]:
     config, tasks, places = record.config, record.predictions.tasks, list(record.epochs)
     n_models = len(places)
-    over = f"mean of {' and '.join(tasks)}" if len(tasks) > 1 else tasks[0]
+    over = f"mean of {enumerated(tasks)}" if len(tasks) > 1 else tasks[0]
     if mean.value is None:
         sentence = f"The accuracy ({over}) is unknown: {mean.method}."
     else:
@@ -198,7 +204,7 @@ def _headline(
         if n_models > 1:
             models = f"{n_models} models, each trained on {trained}"
         sentence = (
-            f"Accuracy ({over}) on people the models were not trained on: {mean.value:.3f}, "
+            f"Accuracy ({over}) on {_whose(record.cohort)}: {mean.value:.3f}, "
             f"{interval}"
             f"{_beside(mean, fixed)}; {_said(target['mean'], config['target'])}. {models} of "
             f"the people and scored at {RULES[config['select']]}{seeds}."
@@ -221,6 +227,15 @@ def _headline(
         "verdict": target["mean"]["verdict"],
         "honest": HONEST[config["select"]],
     }
+
+
+def _whose(cohort: Mapping[str, Any]) -> str:
+    if any(note["name"] == UNKNOWN_PERSONS for note in cohort.get("notes", ())):
+        return (
+            "recordings the models were not trained on (whose they are is not known: a person may "
+            "be on both sides)"
+        )
+    return "people the models were not trained on"
 
 
 def _beside(mean: Estimate, fixed: Estimate) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.errors import ConfigError, enumerated, unknown_name
 from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
@@ -55,7 +55,7 @@ class Objective:
             raise ConfigError(unknown_name("objective", name, known))
         tasks = (task,) if dot else tuple(t for t, found in metrics.items() if metric in found)
         found = metrics[tasks[0]][metric]
-        whole = f"{task} {found.label}" if dot else f"{found.label}, mean of {' and '.join(tasks)}"
+        whole = f"{task} {found.label}" if dot else f"{found.label}, mean of {enumerated(tasks)}"
         label = found.label if len(classes) == 1 else whole
         return cls(name, metric, tasks, label, found.higher_is_better)
 

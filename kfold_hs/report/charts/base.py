@@ -17,6 +17,17 @@ import plotly.graph_objects as go
 Figure = dict[str, Any]
 
 COLOURS = ("#0072B2", "#C08000", "#009E73", "#C46E9D", "#2F93CF", "#D55E00", "#938A00")
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""Of lines, and below of bars: told apart where there are more than colours."""
+_PATTERNS = ("", "/", "x", ".", "\\", "+")
+_FEW_CLASSES = 5
+"""Up to so many a cell of a confusion matrix has room for its share on a telephone."""
+
+
+def line_style(i: int, width: int) -> dict[str, Any]:
+    """Of the i-th of several lines: colours come round again with other dashes."""
+    dash = DASHES[i // len(COLOURS) % len(DASHES)]
+    return {"color": COLOURS[i % len(COLOURS)], "width": width, "dash": dash}
 
 
 def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None = None) -> Figure:
@@ -156,14 +167,16 @@ def band(
 
 
 def confusion(result: Mapping[str, Any]) -> Figure:
-    """Counts, coloured by the share of the true class."""
+    """Counts, coloured by the share of the true class, which is written where there is room."""
     counts = np.asarray(result["confusion"])
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = [plain(name) for name in result["classes"]]
-    text = [
+    is_small = len(classes) <= _FEW_CLASSES
+    both = [
         [f"{counts[i, j]}<br>{share[i, j]:.0%}" for j in range(len(classes))]
         for i in range(len(classes))
     ]
+    bare = [[str(n or "") for n in row] for row in counts.tolist()]
     data = {
         "type": "heatmap",
         "z": share.tolist(),
@@ -173,15 +186,17 @@ def confusion(result: Mapping[str, Any]) -> Figure:
         "zmax": 1,
         # Pale enough for one dark text colour on all of it, whatever the page around it.
         "colorscale": [[0, "#f7f9fc"], [1, "#6aa5dd"]],
-        "textfont": {"color": "#10151a", "size": 14},
+        "textfont": {"color": "#10151a", "size": 14 if is_small else 11},
         "xgap": 2,
         "ygap": 2,
-        "text": text,
+        "text": both if is_small else bare,
         "texttemplate": "%{text}",
         "showscale": False,
-        "hovertemplate": "%{y} called %{x}: %{text}<extra></extra>",
+        "customdata": both,
+        "hovertemplate": "%{y} called %{x}: %{customdata}<extra></extra>",
     }
-    layout = empty_layout("called by the model", "label", height=120 + 70 * len(classes))
+    height = 120 + (70 if is_small else 36) * len(classes)
+    layout = empty_layout("called by the model", "label", height=height)
     layout["yaxis"] |= {"autorange": "reversed", "type": "category", "showgrid": False}
     layout["xaxis"] |= {"type": "category", "showgrid": False}
     return {"data": [data], "layout": layout}
@@ -197,7 +212,10 @@ def balance(rows: Sequence[Mapping[str, Any]]) -> Figure:
             "x": [f"fold {fold}" for fold in range(n_folds)],
             "y": list(row["counts"]),
             "name": plain(f"{row['task']} {row['class']}"),
-            "marker": {"color": COLOURS[i % len(COLOURS)]},
+            "marker": {
+                "color": COLOURS[i % len(COLOURS)],
+                "pattern": {"shape": _PATTERNS[i // len(COLOURS) % len(_PATTERNS)]},
+            },
             "text": [plain(f"{row['task']} {row['class']}")] * n_folds,
             "textposition": "none",
             "hovertemplate": "%{x}, %{text}: %{y}<extra></extra>",

@@ -9,9 +9,15 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.predictions.epoch_rules import by_place
-from kfold_hs.report.charts.base import COLOURS, Figure, band, empty_layout, place_text, plain
-
-DASHES = ("solid", "dash", "dot", "dashdot")
+from kfold_hs.report.charts.base import (
+    COLOURS,
+    Figure,
+    band,
+    empty_layout,
+    line_style,
+    place_text,
+    plain,
+)
 
 
 def curves(
@@ -36,7 +42,6 @@ def curves(
     """
     data: list[dict[str, Any]] = []
     for i, (column, name) in enumerate(columns.items()):
-        colour = COLOURS[i]
         for place, rows in by_place(history):
             label = place_text(dict(zip(("repeat", "seed", "fold"), place, strict=True)))
             data.append(
@@ -45,7 +50,7 @@ def curves(
                     "mode": "lines",
                     "x": (rows["epoch"] + 1).tolist(),
                     "y": _numbers(rows[column]),
-                    "line": {"color": colour, "width": 1},
+                    "line": line_style(i, 1),
                     "opacity": 0.6,
                     "showlegend": False,
                     "text": [plain(f"{name}, {label}")] * len(rows),
@@ -53,14 +58,14 @@ def curves(
                 }
             )
         mean = learnt["columns"][column]
-        data += band(learnt["epochs"], mean["low"], mean["high"], colour)
+        data += band(learnt["epochs"], mean["low"], mean["high"], COLOURS[i % len(COLOURS)])
         data.append(
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": learnt["epochs"],
                 "y": mean["mean"],
-                "line": {"color": colour, "width": 3},
+                "line": line_style(i, 3),
                 "name": plain(f"{name}, mean of the folds"),
                 "text": [plain(f"{name}, mean of the folds")] * len(mean["mean"]),
                 "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
@@ -88,16 +93,15 @@ def overlaid(learnt: Mapping[str, Mapping[str, Any]], column: str, y_title: str)
     """
     data: list[dict[str, Any]] = []
     for i, (name, found) in enumerate(learnt.items()):
-        colour, mean = COLOURS[i % len(COLOURS)], found["columns"][column]
-        data += band(found["epochs"], mean["low"], mean["high"], colour)
+        mean = found["columns"][column]
+        data += band(found["epochs"], mean["low"], mean["high"], COLOURS[i % len(COLOURS)])
         data.append(
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": found["epochs"],
                 "y": mean["mean"],
-                # Colours come round again when there are more variants than colours.
-                "line": {"color": colour, "width": 3, "dash": DASHES[i // len(COLOURS) % 4]},
+                "line": line_style(i, 3),
                 "name": plain(name),
                 "text": [plain(name)] * len(mean["mean"]),
                 "hovertemplate": "%{text}, epoch %{x}: %{y:.4g}<extra></extra>",
