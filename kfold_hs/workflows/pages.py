@@ -27,8 +27,8 @@ from kfold_hs.workflows import cross_validation
 
 
 @dataclass(frozen=True)
-class Redrawn:
-    """A page that was drawn again.
+class Drawn:
+    """A page that was drawn from the files of its folder.
 
     Parameters
     ----------
@@ -47,8 +47,15 @@ class Redrawn:
     page: Page
 
 
-def redraw(folder: Path) -> Redrawn:
-    """Draw the page of a run, a comparison or a search again, from its folder alone.
+def redraw(folder: Path) -> Drawn:
+    """Draw the page of a run, a comparison or a search again, and write it; as `draw`."""
+    drawn = draw(folder)
+    write_text(drawn.path, drawn.page)
+    return drawn
+
+
+def draw(folder: Path) -> Drawn:
+    """The page of a run, a comparison or a search, from its folder alone; nothing is written.
 
     Raises
     ------
@@ -64,10 +71,9 @@ def redraw(folder: Path) -> Redrawn:
                     page = render_comparison(Comparison.from_json(content))
                 else:
                     page = render_tune(SearchResult.from_json(content))
-            write_text(paths.page, page)
-            return Redrawn(kind, paths.page, content, page)
-    run, page = cross_validation.report(folder)
-    return Redrawn("run", run.paths.report, run.summary.to_json(), page)
+            return Drawn(kind, paths.page, content, page)
+    run, page = cross_validation.draw(folder)
+    return Drawn("run", run.paths.report, run.summary.to_json(), page)
 
 
 def take_apart(
