@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kfold_hs.api.cohorts import Cohort
 from kfold_hs.api.progress import Shown, watching
-from kfold_hs.config.compose import differences
+from kfold_hs.config.compose import compose, differences, is_key
+from kfold_hs.config.keys import keys
 from kfold_hs.config.schema import Config
 from kfold_hs.config.sweep import inputs_of
 from kfold_hs.config.words import words_of
-from kfold_hs.errors import ConfigError, listing, readable
+from kfold_hs.errors import ConfigError, listing, nearest, readable
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.options import RunOptions
@@ -58,7 +59,8 @@ _TYPES = {
     "progress": "bool | Progress | None", "folds": "int | None", "repeats": "int | None",
     "seeds": "int | None", "overrides": "Sequence[str]",
 }  # fmt: skip
-_DEFAULTS = {"device": "auto", "overrides": ()}
+_DEFAULTS = {"device": "auto", "overrides": (), "sampler": "tpe", "objective": "accuracy",
+             "racing": True}  # fmt: skip
 
 
 def with_options(**more: str) -> Callable[[Function], Function]:
@@ -117,6 +119,7 @@ class Call:
             An option or a setting does not fit.
         """
         given = dict(keywords)
+        _check_keywords(given)
         options = RunOptions(
             given.pop("name", None),
             Path(given.pop("root", None) or "").expanduser().absolute(),
@@ -150,9 +153,10 @@ class Call:
         """
         if self.cohort is None:
             return None
-        from kfold_hs.config.compose import compose
+        from kfold_hs.learn.device import pick_device
         from kfold_hs.workflows.inputs import read_inputs
 
+        pick_device(self.options.device)  # a wrong name is refused before the audit
         mine = compose(self.cohort.settings)
         if found := differences(inputs_of(mine)["data"], inputs_of(config)["data"], "data."):
             raise ConfigError(
@@ -172,6 +176,15 @@ class Call:
                     "Finished folds and epochs are kept: the same call continues where it stopped."
                 )
                 raise
+
+
+def _check_keywords(given: Mapping[str, Any]) -> None:
+    """Refuse a misspelt option; the composition knows the settings only."""
+    for name in given:
+        if name in _TYPES or is_key(name):
+            continue
+        if (guess := nearest(name, [*_TYPES, *keys()])) in _TYPES:
+            raise ConfigError(f"unknown keyword {name!r:.80}. Did you mean {guess!r}?")
 
 
 def _words_of_cohort(cohort: Cohort | str | None) -> Sequence[str]:

@@ -137,14 +137,10 @@ class SearchReport(Results[SearchResult]):
         best = self.to_frame().dropna(subset="value")
         best = best.sort_values("value", ascending=not self.result.objective.higher_is_better)
         keys = list(self.result.space.space)
-        rows = [
-            [
-                str(row["number"]),
-                estimate({end: row[end] for end in ("value", "low", "high")}),
-                *(str(row[key]) for key in keys),
-            ]
-            for row in best.head(5).to_dict("records")
-        ]
+        rows = []
+        for row in best.head(5).to_dict("records"):
+            found = {key: row[key] for key in ("value", "low", "high")}
+            rows.append([str(row["number"]), estimate(found), *(str(row[key]) for key in keys)])
         return ["trial", self.result.objective.label, *keys], rows
 
 

@@ -158,11 +158,8 @@ class Cohort(tables.Cohort):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = Markup("").join(
-            Markup("<tr><th style='text-align: left'>{}</th><td style='text-align: left'>{}</td></tr>")
-            .format(name, text)
-            for name, text in self._rows()
-        )  # fmt: skip
+        row = "<tr><th style='text-align: left'>{}</th><td style='text-align: left'>{}</td></tr>"
+        rows = Markup("").join(Markup(row).format(*each) for each in self._rows())
         return Markup("<div><b>Cohort {}</b>: {}<table>{}</table></div>").format(
             self.name, self._counts(), rows
         )

@@ -216,7 +216,7 @@ def _with_whole_paths(frame: pd.DataFrame, data: object) -> pd.DataFrame:
     column = next((name for name in names if name in frame), None)
     if column is None:
         raise CohortError(
-            f"the frame has the columns {listing(map(repr, frame), 20)}, and lacks {names[0]!r:.80}, "
-            "a recording's path."
+            f"the frame has the columns {listing(map(repr, frame), 20)}, and lacks "
+            f"{names[0]!r:.80}, a recording's path."
         )
     return frame.assign(**{column: [str(Path(str(each)).absolute()) for each in frame[column]]})

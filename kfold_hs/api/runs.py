@@ -180,19 +180,18 @@ def tune(
     from kfold_hs.workflows.search import tuning
     from kfold_hs.workflows.search.spec import Search, SearchOptions
 
-    asked = {key: settings.pop(key, None) for key in ("trials", "sampler", "objective", "racing")}
-    racing, searched = asked.pop("racing") is not False, []
+    trials, sampler = settings.pop("trials", None), settings.pop("sampler", "tpe")
+    objective, racing = settings.pop("objective", "accuracy"), settings.pop("racing", True)
+    searched: list[str] = []
     wanted = None if isinstance(space, Mapping) else space
     if isinstance(space, Mapping) and not (searched := choices_of(space)):
         raise ConfigError(
             "the space is empty. Give keys and the values to try: {'optim.lr': [1e-4, 1e-3]}."
         )
     call = Call.of(cohort, recipe, settings)
-    terms = SearchOptions(
-        wanted, asked["objective"] or "accuracy", asked["sampler"] or "tpe", asked["trials"], racing
-    )
+    terms = SearchOptions(wanted, objective, sampler, trials, racing)
     search = Search.of([*call.words, *searched], terms)
-    flags = {"space": wanted, **asked}
+    flags = {"space": wanted, "trials": trials, "sampler": sampler, "objective": objective}
     typed = [f"--{key}={value}" for key, value in flags.items() if value is not None]
     typed += [] if racing else ["--no-racing"]
     options = call.run_options("tune", *call.words, *searched, *typed)
