@@ -29,6 +29,7 @@ Tasks = str | Sequence[str | Task] | Mapping[str, TaskSpec]
 _DEFAULTS = {"patient": "patient_id", "person": "person_id", "recording": "recording",
              "site": "site"}  # fmt: skip
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ -]*")
+_RECORDING_ID = "recording_id"
 _MOST_CLASSES = 50
 """Of labels whose classes are not given; more are numbers or ids, not classes."""
 _NEGATIVE = {"0", "false", "no", "negative", "absent", "normal", "healthy", "control"}
@@ -106,6 +107,9 @@ class Cohort(tables.Cohort):
         """
         table = frame.set_axis([str(column) for column in frame.columns], axis=1)
         names = _column_names(table, dict(columns))
+        if names["recording"] == _RECORDING_ID:  # the paths, which are to become absolute
+            names["recording"] = f"{_RECORDING_ID} (path)"
+            table = table.rename(columns={_RECORDING_ID: names["recording"]})
         folder = Path(root or ".").expanduser().absolute()
         specs = {name: _task(name, spec, table) for name, spec in _specs(tasks).items()}
         settings: dict[str, Any] = {
@@ -253,8 +257,14 @@ def _column_names(table: pd.DataFrame, given: Mapping[str, Any]) -> dict[str, st
 
 
 def _kept(table: pd.DataFrame, recording: str, root: Path) -> Path:
-    """The path of a CSV of the table, in the cache; paths of recordings become absolute."""
+    """The path of a CSV of the table, in the cache.
+
+    Paths of recordings become absolute. Where nothing else does, they name the recordings as they
+    were given: names do not depend on the machine.
+    """
     files = [cell if is_missing(cell) else str(root / str(cell)) for cell in table[recording]]
+    if _RECORDING_ID not in table:
+        table = table.assign(**{_RECORDING_ID: table[recording]})
     content = table.assign(**{recording: files}).to_csv(index=False, lineterminator="\n").encode()
     name = hashlib.sha256(content).hexdigest()[:16]
     path = cache_folder() / "tables" / name / "table.csv"

@@ -166,7 +166,7 @@ def _start(
     )  # fmt: skip
     # The first process would start it, which lets the signals through again that are held off here.
     resource_tracker.ensure_running()
-    with _deaf_to_ctrl_c(), _patient_threads(), _without_main():
+    with _deaf_to_ctrl_c(), _patient_threads(), without_main():
         process.start()
         worker = _Worker(context, device, process, ours)
         started.append(worker)
@@ -198,7 +198,7 @@ def _patient_threads() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Processes started in here do not run the user's script again, which they need nothing of.
 
     It would start the same work once more where it says no `if __name__ == "__main__"`, and a
