@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -203,10 +205,18 @@ def exported(run: Path, progress: Shown) -> Models:
     """The models of a finished run, by way of a bundle in a temporary folder."""
     from kfold_hs.workflows.bundles import export
 
-    folder = tempfile.TemporaryDirectory(prefix="kfold-hs-")
+    folder = _TemporaryFolder(Path(tempfile.mkdtemp(prefix="kfold-hs-")))
     with watching(progress) as watcher:
-        export(run, Path(folder.name) / "bundle", watcher)
-    return Models(Bundle.read(Path(folder.name) / "bundle"), folder)
+        export(run, folder.path / "bundle", watcher)
+    return Models(Bundle.read(folder.path / "bundle"), folder)
+
+
+class _TemporaryFolder:
+    """A folder that is removed with the last object that keeps this one, or at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
 
 
 def _with_whole_paths(frame: pd.DataFrame, data: object) -> pd.DataFrame:

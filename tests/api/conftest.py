@@ -23,7 +23,7 @@ def tiny() -> dict[str, Any]:
     return {
         "features": {"n_mels": 16, "n_fft": 256, "hop_s": 0.04},
         "train": {"crop_frames": 32, "epochs": 2, "batch_size": 8},
-        "judge": {"gallery": {"patients": 0}},
+        "judge": {"gallery": {"patients": 0}, "band_resamples": 0},
         "folds": 2,
     }
 

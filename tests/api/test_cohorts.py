@@ -1,4 +1,4 @@
-"""Cohorts from Python: the same people as on the command line, and errors that say what to write."""
+"""Cohorts from Python: the people of the command line, and errors that say what to write."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_named(
 def test_a_person_column_that_joins_is_not_overlooked(frame: pd.DataFrame, place: Path) -> None:
     table = frame.rename(columns={"person": "person_id"})
     assert kf.Cohort.from_frame(table, "outcome", root=place).n_persons == 15
-    with pytest.raises(kf.KfoldHsError, match="person_id .* gives several patients one person"):
+    with pytest.raises(kf.KfoldHsError, match=r"person_id .* gives several patients one person"):
         kf.Cohort.from_frame(table, "outcome", root=place, person=None)
     with pytest.raises(TypeError, match="unexpected keyword argument 'persons'"):
         kf.Cohort.from_frame(table, "outcome", root=place, persons="person_id")  # type: ignore[call-arg]

@@ -69,7 +69,7 @@ def test_tables_and_figures_are_those_of_the_page(report: kf.Report) -> None:
     assert report.plot_roc("murmur").layout.paper_bgcolor == "#fff"
     with pytest.raises(kf.KfoldHsError, match=r"murmur, outcome: name one, e\.g\. task='murmur'"):
         report.plot_roc()
-    with pytest.raises(kf.KfoldHsError, match="unknown task 'murmurs'.*Did you mean 'murmur'"):
+    with pytest.raises(kf.KfoldHsError, match=r"unknown task 'murmurs'.*Did you mean 'murmur'"):
         report.plot_roc("murmurs")
 
 
@@ -126,7 +126,7 @@ def test_what_predictions_from_elsewhere_lack_is_named(report: kf.Report, tmp_pa
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
-    with pytest.raises(kf.KfoldHsError, match="has no comparison.json and no tune.json"):
+    with pytest.raises(kf.KfoldHsError, match=r"has no comparison\.json and no tune\.json"):
         kf.read_report(tmp_path)
     with pytest.raises(kf.KfoldHsError, match=r"has no summary\.json"):
         kf.Report(tmp_path)

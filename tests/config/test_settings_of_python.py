@@ -18,12 +18,12 @@ from kfold_hs.errors import ConfigError
 @pytest.mark.parametrize(
     ("given_settings", "words"),
     [
-        ({"train": {"epochs": 2, "batch_size": np.int64(8)}}, ["train.epochs=2", "train.batch_size=8"]),
+        ({"train": {"epochs": 2, "seed": np.int64(8)}}, ["train.epochs=2", "train.seed=8"]),
         ({"sched": "cosine", "seed": 1}, ["sched=cosine", "seed=1"]),
         ({"loss": {"kind": "focal", "gamma": 3.0}}, ["loss=focal", "loss.gamma=3.0"]),
         ({"optim.lr": 1e-4}, ["optim.lr=0.0001"]),
         ({"judge": {"margins": {"auroc": 0.02}}}, ["judge.margins.auroc=0.02"]),
-        ({"split.audit": False, "train.patience": None}, ["split.audit=false", "train.patience=null"]),
+        ({"split.audit": False, "n.patience": None}, ["split.audit=false", "n.patience=null"]),
         ({"split.stratify": []}, ["split.stratify=[]"]),
         ({"predict": {"gains_db": np.array([0.0, -3.5])}}, ["predict.gains_db=[0.0,-3.5]"]),
         ({"loss.task_weights": {"my task": 2}}, [r"loss.task_weights={my\ task:2}"]),
