@@ -11,13 +11,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kfold_hs.judge.results.sentences import UNKNOWN_INTERVAL, ends, number
+from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, UNKNOWN_INTERVAL, ends, number
 
 _BOX = (
     "border: 1px solid rgba(128, 128, 128, 0.45); border-radius: 6px; padding: 0.6em 0.9em; "
     "max-width: 56em; overflow-x: auto"
 )
-_CELL = "text-align: left; padding: 0.15em 1em 0.15em 0; white-space: nowrap"
+_CELL = "text-align: left; padding: 0.15em 1em 0.15em 0"
 
 
 def estimate(found: Mapping[str, Any], signed: bool = False) -> str:
@@ -47,7 +47,8 @@ def card(
         URL of the page.
     """
     head, rows = table
-    mark = Markup(" <b>SIMULATED people</b>") if simulated else Markup("")
+    is_said = any(each.startswith(SIMULATED_PEOPLE) for each in sentences)
+    mark = f" ({SIMULATED_PEOPLE.rstrip('.')})" if simulated and not is_said else ""
     said = Markup("").join(Markup("<div>{}</div>").format(each) for each in sentences)
     lines = Markup("").join(
         Markup("<tr>{}</tr>").format(

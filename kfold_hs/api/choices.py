@@ -24,7 +24,7 @@ class ComparisonReport(Results[Comparison]):
     `result` is the typed content of comparison.json; `reports` opens each variant's run.
     """
 
-    content = "comparison.json"
+    content, html = "comparison.json", "comparison.html"
     kind = Comparison
 
     @property
@@ -100,7 +100,7 @@ class SearchReport(Results[SearchResult]):
     `result` is the typed content of tune.json; `best` are the best trial's settings.
     """
 
-    content = "tune.json"
+    content, html = "tune.json", "tune.html"
     kind = SearchResult
 
     @property

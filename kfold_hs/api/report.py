@@ -46,7 +46,7 @@ class Report(Results[Summary]):
         The fold models, loaded when they are first asked.
     """
 
-    content = "summary.json"
+    content, html = "summary.json", "report.html"
     kind = Summary
 
     @property
@@ -214,6 +214,8 @@ class Report(Results[Summary]):
         rows = []
         for name in names:
             found = [task.metrics.get(name) for task in tasks.values()]
-            label = next(str(each["label"]) for each in found if each is not None)
-            rows.append([label, *("" if each is None else estimate(each) for each in found)])
+            first = next(each for each in found if each is not None)
+            note = "" if first["higher_is_better"] else " (lower is better)"
+            values = ["" if each is None else estimate(each) for each in found]
+            rows.append([f"{first['label']}{note}", *values])
         return ["", *tasks], rows

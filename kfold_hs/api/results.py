@@ -60,6 +60,8 @@ class Results(Generic[Content]):
 
     content: ClassVar[str]
     """The file that tells what kind of results a folder holds."""
+    html: ClassVar[str]
+    """The page."""
     kind: ClassVar[type[JsonPart]]
 
     def __init__(self, folder: str | Path) -> None:
@@ -80,7 +82,7 @@ class Results(Generic[Content]):
 
     @property
     def page(self) -> Path:
-        return self._drawn.path
+        return self.folder / self.html
 
     @cached_property
     def _drawn(self) -> Drawn:
@@ -170,7 +172,7 @@ class Results(Generic[Content]):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        lines = [*self._lines(), f"page: {self._page_path}"]
+        lines = [*self._lines(), f"page: {self.page}"]
         return "\n  ".join([f"{type(self).__name__} {self.name}", *lines])
 
     def _repr_html_(self) -> str:
@@ -178,13 +180,9 @@ class Results(Generic[Content]):
         return card(self.name, simulated, [*self._lines()], self._rows(), self._link)
 
     @property
-    def _page_path(self) -> Path:
-        return next(iter(sorted(self.folder.glob("*.html"))), self.folder)
-
-    @property
     def _link(self) -> str:
         """Of the page, for a notebook, which opens what lies below its folder by relative paths."""
-        page, here = self._page_path, Path.cwd()
+        page, here = self.page, Path.cwd()
         if page.is_relative_to(here):
             return quote(os.path.relpath(page, here))
         return page.as_uri()

@@ -17,7 +17,7 @@ TASKS = {
 }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tiny() -> dict[str, Any]:
     """Settings of a training that takes a second."""
     return {
@@ -28,7 +28,7 @@ def tiny() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the recordings, of `reports/` and `checkpoints/`."""
     folder = tmp_path_factory.mktemp("api")
@@ -36,19 +36,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def frame(place: Path) -> pd.DataFrame:
     """One row a recording."""
     return pd.read_csv(place / "table.csv")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def people(frame: pd.DataFrame, place: Path) -> kf.Cohort:
     """The people of the frame."""
     return kf.Cohort.from_frame(frame, TASKS, root=place, person="person")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def report(people: kf.Cohort, place: Path, tiny: dict[str, Any]) -> kf.Report:
     """Their cross-validation; do not change its files."""
     return kf.cross_validate(people, root=place, name="tiny", **tiny)
