@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ _MOST_NOTES = 5
 def watching(progress: Shown) -> Iterator[Progress]:
     """Who is called while a workflow runs."""
     in_notebook = is_notebook()
+    if in_notebook:  # bars of libraries that would be drawn with widgets: none are drawn here
+        warnings.filterwarnings("ignore", "IProgress not found")
     if progress is None:
         progress = in_notebook
     if progress is False:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.project import write_table
 
 import kfold_hs as kf
+from support.project import write_table
 
 TASKS = {
     "murmur": {"classes": ["Present", "Unknown", "Absent"]},
