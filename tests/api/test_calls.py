@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,9 @@ from support.project import Silent, kfold_hs
 from support.training import Interrupts
 
 import kfold_hs as kf
+from kfold_hs.api.progress import watching
+from kfold_hs.orchestrator.progress import NullProgress
+from kfold_hs.orchestrator.rich_progress import RichProgress
 
 
 def test_importing_loads_next_to_nothing_and_lists_the_names() -> None:
@@ -38,16 +42,31 @@ except AttributeError as error:
         assert getattr(kf, name) is getattr(kf, name)
 
 
-def test_a_call_is_the_run_of_its_command(report: kf.Report, place: Path) -> None:
+def test_a_call_is_the_run_of_its_command(report: kf.Report, place: Path, tmp_path: Path) -> None:
+    for kind in ("reports", "checkpoints"):
+        shutil.copytree(place / kind / "tiny", tmp_path / kind / "tiny")
     command = report.summary.provenance.to_json()["command"]
     assert command.startswith("kfold-hs run data=table data.path=")
     assert command.endswith("--name tiny")
-    done = kfold_hs(
-        *shlex.split(command)[1:], "-q", cwd=place
-    )  # finds what the call left, and trains nothing
+    models = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*.pt"))]
+    done = kfold_hs(*shlex.split(command)[1:], "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    again = kf.read_report(place / "reports" / "tiny")
+    again = kf.read_report(tmp_path / "reports" / "tiny")
     assert again.result.headline == report.summary.headline
+    # What the call left was found: nothing was trained again.
+    trained = sorted(path for path in tmp_path.rglob("*.pt") if path.parent.name != "checkpoints")
+    assert [path.stat().st_mtime_ns for path in trained] == models
+
+
+def test_progress_is_shown_where_it_is_asked_for() -> None:
+    own = Silent()
+    with watching(own) as progress:
+        assert progress is own
+    for silent in (None, False):  # there is no notebook here
+        with watching(silent) as progress:
+            assert isinstance(progress, NullProgress)
+    with watching(True) as progress:
+        assert isinstance(progress, RichProgress)
 
 
 def test_an_interrupted_call_continues(
