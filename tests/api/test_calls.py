@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from support.training import Interrupts
 
 import kfold_hs as kf
 from kfold_hs.api.progress import watching
+from kfold_hs.orchestrator.processes import without_main
 from kfold_hs.orchestrator.progress import NullProgress
 from kfold_hs.orchestrator.rich_progress import RichProgress
 
@@ -186,8 +188,7 @@ def test_variants_of_different_keys_have_their_names(
     assert mean["difference"] == mean["value_second"] - mean["value_first"]
     command = found.result.provenance.to_json()["command"]
     assert command.startswith("kf.compare({'usual': [], 'pooled': ['predict.crop_pool=max']}, ")
-    again = eval(command.replace(")", f", root={str(place)!r})"), {"kf": kf})
-    assert again.folder == found.folder
+    assert f"overrides={[*people.settings]!r}"[:-1] in command
 
 
 @pytest.mark.slow
@@ -211,18 +212,12 @@ print("once", report.summary.headline.value)
     assert done.stdout.count("once") == 1
 
 
-def test_processes_do_not_read_the_program_again(tmp_path: Path) -> None:
-    code = """
-import multiprocessing, operator
-from kfold_hs.orchestrator.processes import without_main
-process = multiprocessing.get_context("spawn").Process(target=operator.add, args=(1, 2))
-with without_main():
-    process.start()
-process.join()
-assert __file__
-print("once", process.exitcode)
-"""
-    done = subprocess.run(
-        [sys.executable, "-"], input=code, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.stdout == "once 0\n", done.stderr
+def test_processes_do_not_read_the_program_again() -> None:
+    main = sys.modules["__main__"]
+    before = spawn.get_preparation_data("process")
+    assert {"init_main_from_path", "init_main_from_name"} & set(before)
+    with without_main():
+        inside = spawn.get_preparation_data("process")
+    assert not {"init_main_from_path", "init_main_from_name"} & set(inside)
+    assert spawn.get_preparation_data("process") == before
+    assert main.__file__
