@@ -105,7 +105,7 @@ class Cohort(tables.Cohort):
         CohortError
             A column is missing, labels do not fit their classes, or a recording cannot be used.
         """
-        table = frame.set_axis([str(column) for column in frame.columns], axis=1)
+        table = _checked(frame)
         names = _column_names(table, dict(columns))
         if names["recording"] == _RECORDING_ID:  # the paths, which are to become absolute
             names["recording"] = f"{_RECORDING_ID} (path)"
@@ -152,6 +152,13 @@ class Cohort(tables.Cohort):
             found = read(data, watcher.step)
         parts = {each.name: getattr(found, each.name) for each in fields(found)}
         return cls(**parts, settings=tuple(words))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether tasks, people, labels and samples are the same (`fingerprint`)."""
+        return isinstance(other, tables.Cohort) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
 
     def __repr__(self) -> str:
         lines = [f"Cohort {self.name}: {self._counts()}"]
@@ -234,6 +241,24 @@ def synthetic_cohort(n_patients: int = 120, seed: int = 0) -> Cohort:
     return read_cohort("synthetic", n_patients=n_patients, seed=seed)
 
 
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, with texts as names of its columns."""
+    if not isinstance(frame, pd.DataFrame):
+        raise CohortError(
+            f"the frame is of type {type(frame).__name__}: give a pandas DataFrame. "
+            "read_cohort('table', path=...) reads a CSV."
+        )
+    table = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    if repeated := table.columns[table.columns.duplicated()].unique().tolist():
+        raise CohortError(
+            f"the frame has several columns with the name {listing(map(repr, repeated))}. Rename "
+            "or remove one."
+        )
+    if table.empty:
+        raise CohortError("the frame has no rows. Give one row a recording.")
+    return table
+
+
 def _column_names(table: pd.DataFrame, given: Mapping[str, Any]) -> dict[str, str | None]:
     """The columns of patients, persons, recordings and sites; None where there is none."""
     if unknown := set(given) - set(_DEFAULTS):
@@ -246,6 +271,11 @@ def _column_names(table: pd.DataFrame, given: Mapping[str, Any]) -> dict[str, st
             found[role] = column
         elif is_needed:
             guess = nearest(str(column), table.columns)
+            if column in table.index.names:
+                raise CohortError(
+                    f"{column!r:.80} is the index of the frame, which is not used: give "
+                    "frame.reset_index()."
+                )
             hint = f" Did you mean {role}={guess!r:.80}?" if guess else f" Name it by {role}=..."
             raise CohortError(
                 f"the frame has no column {column!r:.80} for {role}; it has the columns "

@@ -131,6 +131,8 @@ class Models(Sequence["FoldModel"]):
             else:
                 each = [inputs] if isinstance(inputs, str | Path) else list(inputs)
                 paths = [Path(path).expanduser() for path in each]
+            if not paths:
+                raise CohortError("there are no inputs. Give files, folders, a frame or a cohort.")
             given = find_patients(paths, data)
         for note in given.notes:
             progress.note(note)

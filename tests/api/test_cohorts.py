@@ -95,6 +95,25 @@ def test_what_does_not_fit_is_named(
         kf.Cohort.from_frame(frame, **{"root": place, "person": "person", **options})
 
 
+def test_what_is_no_table_of_recordings_is_named(frame: pd.DataFrame, place: Path) -> None:
+    for wrong, message in (
+        ("table.csv", r"of type str: give a pandas DataFrame"),
+        (frame.head(0), "has no rows"),
+        (frame.set_index("patient_id"), r"'patient_id' is the index.*frame\.reset_index"),
+        (pd.concat([frame, frame], axis=1), "several columns with the name 'recording'"),
+    ):
+        with pytest.raises(kf.KfoldHsError, match=message):
+            kf.Cohort.from_frame(wrong, "outcome", root=place)  # type: ignore[arg-type]
+
+
+def test_cohorts_of_the_same_people_are_equal(people: kf.Cohort) -> None:
+    again = kf.Cohort.from_frame(people.to_frame(), people.tasks)
+    assert again == people
+    assert len({again, people}) == 1
+    few = people.to_frame().query("patient_id != 'p5'")
+    assert kf.Cohort.from_frame(few, people.tasks) != people
+
+
 def test_a_person_column_that_joins_is_not_overlooked(frame: pd.DataFrame, place: Path) -> None:
     table = frame.rename(columns={"person": "person_id"})
     assert kf.Cohort.from_frame(table, "outcome", root=place).n_persons == 15
