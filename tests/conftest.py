@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from support.project import TINY, write_table
 
+pytest_plugins = ["support.api"]
 ROOT = Path(__file__).parent.parent
 
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):

@@ -32,7 +32,10 @@ ALLOWED = {
     "register": GROUND | {"judge"},
     "testing": GROUND | {"learn", "bundle", "orchestrator", "predictions", "workflows", "register"},
     "cli": GROUND | {"splits", "judge", "orchestrator", "workflows"},
-    "__init__": {"openmp"},
+    "api": GROUND
+    | {"cohort", "predictions", "splits", "judge", "report", "bundle", "orchestrator", "workflows"}
+    | {"learn"},
+    "__init__": {"openmp", "errors", "cohort", "api"},
 }
 # Rooms of a folder: each needs only those right of it.
 ROOMS = {

@@ -34,6 +34,8 @@ class Certificate:
     n_folds, n_repeats : int
     split, fingerprint : str
         Digests of the split and of the cohort.
+    only : tuple of int, optional
+        Repeat and fold of the one model that is asked; by default all are.
     """
 
     people: tuple[Mapping[str, Any], ...]
@@ -41,6 +43,7 @@ class Certificate:
     n_repeats: int
     split: str
     fingerprint: str
+    only: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, split: Split) -> Certificate:
@@ -99,8 +102,10 @@ class Certificate:
         return [self.people[row]["person_id"] for row in rows]
 
     def untouched(self, rows: Iterable[int]) -> np.ndarray:
-        """Which models trained on nothing of these people: (n_repeats, n_folds) bool."""
-        allowed = np.ones((self.n_repeats, self.n_folds), dtype=bool)
+        """Which models that are asked trained on nothing of them: (n_repeats, n_folds) bool."""
+        allowed = np.full((self.n_repeats, self.n_folds), self.only is None)
+        if self.only is not None:
+            allowed[self.only] = True
         for row in rows:
             for patient in self.people[row]["patients"]:
                 folds = np.array(patient["folds"])[:, None]

@@ -11,7 +11,7 @@ import click
 from kfold_hs.cli.options import DEVICE, QUIET, leading_path, print_json
 
 if TYPE_CHECKING:
-    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.orchestrator.rich_progress import RichProgress
 
 FORMATS = ("csv", "json", "parquet", "challenge")
 
@@ -64,7 +64,7 @@ def export(
     With --challenge, the folder gets a team_code.py, which trains with the settings of RUN, and
     RUN's bundle. Without RUN, it trains with the settings KEY=VALUE, and there is no bundle.
     """
-    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.orchestrator.rich_progress import RichProgress
 
     run, overrides = leading_path(words)
     graphs = [kind for kind, is_asked in (("onnx", onnx), ("pt2", pt2)) if is_asked]
@@ -194,7 +194,7 @@ def predict(
     The bundle may know a person, by id or by a recording. Only the models that were not trained on
     this person predict them.
     """
-    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.bundles import PredictOptions
     from kfold_hs.workflows.bundles import predict as predict_inputs
 

@@ -32,9 +32,9 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
 
     Every variant is a run of its own on the same split. A finished run is used as it is.
     """
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_comparison
     from kfold_hs.config.sweep import design
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows import comparison
 
     command = command_line()

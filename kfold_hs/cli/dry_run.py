@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def print_cost(variants: Mapping[str, Config], options: CommandOptions) -> None:
     """Print what training these variants would cost, see `kfold_hs.workflows.cost`."""
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_cost
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.cost import estimate_cost
 
     with RichProgress(options.quiet) as progress:

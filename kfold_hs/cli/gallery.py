@@ -42,7 +42,7 @@ def gallery(
     RUN is a run's folder under reports/. `kfold-hs run` does this by itself. For an older run,
     this command reads the recordings and checkpoints again.
     """
-    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.cross_validation import report
     from kfold_hs.workflows.gallery.story import GalleryOptions
     from kfold_hs.workflows.gallery.story import gallery as show

@@ -39,8 +39,8 @@ def lr_find(
     quiet: bool,
 ) -> None:
     """Suggest a learning rate: train some steps with a growing rate, and plot the loss."""
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.config.compose import compose
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.lr_range import Range, find_lr
 
     with RichProgress(quiet) as progress:

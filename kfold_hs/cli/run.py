@@ -50,8 +50,8 @@ def run(
     again. With --nested, keys with several values are searched on the training people of every
     fold, and the fold scores the model that was chosen.
     """
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_run
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows import cross_validation
 
     if nested:
@@ -80,8 +80,8 @@ def run(
 def _run_nested(
     words: tuple[str, ...], options: CommandOptions, inner_folds: int | None, search: SearchFlags
 ) -> None:
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_nested, show_run
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.search.nested import INNER_FOLDS, nested
 
     command, space = command_line(), search.over(words, options.counts)

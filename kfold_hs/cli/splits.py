@@ -37,8 +37,8 @@ def split(
     quiet: bool,
 ) -> None:
     """Draw the split of a cohort and show how well its folds are balanced."""
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_split
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.splits.balance import balance, compare
     from kfold_hs.splits.make import check_output, split_of
     from kfold_hs.workflows.inputs import load_cohort
@@ -90,8 +90,8 @@ def audit(
     SPLIT is a split.json, a CSV of patient and fold, nnU-Net's splits_final.json, a folder that
     holds one folder for each fold, or column:NAME, a column of the data's own table.
     """
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_findings
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.splits.make import fix_split
     from kfold_hs.workflows.audit import audit_split
 

@@ -27,8 +27,8 @@ def tune(words: tuple[str, ...], search: SearchFlags, options: CommandOptions) -
     is used as it is. An interrupted search continues when the command is repeated; the same
     command in several terminals shares the trials among them.
     """
-    from kfold_hs.cli.progress import RichProgress
     from kfold_hs.cli.tables import show_tune
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.search import tuning
 
     command, space = command_line(), search.over(words, options.counts)

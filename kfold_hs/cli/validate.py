@@ -65,7 +65,7 @@ def validate(
 
     Nothing is trained. Beside each metric are the value of the cross-validation and the change.
     """
-    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.options import RunOptions
     from kfold_hs.workflows.validation import ValidationOptions
     from kfold_hs.workflows.validation import validate as validate_bundle

@@ -44,7 +44,8 @@ TABLES: dict[str, Registry] = {
 """Groups whose choices are rows of a table; a file of `configs/` may add one with other values."""
 # A folder of `configs/` whose files are no choices of a group; see `kfold_hs.config.space`.
 SPACES = "tune"
-_WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
+WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
+"""Settings whose keys are names of the user's, or lists: one is given as a whole."""
 
 
 def config_folder() -> Path:
@@ -264,7 +265,7 @@ def _apply(override: Override, composed: DictConfig) -> None:
         del (OmegaConf.select(composed, place) if place else composed)[name]
         return
     # A dict given for one of these takes the place of the default: merging would add to it.
-    OmegaConf.update(composed, key, value, merge=key not in _WHOLE, force_add=True)
+    OmegaConf.update(composed, key, value, merge=key not in WHOLE, force_add=True)
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -117,6 +117,36 @@ def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
     return Design(tuple(factors), tuple(variants))
 
 
+def named_design(variants: Mapping[str, Sequence[str]], shared: Sequence[str] = ()) -> Design:
+    """The variants that somebody gave names to.
+
+    Parameters
+    ----------
+    variants : mapping
+        Name -> the overrides that make the variant.
+    shared : sequence of str
+        Overrides that all have.
+
+    Raises
+    ------
+    ConfigError
+        As `design`.
+    """
+    if len(variants) < 2:
+        raise ConfigError(
+            f"a comparison takes two variants or more, and has {len(variants)}. Give each a name "
+            "and its settings: {'onecycle': {'sched': 'onecycle'}, 'cosine': {'sched': 'cosine'}}."
+        )
+    check_number(len(variants))
+    found = []
+    for name, own in variants.items():
+        overrides = (*shared, *own)
+        found.append(Variant(name, (name,), overrides, compose(overrides)))
+    check_same_inputs(found)
+    _check_different(found)
+    return Design(("variant",), tuple(found))
+
+
 def _levels(word: str) -> list[tuple[str, ...]]:
     """The levels that a word names: one, or one for each value of a sweep."""
     parts = _parts(word)
@@ -149,7 +179,7 @@ def check_same_inputs(variants: Sequence[Variant]) -> None:
     """
     first = variants[0]
     for other in variants[1:]:
-        if found := differences(_inputs(first.config), _inputs(other.config)):
+        if found := differences(inputs_of(first.config), inputs_of(other.config)):
             raise ConfigError(
                 f"{shown(first.name)} and {shown(other.name)} differ in "
                 f"{readable(listing(found), 600)}. All variants of a "
@@ -159,7 +189,8 @@ def check_same_inputs(variants: Sequence[Variant]) -> None:
             )
 
 
-def _inputs(config: Config) -> dict[str, Any]:
+def inputs_of(config: Config) -> dict[str, Any]:
+    """What decides who is trained on and scored, and with which draws."""
     values = config.as_dict()
     tasks = {
         name: {key: task[key] for key in _OF_THE_TASK}

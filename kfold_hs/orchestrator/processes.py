@@ -12,6 +12,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -165,7 +166,7 @@ def _start(
     )  # fmt: skip
     # The first process would start it, which lets the signals through again that are held off here.
     resource_tracker.ensure_running()
-    with _deaf_to_ctrl_c(), _patient_threads():
+    with _deaf_to_ctrl_c(), _patient_threads(), without_main():
         process.start()
         worker = _Worker(context, device, process, ours)
         started.append(worker)
@@ -194,6 +195,24 @@ def _patient_threads() -> Iterator[None]:
     finally:
         if is_ours:
             os.environ[SPINS] = FEW
+
+
+@contextlib.contextmanager
+def without_main() -> Iterator[None]:
+    """Processes started in here do not run the user's script again, which they need nothing of.
+
+    It would start the same work once more where it says no `if __name__ == "__main__"`, and a
+    program on standard input (`python -`) cannot be read again.
+    """
+    main = sys.modules["__main__"]
+    hidden = {key: getattr(main, key) for key in ("__file__", "__spec__") if hasattr(main, key)}
+    for key in hidden:
+        setattr(main, key, None)
+    try:
+        yield
+    finally:
+        for key, value in hidden.items():
+            setattr(main, key, value)
 
 
 def _serve(pipe: Connection, context: RunContext, n_threads: int) -> None:

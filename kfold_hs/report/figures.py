@@ -40,7 +40,7 @@ def write_figures(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> lis
     kinds = ("svg", "png")
     # A thread of its own: where this is called from, as in a notebook, a loop may be running.
     with ThreadPoolExecutor(1) as thread:
-        drawing = _drawn([_on_paper(figure) for figure in figures.values()], kinds)
+        drawing = _drawn([on_paper(figure) for figure in figures.values()], kinds)
         drawn = thread.submit(asyncio.run, drawing).result()
     names: list[str] = []
     for figure in figures:
@@ -81,8 +81,8 @@ def _scale(kind: str) -> int:
     return 1 if kind == "svg" else SCALE
 
 
-def _on_paper(figure: Mapping[str, Any]) -> dict[str, Any]:
-    """As the page prints it; the page adds colours and font for the screen."""
+def on_paper(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure of a page as the page prints it: black on white."""
     layout = figure["layout"] | {
         "width": WIDTH_PX,
         "font": {"color": "#000", "family": "sans-serif", "size": FONT_PX},

@@ -95,6 +95,11 @@ class Table:
     names_in: int | None = 0
     rows: list[list[Content]] = field(default_factory=list, init=False)
 
+    @property
+    def name(self) -> str:
+        """``<section>-<caption>``, in letters that a file may have."""
+        return "-".join(filter(None, map(_slug, (self.section, self.caption))))
+
     def row(self, *contents: Content) -> list[Content]:
         """Add a row, to which more can be appended."""
         self.rows.append(list(contents))
@@ -189,7 +194,7 @@ def write_tables(tables: Iterable[Table], folder: Path) -> list[Path]:
     """
     written = []
     for number, table in enumerate(tables, start=1):
-        name = "-".join(filter(None, (f"{number:02}", *map(_slug, (table.section, table.caption)))))
+        name = f"{number:02}-{table.name}"
         for suffix, text in (("csv", table.csv()), ("tex", table.latex())):
             written.append(folder / f"{name}.{suffix}")
             write_text(written[-1], text)

@@ -39,6 +39,7 @@ def compare(
     design: Design,
     progress: Progress,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+    inputs: RunInputs | None = None,
 ) -> FinishedComparison:
     """Run every variant that is not finished yet, and compare them.
 
@@ -50,6 +51,8 @@ def compare(
     ----------
     design : Design
         The first variant is the baseline.
+    inputs : RunInputs, optional
+        What all variants begin with, where it is known already.
 
     Raises
     ------
@@ -68,7 +71,7 @@ def compare(
     design = design.on(options.fleet.kind(device))
     first = design.variants[0].config
     check_configs(each.config for each in design.variants)
-    inputs = read_inputs(first, progress)
+    inputs = inputs or read_inputs(first, progress)
     of_variants = {each.name: inputs.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
         check_device(each.config)

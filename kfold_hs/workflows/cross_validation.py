@@ -135,7 +135,14 @@ def _of_changed_plugins(config: Config, paths: RunPaths) -> str | None:
 
 
 def report(folder: Path) -> tuple[Run, Page]:
-    """Draw the report of a run again, from its folder under `reports/` alone; no torch.
+    """Draw the report of a run again, and write it; as `draw`."""
+    run, page = draw(folder)
+    write_text(run.paths.report, page)
+    return run, page
+
+
+def draw(folder: Path) -> tuple[Run, Page]:
+    """The report of a run, from its folder under `reports/` alone; no torch, nothing is written.
 
     Raises
     ------
@@ -153,7 +160,6 @@ def report(folder: Path) -> tuple[Run, Page]:
     with stored.making_sense_of(paths.summary, paths.history, paths.predictions, paths.gallery):
         summary = Summary.from_json(run.summary)
         page = render(summary, history, predictions, run.config.as_dict(), gallery)
-    write_text(paths.report, page)
     return Run(paths, summary), page
 
 

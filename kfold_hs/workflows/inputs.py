@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.build import tasks_of
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.segmentation import with_segmentation_note
 from kfold_hs.config.schema import Config
@@ -18,8 +20,13 @@ if TYPE_CHECKING:
     from kfold_hs.orchestrator.context import RunInputs
 
 
-def read_inputs(config: Config, progress: Progress) -> RunInputs:
+def read_inputs(config: Config, progress: Progress, cohort: Cohort | None = None) -> RunInputs:
     """Read the recordings, draw or read the split, look for leaks.
+
+    Parameters
+    ----------
+    cohort : Cohort, optional
+        What reading the recordings would give, where they are read already.
 
     Raises
     ------
@@ -31,16 +38,19 @@ def read_inputs(config: Config, progress: Progress) -> RunInputs:
     from kfold_hs.orchestrator.context import RunInputs
 
     check_config(config)  # reading can take minutes
-    cohort = load_cohort(config, progress)
+    cohort = load_cohort(config, progress, cohort)
     check(config, cohort)
     split = split_of(config, cohort)
     return RunInputs(cohort, split, check_leaks(config, cohort, split, progress))
 
 
-def load_cohort(config: Config, progress: Progress) -> Cohort:
-    """Read the recordings and labels that the configuration names."""
+def load_cohort(config: Config, progress: Progress, cohort: Cohort | None = None) -> Cohort:
+    """Read the recordings and labels that the configuration names, unless they are read already."""
     progress.stage("recordings")
-    cohort = read_cohort(config.data, progress.step)
+    if cohort is None:
+        cohort = read_cohort(config.data, progress.step)
+    else:  # what training makes of the tasks does not depend on the recordings
+        cohort = replace(cohort, tasks=tasks_of(config.data.tasks))
     if config.train.align == "cycle":
         cohort = with_segmentation_note(cohort)
     for note in cohort.notes:

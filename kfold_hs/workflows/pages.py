@@ -43,8 +43,8 @@ from kfold_hs.workflows import cross_validation
 
 
 @dataclass(frozen=True)
-class Redrawn:
-    """A page that was drawn again.
+class Drawn:
+    """A page that was drawn from the files of its folder.
 
     Parameters
     ----------
@@ -63,8 +63,15 @@ class Redrawn:
     page: Page
 
 
-def redraw(folder: Path) -> Redrawn:
-    """Draw the page of a run, a comparison, a search or a validation again, from its folder alone.
+def redraw(folder: Path) -> Drawn:
+    """Draw the page of a folder's results again, and write it; as `draw`."""
+    drawn = draw(folder)
+    write_text(drawn.path, drawn.page)
+    return drawn
+
+
+def draw(folder: Path) -> Drawn:
+    """The page of a run, a comparison, a search or a validation; nothing is written.
 
     Raises
     ------
@@ -77,15 +84,14 @@ def redraw(folder: Path) -> Redrawn:
         ("search", TunePaths(*place), SearchResult, render_tune),
         ("validation", ValidationPaths(*place), Validation, render_validation),
     )
-    for kind, paths, result, draw in kinds:
+    for kind, paths, result, render in kinds:
         if paths.content.is_file():
             content = stored.read_json(paths.content, f"the {kind}")
             with stored.making_sense_of(paths.content):
-                page = draw(result.from_json(content))
-            write_text(paths.page, page)
-            return Redrawn(kind, paths.page, content, page)
-    run, page = cross_validation.report(folder)
-    return Redrawn("run", run.paths.report, run.summary.to_json(), page)
+                page = render(result.from_json(content))
+            return Drawn(kind, paths.page, content, page)
+    run, page = cross_validation.draw(folder)
+    return Drawn("run", run.paths.report, run.summary.to_json(), page)
 
 
 def take_apart(

@@ -24,10 +24,10 @@ from kfold_hs.bundle.inputs import of_cohort
 from kfold_hs.bundle.patients import Patient
 from kfold_hs.bundle.predict import predict_patients
 from kfold_hs.bundle.rows import RowOptions
-from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.compose import compose, load_yaml
 from kfold_hs.judge.stats.intervals import wilson
+from kfold_hs.orchestrator.rich_progress import RichProgress
 from kfold_hs.splits.split import TEST, Split
 from kfold_hs.workflows import bundles, cross_validation
 from kfold_hs.workflows.inputs import load_cohort

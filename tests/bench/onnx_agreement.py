@@ -23,10 +23,10 @@ from measure import PACKAGE, publish, table
 from kfold_hs.bundle.audio_reader import AudioReader, bank_of
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.inputs import find_patients
-from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config.compose import compose
 from kfold_hs.learn.prediction.crops import Predictor
+from kfold_hs.orchestrator.rich_progress import RichProgress
 from kfold_hs.workflows import bundles, cross_validation
 from kfold_hs.workflows.options import RunOptions
 

@@ -30,10 +30,10 @@ from measure import PACKAGE, in_turns, options, publish, ratio, table
 from kfold_hs.bundle.audio_reader import AudioReader, bank_of
 from kfold_hs.bundle.format import CONTENT, Bundle, write_content
 from kfold_hs.bundle.inputs import find_patients
-from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort.audio import read_samples
 from kfold_hs.config.compose import compose
 from kfold_hs.learn.prediction.crops import Crops
+from kfold_hs.orchestrator.rich_progress import RichProgress
 from kfold_hs.workflows import bundles as shipping
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.options import RunOptions

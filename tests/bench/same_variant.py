@@ -17,10 +17,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.config.sweep import design
+from kfold_hs.orchestrator.rich_progress import RichProgress
 from kfold_hs.splits import stratify
 from kfold_hs.workflows.comparison import compare
 from kfold_hs.workflows.options import RunOptions

@@ -22,7 +22,6 @@ from support.project import TINY, Silent
 from support.training import config
 
 from kfold_hs.cli.main import cli
-from kfold_hs.cli.progress import RichProgress
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, UnfinishedError
 from kfold_hs.files.paths import FoldId, RunPaths, sweep
@@ -34,6 +33,7 @@ from kfold_hs.orchestrator import hardware, processes, sequential, worker
 from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.lock import lock
+from kfold_hs.orchestrator.rich_progress import RichProgress
 from kfold_hs.splits import stratify
 from kfold_hs.workflows.search.pruning import StoppedError
 

@@ -237,7 +237,7 @@ def make(root: Path) -> None:
         assert said.status == 0, (words, said)
     with mock.patch("kfold_hs.bundle.writers.opened", side_effect=KeyboardInterrupt):
         call(["predict", "bundle", "wav", "-o", "people.csv"], root)
-    from kfold_hs.cli.progress import RichProgress
+    from kfold_hs.orchestrator.rich_progress import RichProgress
 
     with mock.patch.object(RichProgress, "epoch", side_effect=KeyboardInterrupt):
         call(["run", "--name", "i", *SETTINGS, "optim.lr=3e-3"], root)

@@ -13,11 +13,11 @@ from support.project import TINY, Silent
 from support.traced import check
 
 from kfold_hs.cli.main import cli
-from kfold_hs.cli.progress import RichProgress
 from kfold_hs.config.sweep import design
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files.paths import RunPaths
 from kfold_hs.orchestrator.finished import variants_tried
+from kfold_hs.orchestrator.rich_progress import RichProgress
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import FORMATS
 from kfold_hs.splits import Split

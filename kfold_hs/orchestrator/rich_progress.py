@@ -1,4 +1,4 @@
-"""Progress on standard error, while a command works.
+"""Progress on standard error, while a command or a call from Python works.
 
 On a terminal, bars show each fold in training and the time left. In a pipe or a log file, there is
 one line for every epoch.
@@ -27,7 +27,7 @@ from kfold_hs.errors import readable
 
 
 class RichProgress:
-    """A listener (`kfold_hs.workflows.inputs.Listener`) that shows progress on standard error."""
+    """A `kfold_hs.orchestrator.progress.Progress` that is shown on standard error."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet

@@ -1,0 +1,38 @@
+"""docs/python.md: its blocks are run as they are printed, one after another."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kfold_hs
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+
+
+def test_the_blocks_of_the_page_run_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(block, str(PAGE), "exec"), names)
+    assert "Did you mean 'train.epochs'?" in capsys.readouterr().out
+    report, scores = names["report"], names["scores"]
+    # Calls find what others left: of all that the page runs, two configurations were trained.
+    assert len(list((tmp_path / "checkpoints").glob("*/r0-s0-f0"))) == 2
+    own = report.predictions.set_index("patient_id")["p.outcome.Abnormal"]
+    assert scores.set_index("patient_id")["p.outcome.Abnormal"].to_dict() == own.to_dict()
+    assert report.summary.headline.sentence in (tmp_path / "report.html").read_text()
+    assert set(names["comparison"].reports) == {"onecycle", "cosine"}
+
+
+def test_every_public_name_is_on_the_page_and_has_a_docstring() -> None:
+    text = PAGE.read_text()
+    results = {"Report", "ComparisonReport", "SearchReport", "Models", "Task", "errors"}
+    for name in kfold_hs.__all__:
+        assert getattr(kfold_hs, name).__doc__
+        assert f"kf.{name}" in text or name in results
