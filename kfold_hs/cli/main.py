@@ -17,6 +17,7 @@ from kfold_hs import __version__
 from kfold_hs.cli.bundle import export, predict
 from kfold_hs.cli.compare import compare
 from kfold_hs.cli.config import config
+from kfold_hs.cli.evaluate import evaluate
 from kfold_hs.cli.gallery import gallery
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
@@ -29,7 +30,7 @@ from kfold_hs.cli.splits import audit, split
 from kfold_hs.cli.tune import tune
 
 SECTIONS = {
-    "Measure": (run, plan),
+    "Measure": (run, evaluate, plan),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, serve),

@@ -24,6 +24,7 @@ from kfold_hs.report.render import Page
 from kfold_hs.report.search_page import render_tune
 from kfold_hs.report.tables import write_tables
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.evaluation import is_evaluation, redraw_evaluation
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def redraw(folder: Path) -> Redrawn:
                     page = render_tune(SearchResult.from_json(content))
             write_text(paths.page, page)
             return Redrawn(kind, paths.page, content, page)
+    if is_evaluation(evaluated := RunPaths(*whose(folder))):
+        found = redraw_evaluation(evaluated)
+        return Redrawn("run", evaluated.report, found.summary.to_json(), found.page)
     run, page = cross_validation.report(folder)
     return Redrawn("run", run.paths.report, run.summary.to_json(), page)
 

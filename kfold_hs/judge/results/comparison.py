@@ -185,7 +185,7 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
 
 def ordered(kept: Predictions) -> Predictions:
     """The rows in the order in which those of all variants are set side by side."""
-    return Predictions(kept.table.sort_values(_ORDER, ignore_index=True), kept.classes)
+    return kept.with_rows(kept.table.sort_values(_ORDER, ignore_index=True))
 
 
 def one_layout(tables: Mapping[str, Predictions], n_folds: int) -> Layout:
