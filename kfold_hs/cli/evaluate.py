@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ _PATH = click.Path(path_type=Path)
 _COLUMN = "COLUMN"
 
 
-def _column(name: str, text: str) -> Any:
+def _column(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(f"--{name}", metavar=_COLUMN, help=text)
 
 
