@@ -154,7 +154,8 @@ def _alike(rows: pd.DataFrame) -> list[Finding]:
     pairs = rows[["person_id", "patient_id"]].drop_duplicates()
     of = dict(zip(pairs["patient_id"], pairs["person_id"], strict=True))
     groups = [group for group in suspects(of) if len({of[each] for each in group}) > 1]
-    groups += suspects(pairs["person_id"].unique())
+    if (pairs["person_id"] != pairs["patient_id"]).any():
+        groups += suspects(pairs["person_id"].unique())
     items = tuple(dict.fromkeys(" and ".join(map(repr, group)) for group in groups))
     if not items:
         return []

@@ -28,6 +28,7 @@ from kfold_hs.judge.metrics.curves import (  # fmt: skip
     net_benefit,
     net_benefit_of_all,
     rates,
+    reaching,
 )
 from kfold_hs.judge.selection.calibration import N_BINS, calibration, platt, platt_of
 from kfold_hs.judge.selection.choices import temperature
@@ -81,12 +82,11 @@ def cost_at(
     score: np.ndarray, abnormal: np.ndarray, weights: np.ndarray, grid: np.ndarray = GRID
 ) -> np.ndarray:
     """Cost of the challenge when patients are referred from each score on, (B, G)."""
-    referred = score[:, None] >= grid
     n = weights.sum(axis=1, keepdims=True)
     n = np.where(n > 0, n, np.nan)
-    treated = weights @ (referred & abnormal[:, None]) / n
+    treated = reaching(score, weights * abnormal, grid) / n
     missed = weights @ abnormal[:, None] / n - treated
-    return cost_of_shares(weights @ referred / n, treated, missed)
+    return cost_of_shares(reaching(score, weights, grid) / n, treated, missed)
 
 
 def _of_task(

@@ -9,6 +9,7 @@ are in them, other trainings are not.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,7 +137,7 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
         "imported": _imported(record),
         "headline": _headline(record, mean, fixed, target, (metric, names)),
         "target": target,
-        "budget": budget(of_mean),
+        "budget": _budget(of_mean) if metric.name == _HEADLINES[0] else None,
         "tasks": tasks,
         "beside": {task: {**each, "official": None} for task, each in against.items()},
         "folds": [],
@@ -165,6 +166,12 @@ def _mean(record: EvaluationRecord) -> tuple[Influence, Metric, list[str]]:
         for t in names
     ]
     return mean_of(found), METRICS[name], names
+
+
+def _budget(of_mean: Influence) -> dict[str, Any] | None:
+    """Where the uncertainty comes from; repeats and seeds are no options of this command."""
+    found = budget(of_mean)
+    return found and found | {"text": re.sub(r" \(--\w+\)", "", found["text"])}
 
 
 def _target(
