@@ -77,7 +77,7 @@ class Given:
         return None
 
     def labels(self) -> dict[str, pd.Series]:
-        """The labels of every task, as they are.
+        """The labels of every task, as they are; without tasks that nothing predicts.
 
         Raises
         ------
@@ -104,7 +104,18 @@ class Given:
                 "called label. Name it with --label COLUMN, or give a table or folder of labels "
                 "with --labels."
             )
-        return by_task
+        predicted = {task: v for task, v in by_task.items() if self._is_predicted(task, seen(v))}
+        return predicted or by_task
+
+    def _is_predicted(self, task: str, labels: Sequence[str]) -> bool:
+        """Whether any column predicts a task; a table of labels may have more tasks."""
+        named = [
+            each for what, each in self.columns.items() if what != "label" and each is not None
+        ]
+        if any(task in each if isinstance(each, Mapping) else True for each in named):
+            return True
+        usual = (self.usual(what, task, alone=True) for what in ("score", "called", "probability"))
+        return any(usual) or bool(self.classes_of(task, labels, alone=False))
 
     def classes_of(self, task: str, seen: Sequence[str], alone: bool) -> dict[str, str]:
         """Class -> column of its probability, of the columns that have usual names."""

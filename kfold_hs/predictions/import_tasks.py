@@ -200,7 +200,9 @@ class _Task:
                     words = f"{self.task}: probabilities of a row missed 1 by up to {off.max():.2g}"
                     notes.append(Note("rounded rows", n, f"{words}, and were divided by their sum"))
                 probs = np.clip(probs, 0, 1)
-                return replace(made, probs=probs / probs.sum(axis=1, keepdims=True))
+                # Rows that sum to 1 stay as they are, to the last bit.
+                divisor = np.where(off > 1e-6, probs.sum(axis=1), 1.0)
+                return replace(made, probs=probs / divisor[:, None])
             why = (
                 f"{self.task}: values of a row sum to {total.min():.4g} up to {total.max():.4g}, "
                 "which probabilities do not; --normalise divides by the sum"

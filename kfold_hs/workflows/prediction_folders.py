@@ -263,6 +263,11 @@ def with_labels(
         )
     more = [name for name in labels if name != pair[1] and name not in frame]
     found = labels[more].set_axis(known_ids.to_numpy()).reindex(ids.to_numpy())
+    if (person := usual_column("person", found.columns)) is not None:
+        # Who has no labels has no other ids that are known either.
+        found[person] = found[person].where(
+            found[person].notna(), pd.Series(found.index, found.index)
+        )
     joined = pd.concat([frame.reset_index(drop=True), found.reset_index(drop=True)], axis=1)
     notes = []
     if missing := sorted(known - set(ids)):
