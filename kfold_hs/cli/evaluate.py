@@ -151,7 +151,7 @@ def _named(option: str, words: tuple[str, ...], what: str) -> Any:
         return words[0]
     if odd := [word for word in words if "=" not in word]:
         raise click.UsageError(
-            f"--{option} {odd[0]} does not say of which {what.lower()} it is, and there are "
-            f"several: give --{option} {what}={odd[0]}."
+            f"--{option} {odd[0]} does not name its {what.lower()}, and there are several: give "
+            f"--{option} {what}={odd[0]}."
         )
     return dict(word.split("=", 1) for word in words)

@@ -143,8 +143,8 @@ def _missing(rows: pd.DataFrame) -> list[Finding]:
         return []
     items = tuple(f"patient {patient}: {n} of {n_runs}" for patient, n in few.items())[:_MOST]
     text = (
-        f"{len(few)} of {counted(len(counts), 'patient is', 'patients are')} not predicted in "
-        f"every repeat and seed, of which there are {n_runs}"
+        f"{len(few)} of {counted(len(counts), 'patient is', 'patients are')} not predicted in all "
+        f"{n_runs} repeats and seeds"
     )
     advice = "A repeat scores those whom it has. Predict everybody in every repeat."
     return [Finding("missing in a repeat", False, text, items, advice)]

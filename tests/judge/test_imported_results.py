@@ -97,6 +97,8 @@ def test_without_folds_it_is_about_these_predictions(frame: pd.DataFrame) -> Non
     assert found["budget"] is None
     assert not found["choices"]["each"]
     assert "these models" in found["target"]["mean"]["target"]
+    assert metrics["auroc"]["folds"] == []
+    assert found["curves"]["tasks"]["outcome"]["roc"]["folds"] == []
     assert "folds are not known" in found["headline"]["sentence"]
 
 

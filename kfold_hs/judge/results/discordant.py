@@ -52,7 +52,7 @@ def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
         first_called=_most_often(table, "called"), second_called=_most_often(table, "second_called")
     )
     numbers = {"n_rows", "first_right", "second_right"}
-    one_sided = [
+    one_sided: list[dict[str, Any]] = [
         {str(k): int(v) if k in numbers else str(v) for k, v in row.items()}
         for row in people.reset_index().to_dict("records")
     ]

@@ -151,7 +151,21 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
     }
     if drawn:
         content["curves"] = curves(drawn, choices, n_bands)
+    if record.n_folds is None:
+        _leave_folds_out(content)
     return Summary.from_json(content)
+
+
+def _leave_folds_out(content: dict[str, Any]) -> None:
+    """Without folds there is no value of a fold: rows of a repeat are no fold model's."""
+    for result in content["tasks"].values():
+        result["confusion_folds"] = []
+        for metric in result["metrics"].values():
+            metric["folds"], metric["fold_mean"] = [], None
+    for curve in content.get("curves", {}).get("tasks", {}).values():
+        for name in ("roc", "pr", "cost"):
+            if curve[name]:
+                curve[name]["folds"] = []
 
 
 def _mean(record: EvaluationRecord) -> tuple[Influence, Metric, list[str]]:
