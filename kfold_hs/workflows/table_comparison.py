@@ -170,7 +170,33 @@ def common_of(read: Mapping[str, Imported]) -> Common:
     """
     names = list(read)
     scored = {name: each.predictions().mean_over_seeds() for name, each in read.items()}
-    first = scored[names[0]]
+    first, baseline = scored[names[0]], read[names[0]]
+    tasks, rows = _common_tasks(scored), _common_rows(scored)
+    _check_labels(rows, tasks)
+    n_folds, why = _folds(rows, read)
+    whose = next((n for n in names if "person" in read[n].known), names[0])
+    people = rows[whose]["person_id"].to_numpy()
+    fold = rows[names[0]]["fold"].to_numpy() if n_folds else 0
+    like = first.of_tasks(tasks)
+    tables = {
+        name: like.with_rows(table.assign(person_id=people, fold=fold, seed=0, epoch=0))
+        for name, table in rows.items()
+    }
+    kept = set(rows[names[0]]["patient_id"])
+    left = {
+        name: tuple(dict.fromkeys(p for p in each.table["patient_id"] if p not in kept))
+        for name, each in scored.items()
+    }
+    every = dict.fromkeys(task for each in scored.values() for task in each.tasks)
+    positives = {task: baseline.positives[task] for task in tasks}
+    primary = tuple(task for task in baseline.primary if task in tasks) or tuple(tasks)
+    others = tuple(task for task in every if task not in tasks)
+    return Common(tables, positives, primary, n_folds, why, left, others)
+
+
+def _common_tasks(scored: Mapping[str, Predictions]) -> list[str]:
+    """Tasks that all tables have, with the same classes and of one kind."""
+    first = next(iter(scored.values()))
     tasks = [
         task
         for task in first.tasks
@@ -180,47 +206,28 @@ def common_of(read: Mapping[str, Imported]) -> Common:
             for each in scored.values()
         )
     ]
-    every = dict.fromkeys(task for each in scored.values() for task in each.tasks)
     if not tasks:
-        said = "; ".join(
+        each_has = [
             f"{name}: "
             + ", ".join(f"{t} ({each.kind(t)}: {', '.join(each.classes[t])})" for t in each.tasks)
             for name, each in scored.items()
-        )
+        ]
         raise PredictionsError(
-            f"the tables have no task in common, with the same classes and of one kind. {said}."
+            "the tables have no task in common, with the same classes and of one kind. "
+            f"{'; '.join(each_has)}."
         )
-    keys = {name: each.table.set_index(_KEY).index for name, each in scored.items()}
-    shared = reduce(lambda one, other: one.intersection(other), keys.values()).sort_values()
+    return tasks
+
+
+def _common_rows(scored: Mapping[str, Predictions]) -> dict[str, pd.DataFrame]:
+    """Rows of the patients that all tables have in a repeat, in one order."""
+    by_key = {name: each.table.set_index(_KEY) for name, each in scored.items()}
+    indexes = (table.index for table in by_key.values())
+    shared = reduce(lambda one, other: one.intersection(other), indexes).sort_values()
     if not len(shared):
         ids = [f"{name}: {listing(each.table['patient_id'], 3)}" for name, each in scored.items()]
         raise PredictionsError(f"no patient is in all tables. {'; '.join(ids)}.")
-    rows = {
-        name: each.table.set_index(_KEY).loc[shared].reset_index() for name, each in scored.items()
-    }
-    _check_labels(rows, tasks)
-    n_folds, why = _folds(rows, read)
-    whose = next((n for n in names if "person" in read[n].known), names[0])
-    people = rows[whose]["person_id"].to_numpy()
-    fold = rows[names[0]]["fold"].to_numpy() if n_folds else 0
-    tables = {
-        name: Predictions(
-            table.assign(person_id=people, fold=fold, seed=0, epoch=0),
-            {task: first.classes[task] for task in tasks},
-            {task: first.kinds[task] for task in tasks if task in first.kinds},
-        )
-        for name, table in rows.items()
-    }
-    kept = set(shared.get_level_values("patient_id"))
-    left = {
-        name: tuple(dict.fromkeys(p for p in each.table["patient_id"] if p not in kept))
-        for name, each in scored.items()
-    }
-    baseline = read[names[0]]
-    positives = {task: baseline.positives[task] for task in tasks}
-    primary = tuple(task for task in baseline.primary if task in tasks) or tuple(tasks)
-    others = tuple(task for task in every if task not in tasks)
-    return Common(tables, positives, primary, n_folds, why, left, others)
+    return {name: table.loc[shared].reset_index() for name, table in by_key.items()}
 
 
 def _check_labels(rows: Mapping[str, pd.DataFrame], tasks: Sequence[str]) -> None:
@@ -280,14 +287,8 @@ def _judged(
         "factors": [],
         **found,
         "variants": [
-            {
-                "name": name,
-                "levels": [],
-                "run": read[name].source,
-                "digest": digests[name],
-                "predicted_with": None,
-                "honest": None,
-            }
+            {"name": name, "levels": [], "run": read[name].source, "digest": digests[name],
+             "predicted_with": None, "honest": None}
             for name in names
         ],
         "simulated": False,
@@ -311,19 +312,21 @@ def _judged(
             if next(iter(tables.values())).kind(task) != SCORES
         },
         "split": {
-            "n_folds": n_folds,
-            "n_repeats": n_repeats,
-            "digest": hashlib.sha256(
-                first[["repeat", "fold", "person_id", "patient_id"]].to_csv(index=False).encode()
-            ).hexdigest(),
-            "train_share": share,
+            "n_folds": n_folds, "n_repeats": n_repeats, "train_share": share,
+            "digest": _digest(first),
         },
         "cohort": {
             "name": "tables",
             "n_persons": int(first["person_id"].nunique()),
             "n_patients": int(first["patient_id"].nunique()),
         },
-    }
+    }  # fmt: skip
+
+
+def _digest(rows: pd.DataFrame) -> str:
+    """Of who is in which fold."""
+    whose = rows[["repeat", "fold", "person_id", "patient_id"]]
+    return hashlib.sha256(whose.to_csv(index=False).encode()).hexdigest()
 
 
 def _as_they_are(label: str, first: str, second: str, found: Mapping[str, Any]) -> str:
