@@ -48,9 +48,9 @@ def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
         person_id=("person_id", "first"), label=("label", "first"), n_rows=("right", "size"),
         first_right=("right", "sum"), second_right=("second_right", "sum"),
     )  # fmt: skip
-    people = people[people["first_right"] != people["second_right"]].assign(
-        first_called=_most_often(table, "called"), second_called=_most_often(table, "second_called")
-    )
+    people = people[people["first_right"] != people["second_right"]]
+    for name, column in (("first_called", "called"), ("second_called", "second_called")):
+        people = people.join(_most_often(table, column).rename(name))
     numbers = {"n_rows", "first_right", "second_right"}
     one_sided: list[dict[str, Any]] = [
         {str(k): int(v) if k in numbers else str(v) for k, v in row.items()}
