@@ -102,9 +102,15 @@ class Reader:
                     f"{self.source}: {role}: {unknown_name('column', given, self.frame.columns)}"
                 )
             return self.frame[given]
-        # A Series of the same rows in another order is put into theirs.
         index = self.frame.index
-        if isinstance(given, pd.Series) and given.index.is_unique and index.isin(given.index).all():
+        if isinstance(given, pd.Series) and not given.index.equals(index):
+            # The same rows in another order, or more of them, are put into the table's order.
+            if not (given.index.is_unique and index.isin(given.index).all()):
+                raise PredictionsError(
+                    f"{role} is a Series whose index is not that of {self.source}, so that its "
+                    "values belong to unknown rows. Give it the index of the table, or its values "
+                    "(.to_numpy()) in the table's order."
+                )
             return given.reindex(index)
         values = np.asarray(given)
         if values.shape != (len(self.frame),):

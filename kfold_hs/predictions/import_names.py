@@ -42,7 +42,7 @@ class Given:
     label_name : str
         The column of the label, which names the only task.
     positive, classes, normalise
-        See `imported.Columns`.
+        See `import_columns.Columns`.
     """
 
     frame: pd.DataFrame
@@ -121,7 +121,7 @@ class Given:
         """Class -> column of its probability, of the columns that have usual names."""
         found: dict[str, str] = {}
         for name in self.names:
-            match = _OF_CLASS.fullmatch(name)
+            match = None if spelled(name, seen) in seen else _OF_CLASS.fullmatch(name)
             rest = name if match is None else match["prefixed"] or match["suffixed"]
             for start in (f"{task}.", f"{task}_", f"{task}:"):
                 if match is not None and rest.lower().startswith(start.lower()):

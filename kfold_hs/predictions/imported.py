@@ -194,7 +194,15 @@ def read_frame(
     """
     if not len(frame):
         raise PredictionsError(f"{source} has no row: there is nothing to evaluate.")
-    frame, notes = _ours(frame.rename(columns=str))
+    frame = frame.rename(columns=str)
+    if frame.index.name is not None and str(frame.index.name) not in frame:
+        # Ids as pandas keeps them; the index stays, for values that are given by it.
+        frame = frame.assign(**{str(frame.index.name): frame.index}).rename_axis(None)
+    if twice := frame.columns[frame.columns.duplicated()].tolist():
+        raise PredictionsError(
+            f"{source} has several columns with the name {listing(twice)}. Rename or remove one."
+        )
+    frame, notes = _ours(frame)
     reader = Reader(frame, columns, source)
     reader = replace(reader, frame=reader.wide())
     rows = reader.ids(spelling := Spelling())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pydantic
 
 from kfold_hs.cohort.cohort import Note
 from kfold_hs.config.judging import JudgeConfig
@@ -87,8 +88,9 @@ class EvaluationOptions:
             )
         try:
             JudgeConfig(band_resamples=self.band_resamples, bca=self.bca)
-        except ValueError as error:
-            raise ConfigError(stored.words(error)) from None
+        except pydantic.ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ConfigError(said.replace("judge.", "")) from None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def evaluate(
         it, give `y_true` and `y_proba`.
     progress : Progress, optional
     **given
-        The columns, as `predictions.imported.Columns` has them: ``person="id"``,
+        The columns, as `predictions.import_columns.Columns` has them: ``person="id"``,
         ``label="diagnosis"``, ``probability={"Present": "p1"}``, ``group=["age"]``; or values in
         place of names. `y_true`, `y_proba`, `groups` (persons), `classes`, `folds` and `repeats`:
         arrays, as scikit-learn's `cross_val_predict` takes and gives them. `labels`: a table, its
@@ -133,42 +135,62 @@ def evaluate(
     ConfigError
         An unknown keyword, or an option out of its bounds.
     """
-    given = {_ARRAYS.get(name, name): value for name, value in given.items() if value is not None}
-    known = {
-        kind: {name: given.pop(name) for name in names if name in given}
-        for kind, names in (
-            ("options", [each.name for each in dataclasses.fields(EvaluationOptions)]),
-            ("columns", [each.name for each in dataclasses.fields(Columns)]),
-            ("arrays", ["y_true", "y_proba"]),
-            ("labels", ["labels"]),
-        )
-    }
-    if given:
-        names = [name for part in (EvaluationOptions, Columns) for name in _names(part)]
-        all_names = [*names, "y_true", "y_proba", "groups", "folds", "repeats", "labels"]
-        raise ConfigError(unknown_name("keyword", next(iter(given)), all_names))
-    options = EvaluationOptions(**known["options"])
+    asked = _sorted_out(given)
+    options = EvaluationOptions(**asked["options"])
     options = replace(options, root=Path(options.root))
     options.check()
-    columns = Columns(**known["columns"])
-    if arrays := known["arrays"]:
+    if arrays := asked["arrays"]:
         if source is not None or set(arrays) != {"y_true", "y_proba"}:
             raise ConfigError("give a table, or both y_true and y_proba; not one of each.")
-        source, of_arrays = from_arrays(arrays["y_true"], arrays["y_proba"], columns.classes)
-        set_by_user = {name: v for name, v in known["columns"].items() if name != "classes"}
-        columns = replace(of_arrays, **set_by_user)
-        if columns.patient is None:
-            if columns.repeat is not None or columns.seed is not None:
-                raise ConfigError(
-                    "with repeats or seeds a row is not a patient of its own: give `patient`, too."
-                )
-            columns = replace(columns, patient=range(len(source)))
+        source, columns = _of_arrays(arrays["y_true"], arrays["y_proba"], asked["columns"])
+    else:
+        columns = Columns(**asked["columns"])
     if source is None:
         raise ConfigError(
             "nothing to evaluate: give a table, a file or a folder, or y_true and y_proba."
         )
-    imported = read_source(source, columns, known["labels"].get("labels"))
+    imported = read_source(source, columns, asked["labels"].get("labels"))
     return evaluate_imported(imported, options, progress or NullProgress())
+
+
+def _sorted_out(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Keywords by what they are about: options, columns, arrays, labels.
+
+    Raises
+    ------
+    ConfigError
+        A keyword is about none.
+    """
+    kinds = {
+        "options": _names(EvaluationOptions),
+        "columns": _names(Columns),
+        "arrays": ["y_true", "y_proba"],
+        "labels": ["labels"],
+    }
+    known = [name for names in kinds.values() for name in names] + list(_ARRAYS)
+    if unknown := [name for name in given if name not in known]:
+        raise ConfigError(unknown_name("keyword", unknown[0], known))
+    named = {_ARRAYS.get(name, name): value for name, value in given.items() if value is not None}
+    return {
+        kind: {name: named[name] for name in names if name in named}
+        for kind, names in kinds.items()
+    }
+
+
+def _of_arrays(y_true: Any, y_proba: Any, given: Mapping[str, Any]) -> tuple[pd.DataFrame, Columns]:
+    """The table of arrays; each row is a patient, unless patients are given."""
+    frame, columns = from_arrays(y_true, y_proba, given.get("classes"))
+    for name, value in given.items():
+        if name != "classes":  # values belong to the rows in their order, whatever the index
+            plain: Any = value.to_numpy() if isinstance(value, pd.Series) else value
+            columns = replace(columns, **{name: plain})
+    if columns.patient is None:
+        if columns.repeat is not None or columns.seed is not None:
+            raise ConfigError(
+                "with repeats or seeds a row is not a patient of its own: give `patient`, too."
+            )
+        columns = replace(columns, patient=range(len(frame)))
+    return frame, columns
 
 
 def _names(part: type[Any]) -> list[str]:

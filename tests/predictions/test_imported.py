@@ -214,6 +214,10 @@ def test_values_may_stand_in_place_of_names() -> None:
     found = read_frame(oof, Columns(person=train["patient"], label=train["label"]))
     assert found.rows["person_id"].tolist() == ["a", "b", "c", "d"]
     assert found.rows["y.label"].tolist() == table()["label"].tolist()
+    with pytest.raises(PredictionsError, match="person is a Series whose index is not that of"):
+        read_frame(
+            oof, Columns(person=train["patient"].set_axis(list("wxyz")), label=train["label"])
+        )
     with pytest.raises(PredictionsError, match=r"label has the shape \(3,\).*4 rows"):
         read_frame(oof, Columns(person=train["patient"], label=["Present", "Absent", "Absent"]))
 
@@ -229,6 +233,11 @@ def test_predictions_of_ours_are_read_at_the_last_epoch(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.predictions().y_true(task), last.y_true(task))
     assert found.rows["fold"].tolist() == last.table["fold"].tolist()
     assert any(each.name == "earlier epochs" and each.count == 40 for each in found.notes)
+
+
+def test_ids_may_be_the_index() -> None:
+    found = read_frame(table().set_index("patient"))
+    assert found.rows["patient_id"].tolist() == ["a", "b", "c", "d"]
 
 
 def test_kinds_outlive_a_file(tmp_path: Path) -> None:
@@ -255,6 +264,7 @@ def test_kinds_outlive_a_file(tmp_path: Path) -> None:
         (table(**{"Case ID": 1, "case-id": 1}).drop(columns="patient"), Columns(),
          "Case ID, case-id, which both look like the patient"),
         (table(), Columns(group=["fold"]), "unknown column 'fold'"),
+        (pd.concat([table(), table()["label"]], axis=1), Columns(), "several columns.*label"),
         (table().iloc[:0], Columns(), "has no row"),
     ],
 )  # fmt: skip
