@@ -20,8 +20,8 @@ ALLOWED = {
     "files": {"errors"},
     "config": {"errors", "files"},
     "cohort": GROUND,
-    "predictions": GROUND,
-    "splits": GROUND | {"cohort"},
+    "predictions": GROUND | {"cohort"},
+    "splits": GROUND | {"cohort", "predictions"},
     "learn": GROUND | {"cohort", "predictions"},
     "judge": GROUND | {"cohort", "predictions"},
     "report": GROUND | {"predictions", "judge"},
@@ -87,7 +87,8 @@ def test_a_module_is_one_noun() -> None:
 def test_importing_loads_no_torch() -> None:
     code = """
 import importlib, sys
-for module in ("cli.main", "cli.tables", "report.run_page", "judge.results.run"):
+modules = ("cli.main", "cli.tables", "report.run_page", "judge.results.run")
+for module in (*modules, "workflows.evaluation", "workflows.table_comparison"):
     importlib.import_module(f"kfold_hs.{module}")
     assert "torch" not in sys.modules, module
 """

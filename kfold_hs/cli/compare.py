@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import click
 
@@ -18,7 +19,7 @@ from kfold_hs.cli.options import (
 
 
 @click.command(short_help="Say which of several variants is better.")
-@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("words", nargs=-1, metavar="[KEY=VALUE]... | TABLE TABLE...")
 @run_options("comparison", "compare-<data>-<digest>", "comparison.json")
 @DRY_RUN
 def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> None:
@@ -31,6 +32,10 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
     'loss=focal loss.gamma=3' loss=cross_entropy.
 
     Every variant is a run of its own on the same split. A finished run is used as it is.
+
+    Tables of predictions that any program made (.csv, .parquet), and folders of runs and of
+    evaluations, are compared as they are, on the people that all have. A table whose columns have
+    unusual names: `kfold-hs evaluate` it first, and give its folder.
     """
     from kfold_hs.cli.tables import show_comparison
     from kfold_hs.config.sweep import design
@@ -38,6 +43,9 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
     from kfold_hs.workflows import comparison
 
     command = command_line()
+    if words and all(_is_table(word) for word in words):
+        _compare_tables(words, options, dry_run)
+        return
     variants = design(words, options.counts)
     if dry_run:
         configs = {each.name: each.config for each in variants.variants}
@@ -45,6 +53,29 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
         return
     with resumable(command), RichProgress(options.quiet) as progress:
         found = comparison.compare(variants, progress, options.run(command))
+    if options.as_json:
+        print_json(found.result.to_json())
+    else:
+        show_comparison(found.result.to_json(), found.paths.page)
+
+
+def _is_table(word: str) -> bool:
+    """Whether a word is a file or folder; one that is not there and looks like it, too."""
+    return Path(word).exists() or ("=" not in word and Path(word).suffix in {".csv", ".parquet"})
+
+
+def _compare_tables(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> None:
+    from kfold_hs.cli.tables import show_comparison
+    from kfold_hs.orchestrator.rich_progress import RichProgress
+    from kfold_hs.workflows.table_comparison import compare_tables
+
+    if dry_run or options.counts:
+        raise click.UsageError(
+            "tables are compared as they are: --dry-run, --folds, --repeats and --seeds do not "
+            "apply. Leave them out."
+        )
+    with RichProgress(options.quiet) as progress:
+        found = compare_tables(words, options.name, options.root, command_line(), progress)
     if options.as_json:
         print_json(found.result.to_json())
     else:

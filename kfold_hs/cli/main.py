@@ -18,6 +18,7 @@ from kfold_hs.cli.bundle import export, predict
 from kfold_hs.cli.compare import compare
 from kfold_hs.cli.config import config
 from kfold_hs.cli.doctor import doctor
+from kfold_hs.cli.evaluate import evaluate
 from kfold_hs.cli.gallery import gallery
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
@@ -31,7 +32,7 @@ from kfold_hs.cli.tune import tune
 from kfold_hs.cli.validate import validate
 
 SECTIONS = {
-    "Measure": (run, plan),
+    "Measure": (run, evaluate, plan),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, validate, serve),

@@ -6,6 +6,8 @@
                                   history.csv  predictions.parquet   (last: the fold is done)
                                   failed.json   (why the last attempt at it failed)
     checkpoints/best_model.pt     the best fold of the latest run
+    reports/<evaluation>/         predictions.parquet  scored.parquet  summary.json  report.html
+                                  tables/
     reports/<comparison>/         plan.json  comparison.json  comparison.html
                                   <run>.parquet (a variant predicted by another variant's models)
     reports/<search>/             tune.json  tune.html  study.db  space.json  trials/<number>.json

@@ -57,7 +57,14 @@ def finished_run(folder: Path) -> FinishedRun:
     summary: dict[str, Any] = stored.read_json(paths.summary, "the summary")
     with stored.making_sense_of(paths.summary):
         # What every story asks of it before anything else.
-        dict(summary["provenance"]["digests"]), summary["headline"], summary["incomplete"]
+        dict(summary["provenance"]["digests"]), summary["headline"]
+    if summary.get("imported"):
+        raise KfoldHsError(
+            f"{folder} is an evaluation of imported predictions, which has no models. Give the "
+            "folder of a run."
+        )
+    with stored.making_sense_of(paths.summary):
+        summary["incomplete"]
     return FinishedRun(paths, summary)
 
 

@@ -14,7 +14,7 @@ It is the only thing that training and judging share: no torch here, no metric.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ from kfold_hs.files.paths import FoldId, writing
 KEYS = ("repeat", "seed", "fold", "epoch")
 _WHAT = "the predictions"
 COLUMNS = ("level", *KEYS, "person_id", "patient_id", "recording_id")
+PROBABILITIES, SCORES, DECISIONS = "probabilities", "scores", "decisions"
+"""What the columns p.<task>.<class> hold; the other two only in imported predictions: shares of the
+scores below, whose order alone means something, and 1 for the class that was called."""
 
 
 def label_column(task: str) -> str:
@@ -44,6 +47,14 @@ def prob_column(task: str, class_name: str) -> str:
 class Predictions:
     """The table above with the classes of every task, in the order of its columns.
 
+    Parameters
+    ----------
+    table : DataFrame
+    classes : mapping
+        Task -> its classes.
+    kinds : mapping
+        Task -> `SCORES` or `DECISIONS`; all others have `PROBABILITIES`.
+
     Raises
     ------
     PredictionsError
@@ -54,6 +65,7 @@ class Predictions:
 
     table: pd.DataFrame
     classes: Mapping[str, tuple[str, ...]]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         wanted = list(COLUMNS)
@@ -81,6 +93,18 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.table)
 
+    def kind(self, task: str) -> str:
+        """What the columns p.<task>.<class> hold."""
+        return self.kinds.get(task, PROBABILITIES)
+
+    def with_rows(self, table: pd.DataFrame) -> Predictions:
+        """Other rows of the same tasks."""
+        return replace(self, table=table)
+
+    def of_tasks(self, tasks: Iterable[str]) -> Predictions:
+        """The same rows, of some of the tasks."""
+        return replace(self, classes={task: self.classes[task] for task in tasks})
+
     def y_prob(self, task: str) -> np.ndarray:
         """Probabilities of a task, shape (n_rows, n_classes), float64."""
         columns = [prob_column(task, name) for name in self.classes[task]]
@@ -96,7 +120,7 @@ class Predictions:
         keep = np.ones(len(self.table), dtype=bool)
         for column, value in values.items():
             keep &= (self.table[column] == value).to_numpy()
-        return Predictions(self.table[keep].reset_index(drop=True), self.classes)
+        return self.with_rows(self.table[keep].reset_index(drop=True))
 
     def at(self, epochs: Mapping[FoldId, int], level: str = "patient") -> Predictions:
         """Rows of a level of one epoch a fold; `epochs` maps (repeat, seed, fold) to it."""
@@ -107,7 +131,7 @@ class Predictions:
         keys = zip(*(each.tolist() for each in np.unravel_index(different, sizes)), strict=True)
         wanted = np.array([epochs[FoldId(*key)] for key in keys], dtype=np.int64)
         keep = rows["epoch"].to_numpy() == wanted[place]
-        return Predictions(rows[keep].reset_index(drop=True), self.classes)
+        return self.with_rows(rows[keep].reset_index(drop=True))
 
     def mean_over_seeds(self) -> Predictions:
         """The seed ensemble: mean probabilities of the seeds' models, as if of seed 0.
@@ -121,7 +145,7 @@ class Predictions:
         rest = [c for c in self.table.columns.astype(str) if c not in {*probs, *keys}]
         how = {**dict.fromkeys(probs, "mean"), **dict.fromkeys(rest, "first"), "epoch": "max"}
         table = self.table.groupby(keys, sort=False, as_index=False).agg(how)
-        return Predictions(table.assign(seed=0)[list(self.table)], self.classes)
+        return self.with_rows(table.assign(seed=0)[list(self.table)])
 
     def check_partition(self, patient_ids: Iterable[str]) -> None:
         """Refuse unless every patient stands exactly once in every repeat and seed.
@@ -156,6 +180,7 @@ class Predictions:
     def write(self, path: Path, digests: Mapping[str, str] | None = None) -> None:
         """Write as Parquet, whole or not at all, stamped with what it stands on."""
         metadata = {f"classes.{task}": "\n".join(names) for task, names in self.classes.items()}
+        metadata |= {f"kind.{task}": kind for task, kind in self.kinds.items()}
         metadata |= {f"digest.{name}": digest for name, digest in (digests or {}).items()}
         table = pa.Table.from_pandas(self.table, preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
@@ -168,7 +193,8 @@ class Predictions:
         try:
             table = stored.read_parquet(path, _WHAT)
             with stored.parsing(path, _WHAT):
-                found = cls(table.to_pandas(), _with_prefix(table, "classes."))
+                kinds = {task: lines[0] for task, lines in _with_prefix(table, "kind.").items()}
+                found = cls(table.to_pandas(), _with_prefix(table, "classes."), kinds)
                 found._check_types()
                 return found
         except DamagedFileError as error:
@@ -194,7 +220,7 @@ class Predictions:
         if any(dict(part.classes) != dict(parts[0].classes) for part in parts):
             raise PredictionsError("predictions of different tasks or classes cannot be joined.")
         table = pd.concat([part.table for part in parts], ignore_index=True)
-        return cls(table, parts[0].classes)
+        return parts[0].with_rows(table)
 
 
 def _with_prefix(table: pa.Table, prefix: str) -> dict[str, tuple[str, ...]]:

@@ -42,9 +42,10 @@ class Entry:
 def of_run(name: str, summary: Summary) -> Entry:
     """The row of a run; pointers are into summary.json."""
     shown = traced(summary.headline.to_json(), f"{name}/summary.json#/headline")
-    verdict = shown["verdict"] + ("" if shown["honest"] else " (optimistic)")
+    verdict = shown["verdict"] + (" (optimistic)" if shown["honest"] is False else "")
+    kind = "run" if summary.imported is None else "evaluation"
     return Entry(
-        name, "run", verdict, shown["sentence"], f"{name}/report.html",
+        name, kind, verdict, shown["sentence"], f"{name}/report.html",
         summary.provenance.started, shown["value"], shown["low"], shown["high"],
     )  # fmt: skip
 

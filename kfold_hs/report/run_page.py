@@ -28,7 +28,7 @@ from kfold_hs.report.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.report.tripod import tripod
 
 # On a scale from 0 to 1, so that they can share one axis.
-_FOREST = (
+FOREST = (
     "accuracy", "balanced_accuracy", "weighted_accuracy", "sensitivity", "specificity", "macro_f1",
     "auroc", "macro_auroc", "auprc", "macro_auprc",
 )  # fmt: skip
@@ -88,7 +88,7 @@ def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[
 def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.Figure]:
     figures, learnt = {}, summary["learning"]
     for task, result in summary["tasks"].items():
-        names = [name for name in _FOREST if name in result["metrics"]]
+        names = [name for name in FOREST if name in result["metrics"]]
         figures[f"forest-{task}"] = base.forest(result, names, summary["target"]["value"])
         figures[f"confusion-{task}"] = base.confusion(result)
     for task, each in summary.get("beside", {}).items():

@@ -40,6 +40,7 @@ from kfold_hs.report.search_page import render_tune
 from kfold_hs.report.tables import write_tables
 from kfold_hs.report.validation_page import render_validation
 from kfold_hs.workflows import cross_validation
+from kfold_hs.workflows.evaluation import draw_evaluation, is_evaluation
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ def draw(folder: Path) -> Drawn:
             with stored.making_sense_of(paths.content):
                 page = render(result.from_json(content))
             return Drawn(kind, paths.page, content, page)
+    if is_evaluation(evaluated := RunPaths(*place)):
+        found = draw_evaluation(evaluated)
+        return Drawn("run", evaluated.report, found.summary.to_json(), found.page)
     run, page = cross_validation.draw(folder)
     return Drawn("run", run.paths.report, run.summary.to_json(), page)
 

@@ -15,7 +15,14 @@ from support.fake_run import page_of as render
 from support.pages import unmarked
 
 from kfold_hs.judge.metrics.challenge2022 import cost
-from kfold_hs.judge.metrics.curves import PROBABILITIES, net_benefit, net_benefit_of_all, rates
+from kfold_hs.judge.metrics.curves import (
+    GRID,
+    PROBABILITIES,
+    net_benefit,
+    net_benefit_of_all,
+    rates,
+    reaching,
+)
 from kfold_hs.judge.results.curves import cost_at, curves
 from kfold_hs.judge.selection.calibration import bins_of, calibration, platt, platt_of
 from kfold_hs.judge.selection.crossfit import choose
@@ -216,3 +223,12 @@ def test_a_summary_without_curves_says_how_to_get_them() -> None:
     page = render(older, history, predictions)
     assert "holds no curves" in page
     assert 'data-figure="roc-' not in page
+
+
+def test_who_reaches_a_place_is_counted_once() -> None:
+    rng = np.random.default_rng(0)
+    score = np.r_[rng.random(200).round(2), 0.0, 1.0]  # many on the places themselves
+    weights = rng.integers(0, 4, (3, len(score))).astype(np.float32)
+    for grid in (GRID, PROBABILITIES, np.array([0.5])):
+        wanted = weights @ (score[:, None] >= grid)
+        np.testing.assert_array_equal(reaching(score, weights, grid), wanted)

@@ -74,5 +74,6 @@ def test_patients_who_flip() -> None:
     mixed = Predictions(two.table.sample(frac=1, random_state=0, ignore_index=True), two.classes)
     assert flips(one, mixed, "murmur") == found
     assert flips(two, one, "murmur")["only_first"] == found["only_second"]
+    assert flips(one, one, "murmur")["patients"] == []
     with pytest.raises(PredictionsError, match="not of the same patients in the same folds"):
         flips(one, one.where(repeat=0), "murmur")

@@ -124,7 +124,7 @@ def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
         found.append(
             Metric(
                 "weighted_accuracy", "weighted accuracy (challenge)", weighted_accuracy(costs),
-                0.01, gradient=gradients.weighted_accuracy(costs),
+                0.01, gradient=gradients.weighted_accuracy(costs), needs="decisions",
             )
         )  # fmt: skip
     if set(classes) == set(OUTCOME):
@@ -134,4 +134,7 @@ def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
 
 def cost_metric(function: MetricFunction, gradient: gradients.Gradient) -> Metric:
     """The cost by some rule of who is referred."""
-    return Metric("cost", "cost (challenge)", function, 200.0, False, gradient, bounds=COST_BOUNDS)
+    return Metric(
+        "cost", "cost (challenge)", function, 200.0, False, gradient, bounds=COST_BOUNDS,
+        needs="decisions",
+    )  # fmt: skip

@@ -71,11 +71,23 @@ def net_benefit(
     grid: np.ndarray = PROBABILITIES,
 ) -> np.ndarray:
     """Net benefit of calling positive who reaches each threshold probability below 1."""
-    called = probability[:, None] >= grid
     n = weights.sum(axis=1, keepdims=True)
-    right = ratio(weights @ (called & is_positive[:, None]), n)
-    wrong = ratio(weights @ (called & ~is_positive[:, None]), n)
+    right = ratio(reaching(probability, weights * is_positive, grid), n)
+    wrong = ratio(reaching(probability, weights * ~is_positive, grid), n)
     return np.asarray(right - wrong * grid / (1 - grid))
+
+
+def reaching(score: np.ndarray, weights: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Weight of the patients whose score reaches each place of an ascending grid, (B, G).
+
+    Patients are counted once, between two places: the time does not grow with the places.
+    """
+    place = np.searchsorted(grid, score, side="right")  # how many places are reached
+    order = np.argsort(place, kind="stable")
+    different, starts = np.unique(place[order], return_index=True)
+    counts = np.zeros((len(weights), len(grid) + 1), dtype=weights.dtype)
+    counts[:, different] = np.add.reduceat(weights[:, order], starts, axis=1)
+    return np.asarray(np.cumsum(counts[:, :0:-1], axis=1)[:, ::-1])
 
 
 def net_benefit_of_all(prevalence: np.ndarray, grid: np.ndarray = PROBABILITIES) -> np.ndarray:

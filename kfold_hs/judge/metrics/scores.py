@@ -186,6 +186,8 @@ class Metric:
     bounds          the lowest and the highest value that there can be
     fewest_classes  tasks of fewer classes do not have it
     unbiased        a gradient whose squares add up to an unbiased variance of these models
+    needs           "decisions", where only the most probable class counts; "ranks", where only the
+                    order of the patients does; else "probabilities"
     """
 
     name: str
@@ -199,6 +201,7 @@ class Metric:
     bounds: Bounds = SHARE
     fewest_classes: int = 2
     unbiased: gradients.Gradient | None = None
+    needs: str = "probabilities"
 
     @property
     def is_share(self) -> bool:
@@ -219,7 +222,13 @@ class Metric:
 
 
 ACCURACY = Metric(
-    "accuracy", "accuracy", accuracy, 0.01, gradient=gradients.accuracy, is_proportion=True
+    "accuracy",
+    "accuracy",
+    accuracy,
+    0.01,
+    gradient=gradients.accuracy,
+    is_proportion=True,
+    needs="decisions",
 )
 """What reports and comparisons lead with: the mean of the tasks'."""
 
@@ -227,16 +236,26 @@ _ALL = (
     ACCURACY,
     Metric(
         "balanced_accuracy", "balanced accuracy", balanced_accuracy, 0.01,
-        gradient=gradients.balanced_accuracy,
+        gradient=gradients.balanced_accuracy, needs="decisions",
     ),
-    Metric("macro_f1", "macro F1", macro_f1, 0.01, gradient=gradients.macro_f1),
-    Metric("sensitivity", "sensitivity", sensitivity(), 0.01, gradient=gradients.sensitivity(None)),
-    Metric("specificity", "specificity", specificity(), 0.01, gradient=gradients.specificity(None)),
+    Metric(
+        "macro_f1", "macro F1", macro_f1, 0.01, gradient=gradients.macro_f1, needs="decisions"
+    ),
+    Metric(
+        "sensitivity", "sensitivity", sensitivity(), 0.01, gradient=gradients.sensitivity(None),
+        needs="decisions",
+    ),
+    Metric(
+        "specificity", "specificity", specificity(), 0.01, gradient=gradients.specificity(None),
+        needs="decisions",
+    ),
     Metric(
         "auroc", "AUROC", auroc, 0.01, gradient=gradients.auroc, by_fold=True,
-        unbiased=gradients.delong,
+        unbiased=gradients.delong, needs="ranks",
     ),
-    Metric("auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True),
+    Metric(
+        "auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True, needs="ranks"
+    ),
     Metric(
         "brier", "Brier score", brier, 0.01, higher_is_better=False, gradient=gradients.brier,
         bounds=(0.0, 2.0),

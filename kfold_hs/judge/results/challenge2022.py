@@ -185,9 +185,9 @@ def read_entries(labels: Path, outputs: Path) -> dict[str, Entries]:
     found = [read_output(outputs / f"{path.stem}.csv") for path in files]
     return {
         task: Entries(
-            y_true=np.array([_single([each[task] == name.casefold() for name in names])
+            y_true=np.array([single_class([each[task] == name.casefold() for name in names])
                              for each in truth]),
-            y_called=np.array([_single([each.labels.get(name.casefold(), False) for name in names])
+            y_called=np.array([single_class([each.labels.get(n.casefold(), False) for n in names])
                                for each in found]),
             y_prob=np.array([[each.probabilities.get(name.casefold(), 0.0) for name in names]
                              for each in found]),
@@ -273,6 +273,6 @@ def _number(text: str) -> float:
     return 0.0 if math.isnan(value) else value
 
 
-def _single(row: list[bool]) -> int:
+def single_class(row: list[bool]) -> int:
     """The class that a row says; the first of the task where none or several are true."""
     return row.index(True) if sum(row) == 1 else 0

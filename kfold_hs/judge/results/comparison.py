@@ -6,14 +6,14 @@ put into one order first, so that the order of the tables does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kfold_hs.errors import PredictionsError, enumerated
-from kfold_hs.judge.metrics.scores import ACCURACY
+from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.factorial import Crossing, effects
@@ -97,6 +97,8 @@ class Terms:
     seed : int
     crossing : Crossing, optional
         Which factors' levels the variants are, for effects.
+    primary : sequence of str
+        The tasks of the headline; all, if none is named.
     """
 
     baseline: str
@@ -105,6 +107,7 @@ class Terms:
     n_resamples: int = 10_000
     seed: int = 0
     crossing: Crossing | None = None
+    primary: Sequence[str] = ()
 
 
 def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
@@ -114,7 +117,8 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
     -------
     dict
         variants, baseline, n_tried, headline, tasks: task -> metric. Of a metric, and of the
-        headline, which is the mean of the tasks' accuracies: label, higher_is_better, values (by
+        headline, which is the mean of the tasks' accuracies (of their AUROCs, where all are of
+        scores): label, higher_is_better, values (by
         variant), against_baseline (by variant), pairs, best, effects.
 
     Raises
@@ -150,7 +154,10 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
 
     metrics = {task: {m.name: m for m in metrics_of(first, task)} for task in first.tasks}
     found = {task: variants.influences(task) for task in first.tasks}
-    means = {v: mean_of([found[task][ACCURACY.name][v] for task in first.tasks]) for v in tables}
+    asked = terms.primary or first.tasks
+    lead = next(m for m in (ACCURACY, METRICS["auroc"]) if any(m.name in found[t] for t in asked))
+    led = [task for task in asked if lead.name in found[task]]
+    means = {v: mean_of([found[task][lead.name][v] for task in led]) for v in tables}
     whole = {("", "mean"): list(means.values())} | {
         (task, name): list(each.values())
         for task, by_metric in found.items()
@@ -172,8 +179,9 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
         }
         for task, by_name in metrics.items()
     }  # fmt: skip
-    label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {enumerated(tasks)}"
-    of_mean, margin = resampled["", "mean"], terms.margins.get(ACCURACY.name, ACCURACY.margin)
+    label = lead.label[0].upper() + lead.label[1:]
+    label = label if len(led) == 1 else f"{label}, mean of {enumerated(led)}"
+    of_mean, margin = resampled["", "mean"], terms.margins.get(lead.name, lead.margin)
     return {
         "variants": list(tables),
         "baseline": terms.baseline,
@@ -185,7 +193,7 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
 
 def ordered(kept: Predictions) -> Predictions:
     """The rows in the order in which those of all variants are set side by side."""
-    return Predictions(kept.table.sort_values(_ORDER, ignore_index=True), kept.classes)
+    return kept.with_rows(kept.table.sort_values(_ORDER, ignore_index=True))
 
 
 def one_layout(tables: Mapping[str, Predictions], n_folds: int) -> Layout:

@@ -34,6 +34,7 @@ class Comparison(JsonPart):
     tasks: dict[str, dict[str, Any]]
     variants: list[VariantFacts]
     simulated: bool | None = None
+    imported: dict[str, Any] | None = None
     decided: bool | None = None
     sentences: list[str]
     flips: dict[str, Any] = pydantic.Field(default_factory=dict)

@@ -28,6 +28,7 @@ from kfold_hs.judge.metrics.curves import (  # fmt: skip
     net_benefit,
     net_benefit_of_all,
     rates,
+    reaching,
 )
 from kfold_hs.judge.selection.calibration import N_BINS, calibration, platt, platt_of
 from kfold_hs.judge.selection.choices import temperature
@@ -38,7 +39,7 @@ from kfold_hs.judge.stats.bands import METHOD, Band, Statistic, bands, by_model,
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of, places_of
 from kfold_hs.judge.stats.intervals import LEVEL, TARGET
-from kfold_hs.predictions.table import Predictions
+from kfold_hs.predictions.table import SCORES, Predictions
 
 _SHORTEST = 5  # places, a hundredth apart
 CONFIGURED, TEMPERATURE, PLATT = "as configured", "temperature", "Platt"
@@ -60,9 +61,10 @@ def curves(selected: Selected, choices: Mapping[str, Any], n_resamples: int) -> 
     dict
         n_resamples, level, method, target, n_bins, tasks: of each task positive, roc, pr (x, value,
         low, high, n_undefined, folds; the ends None where no resample differs), calibration
-        (obstacle, versions by name), decision (x, all,
-        versions by name, each with above_both: thresholds at which the band lies above treating all
-        and none) and cost (None, or the curve with refer, share_referred, folds, chosen, crossfit).
+        (obstacle, versions by name), decision (x, all, versions by name, each with above_both:
+        thresholds at which the band lies above treating all and none) and cost (None, or the curve
+        with refer, share_referred, folds, chosen, crossfit). Of scores, calibration and decision
+        are None.
     """
     return {
         "n_resamples": n_resamples,
@@ -80,12 +82,11 @@ def cost_at(
     score: np.ndarray, abnormal: np.ndarray, weights: np.ndarray, grid: np.ndarray = GRID
 ) -> np.ndarray:
     """Cost of the challenge when patients are referred from each score on, (B, G)."""
-    referred = score[:, None] >= grid
     n = weights.sum(axis=1, keepdims=True)
     n = np.where(n > 0, n, np.nan)
-    treated = weights @ (referred & abnormal[:, None]) / n
+    treated = reaching(score, weights * abnormal, grid) / n
     missed = weights @ abnormal[:, None] / n - treated
-    return cost_of_shares(weights @ referred / n, treated, missed)
+    return cost_of_shares(reaching(score, weights, grid) / n, treated, missed)
 
 
 def _of_task(
@@ -93,7 +94,8 @@ def _of_task(
 ) -> dict[str, Any]:
     kept, layout, positive = selected.scored, selected.layout, selected.positives[task]
     y, score = kept.y_true(task) == positive, kept.y_prob(task)[:, positive]
-    versions, why = _versions(kept, task, positive, layout)
+    is_rank = kept.kind(task) == SCORES
+    versions, why = ({}, None) if is_rank else _versions(kept, task, positive, layout)
     statistics: dict[str, Statistic] = {
         "rates": by_model(lambda rows, w: np.hstack(rates(y[rows], score[rows], w)), layout)
     }
@@ -122,6 +124,13 @@ def _of_task(
             "folds": folds(lambda rows, w: rates(y[rows], score[rows], w)[1]),
             "share": float(y.mean()),
         },
+        "calibration": None,
+        "decision": None,
+        "cost": None,
+    }
+    if is_rank:
+        return result
+    result |= {
         "calibration": {
             "obstacle": why,
             "versions": {name: calibration(y, each, layout) for name, each in versions.items()},
@@ -131,7 +140,6 @@ def _of_task(
             "all": _numbers(net_benefit_of_all(np.array([y.mean()]))[0]),
             "versions": {name: _decision(found[f"decision {name}"]) for name in versions},
         },
-        "cost": None,
     }
     if costly:
         result["cost"] = _curve(GRID, found["cost"], digits=1) | {

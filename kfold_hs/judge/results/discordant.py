@@ -43,21 +43,19 @@ def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
         )
     right = one["right"].to_numpy(), two["right"].to_numpy()
     table = one.assign(second_right=right[1], second_called=two["called"])
-    differ = set(table["patient_id"][right[0] != right[1]])
-    people: list[dict[str, Any]] = [
-        {
-            "patient_id": str(patient_id),
-            "person_id": str(rows["person_id"].iloc[0]),
-            "label": str(rows["label"].iloc[0]),
-            "n_rows": len(rows),
-            "first_right": int(rows["right"].sum()),
-            "second_right": int(rows["second_right"].sum()),
-            "first_called": str(rows["called"].mode().iloc[0]),
-            "second_called": str(rows["second_called"].mode().iloc[0]),
-        }
-        for patient_id, rows in table[table["patient_id"].isin(differ)].groupby("patient_id")
+    differ = table["patient_id"].isin(table["patient_id"][right[0] != right[1]])
+    people = table[differ].groupby("patient_id").agg(
+        person_id=("person_id", "first"), label=("label", "first"), n_rows=("right", "size"),
+        first_right=("right", "sum"), second_right=("second_right", "sum"),
+    )  # fmt: skip
+    people = people[people["first_right"] != people["second_right"]]
+    for name, column in (("first_called", "called"), ("second_called", "second_called")):
+        people = people.join(_most_often(table, column).rename(name))
+    numbers = {"n_rows", "first_right", "second_right"}
+    one_sided: list[dict[str, Any]] = [
+        {str(k): int(v) if k in numbers else str(v) for k, v in row.items()}
+        for row in people.reset_index().to_dict("records")
     ]
-    one_sided = [each for each in people if each["first_right"] != each["second_right"]]
     one_sided.sort(key=lambda p: (-abs(p["first_right"] - p["second_right"]), p["patient_id"]))
     return {
         "n_rows": len(table),
@@ -67,6 +65,13 @@ def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
         "neither": int(np.sum(~right[0] & ~right[1])),
         "patients": one_sided,
     }
+
+
+def _most_often(table: pd.DataFrame, column: str) -> pd.Series:
+    """The most frequent value of every patient, of equally frequent ones the first by name."""
+    counts = table.groupby(["patient_id", column]).size().reset_index(name="n")
+    ordered = counts.sort_values(["n", column], ascending=[False, True])
+    return ordered.drop_duplicates("patient_id").set_index("patient_id")[column]
 
 
 def _judged(kept: Predictions, task: str) -> pd.DataFrame:

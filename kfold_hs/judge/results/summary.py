@@ -31,14 +31,17 @@ class Select(JsonPart):
 
 
 class Headline(JsonPart):
-    """The mean of the tasks' accuracies, in a sentence and as numbers in [0, 1]."""
+    """The mean of the tasks' accuracies, in a sentence and as numbers in [0, 1].
+
+    Of imported predictions `honest` is None: how the models were chosen is not known.
+    """
 
     sentence: str
     value: float | None
     low: float | None
     high: float | None
     verdict: str
-    honest: bool
+    honest: bool | None
 
 
 class TaskResult(JsonPart):
@@ -76,12 +79,15 @@ class MissingFold(JsonPart):
 
 
 class SplitFacts(JsonPart):
-    """The split; `train_share` of the people is what every model trained on, in (0, 1]."""
+    """The split; `train_share` of the people is what every model trained on, in (0, 1].
 
-    n_folds: int
+    None where imported predictions do not say it.
+    """
+
+    n_folds: int | None
     n_repeats: int
     digest: str
-    train_share: float
+    train_share: float | None
 
 
 class CohortFacts(JsonPart):
@@ -107,6 +113,7 @@ class Summary(JsonPart):
     schema_: int = pydantic.Field(alias="schema")
     run: str
     simulated: bool | None = None
+    imported: dict[str, Any] | None = None
     select: Select | None = None
     headline: Headline
     target: dict[str, Any]

@@ -26,7 +26,9 @@ from kfold_hs.judge.stats.influence import Influence, influence, of_persons
 from kfold_hs.judge.stats.intervals import OPTIMISTIC, TARGET, Estimate
 from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.epoch_rules import by_place
-from kfold_hs.predictions.table import Predictions
+from kfold_hs.predictions.table import DECISIONS, PROBABILITIES, SCORES, Predictions
+
+_NEEDS = {SCORES: "ranks", DECISIONS: "decisions"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,14 +201,18 @@ def _of_seeds(
 
 
 def metrics_of(kept: Predictions, task: str) -> tuple[Metric, ...]:
-    """Those of the task, and the cost of a murmur task where the outcomes are known."""
+    """Those of the task, and the cost of a murmur task where the outcomes are known.
+
+    Of scores those that rank patients, of decisions those of who is called what.
+    """
     found = metrics_for(kept.classes[task])
     if set(kept.classes[task]) == set(MURMUR):
         outcomes = [name for name in kept.tasks if set(kept.classes[name]) == set(OUTCOME)]
         for outcome in outcomes[:1]:
             abnormal = kept.y_true(outcome) == kept.classes[outcome].index("Abnormal")
             found += (murmur_cost(kept.classes[task], abnormal),)
-    return found
+    kind = kept.kind(task)
+    return found if kind == PROBABILITIES else tuple(m for m in found if m.needs == _NEEDS[kind])
 
 
 def places_of(kept: Predictions) -> list[tuple[dict[str, int], np.ndarray]]:

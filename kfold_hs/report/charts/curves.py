@@ -24,8 +24,9 @@ def curve_figures(curves: Mapping[str, Any]) -> dict[str, Figure]:
     for task, each in curves["tasks"].items():
         found[f"roc-{task}"] = roc(each["roc"])
         found[f"pr-{task}"] = precision_recall(each["pr"])
-        found[f"calibration-{task}"] = calibration(each["calibration"]["versions"])
-        found[f"decision-{task}"] = decision(each["decision"])
+        if each["calibration"]:  # not of scores
+            found[f"calibration-{task}"] = calibration(each["calibration"]["versions"])
+            found[f"decision-{task}"] = decision(each["decision"])
         if each["cost"]:
             found[f"cost-{task}"] = cost(each["cost"])
     return found

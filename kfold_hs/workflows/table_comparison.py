@@ -1,0 +1,356 @@
+"""The comparison of tables of predictions that other programs made, on the people that all have.
+
+Tables are paired row by row: a patient in a repeat. Only where all tables put these people into
+the same folds are their models paired, too, and a verdict can be about the ways of training; else
+what is compared are the predictions as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kfold_hs.errors import ConfigError, PredictionsError, counted, listing
+from kfold_hs.files.paths import ComparisonPaths, check_name, write_json, write_text
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
+from kfold_hs.judge.results.comparison_result import SCHEMA, Comparison
+from kfold_hs.judge.results.discordant import flips
+from kfold_hs.judge.results.sentences import ends, number, to_decide, verdict
+from kfold_hs.judge.stats.paired import CANNOT_TELL
+from kfold_hs.orchestrator.progress import NullProgress, Progress
+from kfold_hs.predictions.import_columns import Columns
+from kfold_hs.predictions.imported import Imported
+from kfold_hs.predictions.table import SCORES, Predictions, label_column
+from kfold_hs.report.comparison_page import render_comparison
+from kfold_hs.report.render import Page
+from kfold_hs.splits.implied import audit_rows, refuse_implied_leaks
+from kfold_hs.workflows.evaluation import digests_of, provenance, read_source
+
+_KEY = ["repeat", "patient_id"]
+NO_FOLDS = "not all tables say in which fold each person was held out"
+OTHER_FOLDS = "the tables put these people into different folds"
+
+
+@dataclass(frozen=True)
+class TableComparison:
+    """A finished comparison of tables: where its files are, what it found out, and its page."""
+
+    paths: ComparisonPaths
+    result: Comparison
+    page: Page
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What several tables have in common.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name -> its rows of the same patients in the same repeats, in one order.
+    positives : mapping
+        Task -> index of its positive class.
+    primary : tuple of str
+        The tasks that the headline is about.
+    n_folds : int, optional
+        Where all have the same folds; else None, and `why` says why.
+    left_out : mapping
+        Name -> ids of the patients that not all have.
+    tasks_left_out : tuple of str
+        Tasks that not all have, or not in the same way.
+    """
+
+    tables: Mapping[str, Predictions]
+    positives: Mapping[str, int]
+    primary: tuple[str, ...]
+    n_folds: int | None
+    why: str
+    left_out: Mapping[str, tuple[str, ...]]
+    tasks_left_out: tuple[str, ...]
+
+    @property
+    def first(self) -> pd.DataFrame:
+        return next(iter(self.tables.values())).table
+
+    @property
+    def train_share(self) -> float | None:
+        if self.n_folds is None:
+            return None
+        tested = self.first.groupby(["repeat", "fold"])["person_id"].nunique()
+        return 1 - float(tested.mean()) / int(self.first["person_id"].nunique())
+
+
+def compare_tables(
+    sources: Sequence[str | Path],
+    name: str | None = None,
+    root: Path = Path(),
+    command: str = "",
+    progress: Progress | None = None,
+) -> TableComparison:
+    """Compare tables of out-of-fold predictions, person by person.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        Files (CSV, Parquet) whose columns have the usual names, folders of evaluations or of runs;
+        the first is the baseline.
+    name : str, optional
+        Of the folder under reports/; by default ``compare-tables-<digest8>``.
+    root : Path
+    command : str
+    progress : Progress, optional
+
+    Raises
+    ------
+    PredictionsError
+        A table cannot be read, no patient is in all, or one has different labels in two.
+    SplitError
+        A table leaks (`splits.implied`).
+    """
+    started, progress = time.time(), progress or NullProgress()
+    if name is not None:
+        check_name(name)
+    read: dict[str, Imported] = {}
+    for each, path in _named([Path(source) for source in sources]).items():
+        progress.stage(f"reading {each}")
+        read[each] = read_source(path, Columns())
+        refuse_implied_leaks(
+            audit_rows(read[each].rows, read[each].classes, read[each].known), str(path)
+        )
+    common = common_of(read)
+    digests = {each: digests_of(found)["predictions"] for each, found in read.items()}
+    whole = hashlib.sha256(json.dumps(list(digests.items())).encode()).hexdigest()
+    paths = ComparisonPaths(name or f"compare-tables-{whole[:8]}", root)
+    if paths.is_run:
+        raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
+    progress.stage("comparison")
+    result = Comparison.from_json(
+        _judged(common, read, digests) | {
+            "name": paths.name,
+            "provenance": provenance(paths.name, command, digests, started),
+        }
+    )  # fmt: skip
+    write_json(paths.content, result.to_json())
+    page = render_comparison(result)
+    write_text(paths.page, page)
+    return TableComparison(paths, result, page)
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """A name for every table: that of its file or folder, with the folder above where two agree."""
+    names = [path.stem if path.is_file() else path.absolute().name for path in paths]
+    if len(set(names)) < len(names):
+        names = [
+            f"{path.absolute().parent.name}/{name}" for path, name in zip(paths, names, strict=True)
+        ]
+    if len(set(names)) < len(names) or len(names) < 2:
+        raise ConfigError(
+            f"a comparison needs two tables or more, of different names: {listing(paths)}."
+        )
+    return dict(zip(names, paths, strict=True))
+
+
+def common_of(read: Mapping[str, Imported]) -> Common:
+    """The rows and tasks that all tables have.
+
+    Raises
+    ------
+    PredictionsError
+        No task or patient is in all, or a patient has different labels.
+    """
+    names = list(read)
+    scored = {name: each.predictions().mean_over_seeds() for name, each in read.items()}
+    first, baseline = scored[names[0]], read[names[0]]
+    tasks, rows = _common_tasks(scored), _common_rows(scored)
+    _check_labels(rows, tasks)
+    n_folds, why = _folds(rows, read)
+    whose = next((n for n in names if "person" in read[n].known), names[0])
+    people = rows[whose]["person_id"].to_numpy()
+    fold = rows[names[0]]["fold"].to_numpy() if n_folds else 0
+    like = first.of_tasks(tasks)
+    tables = {
+        name: like.with_rows(table.assign(person_id=people, fold=fold, seed=0, epoch=0))
+        for name, table in rows.items()
+    }
+    kept = set(rows[names[0]]["patient_id"])
+    left = {
+        name: tuple(dict.fromkeys(p for p in each.table["patient_id"] if p not in kept))
+        for name, each in scored.items()
+    }
+    every = dict.fromkeys(task for each in scored.values() for task in each.tasks)
+    positives = {task: baseline.positives[task] for task in tasks}
+    primary = tuple(task for task in baseline.primary if task in tasks) or tuple(tasks)
+    others = tuple(task for task in every if task not in tasks)
+    return Common(tables, positives, primary, n_folds, why, left, others)
+
+
+def _common_tasks(scored: Mapping[str, Predictions]) -> list[str]:
+    """Tasks that all tables have, with the same classes and of one kind."""
+    first = next(iter(scored.values()))
+    tasks = [
+        task
+        for task in first.tasks
+        if all(
+            set(each.classes.get(task, ())) == set(first.classes[task])
+            and each.kind(task) == first.kind(task)
+            for each in scored.values()
+        )
+    ]
+    if not tasks:
+        each_has = [
+            f"{name}: "
+            + ", ".join(f"{t} ({each.kind(t)}: {', '.join(each.classes[t])})" for t in each.tasks)
+            for name, each in scored.items()
+        ]
+        raise PredictionsError(
+            "the tables have no task in common, with the same classes and of one kind. "
+            f"{'; '.join(each_has)}."
+        )
+    return tasks
+
+
+def _common_rows(scored: Mapping[str, Predictions]) -> dict[str, pd.DataFrame]:
+    """Rows of the patients that all tables have in a repeat, in one order."""
+    by_key = {name: each.table.set_index(_KEY) for name, each in scored.items()}
+    indexes = (table.index for table in by_key.values())
+    shared = reduce(lambda one, other: one.intersection(other), indexes).sort_values()
+    if not len(shared):
+        ids = [f"{name}: {listing(each.table['patient_id'], 3)}" for name, each in scored.items()]
+        raise PredictionsError(f"no patient is in all tables. {'; '.join(ids)}.")
+    return {name: table.loc[shared].reset_index() for name, table in by_key.items()}
+
+
+def _check_labels(rows: Mapping[str, pd.DataFrame], tasks: Sequence[str]) -> None:
+    names = list(rows)
+    for task in tasks:
+        column = label_column(task)
+        for name in names[1:]:
+            one, other = rows[names[0]][column].to_numpy(), rows[name][column].to_numpy()
+            if (odd := one != other).any():
+                ids = rows[name]["patient_id"][odd].unique()
+                raise PredictionsError(
+                    f"{counted(len(ids), 'patient has', 'patients have')} one label of {task} in "
+                    f"{names[0]} and another in {name}: {listing(ids)}. Correct the labels: a "
+                    "comparison needs one truth."
+                )
+
+
+def _folds(
+    rows: Mapping[str, pd.DataFrame], read: Mapping[str, Imported]
+) -> tuple[int | None, str]:
+    """Number of the folds that all share; folds are the same if the same people are together."""
+    names = list(rows)
+    if any("fold" not in each.known for each in read.values()):
+        return None, NO_FOLDS
+    first = rows[names[0]]
+    one = first.groupby(["repeat", "fold"]).ngroup().to_numpy()
+    for name in names[1:]:
+        other = rows[name].groupby(["repeat", "fold"]).ngroup().to_numpy()
+        n_pairs = len(np.unique(one * (int(other.max()) + 1) + other))
+        if not len(np.unique(one)) == len(np.unique(other)) == n_pairs:
+            return None, OTHER_FOLDS
+    n_folds = int(first["fold"].nunique())
+    return (n_folds, "") if n_folds > 1 else (None, NO_FOLDS)
+
+
+def _judged(
+    common: Common, read: Mapping[str, Imported], digests: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of comparison.json, without name and provenance."""
+    tables, names = common.tables, list(common.tables)
+    n_folds, share = common.n_folds, common.train_share
+    variants = Variants.of(
+        tables, common.positives, {"n_folds": n_folds or 1, "train_share": share or 1.0}
+    )
+    found = compare_variants(variants, Terms(names[0], primary=common.primary))
+    answers, label = found["headline"]["against_baseline"], found["headline"]["label"]
+    first, n_repeats = common.first, int(common.first["repeat"].nunique())
+    if n_folds:
+        sentences = [
+            f"{verdict(label, names[0], name, each)} {to_decide(each, n_repeats)}".rstrip()
+            for name, each in answers.items()
+        ]
+    else:
+        sentences = [_as_they_are(label, names[0], name, each) for name, each in answers.items()]
+    return {
+        "schema": SCHEMA,
+        "factors": [],
+        **found,
+        "variants": [
+            {"name": name, "levels": [], "run": read[name].source, "digest": digests[name],
+             "predicted_with": None, "honest": None}
+            for name in names
+        ],
+        "simulated": False,
+        "imported": {
+            "folds_shared": n_folds is not None,
+            "why": common.why,
+            "left_out": {
+                name: {"n_patients": len(ids), "patients": list(ids)}
+                for name, ids in common.left_out.items()
+            },
+            "tasks_left_out": list(common.tasks_left_out),
+        },
+        "decided": any(each["verdict"] != CANNOT_TELL for each in answers.values()),
+        "sentences": [*sentences, *_left_out(common)],
+        "flips": {
+            task: [
+                {"first": a, "second": b, **flips(tables[a], tables[b], task)}
+                for a, b in combinations(names, 2)
+            ]
+            for task in common.positives
+            if next(iter(tables.values())).kind(task) != SCORES
+        },
+        "split": {
+            "n_folds": n_folds, "n_repeats": n_repeats, "train_share": share,
+            "digest": _digest(first),
+        },
+        "cohort": {
+            "name": "tables",
+            "n_persons": int(first["person_id"].nunique()),
+            "n_patients": int(first["patient_id"].nunique()),
+        },
+    }  # fmt: skip
+
+
+def _digest(rows: pd.DataFrame) -> str:
+    """Of who is in which fold."""
+    whose = rows[["repeat", "fold", "person_id", "patient_id"]]
+    return hashlib.sha256(whose.to_csv(index=False).encode()).hexdigest()
+
+
+def _as_they_are(label: str, first: str, second: str, found: Mapping[str, Any]) -> str:
+    """What is known of two tables without folds in common."""
+    here = found["these_models"]
+    if here is None:
+        return f"{label}: {found['difference']['method']}."
+    return (
+        f"{label}: {second} minus {first} is {number(here['value'], signed=True)} (95 % interval "
+        f"{ends(here, signed=True)}) for these predictions, as they are, on other people like "
+        "these. Which way of training is better cannot be known from them."
+    )
+
+
+def _left_out(common: Common) -> list[str]:
+    found = [
+        f"{name}: {counted(len(ids), 'patient is', 'patients are')} left out, whom not all tables "
+        f"have ({listing(ids, 3)})."
+        for name, ids in common.left_out.items()
+        if ids
+    ]
+    if common.tasks_left_out:
+        found.append(
+            f"Not compared, since not all tables have them in the same way: "
+            f"{listing(common.tasks_left_out)}."
+        )
+    return found
