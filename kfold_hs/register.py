@@ -91,6 +91,16 @@ def model(
     return decorate
 
 
+def named_model(factory: Callable[..., Any]) -> str:
+    """The name under which a network was added; it is now, if it was not, by its own in small
+    letters.
+    """
+    if (name := plugins.name_of("model", factory)) is None:
+        name = str(getattr(factory, "__name__", "")).lower()
+        model(name)(factory)
+    return name
+
+
 def features(
     name: str, n_bands: int, hop_s: float, sample_rate_hz: int = 4000
 ) -> Callable[[_F], _F]:  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 
 from kfold_hs.config import plugins
 from kfold_hs.errors import BundleError, KfoldHsError
+from kfold_hs.register import named_model
 
 if TYPE_CHECKING:
     from kfold_hs.config.schema import Config
@@ -72,7 +73,7 @@ def check_model(model: Callable[..., Any] | str, **settings: Any) -> Checked:
     """
     from kfold_hs.config.compose import compose
 
-    name = model if isinstance(model, str) else added(model)
+    name = model if isinstance(model, str) else named_model(model)
     words = [*_TINY, f"model={name}", *_of_waveform(name)]
     words += [f"{k.replace('__', '.') if '__' in k else f'model.{k}'}={v}" for k, v in
               settings.items()]  # fmt: skip
@@ -82,16 +83,6 @@ def check_model(model: Callable[..., Any] | str, **settings: Any) -> Checked:
         n_parameters = _check_alone(context)
         _check_resumed(config, Path(folder))
         return Checked(name, n_parameters, _export(context))
-
-
-def added(model: Callable[..., Any]) -> str:
-    """The name of a network that was added, or is added now."""
-    from kfold_hs import register
-
-    if (name := plugins.name_of("model", model)) is None:
-        name = model.__name__.lower()
-        register.model(name)(model)
-    return name
 
 
 def _of_waveform(name: str) -> list[str]:

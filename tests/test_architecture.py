@@ -34,8 +34,8 @@ ALLOWED = {
     "cli": GROUND | {"splits", "judge", "orchestrator", "workflows"},
     "api": GROUND
     | {"cohort", "predictions", "splits", "judge", "report", "bundle", "orchestrator", "workflows"}
-    | {"learn"},
-    "__init__": {"openmp", "errors", "cohort", "api"},
+    | {"learn", "register"},
+    "__init__": {"openmp", "errors", "cohort", "api", "splits", "register", "testing"},
 }
 # Rooms of a folder: each needs only those right of it.
 ROOMS = {

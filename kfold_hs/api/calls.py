@@ -21,6 +21,7 @@ from kfold_hs.config.words import words_of
 from kfold_hs.errors import ConfigError, listing, nearest, readable
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.orchestrator.progress import Progress
+from kfold_hs.register import named_model
 from kfold_hs.workflows.options import RunOptions
 
 if TYPE_CHECKING:
@@ -122,13 +123,13 @@ class Call:
         _check_keywords(given)
         options = RunOptions(
             given.pop("name", None),
-            Path(given.pop("root", None) or "").expanduser().absolute(),
+            absolute_root(given.pop("root", None)),
             given.pop("device", None) or "auto",
             "",
             Fleet(given.pop("jobs", None)),
         )
         progress, words = given.pop("progress", None), _words_given(given.pop("overrides", ()))
-        settings = {_SHORT.get(key, key): value for key, value in given.items()
+        settings = {_SHORT.get(key, key): named(key, value) for key, value in given.items()
                     if value is not None or key not in _SHORT}  # fmt: skip
         first = _words_of_cohort(cohort)
         chosen = [] if recipe is None else words_of({"recipe": recipe})
@@ -178,6 +179,23 @@ class Call:
                 raise
 
 
+def absolute_root(root: str | Path | None) -> Path:
+    """Folder of `reports/`, whatever the process's folder is later."""
+    return Path(root or "").expanduser().absolute()
+
+
+def named(key: str, value: Any) -> Any:
+    """A class or function that stands for a choice, by the name that it has as a plug-in's.
+
+    A network that was not added yet is, under its own name in small letters.
+    """
+    if isinstance(value, Mapping):
+        return {name: named(key, each) if name == "kind" else each for name, each in value.items()}
+    if key != "model" or not callable(value):
+        return value
+    return named_model(value)
+
+
 def _check_keywords(given: Mapping[str, Any]) -> None:
     """Refuse a misspelt option; the composition knows the settings only."""
     for name in given:
@@ -220,7 +238,7 @@ def variant_words(name: str, settings: Mapping[str, Any] | Sequence[str]) -> Seq
         It is neither.
     """
     if isinstance(settings, Mapping):
-        return words_of({_SHORT.get(key, key): value for key, value in settings.items()})
+        return words_of({_SHORT.get(key, key): named(key, v) for key, v in settings.items()})
     if isinstance(settings, str) or not all(isinstance(each, str) for each in settings):
         raise ConfigError(
             f"the variant {name!r:.80} is no dict of settings such as {{'sched': 'cosine'}}, and "

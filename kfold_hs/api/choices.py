@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.api.card import estimate
+from kfold_hs.api.evidence import ValidationReport
 from kfold_hs.api.report import Report
 from kfold_hs.api.results import Results
 from kfold_hs.config.overrides import read
@@ -144,16 +145,18 @@ class SearchReport(Results[SearchResult]):
         return ["trial", self.result.objective.label, *keys], rows
 
 
-KINDS: tuple[type[Results[Any]], ...] = (ComparisonReport, SearchReport, Report)
+KINDS: tuple[type[Results[Any]], ...] = (
+    ComparisonReport, SearchReport, ValidationReport, Report
+)  # fmt: skip
 """Every kind of results, in the order in which a folder is asked for them."""
 
 
 def read_report(folder: str | Path) -> Results[Any]:
-    """Open the results in a folder under `reports/`: of a run, a comparison or a search.
+    """Open the results in a folder under `reports/`: of a run, a comparison, a search, ...
 
     Returns
     -------
-    Report, ComparisonReport or SearchReport
+    Report, ComparisonReport, SearchReport or ValidationReport
 
     Raises
     ------

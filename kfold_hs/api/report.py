@@ -203,7 +203,7 @@ class Report(Results[Summary]):
         split, cohort = summary.split, summary.cohort
         repeats = f", {split.n_repeats} repeats" if split.n_repeats > 1 else ""
         yield f"{cohort.n_persons} persons, {split.n_folds} folds{repeats}, scored out of fold."
-        if not head.honest:
+        if head.honest is False:
             yield "Optimistic: the epochs were chosen on the people that are scored."
         if summary.incomplete:
             yield f"{len(summary.incomplete)} fold models are missing; the page says why."

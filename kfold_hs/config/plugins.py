@@ -135,8 +135,14 @@ def load(name: str) -> Plugin:
     """
     module, path = _module_of(name)
     known = _loaded.get(module)
-    if known is not None and known.sha256 == source_files.digest(known.files):
+    if known and (not known.files or known.sha256 == source_files.digest(known.files)):
         return _record(module)
+    if module == "__main__":
+        raise ConfigError(
+            "a plug-in was defined in a notebook or script that is not the one running here: "
+            "define it again, or write it into a file NAME.py and give plugins=[NAME]. Other "
+            "processes, such as those of --jobs, can import files only."
+        )
     with _importing(module, name, known):
         if path is None:
             importlib.import_module(module)
@@ -287,8 +293,12 @@ def _digest_of_objects(adds: list[str]) -> str:
 
 def _source(thing: Any) -> str:
     try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError) as error:
+        if not inspect.isclass(thing) or thing.__module__ != "__main__":
+            return inspect.getsource(thing)
+        # A cell of a notebook is no file: its functions know where their code is, classes do not.
+        methods = [each for each in vars(thing).values() if inspect.isfunction(each)]
+        return "".join(inspect.getsource(each) for each in methods)
+    except (OSError, TypeError, SyntaxError) as error:
         raise ConfigError(
             f"the source of {getattr(thing, '__qualname__', thing)} cannot be found ({error}), so "
             "that nobody could tell whether it has changed: write it into a file NAME.py and give "
