@@ -12,7 +12,7 @@ import pandas as pd
 from kfold_hs.api.card import estimate
 from kfold_hs.api.progress import Shown, watching
 from kfold_hs.api.results import Results
-from kfold_hs.errors import KfoldHsError, unknown_name
+from kfold_hs.errors import KfoldHsError, enumerated, unknown_name
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, whose
 from kfold_hs.judge.results.summary import Summary
@@ -197,12 +197,16 @@ class Report(Results[Summary]):
     def _lines(self) -> Iterator[str]:
         summary, tasks = self.summary, list(self.summary.tasks)
         head = summary.headline
-        label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {' and '.join(tasks)}"
+        if head.value is None:  # of scores that are no probabilities
+            yield head.sentence
+            return
+        label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {enumerated(tasks)}"
         found = estimate({"value": head.value, "low": head.low, "high": head.high})
         yield f"{label}: {found}; target {summary.target['value']:g}: {head.verdict}."
         split, cohort = summary.split, summary.cohort
         repeats = f", {split.n_repeats} repeats" if split.n_repeats > 1 else ""
-        yield f"{cohort.n_persons} persons, {split.n_folds} folds{repeats}, scored out of fold."
+        folds = f"{split.n_folds} folds" if split.n_folds else "folds unknown"
+        yield f"{cohort.n_persons} persons, {folds}{repeats}, scored out of fold."
         if head.honest is False:
             yield "Optimistic: the epochs were chosen on the people that are scored."
         if summary.incomplete:
