@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.plugin_files import examples, importable
 
 from kfold_hs.cli.main import cli
 from kfold_hs.config.compose import compose, expand
@@ -68,7 +69,13 @@ def readme_commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
-def test_commands_of_the_readme_parse_and_compose(words: list[str]) -> None:
+def test_commands_of_the_readme_parse_and_compose(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "my_net.py").write_text(examples()["my_net.py"])
+    with importable(tmp_path):
+        parse_and_compose(words)
+
+
+def parse_and_compose(words: list[str]) -> None:
     command = cli.commands[words[0]]
     context = command.make_context(words[0], list(words[1:]))
     for variant in expand(list(context.params.get("overrides", ()))):

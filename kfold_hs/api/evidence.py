@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
@@ -15,6 +16,7 @@ from kfold_hs.api.progress import Shown, watching
 from kfold_hs.api.report import Report
 from kfold_hs.api.results import Results
 from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.files import stored
 from kfold_hs.files.paths import ValidationPaths, whose
 from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.workflows.options import RunOptions
@@ -82,7 +84,8 @@ class ValidationReport(Results[Validation]):
     @property
     def predictions(self) -> pd.DataFrame:
         """A row a patient, with the columns of `kfold-hs predict`."""
-        return pd.read_csv(self.paths.rows, dtype={"patient_id": str, "person_id": str})
+        raw = io.BytesIO(stored.read_bytes(self.paths.rows, "the predictions"))
+        return pd.read_csv(raw, dtype={"patient_id": str, "person_id": str})
 
     def to_frame(self) -> pd.DataFrame:
         """Metrics with their 95 % intervals, a row a task and metric.

@@ -104,7 +104,7 @@ class Results(Generic[Content]):
         Parameters
         ----------
         words : str
-            A name of `tables`, or words that only one of them has, e.g. ``"murmur positive class"``.
+            A name of `tables`, or words that only one has, e.g. ``"murmur positive class"``.
 
         Raises
         ------

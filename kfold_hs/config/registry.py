@@ -79,7 +79,10 @@ class Registry(dict[str, Row]):
         kind = value.get("kind", self.default)
         if not isinstance(kind, str) or kind not in self:
             raise ValueError(unknown_name(self.what, str(kind)[:80], list(self)).rstrip("."))
-        return self[kind].settings.model_validate(value)
+        found = self[kind].settings.model_validate(value)
+        if isinstance(found, Absent):
+            found.keep(value)
+        return found
 
     def of(self, settings: Choice) -> Row:
         """The row of settings."""
@@ -104,11 +107,15 @@ class Absent(Choice):
     model_config = ConfigDict(extra="allow")
     kind: str
     is_absent: ClassVar[bool] = True
+    _given: dict[str, Any] = pydantic.PrivateAttr(default_factory=dict)
+
+    def keep(self, given: Mapping[str, Any]) -> None:
+        """These are the settings, in this order."""
+        self._given.update(given)
 
     @pydantic.model_serializer(mode="plain")
     def _as_given(self) -> dict[str, Any]:
-        given = {**self.__dict__, **(self.model_extra or {})}
-        return {key: given[key] for key in given if key in self.model_fields_set}
+        return dict(self._given)
 
 
 def absent(base: type[Choice], plugin: str, fault: str) -> Row:

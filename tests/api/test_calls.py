@@ -212,8 +212,9 @@ print("once", report.summary.headline.value)
     assert done.stdout.count("once") == 1
 
 
-def test_processes_do_not_read_the_program_again() -> None:
+def test_processes_do_not_read_the_program_again(monkeypatch: pytest.MonkeyPatch) -> None:
     main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__file__", __file__, raising=False)  # xdist's has none
     before = spawn.get_preparation_data("process")
     assert {"init_main_from_path", "init_main_from_name"} & set(before)
     with without_main():

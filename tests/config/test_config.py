@@ -62,7 +62,8 @@ def test_every_choice_of_every_group_composes(group: str) -> None:
     root = ["data.root=x"]
     needed = {"bmdhs": root, "circor": root, "cinc2016": root, "zchsound": root,
               "table": ["data.path=x.csv"],
-              "timm": ["model.backbone=resnet18"]}  # fmt: skip
+              "timm": ["model.backbone=resnet18"],
+              "waveform": ["augment=none", "train.crop_frames=6000"]}  # fmt: skip
     for name in groups()[group]:
         config = compose([f"{group}={name}", *needed.get(name, [])])
         assert config.recipe
