@@ -84,6 +84,7 @@ def write_bundle(
         A model's file is missing or of another run.
     """
     paths, summary, config, split = run.paths, run.summary, run.config, run.split
+    plugins.check(config.plugins)  # their source goes along
     predictions = Predictions.read(paths.predictions)
     epochs = kept_epochs(read_history(paths.history))
     stacking = Stacking.of(config, cohort)
