@@ -100,6 +100,7 @@ def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
         assert torch.load(files.resume, weights_only=True)["history"]
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_stopped_leaves_no_process_and_no_lock(
     cohort: Cohort, tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_trial_that_is_stopped_leaves_no_process_and_no_lock(
             pass
 
 
+@pytest.mark.slow
 def test_what_every_fold_would_meet_ends_the_run(cohort: Cohort, tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "run").write_text("a file where a folder should be")

@@ -92,6 +92,7 @@ def test_it_resumes_to_the_same_bits(folder: Path) -> None:
     assert "split.n_folds=5, but hospital has 3 values" in other.stderr
 
 
+@pytest.mark.slow
 def test_variants_are_compared_on_the_same_hospitals(folder: Path) -> None:
     pools = "predict.patient_pool=mean,max"
     done = kfold_hs("compare", *words(folder), *HOLD_OUT, pools, "--name", "pools", cwd=folder)
@@ -103,6 +104,7 @@ def test_variants_are_compared_on_the_same_hospitals(folder: Path) -> None:
     assert "each fold is one hospital: Abuja, Bern, Cork" in page
 
 
+@pytest.mark.slow
 def test_sources_of_cinc2016(cinc2016: Path, tmp_path: Path) -> None:
     """Real recordings of two sources: what a third would bring cannot be told."""
     for part in ("training-c", "training-d"):
