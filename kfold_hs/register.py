@@ -38,7 +38,7 @@ from kfold_hs.config.data import DataSettings, TaskConfig
 from kfold_hs.config.features import OwnFeatures
 from kfold_hs.config.losses import LossConfig
 from kfold_hs.config.models import BackboneConfig, WholeNetworkConfig
-from kfold_hs.config.registry import Row, own, settings_from
+from kfold_hs.config.registry import Row, calling, own, settings_from
 from kfold_hs.errors import ConfigError
 
 __all__ = [
@@ -95,6 +95,16 @@ def named_model(factory: Callable[..., Any]) -> str:
     """The name under which a network was added; it is now, if it was not, by its own in small
     letters.
     """
+    if not (inspect.isclass(factory) or inspect.isfunction(factory)):
+        raise ConfigError(
+            f"model is an object of type {type(factory).__name__}: give the class itself, or a "
+            "function that makes it. Each fold trains a new one."
+        )
+    if factory.__module__ in ("builtins", "torch.nn") or factory.__module__.startswith("torch.nn."):
+        raise ConfigError(
+            f"model={factory.__qualname__} is not yours: write a class of torch.nn.Module whose "
+            "__init__ takes in_channels."
+        )
     if (name := plugins.name_of("model", factory)) is None:
         name = str(getattr(factory, "__name__", "")).lower()
         model(name)(factory)
@@ -177,7 +187,8 @@ def reader(
         def build(settings: Any, on_progress: Any = None) -> Any:
             classes = {task: list(each.classes) for task, each in settings.tasks.items()}
             known = {"tasks": classes} if takes_tasks else {}
-            return function(**known, **own(settings, DataSettings))
+            with calling(f"data={name}"):
+                return function(**known, **own(settings, DataSettings))
 
         base: type[Choice] = DataSettings
         if tasks is not None:
@@ -244,7 +255,8 @@ def schedule(name: str) -> Callable[[_F], _F]:
 
     def decorate(function: _F) -> _F:
         def build(settings: Choice, n_steps: int) -> Any:
-            return function(n_steps, **own(settings, Choice))
+            with calling(f"sched={name}"):
+                return function(n_steps, **own(settings, Choice))
 
         first = next(iter(inspect.signature(function).parameters), "")
         _add("schedule", name, function, Choice, (first,), build)
@@ -277,7 +289,8 @@ def loss(name: str) -> Callable[[_F], _F]:
             )
 
         def build(settings: Choice, *tensors: Any) -> Any:
-            return function(*tensors, **own(settings, LossConfig))
+            with calling(f"loss={name}"):
+                return function(*tensors, **own(settings, LossConfig))
 
         made = _add("loss", name, function, LossConfig, given, build)
         made.is_cost = is_cost
@@ -300,7 +313,8 @@ def augmentation(name: str) -> Callable[[_F], _F]:
 
     def decorate(function: _F) -> _F:
         def build(x: Any, rng: np.random.Generator, settings: Choice) -> Any:
-            return function(x, rng, **own(settings, Choice))
+            with calling(f"the augmentation {name}"):
+                return function(x, rng, **own(settings, Choice))
 
         first = tuple(inspect.signature(function).parameters)[:2]
         _add("augmentation", name, function, Choice, first, build)
@@ -328,14 +342,15 @@ def _features(
 
         def build(samples: np.ndarray, rate_hz: int, settings: Choice) -> np.ndarray:
             values = own(settings, OwnFeatures)
-            if inspect.isclass(function):
-                with making:  # recordings are read by several threads
-                    if repr(values) not in made:
-                        made[repr(values)] = function(**values)
-                found = made[repr(values)](samples, rate_hz)
-            else:
-                found = function(samples, rate_hz, **values)
-            return turned(np.atleast_2d(np.asarray(found)))
+            with calling(f"features={name}"):
+                if inspect.isclass(function):
+                    with making:  # recordings are read by several threads
+                        if repr(values) not in made:
+                            made[repr(values)] = function(**values)
+                    found = made[repr(values)](samples, rate_hz)
+                else:
+                    found = function(samples, rate_hz, **values)
+                return turned(np.atleast_2d(np.asarray(found)))
 
         base = _with_default(OwnFeatures, "sample_rate_hz", sample_rate_hz)
         settings = _add("features", name, function, base, given, build)

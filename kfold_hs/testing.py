@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kfold_hs.config import plugins
-from kfold_hs.errors import BundleError, KfoldHsError
+from kfold_hs.errors import BundleError, ConfigError, KfoldHsError
 from kfold_hs.register import named_model
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def check_model(model: Callable[..., Any] | str, **settings: Any) -> Checked:
     Raises
     ------
     ContractError
-        With the first thing that is wrong.
+        With the first thing that is wrong; also if it cannot be made, or gives something else.
     ConfigError
-        It cannot be made, or does not give logits or embeddings.
+        A setting does not fit, or it is no class.
     """
     from kfold_hs.config.compose import compose
 
@@ -79,7 +79,10 @@ def check_model(model: Callable[..., Any] | str, **settings: Any) -> Checked:
               settings.items()]  # fmt: skip
     config = compose(words)
     with tempfile.TemporaryDirectory() as folder:
-        context = _context(config, Path(folder))
+        try:
+            context = _context(config, Path(folder))
+        except ConfigError as error:  # it is made and asked once before anything else
+            raise ContractError(str(error)) from error
         n_parameters = _check_alone(context)
         _check_resumed(config, Path(folder))
         return Checked(name, n_parameters, _export(context))

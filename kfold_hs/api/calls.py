@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,7 @@ class Call:
     progress: Shown = None
 
     @classmethod
-    def of(cls, cohort: Cohort | str | None, recipe: str | None, keywords: dict[str, Any]) -> Call:
+    def of(cls, cohort: Cohort | str, recipe: str | None, keywords: dict[str, Any]) -> Call:
         """From what the user gave; `keywords` are the options and all settings.
 
         Raises
@@ -205,9 +205,7 @@ def _check_keywords(given: Mapping[str, Any]) -> None:
             raise ConfigError(f"unknown keyword {name!r:.80}. Did you mean {guess!r}?")
 
 
-def _words_of_cohort(cohort: Cohort | str | None) -> Sequence[str]:
-    if cohort is None:
-        return ()
+def _words_of_cohort(cohort: Cohort | str) -> Sequence[str]:
     if isinstance(cohort, str):
         return words_of({"data": cohort})
     settings = getattr(cohort, "settings", ())
@@ -229,7 +227,7 @@ def _words_given(words: Sequence[str] | str) -> Sequence[str]:
     return tuple(words)
 
 
-def variant_words(name: str, settings: Mapping[str, Any] | Sequence[str]) -> Sequence[str]:
+def variant_words(name: str, settings: Any) -> Sequence[str]:
     """The words of a variant, given as settings or as words.
 
     Raises
@@ -238,10 +236,15 @@ def variant_words(name: str, settings: Mapping[str, Any] | Sequence[str]) -> Seq
         It is neither.
     """
     if isinstance(settings, Mapping):
-        return words_of({_SHORT.get(key, key): named(key, v) for key, v in settings.items()})
-    if isinstance(settings, str) or not all(isinstance(each, str) for each in settings):
+        return words_of({_SHORT.get(str(k), str(k)): named(str(k), v) for k, v in settings.items()})
+    if (
+        isinstance(settings, str)
+        or not isinstance(settings, Iterable)
+        or not all(isinstance(each, str) for each in settings)
+    ):
         raise ConfigError(
             f"the variant {name!r:.80} is no dict of settings such as {{'sched': 'cosine'}}, and "
-            "no list of words such as ['sched=cosine']."
+            "no list of words such as ['sched=cosine']. Finished predictions are compared by "
+            "`kfold-hs compare a.csv b.csv`."
         )
     return tuple(settings)

@@ -167,6 +167,11 @@ def read_report(folder: str | Path) -> Results[Any]:
     for kind in KINDS:
         if (path / kind.content).is_file():
             return kind(path)
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise KfoldHsError(
+            f"{path} {what} (from {Path.cwd()}). Give the folder of results, such as reports/NAME."
+        )
     raise KfoldHsError(
         f"{path} holds no finished results: it has no {' and no '.join(k.content for k in KINDS)}. "
         "Give a folder under reports/, or repeat the call that makes it."

@@ -136,9 +136,11 @@ class Report(Results[Summary]):
             As `load_models`; or the folder exists.
         """
         from kfold_hs.api.models import load_bundle
+        from kfold_hs.config.compose import load_yaml
+        from kfold_hs.config.plugins import refuse_typed_in
         from kfold_hs.workflows.bundles import export
 
-        self._file(self.paths.config, "models")
+        refuse_typed_in(load_yaml(self._file(self.paths.config, "models")).plugins)
         target = Path(folder).expanduser()
         graphs = [kind for kind, is_asked in (("onnx", onnx), ("pt2", pt2)) if is_asked]
         with watching(progress) as watcher:

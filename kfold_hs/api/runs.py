@@ -19,7 +19,7 @@ Variants = Mapping[str, Mapping[str, Any] | Sequence[str]]
 
 @with_options()
 def cross_validate(
-    cohort: Cohort | str | None = None, recipe: str | None = "quick", **settings: Any
+    cohort: Cohort | str = "synthetic", recipe: str | None = "quick", **settings: Any
 ) -> Report:
     """Train a model in every fold, and report on the people that it was not trained on.
 
@@ -68,7 +68,7 @@ def cross_validate(
 @with_options()
 def compare(
     variants: Variants,
-    cohort: Cohort | str | None = None,
+    cohort: Cohort | str = "synthetic",
     recipe: str | None = "quick",
     **settings: Any,
 ) -> ComparisonReport:
@@ -130,7 +130,7 @@ def compare(
 
 @with_options(trials="int | None", sampler="str", objective="str", racing="bool")
 def tune(
-    cohort: Cohort | str | None = None,
+    cohort: Cohort | str = "synthetic",
     space: Mapping[str, Any] | str | None = None,
     recipe: str | None = "quick",
     **settings: Any,

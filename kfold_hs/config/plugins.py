@@ -13,6 +13,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from kfold_hs.config.models import MODELS
 from kfold_hs.config.registry import Registry, Row, absent
 from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.training import AUGMENTATIONS
-from kfold_hs.errors import ConfigError
+from kfold_hs.errors import ConfigError, listing
 from kfold_hs.files.cache import cache_folder
 from kfold_hs.files.paths import write_bytes
 
@@ -44,6 +45,8 @@ REGISTRIES: dict[str, Registry] = {
     "augmentation": AUGMENTATIONS,
 }
 """What a plug-in can add, beside metrics."""
+TYPED_IN = "__main__"
+"""Plug-in of what was defined in a notebook, a script or a prompt."""
 _METRIC = "metric "
 _MOST_BYTES = 2_000_000
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -77,6 +80,7 @@ class _Loaded:
 _loaded: dict[str, _Loaded] = {}
 _loading: list[str] = []
 _faults: dict[str, str] = {}
+_reading: list[bool] = []
 _caches: list[Callable[[], None]] = []
 
 
@@ -137,7 +141,7 @@ def load(name: str) -> Plugin:
     known = _loaded.get(module)
     if known and (not known.files or known.sha256 == source_files.digest(known.files)):
         return _record(module)
-    if module == "__main__":
+    if module == TYPED_IN:
         raise ConfigError(
             "a plug-in was defined in a notebook or script that is not the one running here: "
             "define it again, or write it into a file NAME.py and give plugins=[NAME]. Other "
@@ -161,17 +165,20 @@ def load(name: str) -> Plugin:
 
 def named(name: str) -> tuple[str, Plugin]:
     """As `load`, with the name of the module."""
-    record = load(name)
-    return _module_of(name)[0], record
+    return _module_of(name)[0], load(name)
 
 
 def restore(records: Mapping[str, Any]) -> None:
     """Import the plug-ins that a written configuration names; one that is not here is `absent`."""
     for module, record in records.items():
         try:
-            load(module)
-        except ConfigError as error:
-            _faults[module] = str(error)
+            if not _reading:
+                load(module)
+                continue
+            error = ConfigError(f"the plug-in {module} was not imported.")
+        except ConfigError as fault:
+            error, _faults[module] = fault, str(fault)
+        if module not in _loaded:
             adds = record.get("adds", ()) if isinstance(record, Mapping) else ()
             for what, _, name in (str(each).partition(" ") for each in adds):
                 registry = REGISTRIES.get(what)
@@ -191,6 +198,16 @@ def name_of(what: str, thing: Any) -> str | None:
 def found() -> dict[str, Plugin | str]:
     """Plug-ins that were imported, or why one could not be."""
     return {name: _faults.get(name) or _record(name) for name in _loaded | dict(_faults)}
+
+
+@contextmanager
+def reading_only() -> Iterator[None]:
+    """In here configurations of other runs are restored without importing anything."""
+    _reading.append(True)
+    try:
+        yield
+    finally:
+        _reading.pop()
 
 
 def record_of(row: Row) -> tuple[str, Plugin] | None:
@@ -222,6 +239,22 @@ def check(records: Mapping[str, Plugin]) -> None:
             )
 
 
+def refuse_typed_in(records: Mapping[str, Plugin]) -> None:
+    """Refuse to make something for others of what only this process has.
+
+    Raises
+    ------
+    ConfigError
+        A class was defined in a notebook or script.
+    """
+    if TYPED_IN in records:
+        raise ConfigError(
+            f"{listing(records[TYPED_IN].adds)} was defined in a notebook or script, which nobody "
+            "else can import: write it into a file NAME.py, give plugins=[NAME], and train again. "
+            "`report.models` works here all the same."
+        )
+
+
 def source_of(settings: Any) -> str:
     """Digest of the source that made a settings class; "": the package's."""
     return _loaded_digest(settings.plugin) if settings.plugin else ""
@@ -237,8 +270,7 @@ def load_installed() -> bool:
 
 def installed() -> dict[str, str]:
     """Entry points of installed plug-ins: name -> module."""
-    found = importlib.metadata.entry_points(group=GROUP)
-    return {each.name: each.value for each in found}
+    return {e.name: e.value for e in importlib.metadata.entry_points(group=GROUP)}
 
 
 def sources(records: Mapping[str, Plugin]) -> dict[str, dict[str, bytes]]:
@@ -313,8 +345,17 @@ def _module_of(name: str) -> tuple[str, Path | None]:
         if not path.is_file():
             raise ConfigError(f"plugins={name} does not exist (from {Path.cwd()}).")
         if not path.stem.isidentifier():
-            raise ConfigError(f"plugins={name}: {path.stem!r} cannot be the name of a module.")
+            better = re.sub(r"\W", "_", path.stem)
+            raise ConfigError(
+                f"plugins={name}: {path.stem!r} cannot be the name of a module. Rename the file, "
+                f"e.g. {better if better.isidentifier() else f'my_{better}'}.py."
+            )
         return path.stem, path.resolve()
+    if name in sys.stdlib_module_names and Path(f"{name}.py").is_file():
+        raise ConfigError(
+            f"plugins={name}: Python has a module {name} of its own, which would be imported. "
+            f"Rename {name}.py."
+        )
     name = installed().get(name, name)
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(

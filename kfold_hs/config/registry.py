@@ -7,15 +7,18 @@ A row is a settings class and what is built from such settings. A setting of the
 from __future__ import annotations
 
 import inspect
+import os
+import traceback
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, SerializeAsAny
 
 from kfold_hs.config.base import Choice
-from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.errors import ConfigError, KfoldHsError, unknown_name
 
 Build = Callable[..., Any]
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -186,3 +189,26 @@ def _hints(function: Build) -> dict[str, Any]:
         return typing.get_type_hints(target, include_extras=True)
     except (NameError, TypeError):  # a name that only a type checker sees
         return {}
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """What goes wrong in a user's function is told as theirs, with the line.
+
+    Raises
+    ------
+    ConfigError
+        In place of whatever it raised.
+    """
+    try:
+        yield
+    except KfoldHsError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [each for each in frames if f"{os.sep}kfold_hs{os.sep}" not in each.filename]
+        at = own[0] if own else frames[-1]
+        text = (str(error).strip() or "no message").splitlines()[0]
+        raise ConfigError(
+            f"{what} failed: {type(error).__name__}: {text} ({at.filename}, line {at.lineno})."
+        ) from error

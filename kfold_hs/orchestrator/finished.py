@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kfold_hs.config import plugins
 from kfold_hs.config.compose import load_yaml
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, KfoldHsError, SplitError
@@ -103,7 +104,8 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
         if other.fingerprint != split.fingerprint or not mine & _repeats(other):
             continue
         try:
-            variant = load_yaml(paths.config).digest
+            with plugins.reading_only():
+                variant = load_yaml(paths.config).digest
         except (ConfigError, DamagedFileError) as error:
             stored.warn(f"counted as a variant of its own: {error}")
             variant = f"unread {folder.name}"

@@ -15,6 +15,7 @@ from kfold_hs.config.sweep import Design
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files.paths import ComparisonPaths, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
+from kfold_hs.judge.metrics.own import judged_with
 from kfold_hs.judge.results.comparison_result import SCHEMA, Comparison
 from kfold_hs.orchestrator.finished import plan_of, variants_tried
 from kfold_hs.orchestrator.progress import Progress
@@ -35,6 +36,7 @@ class FinishedComparison:
     result: Comparison
 
 
+@judged_with(lambda design: [name for v in design.variants for name in v.config.plugins])
 def compare(
     design: Design,
     progress: Progress,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kfold_hs.config import plugins
 from kfold_hs.config.compose import load_yaml
+from kfold_hs.config.plugins import TYPED_IN
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, UnfinishedError, listing
 from kfold_hs.files import stored
@@ -61,6 +63,7 @@ def run(
         Any of `kfold_hs.errors`; what was finished before stays and is used again.
     """
     started = time.time()
+    from kfold_hs.judge.metrics.own import try_metrics
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.orchestrator.context import RunContext
@@ -71,10 +74,17 @@ def run(
     fleet, device = options.fleet, pick_device(options.device)
     config = config.on(fleet.kind(device))
     check_device(config)
+    if TYPED_IN in config.plugins and (fleet.jobs or 1) > 1:
+        raise ConfigError(
+            f"jobs={fleet.jobs} trains in processes of their own, which cannot import what was "
+            "defined in a notebook or script: write the class into a file NAME.py and give "
+            "plugins=[NAME], or leave jobs out."
+        )
     train = fleet.train(device)
     if warning := fleet.crowding(device, config.train.threads):
         progress.note(warning)
     inputs = inputs or read_inputs(config, progress)
+    try_metrics(config.plugins)
     Stacking.of(config, inputs.cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(options.name or run_name(config, inputs), options.root)
     if note := _of_changed_plugins(config, paths):
@@ -117,7 +127,8 @@ def _of_changed_plugins(config: Config, paths: RunPaths) -> str | None:
     mine = {key: value for key, value in config.as_dict().items() if key != "plugins"}
     for folder in sorted(paths.report_folder.parent.glob("*/config.yaml")):
         try:
-            other = load_yaml(folder)
+            with plugins.reading_only():
+                other = load_yaml(folder)
         except (ConfigError, DamagedFileError):
             continue
         changed = [

@@ -14,6 +14,7 @@ from kfold_hs.errors import DamagedFileError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import FoldId, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
+from kfold_hs.judge.metrics.own import using
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.summary import Summary
@@ -77,7 +78,8 @@ def judge_run(
     )  # fmt: skip
     if not record.faults:
         record.selected.rows.check_partition(split.scored_patients(cohort))
-    summary = summarise(record)
+    with using(config.plugins):
+        summary = summarise(record)
     summary = summary.extended(tripod=tripod(summary, config.as_dict()))
     if nested is not None:
         summary = summary.extended(nested=dict(nested))

@@ -90,6 +90,18 @@ class Common:
         return 1 - float(tested.mean()) / int(self.first["person_id"].nunique())
 
 
+def _read(path: Path) -> Imported:
+    """A table with the usual names; the way out of others is an evaluation of its own."""
+    try:
+        return read_source(path, Columns())
+    except PredictionsError as error:
+        raise PredictionsError(
+            f"{path}: {error} `compare` takes no such options: first `kfold-hs evaluate {path} ... "
+            "--name NAME` with them (--label TASK=COLUMN gives its task the name that the other "
+            "table's has), then compare reports/NAME."
+        ) from error
+
+
 def compare_tables(
     sources: Sequence[str | Path],
     name: str | None = None,
@@ -123,7 +135,7 @@ def compare_tables(
     read: dict[str, Imported] = {}
     for each, path in _named([Path(source) for source in sources]).items():
         progress.stage(f"reading {each}")
-        read[each] = read_source(path, Columns())
+        read[each] = _read(path)
         refuse_implied_leaks(
             audit_rows(read[each].rows, read[each].classes, read[each].known), str(path)
         )

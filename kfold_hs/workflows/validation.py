@@ -16,10 +16,11 @@ import pandas as pd
 import pydantic
 
 from kfold_hs.cohort import Cohort, Task
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
 from kfold_hs.cohort.label_map import TaskPair, pair_tasks, relabelled
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.schema import DataConfig, TaskMap
-from kfold_hs.errors import ConfigError, PredictionsError, listing
+from kfold_hs.errors import ConfigError, PredictionsError, counted, listing
 from kfold_hs.files.paths import ValidationPaths, write_json, write_text
 from kfold_hs.judge.results.characteristics import characteristics, flagged, side_by_side
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
@@ -305,19 +306,28 @@ class _Story:
         if not tasks:
             why = ". ".join(f"{name}: {text}" for name, text in without.items())
             raise PredictionsError(f"nothing can be compared. {why}.")
-        simulated = self.cohort.name == SYNTHETIC or self.bundle.config.data.kind == SYNTHETIC
+        simulated = self.cohort.name == SYNTHETIC
+        of_simulated = self.bundle.config.data.kind == SYNTHETIC
         sentences = [
             each
             for name, one in tasks.items()
             for each in sentences_of(name, one, self.cohort.name)
         ]
-        if simulated:
-            sentences[0] = f"{SIMULATED_PEOPLE} {sentences[0]}"
+        if simulated or of_simulated:
+            said = SIMULATED_PEOPLE if simulated else f"Models of {SIMULATED_PEOPLE}"
+            sentences[0] = f"{said} {sentences[0]}"
+        sentences += [
+            f"Which recordings are of one person is not known: {counted(note.count, 'recording')} "
+            "count as a person each, and intervals may be too narrow."
+            for note in self.cohort.notes
+            if note.name == UNKNOWN_PERSONS
+        ]
         content = {
             "schema": SCHEMA,
             "name": origin["run"],
             "run": self.bundle.content["run"],
             "simulated": simulated,
+            "simulated_models": of_simulated,
             "honest": bool(select["honest"]),
             "select": dict(select),
             "sentences": sentences,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import re
@@ -46,6 +47,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     METRICS.update(metrics)
 
 
+def metrics_in(folder: Path) -> set[str]:
+    summary = json.loads((folder / "summary.json").read_text())
+    return {name for task in summary["tasks"].values() for name in task["metrics"]}
+
+
 def test_examples_are_short() -> None:
     found = examples()
     assert len(found) == 6
@@ -70,8 +76,7 @@ def test_the_documentation_runs(folder: Path, line: str) -> None:
     (plugin,) = load_yaml(config).plugins.values()
     assert len(plugin.sha256) == 64
     if "my_parts" in line:
-        page = (config.parent / "report.html").read_text()
-        assert "F2" in page
+        assert "f2" in metrics_in(config.parent)
 
 
 WAVES = ["plugins=[my_waves]", "model=waves", "features=waveform", "train.crop_frames=2000",
@@ -331,3 +336,50 @@ def test_own_metrics_by_hand() -> None:
     finally:
         for name in ("called", "repeated", "three"):
             METRICS.pop(name, None)
+
+
+def test_metrics_are_those_that_a_run_names(folder: Path) -> None:
+    """Whatever other runs lie beside it, and however their metrics fail."""
+    table = write_table(folder, 8, 1)
+    plain = [*TINY, f"data.path={table}", "train.epochs=1", "judge.gallery.patients=0",
+             "judge.band_resamples=0", "track=[]"]  # fmt: skip
+    mine = kfold_hs("run", *plain, "plugins=[my_parts]", "--name", "mine", cwd=folder)
+    assert mine.returncode == 0, mine.stderr
+    assert "f2" in metrics_in(folder / "reports" / "mine")
+    # As a run whose plug-in became worse since would leave it.
+    file = folder / "my_parts.py"
+    file.write_text(file.read_text().replace("return fbeta_score", "return None and fbeta_score"))
+    done = kfold_hs("run", *plain, "seed=1", "--name", "plain", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "f2" not in metrics_in(folder / "reports" / "plain")
+    early = kfold_hs("run", *plain, "seed=2", "plugins=[my_parts]", cwd=folder)
+    assert early.returncode == 2
+    assert "the metric 'f2' failed: TypeError" in early.stderr
+    assert f"{file}, line" in early.stderr or "my_parts.py, line" in early.stderr
+    assert "fold 0" not in early.stderr  # before any training
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ("pd.DataFrame()", "without a row"),
+        ("pd.DataFrame({'recording': ['a.wav'], 'murmur': ['Present']})", "without 'patient_id'"),
+        ("{}['x']", "data=ill failed: KeyError"),
+        ("3", "gave a int"),
+    ],
+)
+def test_what_is_wrong_with_a_readers_table_is_told(folder: Path, table: str, fault: str) -> None:
+    (folder / "ill.py").write_text(
+        "import pandas as pd\nfrom kfold_hs import register\n"
+        "@register.reader('ill', tasks={'murmur': ['Present', 'Absent']})\n"
+        f"def ill():\n    return {table}\n"
+    )
+    done = kfold_hs("run", "plugins=[ill]", "data=ill", cwd=folder)
+    assert done.returncode in (1, 2)
+    assert fault in done.stderr
+
+
+def test_a_name_of_pythons_own_is_refused(folder: Path) -> None:
+    (folder / "wave.py").write_text(examples()["my_net.py"])
+    done = kfold_hs("config", "plugins=[wave]", cwd=folder)
+    assert "Python has a module wave of its own" in done.stderr

@@ -56,6 +56,14 @@ def cohort_of_frame(
         are any; all others as in a CSV.
     """
     columns = [clean_name(column) for column in frame.columns]
+    if frame.empty:
+        raise CohortError(f"data={data.kind} gave a table without a row: no recording was found.")
+    wanted = ["recording", "patient_id", *(c.column or task for task, c in data.tasks.items())]
+    if missing := [name for name in wanted if name not in columns]:
+        raise CohortError(
+            f"data={data.kind} gave a table with the columns {listing(map(repr, columns), 20)}, "
+            f"and without {listing(map(repr, missing), 20)}: a reader names them so."
+        )
     cells = frame.astype(object).where(frame.notna(), "").map(str)
     cells = cells.set_axis(pd.Index(columns, dtype=object), axis=1)
     file = CsvFile(cells.set_axis(pd.RangeIndex(1, len(cells) + 1), axis=0))

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kfold_hs.judge.metrics import gradients
+from kfold_hs.judge.metrics.own import is_used
 from kfold_hs.judge.metrics.scores import METRICS, Metric, MetricFunction, weighted_accuracy
 
 MURMUR = ("Present", "Unknown", "Absent")
@@ -119,7 +120,7 @@ def class_costs(classes: Sequence[str]) -> list[float] | None:
 
 def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
     """The general metrics, and the challenge's where a task has its classes."""
-    found = [each for each in METRICS.values() if len(classes) >= each.fewest_classes]
+    found = [e for e in METRICS.values() if len(classes) >= e.fewest_classes and is_used(e)]
     if costs := class_costs(classes):
         found.append(
             Metric(

@@ -185,6 +185,7 @@ class Metric:
     is_proportion   a plain share of all patients, who all count alike
     bounds          the lowest and the highest value that there can be
     fewest_classes  tasks of fewer classes do not have it
+    plugin          module that added it; only runs that name it have it
     unbiased        a gradient whose squares add up to an unbiased variance of these models
     needs           "decisions", where only the most probable class counts; "ranks", where only the
                     order of the patients does; else "probabilities"
@@ -201,6 +202,7 @@ class Metric:
     bounds: Bounds = SHARE
     fewest_classes: int = 2
     unbiased: gradients.Gradient | None = None
+    plugin: str = ""
     needs: str = "probabilities"
 
     @property

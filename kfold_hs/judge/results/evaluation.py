@@ -256,10 +256,12 @@ def _says_of_folds(record: EvaluationRecord) -> str:
     if record.n_folds is None:
         return FIXED
     n_repeats = int(record.predictions.table["repeat"].nunique())
+    leaks = [each["text"] for each in record.facts["findings"] if each["is_leak"]]
+    proof = f"LEAK: {'; '.join(leaks)}: these numbers are too good" if leaks else UNPROVED
     share = f"{100 * (record.train_share or 0):.0f} % of the people"
     return (
         f"{counted(record.n_folds, 'fold')}, {counted(n_repeats, 'repeat')}, models trained on "
-        f"{share} where each was trained on all other folds. {UNPROVED}"
+        f"{share} where each was trained on all other folds. {proof}"
     )
 
 

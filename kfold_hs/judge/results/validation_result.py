@@ -63,6 +63,7 @@ class Validation(JsonPart):
     name: str
     run: str
     simulated: bool
+    simulated_models: bool = False
     honest: bool
     sentences: list[str]
     tasks: dict[str, ValidatedTask]

@@ -15,6 +15,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import ConfigError, UnfinishedError, listing
 from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.judge.metrics.own import judged_with
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.predictions.table import Predictions
@@ -34,6 +35,7 @@ OuterFold = tuple[int, int]
 """Repeat and fold."""
 
 
+@judged_with(lambda search: search.first.config.plugins)
 def nested(
     search: Search,
     progress: Progress,

@@ -15,6 +15,7 @@ from kfold_hs.config.space import Space
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import KfoldHsError, TrainingError
 from kfold_hs.files.paths import RunPaths, TunePaths, write_json, write_text
+from kfold_hs.judge.metrics.own import judged_with
 from kfold_hs.judge.results.search_result import SCHEMA, SearchResult
 from kfold_hs.orchestrator.finished import variants_tried
 from kfold_hs.orchestrator.progress import Progress
@@ -42,6 +43,7 @@ class FinishedSearch:
     result: SearchResult
 
 
+@judged_with(lambda search: search.first.config.plugins)
 def tune(
     search: Search,
     progress: Progress,
