@@ -207,8 +207,6 @@ def calling(what: str) -> Iterator[None]:
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [each for each in frames if f"{os.sep}kfold_hs{os.sep}" not in each.filename]
-        at = own[0] if own else frames[-1]
+        at = f" ({own[0].filename}, line {own[0].lineno})" if own else ""
         text = (str(error).strip() or "no message").splitlines()[0]
-        raise ConfigError(
-            f"{what} failed: {type(error).__name__}: {text} ({at.filename}, line {at.lineno})."
-        ) from error
+        raise ConfigError(f"{what} failed: {type(error).__name__}: {text}{at}.") from error

@@ -118,9 +118,16 @@ def _of_many(
         with calling(f"the metric {name!r}"):
             if is_binary:
                 y = (y_true[rows] == positive).astype(int)
-                value = float(function(y, y_prob[rows, positive], **known))
+                found = function(y, y_prob[rows, positive], **known)
             else:
-                value = float(function(y_true[rows], y_prob[rows], positive, **known))
+                found = function(y_true[rows], y_prob[rows], positive, **known)
+        try:
+            value = float(found)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"the metric {name!r} gave {found!r:.80}: a number is needed, NaN where it is "
+                "undefined."
+            ) from error
         if value < bounds[0] - 1e-9 or value > bounds[1] + 1e-9:
             raise ConfigError(
                 f"the metric {name!r} gives {value:g}, outside its bounds {bounds[0]:g} to "
