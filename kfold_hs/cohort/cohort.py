@@ -301,6 +301,6 @@ def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) ->
             way_out = "Add the label, remove the row, or write Unknown and add it to the classes in"
         raise CohortError(
             f"{task.name} of {kind} {first[id_column]} is {shown}, but the classes are "
-            f"{list(task.classes)} ({int(wrong.sum())} such rows). {way_out} the data "
+            f"{list(task.classes)} ({counted(int(wrong.sum()), kind)} in all). {way_out} the data "
             "configuration."
         )

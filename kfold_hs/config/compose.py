@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,8 @@ def _sentence(fault: Any) -> str:
     key, value = ".".join(map(str, fault["loc"])), fault["input"]
     if fault["type"] == "value_error":  # one of our own, which names keys and values itself
         text = str(fault["ctx"]["error"])
+        if key and re.match(r"\w+=(true|false) does not fit", text):  # of `Settings`
+            text = f"{key}.{text}"
         return text if text.endswith(("?", ".")) else f"{text}."
     if fault["type"] == "extra_forbidden":
         return f"unknown key {shown(key)}."

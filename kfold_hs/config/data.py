@@ -154,11 +154,13 @@ class ZchSoundData(DataSettings):
 
     kind: Literal["zchsound"]
     root: Path
-    sets: tuple[Literal["clean", "noise"], ...] = Field(("clean", "noise"), min_length=1)
+    sets: tuple[Literal["clean", "noise"], ...] = ("clean", "noise")
 
     @pydantic.field_validator("sets")
     @classmethod
     def _once(cls, sets: tuple[str, ...]) -> tuple[str, ...]:
+        if not sets:
+            raise ValueError("data.sets=[] does not fit: clean, noise, or both")
         return tuple(dict.fromkeys(sets))
 
 

@@ -59,7 +59,7 @@ CORRECTED = (
     f"{RECOMMENDED_RUNS} are recommended)"
 )
 ONE_MODEL = "no interval: one fold model does not say how models of this recipe differ"
-UNDEFINED = "undefined: a fold or run lacks a class that the metric needs"
+UNDEFINED = "undefined: a fold or run lacks a class, or what else the metric needs"
 FOLDS_AGREE = (
     "no interval: the folds of the one repeat agree, which does not say how models of this recipe "
     "differ; more repeats (--repeats) or more people would tell"
