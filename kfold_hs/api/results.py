@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 Content = TypeVar("Content", bound=JsonPart)
 
 
-class Results(Generic[Content]):
+class Results(ABC, Generic[Content]):
     """What a call left in a folder under `reports/`.
 
     Parameters
@@ -159,17 +160,17 @@ class Results(Generic[Content]):
 
         webbrowser.open(self.page.as_uri())
 
+    @abstractmethod
     def to_frame(self) -> pd.DataFrame:
         """The results as a tidy frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _lines(self) -> Iterator[str]:
         """What `repr` and the card say in sentences."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Head and rows of the card's table."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         lines = [*self._lines(), f"page: {self.page}"]

@@ -20,9 +20,7 @@ was fitted on; nothing in a cross-validation measures that mean.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +44,7 @@ from kfold_hs.files.paths import (
     write_text,
 )
 from kfold_hs.files.stored import read_bytes, read_history
+from kfold_hs.files.versions import versions_of
 from kfold_hs.judge.results.characteristics import characteristics
 from kfold_hs.judge.results.validation import internal_estimates
 from kfold_hs.judge.selection.calibration import calibrations
@@ -100,8 +99,7 @@ def write_bundle(
     content = {
         "schema": SCHEMA,
         "run": summary["run"],
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in _PACKAGES},
+        "versions": versions_of(_PACKAGES),
         "digests": run.digests,
         "select": summary["select"],
         "config": _without_places(config),

@@ -31,6 +31,14 @@ class FeatureSettings(Choice):
         f_max_hz: float
         compression: str
 
+        @property
+        def frame_s(self) -> float | None:
+            """Seconds from frame to frame; None: a recording is one frame."""
+
+        @property
+        def least_samples(self) -> int:
+            """Fewest samples of a recording."""
+
     @pydantic.model_validator(mode="after")
     def _check_band(self) -> FeatureSettings:
         if self.band_pass_hz is not None:
@@ -57,16 +65,6 @@ class FeatureSettings(Choice):
     def n_fitted_bands(self) -> int:
         """Bands whose scaling is fitted on a fold's training people; 0: none are."""
         return self.n_mels if self.normalise == "band" else 0
-
-    @property
-    def frame_s(self) -> float | None:
-        """Seconds from frame to frame; None: a recording is one frame."""
-        raise NotImplementedError
-
-    @property
-    def least_samples(self) -> int:
-        """Fewest samples of a recording."""
-        raise NotImplementedError
 
 
 class OwnFeatures(FeatureSettings):

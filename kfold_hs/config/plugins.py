@@ -13,7 +13,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from kfold_hs.config.data import DATA
 from kfold_hs.config.features import FEATURES
 from kfold_hs.config.losses import LOSSES
 from kfold_hs.config.models import MODELS
+from kfold_hs.config.plugin_modules import import_file, installed, module_of
 from kfold_hs.config.registry import Registry, Row, absent
 from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.training import AUGMENTATIONS
@@ -34,8 +34,6 @@ from kfold_hs.errors import ConfigError, listing
 from kfold_hs.files.cache import cache_folder
 from kfold_hs.files.paths import write_bytes
 
-GROUP = "kfold_hs.plugins"
-"""Of the entry points of installed plug-ins."""
 REGISTRIES: dict[str, Registry] = {
     "model": MODELS,
     "features": FEATURES,
@@ -137,7 +135,7 @@ def load(name: str) -> Plugin:
     ConfigError
         It is not there, cannot be imported, or adds nothing.
     """
-    module, path = _module_of(name)
+    module, path = module_of(name)
     known = _loaded.get(module)
     if known and (not known.files or known.sha256 == source_files.digest(known.files)):
         return _record(module)
@@ -151,7 +149,7 @@ def load(name: str) -> Plugin:
         if path is None:
             importlib.import_module(module)
         else:
-            _import_file(module, path)
+            import_file(module, path)
     found = _loaded.get(module)
     if found is None or not found.adds:
         raise ConfigError(
@@ -165,7 +163,7 @@ def load(name: str) -> Plugin:
 
 def named(name: str) -> tuple[str, Plugin]:
     """As `load`, with the name of the module."""
-    return _module_of(name)[0], load(name)
+    return module_of(name)[0], load(name)
 
 
 def restore(records: Mapping[str, Any]) -> None:
@@ -214,7 +212,7 @@ def record_of(row: Row) -> tuple[str, Plugin] | None:
     """The plug-in that a row is of, by name; None: the package's."""
     if not row.plugin or row.plugin in _faults:
         return None
-    return row.plugin, _record(row.plugin, row)
+    return row.plugin, _record(row.plugin)
 
 
 def check(records: Mapping[str, Plugin]) -> None:
@@ -268,11 +266,6 @@ def load_installed() -> bool:
     return len(_loaded) > before
 
 
-def installed() -> dict[str, str]:
-    """Entry points of installed plug-ins: name -> module."""
-    return {e.name: e.value for e in importlib.metadata.entry_points(group=GROUP)}
-
-
 def sources(records: Mapping[str, Plugin]) -> dict[str, dict[str, bytes]]:
     """Files of plug-ins by their path below the folder that is to be on the path."""
     return {
@@ -295,13 +288,11 @@ def unpack(files: Mapping[str, Mapping[str, bytes]]) -> None:
         importlib.invalidate_caches()
 
 
-def _record(module: str, row: Row | None = None) -> Plugin:
-    found = _loaded[module]
-    digest = _loaded_digest(module, row)
-    return Plugin(sha256=digest, adds=tuple(found.adds))
+def _record(module: str) -> Plugin:
+    return Plugin(sha256=_loaded_digest(module), adds=tuple(_loaded[module].adds))
 
 
-def _loaded_digest(module: str, row: Row | None = None) -> str:
+def _loaded_digest(module: str) -> str:
     found = _loaded.get(module)
     if found is None:
         return "nothing"
@@ -319,50 +310,8 @@ def _digest_of_objects(adds: list[str]) -> str:
     for what, _, name in (each.partition(" ") for each in adds):
         row = REGISTRIES[what].get(name) if what in REGISTRIES else None
         if row is not None and row.build is not None:
-            parts.append(_source(inspect.unwrap(row.build)))
+            parts.append(source_files.text_of(inspect.unwrap(row.build)))
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
-
-
-def _source(thing: Any) -> str:
-    try:
-        if not inspect.isclass(thing) or thing.__module__ != "__main__":
-            return inspect.getsource(thing)
-        # A cell of a notebook is no file: its functions know where their code is, classes do not.
-        methods = [each for each in vars(thing).values() if inspect.isfunction(each)]
-        return "".join(inspect.getsource(each) for each in methods)
-    except (OSError, TypeError, SyntaxError) as error:
-        raise ConfigError(
-            f"the source of {getattr(thing, '__qualname__', thing)} cannot be found ({error}), so "
-            "that nobody could tell whether it has changed: write it into a file NAME.py and give "
-            "plugins=[NAME]."
-        ) from error
-
-
-def _module_of(name: str) -> tuple[str, Path | None]:
-    """Name of the module, and its file where one was given."""
-    if name.endswith(".py"):
-        path = Path(name)
-        if not path.is_file():
-            raise ConfigError(f"plugins={name} does not exist (from {Path.cwd()}).")
-        if not path.stem.isidentifier():
-            better = re.sub(r"\W", "_", path.stem)
-            raise ConfigError(
-                f"plugins={name}: {path.stem!r} cannot be the name of a module. Rename the file, "
-                f"e.g. {better if better.isidentifier() else f'my_{better}'}.py."
-            )
-        return path.stem, path.resolve()
-    if name in sys.stdlib_module_names and Path(f"{name}.py").is_file():
-        raise ConfigError(
-            f"plugins={name}: Python has a module {name} of its own, which would be imported. "
-            f"Rename {name}.py."
-        )
-    name = installed().get(name, name)
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise ConfigError(
-            f"plugins={name[:80]!r} does not fit: the name of a module, e.g. my_module, or a file, "
-            "e.g. nets/my_module.py."
-        )
-    return name, None
 
 
 @contextmanager
@@ -395,26 +344,3 @@ def _importing(module: str, name: str, known: _Loaded | None) -> Iterator[None]:
         ) from error
     finally:
         _loading.pop()
-
-
-def _import_file(module: str, path: Path) -> None:
-    """Import a file under its own name; what lies beside it can be imported by it."""
-    if (known := sys.modules.get(module)) is not None:
-        if getattr(known, "__file__", None) == str(path):
-            return
-        raise ConfigError(
-            f"plugins={path}: another module is called {module} already "
-            f"({getattr(known, '__file__', 'built in')}). Rename the file."
-        )
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location(module, path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[module] = made
-    try:
-        spec.loader.exec_module(made)
-    except BaseException:
-        del sys.modules[module]
-        raise

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from kfold_hs.errors import ConfigError
 
 
 def files_of(module: str) -> dict[str, Path]:
@@ -64,3 +68,25 @@ def digest_of(contents: Mapping[str, bytes]) -> str:
         return ""
     parts = [f"{name} {hashlib.sha256(contents[name]).hexdigest()}" for name in sorted(contents)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def text_of(thing: Any) -> str:
+    """Source of a class or function.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be found, as that of what was typed at a prompt.
+    """
+    try:
+        if not inspect.isclass(thing) or thing.__module__ != "__main__":
+            return inspect.getsource(thing)
+        # A cell of a notebook is no file: its functions know where their code is, classes do not.
+        methods = [each for each in vars(thing).values() if inspect.isfunction(each)]
+        return "".join(inspect.getsource(each) for each in methods)
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ConfigError(
+            f"the source of {getattr(thing, '__qualname__', thing)} cannot be found ({error}), so "
+            "that nobody could tell whether it has changed: write it into a file NAME.py and give "
+            "plugins=[NAME]."
+        ) from error

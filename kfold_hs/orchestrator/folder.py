@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, SplitError, listing
 from kfold_hs.files import stored
 from kfold_hs.files.paths import FoldId, RunPaths, sweep, write_bytes, write_json, write_text
+from kfold_hs.files.versions import versions_of
 from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.hardware import hardware
 from kfold_hs.orchestrator.lock import lock
@@ -107,15 +107,11 @@ def provenance(
 ) -> dict[str, Any]:
     packages = ["kfold-hs", "torch", "torchaudio", "timm", "numpy", "scikit-learn", "pandas"]
     packages += ["iterative-stratification"]
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
     return {
         "run": name,
         "command": command,
         "digests": dict(digests),
-        "versions": versions,
+        "versions": versions_of(packages),
         "machine": f"{platform.system()} {platform.machine()}",
         "hardware": hardware(),
         "device": device,

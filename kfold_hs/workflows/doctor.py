@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import util
 
 from kfold_hs.config import plugins
 from kfold_hs.config.compose import compose
+from kfold_hs.config.plugin_modules import installed
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.cache import cache_folder
+from kfold_hs.files.versions import versions_of
 
 _PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "scikit-learn", "numpy", "pandas")
 _EXTRAS = {
@@ -28,16 +30,15 @@ def examine(overrides: Sequence[str] = ()) -> dict[str, dict[str, str]]:
         As on a command line; its plug-ins are imported.
     """
     compose(overrides)
-    installed = plugins.installed()
     faults = {}
-    for name in installed:
+    for name in installed():
         try:
             plugins.load(name)
         except ConfigError as error:
             faults[name] = str(error)
     found = {name: _words(each) for name, each in plugins.found().items()}
     return {
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": versions_of(_PACKAGES),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "cores": str(os.cpu_count()),
@@ -56,10 +57,6 @@ def _words(found: plugins.Plugin | str) -> str:
     if isinstance(found, str):
         return found
     return f"{', '.join(found.adds)} (SHA-256 {found.sha256[:16]})"
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in _PACKAGES}
 
 
 def _devices() -> list[str]:

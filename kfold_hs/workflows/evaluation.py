@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import platform
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +26,7 @@ from kfold_hs.files.paths import (
     write_json,
     write_text,
 )
+from kfold_hs.files.versions import versions_of
 from kfold_hs.judge.results.evaluation import EvaluationRecord, summarise_imported
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.orchestrator.progress import NullProgress, Progress
@@ -290,10 +288,7 @@ def provenance(
     name: str, command: str, digests: Mapping[str, str], started: float
 ) -> dict[str, Any]:
     """How an evaluation came about."""
-    versions = {"python": platform.python_version()}
-    for package in ("kfold-hs", "numpy", "pandas", "scipy", "scikit-learn"):
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
+    versions = versions_of(("kfold-hs", "numpy", "pandas", "scipy", "scikit-learn"))
     return {
         "run": name,
         "command": command,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support.training import Interrupts, fit
+from support.training import Interrupts, check_resumed, fit
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.compose import compose
@@ -40,11 +40,7 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_patients_train_and_resume_to_the_bit(cohort: Cohort, tmp_path: Path, name: str) -> None:
     words = RECIPES[name]
-    paths, whole = fit(cohort, tmp_path / "whole", *words)
-    with pytest.raises(KeyboardInterrupt):
-        fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
-    _, parts = fit(cohort, tmp_path / "parts", *words)
-    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+    paths, whole = check_resumed(cohort, tmp_path, *words)
     content = torch.load(paths.fold(FoldId(0, 0, 0)).best_model, weights_only=True)
     assert "attention.score.weight" in content["model_state_dict"]
     # The recordings of the kept epoch stand there, too, each by itself.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from support.people import people
 from support.project import TINY, Silent
-from support.training import Interrupts, fit
+from support.training import check_resumed
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.synthetic.people import draw_patients
@@ -88,11 +88,7 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_inner_people_choose_and_it_resumes(cohort: Cohort, tmp_path: Path, name: str) -> None:
     words = RECIPES[name]
-    paths, whole = fit(cohort, tmp_path / "whole", *words)
-    with pytest.raises(KeyboardInterrupt):
-        fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
-    _, parts = fit(cohort, tmp_path / "parts", *words)
-    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+    paths, whole = check_resumed(cohort, tmp_path, *words)
     settings = compose([*TINY, "data.path=unused.csv", *words])
     for fold in range(2):
         files = paths.fold(FoldId(0, 0, fold))

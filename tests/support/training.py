@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+import pytest
 import torch
 
 from kfold_hs.cohort import Cohort
@@ -42,6 +44,16 @@ def fit(
     train(context.plan, context, listener or Silent())
     parts = [Predictions.read(paths.fold(FoldId(0, 0, fold)).predictions) for fold in range(2)]
     return paths, Predictions.concat(parts)
+
+
+def check_resumed(cohort: Cohort, root: Path, *words: str) -> tuple[RunPaths, Predictions]:
+    """Trained in one go, and interrupted and resumed: the same bits."""
+    paths, whole = fit(cohort, root / "whole", *words)
+    with pytest.raises(KeyboardInterrupt):
+        fit(cohort, root / "parts", *words, listener=Interrupts(after=2))
+    _, parts = fit(cohort, root / "parts", *words)
+    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+    return paths, whole
 
 
 class Interrupts(Silent):
