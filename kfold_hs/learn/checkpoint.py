@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -53,21 +53,27 @@ class Writer:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
-        self._under_way: dict[Path, Future[None]] = {}
+        self._under_way: Future[None] | None = None
         self._fault: Exception | None = None
 
-    def save(self, path: Path, content: dict[str, Any]) -> None:
-        """As `save` above, of what `content` holds now; waits for an earlier one of this name.
+    @property
+    def is_busy(self) -> bool:
+        """Whether `save` would have to wait."""
+        return self._under_way is not None and not self._under_way.done()
+
+    def save(self, files: Mapping[Path, dict[str, Any]]) -> None:
+        """As `save` above, one after another, of what they hold now; waits for earlier ones.
 
         Raises
         ------
         StorageError
-            This one or an earlier one could not be written.
+            One of these or of earlier ones could not be written.
         """
-        if path in self._under_way:  # so that slow disks do not fill the memory
-            self._under_way[path].result()
+        if self._under_way is not None:  # so that slow disks do not fill the memory
+            self._under_way.result()
         self._tell()
-        self._under_way[path] = self._thread.submit(self._write, path, snapshot(content))
+        copies = {path: snapshot(content) for path, content in files.items()}
+        self._under_way = self._thread.submit(self._write, copies, _copying())
 
     def __enter__(self) -> Writer:
         return self
@@ -82,11 +88,13 @@ class Writer:
         if error is None:  # one that is on its way already is not replaced
             self._tell()
 
-    def _write(self, path: Path, content: dict[str, Any]) -> None:
+    def _write(self, files: Mapping[Path, dict[str, Any]], wait: Callable[[], None]) -> None:
         if self._fault is not None:
             return
         try:
-            save(path, content)
+            wait()
+            for path, content in files.items():
+                save(path, content)
         except Exception as fault:  # told where the training is, not here
             self._fault = fault
 
@@ -96,9 +104,17 @@ class Writer:
 
 
 def snapshot(value: Any) -> Any:
-    """A copy on the CPU that the training no longer changes: tensors, and all that hold them."""
+    """A copy on the CPU that the training no longer changes: tensors, and all that hold them.
+
+    From a GPU it is being copied, in the order of what is computed there: who reads it waits for
+    the GPU first, as a `Writer` does.
+    """
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
+        tensor = value.detach()
+        if tensor.device.type == "cpu":
+            return tensor.clone()
+        place = torch.empty_like(tensor, device="cpu", pin_memory=True)
+        return place.copy_(tensor, non_blocking=True)
     if isinstance(value, list):
         return [snapshot(each) for each in value]
     if isinstance(value, dict):
@@ -106,6 +122,15 @@ def snapshot(value: Any) -> Any:
         copied.update({key: snapshot(each) for key, each in value.items()})
         return copied
     return value
+
+
+def _copying() -> Callable[[], None]:
+    """What waits until the copies that were begun until now are done."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return lambda: None
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record()
+    return event.synchronize
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -390,9 +390,9 @@ def test_patients_are_pooled_from_their_own_recordings() -> None:
 
 
 def test_shifted_crops() -> None:
-    assert crop_starts(250, 100, 0.0) == [0, 75, 150]
-    assert crop_starts(250, 100, 0.0, n_shifts=3) == [0, 25, 50, 75, 100, 125, 150]
-    assert crop_starts(80, 100, 0.0, n_shifts=3) == [0]
+    assert crop_starts(250, 100, 0.0) == (0, 75, 150)
+    assert crop_starts(250, 100, 0.0, n_shifts=3) == (0, 25, 50, 75, 100, 125, 150)
+    assert crop_starts(80, 100, 0.0, n_shifts=3) == (0,)
 
 
 def test_every_crop_is_heard_at_every_gain() -> None:

@@ -94,8 +94,13 @@ def gain(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> to
     return x + to_device(drawn, x.device).view(-1, 1, 1, 1)
 
 
-def extra(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+def extra(
+    x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator, is_first: bool = True
+) -> torch.Tensor:
     """What plug-ins do to crops, one after another.
+
+    Their numbers are looked at in each batch on the CPU, and in the first one (`is_first`) on a
+    GPU, which would have to wait for them.
 
     Raises
     ------
@@ -106,7 +111,8 @@ def extra(x: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> t
         build = AUGMENTATIONS.of(settings).build
         assert build is not None
         found = build(x, rng, settings)
-        if found.shape != x.shape or not found.isfinite().all():
+        looked_at = is_first or x.device.type == "cpu"
+        if found.shape != x.shape or (looked_at and not found.isfinite().all()):
             raise ConfigError(
                 f"the augmentation {settings.kind!r} made crops of shape {tuple(x.shape)} into "
                 f"{tuple(found.shape)}, or numbers that are not finite: it must keep the shape."

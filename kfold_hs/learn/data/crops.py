@@ -94,8 +94,9 @@ class Source:
         first = [each.flatten() for each in torch.split(starts, size)]
         rng = stream["stretch"]
         fast = (speeds(len(each), config.stretch, rng, bank.frames.device) for each in rows)
-        for each, x in zip(rows, bank.batches(rows, first, n_frames, fast), strict=True):
+        whole = bank.batches(rows, first, n_frames, fast)
+        for number, (each, x) in enumerate(zip(rows, whole, strict=True)):
             if self.noise is not None:
                 x = noisy(x, each, bank, self.noise, stream["noise"])
             x = band_stop(gain(x, config, stream["gain"]), config, stream["stop"])
-            yield extra(x, config, stream["extra"])
+            yield extra(x, config, stream["extra"], is_first=number == 0)

@@ -13,6 +13,7 @@ all folds, variants and processes. Training gathers crops from it by index.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -78,6 +79,11 @@ class Bank:
     @property
     def n_mels(self) -> int:
         return self.frames.shape[1]
+
+    @functools.cached_property
+    def on_host(self) -> tuple[np.ndarray, np.ndarray]:
+        """`first` and `length`, read once: to ask the device waits for all it has to do."""
+        return self.first.cpu().numpy(), self.length.cpu().numpy()
 
     @property
     def device(self) -> torch.device:

@@ -50,7 +50,7 @@ class Front(nn.Module):
         """
         if self.mean is None or self.spread is None:
             return
-        first, length = bank.first.tolist(), bank.length.tolist()
+        first, length = bank.on_host
         sums = torch.zeros(2, bank.n_mels, dtype=torch.float64, device=bank.frames.device)
         for row in recordings.tolist():
             frames = bank.frames[first[row] : first[row] + length[row]].double()

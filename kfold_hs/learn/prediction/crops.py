@@ -9,22 +9,27 @@ weights nobody will ask again spare themselves the filling (`fill=False`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from kfold_hs.cohort import Task
 from kfold_hs.config.schema import Config
-from kfold_hs.learn.device import autocast
+from kfold_hs.learn.cuda_graphs import Given, Recorder
+from kfold_hs.learn.device import autocast, to_device
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.models.network import HeartSoundNet
 from kfold_hs.predictions.aggregation import pool_groups
 
 
-def crop_starts(n_frames: int, crop_frames: int, overlap: float, n_shifts: int = 1) -> list[int]:
+@lru_cache(maxsize=100_000)  # every epoch asks for the same recordings
+def crop_starts(
+    n_frames: int, crop_frames: int, overlap: float, n_shifts: int = 1
+) -> tuple[int, ...]:
     """First frames of crops that cover a recording evenly, from its start to its end.
 
     Parameters
@@ -44,7 +49,7 @@ def crop_starts(n_frames: int, crop_frames: int, overlap: float, n_shifts: int =
     starts = [round(start) for start in np.linspace(0, room, count)]
     way = starts[1] - starts[0] if count > 1 else 0
     shifted = {min(room, s + round(k * way / n_shifts)) for s in starts for k in range(n_shifts)}
-    return sorted(shifted)
+    return tuple(sorted(shifted))
 
 
 def n_crops_of(n_frames: int, config: Config) -> int:
@@ -76,14 +81,16 @@ class Crops:
     @classmethod
     def of(cls, bank: Bank, recordings: np.ndarray, config: Config) -> Crops:
         device = bank.device
-        lengths = bank.length.cpu().numpy()[recordings]
+        lengths = bank.on_host[1][recordings]
         rule = config.train.crop_frames, config.predict.crop_overlap, config.predict.n_shifts
         starts = [crop_starts(int(n), *rule) for n in lengths]
         gains = config.predict.gains_db  # each crop once at each of them
         owner = np.repeat(np.arange(len(recordings)), [len(s) * len(gains) for s in starts])
-        rows = torch.from_numpy(recordings[owner]).to(device)
-        flat = torch.tensor([start for each in starts for start in each], device=device)
-        added = torch.tensor(gains, device=device).repeat(len(flat)) if any(gains) else None
+        rows = to_device(recordings[owner], device)
+        flat = to_device(np.concatenate(starts, dtype=np.int64), device)
+        added = None
+        if any(gains):
+            added = to_device(np.tile(np.array(gains, dtype=np.float32), len(flat)), device)
         return cls(owner, rows, flat.repeat_interleave(len(gains)), added)
 
     def batches(
@@ -115,6 +122,8 @@ class Predictor:
     covariates : Tensor, optional, shape (recordings of the bank, width)
     fill : bool
         Ask for whole batches only, so that each one's numbers are its own to the bit.
+    recorder : Recorder, optional
+        Of CUDA graphs: a batch's kernels are launched as one, and all batches are whole.
     """
 
     model: HeartSoundNet
@@ -122,6 +131,7 @@ class Predictor:
     config: Config
     covariates: torch.Tensor | None = None
     fill: bool = True
+    recorder: Recorder | None = None
 
     @torch.inference_mode()
     def of_recordings(
@@ -142,14 +152,7 @@ class Predictor:
         crops : Crops
         """
         crops = Crops.of(self.bank, recordings, self.config)
-        self.model.eval()
-        logits: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
-        for rows, x in crops.batches(self.bank, self.config, self.fill):
-            with autocast(self.config.train.precision, x.device):
-                out = self.model(x, self.beside(rows))
-            for name, each in out.items():
-                logits[name].append(each.float())
-        whole = {name: torch.cat(each)[: len(crops.rows)] for name, each in logits.items()}
+        whole = self.logits(crops)
         probs = {
             task.name: pool_groups(
                 _probabilities(whole[task.name]),
@@ -187,16 +190,9 @@ class Predictor:
         """
         assert self.model.attention is not None
         crops = Crops.of(self.bank, recordings, self.config)
-        self.model.eval()
-        features, scores = [], []
-        for _, x in crops.batches(self.bank, self.config, self.fill):
-            with autocast(self.config.train.precision, x.device):
-                features.append(self.model.embed(x).float())
-                scores.append(self.model.attention.scores(features[-1]))
-        n_crops = len(crops.rows)
-        of_crops = (torch.cat(features)[:n_crops], torch.cat(scores)[:n_crops])
-        share = torch.from_numpy(1 / np.bincount(crops.owner).astype(np.float32)[crops.owner])
-        pooled = partial(self._pooled, of_crops, share.to(crops.rows.device))
+        of_crops = self.embeddings(crops)
+        share = 1 / np.bincount(crops.owner).astype(np.float32)[crops.owner]
+        pooled = partial(self._pooled, of_crops, to_device(share, crops.rows.device))
         alone = pooled(crops.owner, recordings)
         whole = pooled(patients[crops.owner], recordings[first_rows(patients)])
         return (
@@ -204,6 +200,45 @@ class Predictor:
             {name: _probabilities(each) for name, each in alone.items()},
             whole,
         )
+
+    @torch.inference_mode()
+    def logits(self, crops: Crops) -> dict[str, torch.Tensor]:
+        """Of every crop, by task: (n_crops, C) float32, on the device."""
+        self.model.eval()
+        found: dict[str, list[torch.Tensor]] = {}
+        for rows, x in self._batches(crops):
+            beside = self.beside(rows)
+            given = {"x": x} if beside is None else {"x": x, "beside": beside}
+            for name, each in self._ask(self._logits, given).items():
+                found.setdefault(name, []).append(each)
+        return {name: torch.cat(each)[: len(crops.rows)] for name, each in found.items()}
+
+    @torch.inference_mode()
+    def embeddings(self, crops: Crops) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of every crop: features (n_crops, width) float32, and their attention's scores."""
+        self.model.eval()
+        batches = [self._ask(self._embedding, {"x": x}) for _, x in self._batches(crops)]
+        features, scores = zip(*batches, strict=True)
+        n_crops = len(crops.rows)
+        return torch.cat(features)[:n_crops], torch.cat(scores)[:n_crops]
+
+    def _batches(self, crops: Crops) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return crops.batches(self.bank, self.config, self.fill or self.recorder is not None)
+
+    def _ask(self, run: Callable[[Given, HeartSoundNet], Any], given: Given) -> Any:
+        # A recording is of one network: the trained one, or the mean of its weights.
+        return self.recorder(run, given, self.model) if self.recorder else run(given, self.model)
+
+    def _logits(self, given: Given, model: HeartSoundNet) -> dict[str, torch.Tensor]:
+        with autocast(self.config.train.precision, given["x"].device):
+            out = model(given["x"], given.get("beside"))
+        return {name: each.float() for name, each in out.items()}
+
+    def _embedding(self, given: Given, model: HeartSoundNet) -> tuple[torch.Tensor, torch.Tensor]:
+        assert model.attention is not None
+        with autocast(self.config.train.precision, given["x"].device):
+            features = model.embed(given["x"]).float()
+            return features, model.attention.scores(features)
 
     def _pooled(
         self,
@@ -216,14 +251,14 @@ class Predictor:
         assert self.model.attention is not None
         (features, scores), device = of_crops, share.device
         size, precision = self.config.predict.batch_size, self.config.train.precision
-        groups = torch.from_numpy(owner).to(device)
+        groups = to_device(owner, device)
         with autocast(precision, device):
             pooled = self.model.attention.of_groups(
                 features, groups, len(rows), share, scores=scores
             )
         n_asked = -(-len(rows) // size) * size if self.fill else len(rows)
-        filled = torch.arange(n_asked).clamp_max(len(rows) - 1).to(device)
-        at = torch.from_numpy(rows).to(device)[filled]
+        filled = torch.arange(n_asked, device=device).clamp_max(len(rows) - 1)
+        at = to_device(rows, device)[filled]
         found: dict[str, list[torch.Tensor]] = {}
         for chosen, batch in zip(torch.split(filled, size), torch.split(at, size), strict=True):
             with autocast(precision, device):

@@ -22,7 +22,7 @@ from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import crop_starts
 from kfold_hs.learn.training.epoch_plan import examples_of_a_batch
 from kfold_hs.learn.training.optimizer import make_average, make_optimizer
-from kfold_hs.learn.training.step import COVARIATES, PRESENT, Step
+from kfold_hs.learn.training.step import COVARIATES, PRESENT, Part, Step
 
 _WARM, _TIMED = 1, 3
 
@@ -87,13 +87,14 @@ def time_steps(config: Config, cohort: Cohort, data: FoldData, device: torch.dev
     if of_patients:
         beside[PRESENT] = torch.ones(size, n_slots, device=device)
     shape = (1, config.features.n_mels, config.train.crop_frames)
-    step = Step(config, model, losses, device)
+    of_steps = averaged if config.train.average == "ema" else None
+    step = Step(config, model, losses, optimizer, of_steps)
 
     def train() -> None:
         model.train()
-        step(torch.randn(size * n_slots, *shape, device=device), beside, config.features.n_mels, 1)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=not step.keeps_gradients)
+        step.prepare(config.optim.lr, config.optim.beta1)
+        x = torch.randn(size * n_slots, *shape, device=device)
+        step(x, beside, Part(config.features.n_mels))
 
     @torch.inference_mode()
     def predict() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
 
 from kfold_hs.learn.data.augment import cutmix, mask, mixup, neutral
 from kfold_hs.learn.device import to_device
 from kfold_hs.learn.training.epoch_plan import bands_at, crop_frames_at, examples_of_a_batch
 from kfold_hs.learn.training.setup import Training
-from kfold_hs.learn.training.step import COVARIATES, PRESENT
+from kfold_hs.learn.training.step import COVARIATES, PRESENT, Part
 
 
 def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> list[torch.Tensor]:
@@ -24,8 +23,7 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
         Mean training losses of the epochs before.
     """
     config, model, source = training.fold.config, training.model, training.source
-    bags, plan, optimizer = training.bags, training.plan, training.optimizer
-    step, averaged, device = training.step, training.averaged, training.fold.device
+    bags, plan, step, device = training.bags, training.plan, training.step, training.fold.device
     covariates = training.covariates.values
     torch.manual_seed(training.fold.streams.torch_seed("dropout", epoch))
     size = examples_of_a_batch(config)
@@ -61,19 +59,11 @@ def train_epoch(training: Training, epoch: int, past_losses: list[float]) -> lis
         )
         # The last group of an epoch may hold fewer batches; each step is of their mean.
         in_group = min(together, plan.n_batches - batch // together * together)
-        batch_losses.append(step(x.reshape(crops), q, n_bands, in_group))
-        if (batch + 1) % together and batch + 1 < plan.n_batches:
-            continue
-        if config.train.grad_clip:
-            nn.utils.clip_grad_norm_(model.parameters(), config.train.grad_clip)
-        number = epoch * plan.n_steps + batch // together
-        for group in optimizer.param_groups:
-            group["lr"] = config.optim.lr * plan.multiplier(number, past_losses)
-            group["betas"] = (plan.momentum(number), config.optim.beta2)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=not step.keeps_gradients)
-        if averaged is not None and config.train.average == "ema":
-            averaged.update(model)
+        is_last = (batch + 1) % together == 0 or batch + 1 == plan.n_batches
+        if is_last:
+            number = epoch * plan.n_steps + batch // together
+            step.prepare(plan.lr(number, past_losses), plan.momentum(number))
+        batch_losses.append(step(x.reshape(crops), q, Part(n_bands, in_group, is_last)))
     return batch_losses
 
 

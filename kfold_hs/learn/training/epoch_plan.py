@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kfold_hs.config.schedules import Schedule
@@ -12,12 +12,23 @@ from kfold_hs.config.schema import Config
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """Batches and optimizer steps of an epoch, and the rate and momentum of every step."""
+    """Batches and optimizer steps of an epoch, and the rate and momentum of every step.
+
+    Parameters
+    ----------
+    highest_lr : float
+        What the schedule multiplies.
+    """
 
     n_batches: int
     n_steps: int
+    highest_lr: float
     multiplier: Schedule
     momentum: Callable[[int], float]
+
+    def lr(self, step: int, past_losses: Sequence[float]) -> float:
+        """The rate of a step, counted from 0 over all epochs."""
+        return self.highest_lr * self.multiplier(step, past_losses)
 
 
 def examples_of_a_batch(config: Config) -> int:

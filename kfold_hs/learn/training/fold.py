@@ -13,7 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def fit_fold(
             course.save_epoch(paths, writer)
             tracker.epoch(row)
             on_epoch(row)
-        writer.save(paths.last_model, course.content())
+        writer.save({paths.last_model: course.content()})
         answers = _answers(fold.cohort, fold.data.patients, course.kept[-1])
         tracker.done(answers, len(course.history) - 1)
     since = course.write_results(paths)
@@ -101,6 +102,7 @@ class _Course:
     training: Training
     history: History
     kept: list[EpochProbs]
+    _unwritten: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -156,7 +158,7 @@ class _Course:
             "epoch": epoch,
             "train_loss": train_loss,
             **values,
-            "lr": training.optimizer.param_groups[0]["lr"],
+            "lr": float(training.optimizer.param_groups[0]["lr"]),
             "seconds": time.perf_counter() - started,
             **joules_since(energy, counters(fold.device)),
         }
@@ -167,20 +169,29 @@ class _Course:
         """Probabilities of people, the loss over them as ``val_loss``, and ``acc.<task>``."""
         training, fold, epoch = self.training, self.training.fold, len(self.history)
         fill = _may_be_asked_again(fold.config, epoch)
-        predictor = Predictor(self.scored, fold.bank, fold.config, training.covariates.values, fill)
+        predictor = Predictor(
+            self.scored, fold.bank, fold.config, training.covariates.values, fill,
+            training.recorder,
+        )  # fmt: skip
         probs, loss = score(predictor, fold.cohort, people, training.targets, training.losses)
         check_scored(loss, who, fold.config, fold.id, epoch)
         return probs, {"val_loss": loss, **probs.accuracies(fold.cohort, people.patients)}
 
     def save_epoch(self, paths: FoldPaths, writer: checkpoint.Writer) -> None:
-        """The model, where it is the best so far, and all there is to go on from."""
+        """The model, where it is the best so far, and all there is to go on from.
+
+        While the files of an epoch before are still being written, training does not wait: those
+        of this one are written with the next. Together, so that an interrupted training never
+        goes on from before a best model that lies there.
+        """
         epoch, best, chosen = len(self.history) - 1, self.best, self.chosen
-        if best == epoch:
-            writer.save(paths.best_model, self.content())
-        if chosen == epoch:
-            writer.save(paths.inner_model, self.content())
+        for path, at in ((paths.best_model, best), (paths.inner_model, chosen)):
+            if at == epoch:
+                self._unwritten[path] = checkpoint.snapshot(self.content())
         self.kept[-1].forget_recordings(unless=self.is_over or epoch in {best, chosen})
-        writer.save(paths.resume, self._state())
+        if self.is_over or not writer.is_busy:
+            writer.save({**self._unwritten, paths.resume: self._state()})
+            self._unwritten = {}
 
     def content(self) -> dict[str, Any]:
         """A checkpoint of the last epoch."""

@@ -70,10 +70,11 @@ def lr_find(fold: Fold, rates: Range) -> Found:
     plan = EpochPlan(
         ready.plan.n_batches,
         ready.plan.n_steps,
-        lambda step, _: rates.at(min(step, rates.n_steps - 1)) / config.optim.lr,
+        1.0,
+        lambda step, _: rates.at(min(step, rates.n_steps - 1)),
         lambda _: config.optim.beta1,
     )
-    training = replace(ready, averaged=None, plan=plan)
+    training = replace(ready, plan=plan)
     values: list[float] = []
     for epoch in range(math.ceil(rates.n_steps / plan.n_steps)):
         each = np.array([float(loss) for loss in train_epoch(training, epoch, [])])

@@ -19,7 +19,10 @@ from kfold_hs.learn.prediction.crops import Crops
 
 
 def make_optimizer(model: nn.Module, config: Config, device: torch.device) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices and filters, not on norms and biases."""
+    """AdamW; weight decay on matrices and filters, not on norms and biases.
+
+    For CUDA graphs its rate is a tensor: a number would be recorded as it was.
+    """
     flat = [p for p in model.parameters() if p.ndim <= 1]
     rest = [p for p in model.parameters() if p.ndim > 1]
     groups = [
@@ -27,7 +30,14 @@ def make_optimizer(model: nn.Module, config: Config, device: torch.device) -> to
         {"params": flat, "weight_decay": 0.0},
     ]
     betas = (config.optim.beta1, config.optim.beta2)
-    return torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, fused=True)
+    recorded = config.train.backend == "cuda_graphs"
+    optimizer = torch.optim.AdamW(
+        groups, lr=config.optim.lr, betas=betas, fused=True, capturable=recorded
+    )
+    if recorded:
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(config.optim.lr, device=device)
+    return optimizer
 
 
 class Average:
@@ -53,19 +63,31 @@ class Average:
         self.model, self.n_updates = copy.deepcopy(model).requires_grad_(False), 0
         self.first_epoch, self._decay = first_epoch, decay
 
-    @torch.no_grad()
     def update(self, model: HeartSoundNet) -> None:
         """One more step or epoch of the model that is trained."""
-        n = self.n_updates
-        share = 1 - min(self._decay, (1 + n) / (10 + n)) if self._decay else 1 / (1 + n)
+        self.move(model, self.next_share())
+
+    def next_share(self) -> float:
+        """How far the mean moves towards the weights with the next update, which it counts."""
+        n, self.n_updates = self.n_updates, self.n_updates + 1
+        return 1 - min(self._decay, (1 + n) / (10 + n)) if self._decay else 1 / (1 + n)
+
+    @torch.no_grad()
+    def move(self, model: HeartSoundNet, share: float | torch.Tensor) -> None:
+        """Towards the weights of `model`; a share on the device can be recorded."""
         pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
-        floats = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        mine, theirs = [one for one, _ in floats], [other for _, other in floats]
         # One launch for all on a GPU; no copy from the host, no integer divided.
-        torch._foreach_lerp_([mine for mine, _ in floats], [other for _, other in floats], share)
-        for mine, theirs in pairs:
-            if not mine.is_floating_point():
-                mine.copy_(theirs)
-        self.n_updates = n + 1
+        if isinstance(share, torch.Tensor):
+            way = torch._foreach_sub(theirs, mine)
+            torch._foreach_mul_(way, share)
+            torch._foreach_add_(mine, way)
+        else:
+            torch._foreach_lerp_(mine, theirs, share)
+        whole = [pair for pair in pairs if not pair[0].is_floating_point()]
+        if whole:
+            torch._foreach_copy_([one for one, _ in whole], [other for _, other in whole])
 
     def state_dict(self) -> dict[str, Any]:
         return {"n_updates": self.n_updates, "model": self.model.state_dict()}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from kfold_hs.config.schedules import momentum, schedule
+from kfold_hs.learn.cuda_graphs import Recorder
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.data.covariates import Covariates
 from kfold_hs.learn.data.crops import Source
@@ -40,6 +41,8 @@ class Training:
         What is learnt.
     weights : ndarray or None
         Probability of drawing each example.
+    recorder : Recorder or None
+        Of the networks that are scored, with train.backend=cuda_graphs.
     """
 
     fold: Fold
@@ -55,6 +58,7 @@ class Training:
     losses: TaskLosses
     weights: np.ndarray | None
     covariates: Covariates
+    recorder: Recorder | None
 
     @classmethod
     def of(cls, fold: Fold, soft: Soft | None = None) -> Training:
@@ -80,18 +84,20 @@ class Training:
         to_device(model, device)
         averaged = make_average(model, config)
         optimizer = make_optimizer(model, config, device)
-        step = Step(config, model, losses, device)
+        of_steps = averaged if config.train.average == "ema" else None
+        step = Step(config, model, losses, optimizer, of_steps)
         n_batches, n_steps = steps_of_an_epoch(config, len(bags))
         n_whole = n_steps * config.train.epochs
         plan = EpochPlan(
             n_batches,
             n_steps,
+            config.optim.lr,
             schedule(config.sched, n_whole),
             momentum(config.sched, n_whole, config.optim.beta1),
         )
         return cls(
             fold, model, averaged, optimizer, step, plan, source, bags, targets, bag_targets,
-            losses, weights, covariates,
+            losses, weights, covariates, step.forward_recorder(),
         )  # fmt: skip
 
 
