@@ -1,6 +1,7 @@
 """Trains a plan on this machine, several folds at once, each in a process of its own.
 
-A process takes one fold after another. It maps the bank from its file, so that all share the same
+A process takes one fold after another. All are forked from one that has loaded torch and computed
+nothing, so that those of a second variant begin at once. It maps the bank from its file, so that all share the same
 pages of memory, and computes with as many threads as a run without --jobs: the results are the
 same to the bit (see `kfold_hs.learn.device`). One that the system ends takes its fold with it and
 no other. All end with the process that started them, however that ends.
@@ -158,10 +159,11 @@ def _start(
 ) -> _Worker:
     """A process that waits for folds; it is put on the list of those that must be ended."""
     context = replace(context.without_bank(), device=device)
-    spawning = multiprocessing.get_context("spawn")
-    ours, theirs = spawning.Pipe()
-    process = spawning.Process(
-        target=_serve, args=(theirs, context, n_threads), daemon=True,
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([_serve.__module__])
+    ours, theirs = server.Pipe()
+    process = server.Process(
+        target=_serve, args=(theirs, dict(os.environ), context, n_threads), daemon=True,
         name=f"kfold-hs {context.paths.name}",
     )  # fmt: skip
     # The first process would start it, which lets the signals through again that are held off here.
@@ -215,8 +217,12 @@ def without_main() -> Iterator[None]:
             setattr(main, key, value)
 
 
-def _serve(pipe: Connection, context: RunContext, n_threads: int) -> None:
+def _serve(
+    pipe: Connection, environment: Mapping[str, str], context: RunContext, n_threads: int
+) -> None:
     """Train the folds that come, tell every epoch and every end."""
+    os.environ.clear()  # that of the server is from its start
+    os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     torch.set_num_threads(n_threads)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 from contextlib import ExitStack
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,20 @@ def test_a_trial_that_is_stopped_leaves_no_process_and_no_lock(
         assert torch.load(files.resume, weights_only=True)["history"]  # its whole epochs
         with lock(files.lock, "the fold"):
             pass
+
+
+def test_processes_know_what_changed_since_the_first_of_them_began(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All come of one that has loaded torch already, and have the environment of today."""
+    servers, caches = set(), [tmp_path / "one", tmp_path / "other"]
+    for n_bands, cache in zip((12, 10), caches, strict=True):
+        monkeypatch.setenv("KFOLD_HS_CACHE", str(cache))
+        fit(cohort, cache, Silent(), f"features.n_mels={n_bands}", "train.epochs=1", n_jobs=2)
+        servers.add(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
+    assert len(servers) == 1
+    # Neither process found no features where they are now, and made them where they had been.
+    assert [len(list((cache / "features").iterdir())) for cache in caches] == [1, 1]
 
 
 @pytest.mark.slow
