@@ -1,10 +1,10 @@
 """Trains a plan on this machine, several folds at once, each in a process of its own.
 
 A process takes one fold after another. All are forked from one that has loaded torch and computed
-nothing, so that those of a second variant begin at once. It maps the bank from its file, so that all share the same
-pages of memory, and computes with as many threads as a run without --jobs: the results are the
-same to the bit (see `kfold_hs.learn.device`). One that the system ends takes its fold with it and
-no other. All end with the process that started them, however that ends.
+nothing, so that those of a second variant begin at once. Each maps the bank from its file, so that
+all share the same pages of memory, and computes with as many threads as a run without --jobs: the
+results are the same to the bit (see `kfold_hs.learn.device`). One that the system ends takes its
+fold with it and no other. All end with the process that started them, however that ends.
 """
 
 from __future__ import annotations
