@@ -153,7 +153,11 @@ def capture(
     here.wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
     # On a stream of this device: torch's own for captures is of the first device that captured.
-    with torch.cuda.graph(graph, pool=pool.handle, stream=beside):
+    # The thread that writes checkpoints waits for the GPU meanwhile, which spoils no recording
+    # that is of this thread.
+    with torch.cuda.graph(
+        graph, pool=pool.handle, stream=beside, capture_error_mode="thread_local"
+    ):
         found = run()
     torch.cuda.set_rng_state(random, device)
     return found, graph.replay

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from support.training import config, fit
 from torch.utils._pytree import tree_leaves, tree_map
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.errors import ConfigError
+from kfold_hs.errors import ConfigError, DeviceError
 from kfold_hs.learn import cuda_graphs
 from kfold_hs.learn.training import compiled, step
 from kfold_hs.workflows.cross_validation import run
@@ -122,3 +123,78 @@ def test_generated_code_trains_alike(cohort: Cohort, tmp_path: Path) -> None:
     _, plain = fit(cohort, tmp_path / "plain")
     _, generated = fit(cohort, tmp_path / "generated", "train.backend=compile")
     np.testing.assert_allclose(generated.y_prob("murmur"), plain.y_prob("murmur"), atol=0.02)
+
+
+class Said(list[str]):
+    """In place of torch.cuda: says what was called."""
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = self
+
+        class Stream:
+            def __init__(self, device: torch.device) -> None:
+                said.append(f"stream on {device}")
+
+            def wait_stream(self, other: object) -> None:
+                said.append("wait")
+
+        class Graph:
+            def replay(self) -> None:
+                said.append("replay")
+
+        @contextmanager
+        def graph(_: object, **how: Any) -> Iterator[None]:
+            assert how["pool"] == "memory"
+            assert isinstance(how["stream"], Stream)
+            said.append(f"record, {how['capture_error_mode']}")
+            yield
+
+        fakes = {
+            "Stream": Stream,
+            "CUDAGraph": Graph,
+            "graph": graph,
+            "stream": lambda _: nullcontext(),
+            "current_stream": Stream,
+            "graph_pool_handle": lambda: "memory",
+            "get_rng_state": lambda _: "random state",
+            "set_rng_state": lambda state, _: said.append(f"set {state}"),
+        }
+        for name, fake in fakes.items():
+            monkeypatch.setattr(torch.cuda, name, fake)
+
+
+def test_a_recording_is_warmed_up_beside_undone_and_of_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = Said()
+    said.patch(monkeypatch)
+
+    def run() -> torch.Tensor:
+        said.append("run")
+        return torch.zeros(())
+
+    _, replay = cuda_graphs.capture(
+        run, lambda: said.append("undo"), torch.device("cuda", 1), cuda_graphs.Pool()
+    )
+    replay()
+    assert said == [
+        *("stream on cuda:1", "stream on cuda:1", "wait"),
+        *("run", "undo") * 3,
+        *("wait", "record, thread_local", "run", "set random state", "replay"),
+    ]
+
+
+def test_a_recording_that_computes_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a graph was recorded on another device than its tensors'."""
+
+    def empty(run: Callable[[], Any], *_: object) -> tuple[Any, Callable[[], None]]:
+        return run(), lambda: None
+
+    monkeypatch.setattr(cuda_graphs, "capture", empty)
+    with pytest.raises(DeviceError, match=r"computes nothing.*train\.backend=eager"):
+        cuda_graphs.Recorder()(lambda given, _: 2 * given["x"], {"x": torch.ones(3)}, None)
+    monkeypatch.setattr(cuda_graphs, "capture", on_the_cpu)
+    recorder = cuda_graphs.Recorder()
+    for value in (3.0, 5.0):  # the second is replayed
+        given = {"x": torch.full((3,), value)}
+        assert recorder(lambda each, _: 2 * each["x"], given, None).tolist() == [2 * value] * 3
