@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kfold_hs import errors, register, testing
     from kfold_hs.api.choices import ComparisonReport, SearchReport, read_report
     from kfold_hs.api.cohorts import Cohort, read_cohort, synthetic_cohort
+    from kfold_hs.api.copies import keep_copy
     from kfold_hs.api.evidence import ValidationReport, evaluate, validate
     from kfold_hs.api.models import Models, load_bundle
     from kfold_hs.api.report import Report
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "api.choices": ("ComparisonReport", "SearchReport", "read_report"),
     "api.cohorts": ("Cohort", "read_cohort", "synthetic_cohort"),
+    "api.copies": ("keep_copy",),
     "api.evidence": ("ValidationReport", "evaluate", "validate"),
     "api.models": ("Models", "load_bundle"),
     "api.report": ("Report",),
@@ -65,6 +67,7 @@ __all__ = [
     "cross_validate",
     "errors",
     "evaluate",
+    "keep_copy",
     "load_bundle",
     "make_split",
     "read_cohort",
