@@ -53,6 +53,7 @@ class Seen:
         return lambda *_: None
 
 
+@pytest.mark.slow  # tests/api/test_colab.py does the same by way of a notebook
 def test_another_machine_goes_on_to_the_same_predictions(
     report: kf.Report, people: kf.Cohort, place: Path, tiny: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,11 @@ def stand_in(folder: Path) -> dict[str, str]:
     for name, text in _MODULES.items():
         (place / f"{name}.py").write_text(text)
     (folder / "drive").mkdir()
+    board = folder / "tensorboard"  # the one of this Python, wherever its programs lie
+    board.write_text(f"#!{sys.executable}\nfrom tensorboard.main import run_main\nrun_main()\n")
+    board.chmod(0o755)
     return {
+        "TENSORBOARD_BINARY": str(board),
         "PYTHONPATH": str(folder / "modules"),
         "COLAB_SAID": str(folder / "said"),
         "COLAB_DRIVE": str(folder / "drive"),
