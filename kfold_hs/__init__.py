@@ -7,10 +7,10 @@
 
 Cohorts: `read_cohort`, `Cohort`, `synthetic_cohort`. Splits: `StratifiedPersonKFold`,
 `make_split`. Calls: `cross_validate`, `compare`, `tune`; `evaluate` (predictions that any program
-made), `validate` (a bundle on other people). Results: `Report`, `ComparisonReport`,
-`SearchReport`, `ValidationReport`, `read_report`, `load_bundle`. Plug-ins: `register`, `testing`.
-Errors that a user can solve are `KfoldHsError` (`kfold_hs.errors`). `docs/python.md` shows them
-at work; the command line is `kfold-hs`.
+made), `validate` (a bundle on other people); `keep_copy` of results. Results: `Report`,
+`ComparisonReport`, `SearchReport`, `ValidationReport`, `read_report`, `load_bundle`. Plug-ins:
+`register`, `testing`. Errors that a user can solve are `KfoldHsError` (`kfold_hs.errors`).
+`docs/python.md` shows them at work; the command line is `kfold-hs`.
 
 Names are loaded when they are first asked for: the import loads neither torch nor pandas.
 """
@@ -22,9 +22,9 @@ from kfold_hs.openmp import wait_briefly
 
 if TYPE_CHECKING:
     from kfold_hs import errors, register, testing
+    from kfold_hs.api.backup import keep_copy
     from kfold_hs.api.choices import ComparisonReport, SearchReport, read_report
     from kfold_hs.api.cohorts import Cohort, read_cohort, synthetic_cohort
-    from kfold_hs.api.copies import keep_copy
     from kfold_hs.api.evidence import ValidationReport, evaluate, validate
     from kfold_hs.api.models import Models, load_bundle
     from kfold_hs.api.report import Report
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "api.backup": ("keep_copy",),
     "api.choices": ("ComparisonReport", "SearchReport", "read_report"),
     "api.cohorts": ("Cohort", "read_cohort", "synthetic_cohort"),
-    "api.copies": ("keep_copy",),
     "api.evidence": ("ValidationReport", "evaluate", "validate"),
     "api.models": ("Models", "load_bundle"),
     "api.report": ("Report",),

@@ -29,7 +29,7 @@ class Losing(NullProgress):
     def epoch(self, fold, row):
         if fold.fold == 1:
             import os, signal
-            from kfold_hs.files.copies import FolderCopy
+            from kfold_hs.files.folder_copy import FolderCopy
             FolderCopy(Path("runs").absolute(), COPY).save()  # the five minutes are over
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kfold_hs.errors import ConfigError, StorageError
-from kfold_hs.files.copies import FolderCopy
+from kfold_hs.files.folder_copy import FolderCopy
 
 LEAST_S = 1.0
 

@@ -12,7 +12,7 @@ import pytest
 
 from kfold_hs.errors import StorageError
 from kfold_hs.files.atomic import checksum_file, write_json, write_text, writing
-from kfold_hs.files.copies import FolderCopy, Restored
+from kfold_hs.files.folder_copy import FolderCopy, Restored
 from kfold_hs.files.stored import read_json
 
 
