@@ -139,8 +139,12 @@ def test_recordings_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     for wrong in ("drive/MyDrive/mine.zip", "drive/MyDrive/deep/mine.zip"):
         with pytest.raises(FileNotFoundError, match=r"mine.zip.*MyDrive holds: other.zip"):
             run_cell("Recordings", DATA=wrong)
-    with pytest.raises(FileNotFoundError, match=r"lost.zip' is not there.*drive"):
-        run_cell("Recordings", DATA="lost.zip")
+    for wrong in ("lost.zip", "upload"):  # the dialog is Colab's
+        with pytest.raises(FileNotFoundError, match=rf"{wrong}' is not there.*holds: drive"):
+            run_cell("Recordings", DATA=wrong)
+    chosen = types.SimpleNamespace(upload=dict)  # the dialog was closed
+    with pytest.raises(FileNotFoundError, match="'no file was chosen' is not there"):
+        run_cell("Recordings", DATA="upload", colab=True, files=chosen)
 
 
 def test_the_gpu_cell_says_what_there_is(
@@ -165,3 +169,5 @@ def test_a_package_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
         run_cell("Install", SOURCE="kfold.zip")
     with pytest.raises(RuntimeError, match="say in SOURCE"):
         run_cell("Install")
+    with pytest.raises(FileNotFoundError, match="'no file was chosen': no such file"):
+        run_cell("Install", colab=True, files=types.SimpleNamespace(upload=dict))
