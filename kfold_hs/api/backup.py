@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kfold_hs.errors import ConfigError, StorageError
+from kfold_hs.errors import ConfigError, KfoldHsError
 from kfold_hs.files.folder_copy import FolderCopy
 
 LEAST_S = 1.0
@@ -68,7 +68,7 @@ def keep_copy(folder: str | Path, copy: str | Path, every_s: float = 300.0) -> I
     except BaseException as error:
         try:
             _finish(kept, worker, end)
-        except StorageError as fault:
+        except KfoldHsError as fault:
             error.add_note(f"The copy was not brought up to date: {fault}")
         raise
     _finish(kept, worker, end)
@@ -89,7 +89,7 @@ def _update(kept: FolderCopy, every_s: float, end: threading.Event) -> None:
     while not end.wait(every_s):
         try:
             kept.save()
-        except StorageError as fault:
+        except KfoldHsError as fault:
             warnings.warn(
                 f"the copy was not brought up to date; the work goes on, and it is tried again in "
                 f"{every_s:g} s: {fault}",

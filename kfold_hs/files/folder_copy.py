@@ -38,6 +38,7 @@ _SUMS = ".sha256"
 _TRIES = 5
 _PAUSE_S = 0.2
 _PIECE = 1 << 22
+_OURS = re.compile(rf"({re.escape(_SUMS)}/)?(?!\.\.?$)[^/]+")
 _LEFT_OUT = re.compile(r"\..*\.lock|\.lock|" + re.escape(NOTED))
 _Seen = dict[str, tuple[int, int, int]]
 """File -> when it was changed, its size, its inode."""
@@ -268,12 +269,13 @@ def _archives(folder: Path) -> list[_Archive]:
     """The readable ones of a folder's two, the newest first."""
     found = []
     for slot in _SLOTS:
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, zipfile.BadZipFile):
+        try:
             with zipfile.ZipFile(folder / slot) as archive:
                 number = int(json.loads(archive.comment)["number"])
                 members = _members(archive)
-            if not all(re.fullmatch(rf"({re.escape(_SUMS)}/)?[^/]+", name) for name in members):
-                continue  # it is not one of ours
+        except (FileNotFoundError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            continue  # there is none, or it was cut off
+        if all(_OURS.fullmatch(name) for name in members):
             found.append(_Archive(folder / slot, number, members))
     return sorted(found, key=lambda each: -each.number)
 
