@@ -7,10 +7,10 @@
 
 Cohorts: `read_cohort`, `Cohort`, `synthetic_cohort`. Splits: `StratifiedPersonKFold`,
 `make_split`. Calls: `cross_validate`, `compare`, `tune`; `evaluate` (predictions that any program
-made), `validate` (a bundle on other people). Results: `Report`, `ComparisonReport`,
-`SearchReport`, `ValidationReport`, `read_report`, `load_bundle`. Plug-ins: `register`, `testing`.
-Errors that a user can solve are `KfoldHsError` (`kfold_hs.errors`). `docs/python.md` shows them
-at work; the command line is `kfold-hs`.
+made), `validate` (a bundle on other people); `keep_copy` of results. Results: `Report`,
+`ComparisonReport`, `SearchReport`, `ValidationReport`, `read_report`, `load_bundle`. Plug-ins:
+`register`, `testing`. Errors that a user can solve are `KfoldHsError` (`kfold_hs.errors`).
+`docs/python.md` shows them at work; the command line is `kfold-hs`.
 
 Names are loaded when they are first asked for: the import loads neither torch nor pandas.
 """
@@ -22,6 +22,7 @@ from kfold_hs.openmp import wait_briefly
 
 if TYPE_CHECKING:
     from kfold_hs import errors, register, testing
+    from kfold_hs.api.backup import keep_copy
     from kfold_hs.api.choices import ComparisonReport, SearchReport, read_report
     from kfold_hs.api.cohorts import Cohort, read_cohort, synthetic_cohort
     from kfold_hs.api.evidence import ValidationReport, evaluate, validate
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "api.backup": ("keep_copy",),
     "api.choices": ("ComparisonReport", "SearchReport", "read_report"),
     "api.cohorts": ("Cohort", "read_cohort", "synthetic_cohort"),
     "api.evidence": ("ValidationReport", "evaluate", "validate"),
@@ -65,6 +67,7 @@ __all__ = [
     "cross_validate",
     "errors",
     "evaluate",
+    "keep_copy",
     "load_bundle",
     "make_split",
     "read_cohort",

@@ -64,6 +64,15 @@ def card(
     ).format(_BOX, title, mark, said, heads, lines, link)
 
 
+def frame(title: str, page: str, height: int) -> str:
+    """A page of HTML as a frame of a notebook; it is part of the frame, and fetches nothing."""
+    # In a box: IPython takes what begins with a frame for a mistake.
+    return Markup(
+        '<div><iframe title="{}" srcdoc="{}" style="width: 100%; height: {}px; border: 0">'
+        "</iframe></div>"
+    ).format(title, str(page), height)
+
+
 def _cell(tag: str, text: str) -> Markup:
     return Markup('<{0} style="{1}">{2}</{0}>').format(Markup(tag), _CELL, text)
 

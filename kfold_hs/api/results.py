@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from kfold_hs.api.card import card
+from kfold_hs.api.card import card, frame
 from kfold_hs.errors import KfoldHsError, unknown_name
 from kfold_hs.files import stored
 from kfold_hs.files.paths import write_text
@@ -153,6 +153,35 @@ class Results(ABC, Generic[Content]):
         target = Path(path).expanduser()
         write_text(target, self._drawn.page)
         return target
+
+    def show(self, height: int = 800) -> Any:
+        """The page below a notebook's cell.
+
+        The output holds the whole page (about 5 MB), and works wherever the notebook is opened.
+
+        Parameters
+        ----------
+        height : int
+            Of the frame, in pixels, at least 100.
+
+        Returns
+        -------
+        IPython.display.HTML
+
+        Raises
+        ------
+        KfoldHsError
+            The height is too small, or IPython is not installed.
+        """
+        if height < 100:
+            raise KfoldHsError(f"height={height}: give at least 100 pixels.")
+        try:
+            from IPython.display import HTML
+        except ImportError:
+            raise KfoldHsError(
+                f"show() is for notebooks, and IPython is not installed. The page is {self.page}."
+            ) from None
+        return HTML(frame(self.name, self._drawn.page, height))
 
     def open(self) -> None:
         """Open the page in the browser of this machine."""

@@ -25,6 +25,7 @@ from typing import Any
 from kfold_hs.config.compose import check_number, compose, differences, expand, is_key, key_of
 from kfold_hs.config.overrides import check_text, is_of_path, whole_at
 from kfold_hs.config.schema import Config
+from kfold_hs.config.training import DeviceKind
 from kfold_hs.errors import ConfigError, listing, readable, shown
 
 _BLANK_BEFORE_KEY = re.compile(r"\s+(?=[+~]{0,2}(?P<key>[A-Za-z_][\w./@]*)=)")
@@ -52,7 +53,7 @@ class Variant:
     overrides: tuple[str, ...]
     config: Config
 
-    def on(self, device_kind: str) -> Variant:
+    def on(self, device_kind: DeviceKind) -> Variant:
         """The same, trained on this kind of device (`Config.on`)."""
         return replace(self, config=self.config.on(device_kind))
 
@@ -71,7 +72,7 @@ class Design:
     factors: tuple[str, ...]
     variants: tuple[Variant, ...]
 
-    def on(self, device_kind: str) -> Design:
+    def on(self, device_kind: DeviceKind) -> Design:
         """The same, trained on this kind of device (`Config.on`)."""
         return replace(self, variants=tuple(each.on(device_kind) for each in self.variants))
 

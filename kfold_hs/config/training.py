@@ -13,6 +13,8 @@ from kfold_hs.config.former_keys import as_today
 from kfold_hs.config.poolings import PatientPool
 from kfold_hs.config.registry import Registry, one_of
 
+DeviceKind = Literal["cpu", "cuda", "cuda_without_bfloat16"]
+"""Where networks are trained, as far as it decides their numbers."""
 _Inside = Annotated[float, Field(gt=0, lt=1)]
 _Count = Annotated[int, Field(ge=0, le=100)]
 _Decibels = Annotated[float, Field(ge=-60, le=60)]
@@ -115,7 +117,7 @@ class TrainConfig(Settings):
         the start; `cuda_graphs`: a step's kernels are launched as one, on NVIDIA GPUs only
     first_crop_frames, first_n_mels : crops grow from these, in frames and in bands (neighbours are
         averaged), to their size after the share `grow_until` of the epochs; None: off
-    precision : `auto`: bfloat16 on CUDA, float32 elsewhere
+    precision : `auto`: bfloat16 on GPUs that have it (A100, L4, H100; not T4, V100), else float32
     inner_share : of the training people, set aside to choose the epoch when select=inner
     patience : with select=inner: stop after so many epochs without a gain; None: never
     level : `patient`: an example is one crop of each of `sites_per_patient` recordings, pooled by

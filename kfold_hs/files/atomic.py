@@ -140,6 +140,11 @@ def discard(folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is being written, or was left by a killed writer."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def sweep(folder: Path, ours: bool = True) -> None:
     """Remove the temporary files and folders that killed writers left in `folder`.
 

@@ -41,7 +41,8 @@ def save(path: Path, content: dict[str, Any]) -> None:
     # By way of memory: torch's own writer hides why the disk refused.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(path, buffer.getbuffer(), True)
+    # Not getbuffer(): an error of the disk keeps the view alive, and Python 3.12 crashes on that.
+    write_bytes(path, buffer.getvalue(), True)
 
 
 class Writer:

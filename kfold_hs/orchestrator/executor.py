@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kfold_hs.config.training import DeviceKind
 from kfold_hs.errors import ConfigError
 
 if TYPE_CHECKING:  # a wrong command line is told before torch is loaded
@@ -70,11 +71,13 @@ class Fleet:
             return f"{self.kind(device)}, on a Ray cluster"
         return str(device)
 
-    def kind(self, device: torch.device) -> str:
-        """The kind of device that folds are trained on: "cpu" or "cuda"."""
+    def kind(self, device: torch.device) -> DeviceKind:
+        """The kind of device that folds are trained on; a cluster's GPUs are taken for new ones."""
+        from kfold_hs.learn.device import device_kind
+
         if self.executor == "ray":
             return "cuda" if self.gpus else "cpu"
-        return device.type
+        return device_kind(device)
 
     def n_jobs(self, device: torch.device) -> int:
         """How many folds are trained at once."""

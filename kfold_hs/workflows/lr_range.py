@@ -7,7 +7,7 @@ from pathlib import Path
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId, RunPaths, write_text
-from kfold_hs.learn.device import check_device, pick_device
+from kfold_hs.learn.device import check_device, device_kind, pick_device
 from kfold_hs.learn.training.checks import check_config
 from kfold_hs.learn.training.fold import check
 from kfold_hs.learn.training.lr_range import Found, Range, lr_find
@@ -40,7 +40,7 @@ def find_lr(
             "must go up, from above 0, in 20 steps or more."
         )
     where = pick_device(device)
-    config = config.on(where.type)
+    config = config.on(device_kind(where))
     check_device(config)
     check_config(config)
     cohort = load_cohort(config, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import json
@@ -21,7 +22,7 @@ from kfold_hs import errors
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DeviceError, KfoldHsError, MemoryFullError
-from kfold_hs.learn.device import _exactness, autocast
+from kfold_hs.learn.device import _exactness, autocast, device_kind
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import Inputs, make_model
@@ -76,6 +77,26 @@ def test_parts_that_compute_otherwise_now_are_told_from_what_was_trained_then() 
         "train.precision=bfloat16",
     ]
     assert config(*words)._decisive()["revised"] == ["average", "heads", "stretch"]
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "kind"), [(True, "cuda"), (False, "cuda_without_bfloat16")]
+)
+def test_auto_is_no_bfloat16_where_a_gpu_would_emulate_it(
+    has_bfloat16: bool, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def supported(*, including_emulation: bool) -> bool:
+        return has_bfloat16 or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    device_kind.cache_clear()
+    assert device_kind(torch.device("cuda", 0)) == kind
+    device_kind.cache_clear()
+    there = config().on(kind)
+    assert there.precision == ("bfloat16" if has_bfloat16 else "float32")
+    same = config(f"train.precision={there.precision}").on(kind)
+    assert there.digest == same.digest != config().digest
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
@@ -294,5 +315,5 @@ def test_cuda_graphs_are_a_matter_of_where_folds_are_trained() -> None:
     from kfold_hs.learn.device import check_device
 
     check_device(config("train.backend=cuda_graphs").on("cuda"))
-    with pytest.raises(ConfigError, match="this training is on cpu"):
+    with pytest.raises(ConfigError, match="this training is on the CPU"):
         check_device(config("train.backend=cuda_graphs"))

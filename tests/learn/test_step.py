@@ -88,7 +88,7 @@ def test_recorded_steps_train_as_steps_do(
 
 def test_cuda_graphs_are_refused_on_the_cpu_before_anything_is_read(tmp_path: Path) -> None:
     asked = config("train.backend=cuda_graphs")
-    with pytest.raises(ConfigError, match=r"train\.backend=cuda_graphs needs an NVIDIA GPU.*cpu"):
+    with pytest.raises(ConfigError, match=r"train\.backend=cuda_graphs needs an NVIDIA GPU.*CPU"):
         run(asked, Silent(), RunOptions(root=tmp_path, device="cpu"))
 
 

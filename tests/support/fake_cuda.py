@@ -107,7 +107,7 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
         patch.setattr(torch.Tensor, "pin_memory", pin)
         patch.setattr(torch.Tensor, "__deepcopy__", _deepcopy)
         patch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
-        patch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+        patch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
         patch.setattr(torch.cuda, "mem_get_info", lambda _: (2**37, 2**37))
         with gpu.mode, _Watch(gpu):
             yield gpu

@@ -10,7 +10,7 @@ from torch import nn
 
 from kfold_hs.config.schema import Config
 from kfold_hs.learn.cuda_graphs import Recorder
-from kfold_hs.learn.device import autocast, check_device
+from kfold_hs.learn.device import autocast, check_device, device_kind
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import HeartSoundNet
 from kfold_hs.learn.training.optimizer import Average
@@ -129,7 +129,7 @@ class Step:
         averaged: Average | None = None,
     ) -> None:
         self._device = next(model.parameters()).device
-        check_device(config.on(self._device.type))
+        check_device(config.on(device_kind(self._device)))
         self._model, self._losses = model, losses
         self._precision = config.train.precision
         self._forward: Callable[..., dict[str, torch.Tensor]] = model

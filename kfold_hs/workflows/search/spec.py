@@ -9,6 +9,7 @@ from typing import Any
 from kfold_hs.config.compose import compose
 from kfold_hs.config.space import Space, Value, find_space
 from kfold_hs.config.sweep import Variant, check_same_inputs
+from kfold_hs.config.training import DeviceKind
 from kfold_hs.errors import ConfigError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import TunePaths, write_json
@@ -63,9 +64,9 @@ class Search:
     sampler: str
     n_trials: int
     racing: bool = True
-    device_kind: str = "cpu"
+    device_kind: DeviceKind = "cpu"
 
-    def on(self, device_kind: str) -> Search:
+    def on(self, device_kind: DeviceKind) -> Search:
         """The same, trained on this kind of device (`Config.on`)."""
         return replace(self, device_kind=device_kind)
 
