@@ -20,7 +20,6 @@ from support.project import TINY, Silent
 from kfold_hs.bundle import portable
 from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio
 from kfold_hs.bundle.certificate import Certificate
-from kfold_hs.bundle.conformal import Conformal, conformal_set
 from kfold_hs.bundle.format import Bundle, write_content
 from kfold_hs.bundle.graph import Graph, check_graph
 from kfold_hs.bundle.inputs import find_patients
@@ -31,6 +30,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.errors import BundleError, CohortError, ConfigError
 from kfold_hs.files.paths import write_json
 from kfold_hs.judge.selection.calibration import CALIBRATORS
+from kfold_hs.judge.selection.conformal import Conformal, conformal_set
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.split import TEST, TRAIN
 from kfold_hs.workflows import bundles, cross_validation
