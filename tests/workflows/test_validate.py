@@ -99,6 +99,9 @@ def test_other_people_are_scored_by_all_models(other: FinishedValidation, other_
     ]
     assert task.conformal is not None
     assert task.conformal["covered"]["value"] == pytest.approx(np.mean(held))
+    assert task.conformal["promise"] == "class"
+    by_class = {name: each["n_patients"] for name, each in task.conformal["classes"].items()}
+    assert by_class == task.counts
 
 
 def test_the_probabilities_are_those_of_predict(
