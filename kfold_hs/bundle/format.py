@@ -192,8 +192,8 @@ class Bundle:
         """
         if promise == CLASS and not all(each.has_labels for each in self.conformal.values()):
             raise BundleError(
-                f"{self.folder} was made by an older version: its conformal scores do not say of "
-                "which class they are, so that no coverage can be promised to every class. Export "
+                f"{self.folder} was made by an older version: its conformal scores lack the "
+                "labels, and without these no coverage can be promised to every class. Export "
                 "the run again, or ask for sets that cover all patients together (--sets all)."
             )
 

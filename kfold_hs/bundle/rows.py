@@ -146,8 +146,13 @@ def rows_of(
 
 
 def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
-    """What the numbers of persons cannot promise to new patients, in words."""
-    needed, found = persons_needed(options.coverage), []
+    """What conformal sets cannot promise to new patients, in words."""
+    needed, found = persons_needed(options.coverage), list[str]()
+    if not bundle.content["select"]["honest"]:
+        found.append(
+            "The coverage of the conformal sets is not promised: their scores are of people who "
+            f"chose the epochs (select={bundle.content['select']['rule']})."
+        )
     for task in bundle.tasks if options.promise == CLASS else ():
         n_persons = bundle.conformal[task.name].n_persons(task.n_classes)
         for name, n in zip(task.classes, n_persons, strict=True):

@@ -286,6 +286,15 @@ def test_sets_hold_what_few_persons_cannot_exclude(made: Path, tmp_path: Path) -
     by_all, said = predicted("--sets", "all")
     assert "can promise" not in said
 
+    # Scores of people who chose the epochs are too good.
+    chosen = tmp_path / "chosen"
+    shutil.copytree(made / "bundle", chosen)
+    content = json.loads((chosen / "bundle.json").read_text())
+    content["select"] |= {"rule": "best", "honest": False}
+    write_content(chosen, content)
+    assert "coverage of the conformal sets is not promised" in predicted(bundle=chosen)[1]
+    assert "is not promised" not in predicted()[1]
+
     # A bundle of an older version does not say which class a score is of.
     older = tmp_path / "older"
     shutil.copytree(made / "bundle", older)
@@ -380,6 +389,14 @@ def test_what_a_bundle_holds(made: Path) -> None:
     assert summary["headline"]["sentence"] in card
     assert content["digests"]["split"] in card
     assert "None" not in card
+    unknown = {
+        person
+        for each in content["conformal"]["murmur"]
+        for person, label in zip(each["person_id"], each["label"], strict=True)
+        if label == 1
+    }
+    n = len(unknown)
+    assert f"| murmur | Unknown | {n} | {100 * n / (n + 1):.1f} % |" in card
 
 
 def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -> None:

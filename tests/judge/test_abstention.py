@@ -19,6 +19,7 @@ from kfold_hs.judge.results.abstention import SHARES, abstention, coverage_of_se
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.bands import bands, by_run
 from kfold_hs.judge.stats.clusters import Layout
+from kfold_hs.judge.stats.intervals import wilson
 from kfold_hs.predictions.table import DECISIONS, Predictions
 from kfold_hs.report.charts.curves import abstention_figures
 from kfold_hs.report.formats import number
@@ -116,6 +117,21 @@ def test_what_a_run_says_of_answers_that_are_left_out() -> None:
         assert number(curve["aurc"]["value"]) in page
     names = set(abstention_figures(found))
     assert names == {f"{kind}-{task}" for kind in ("risk", "answered") for task in found["tasks"]}
+
+
+def test_where_all_are_wrong_there_is_an_interval() -> None:
+    """Nobody is called Unknown: of the 40 there, who are as many persons, all are wrong."""
+    kept = fake_run()[0].where(epoch=5)
+    table = kept.table.copy()
+    table.loc[table["y.murmur"] == "Unknown", "y.murmur"] = "Absent"
+    table.loc[table.index[40:80], "y.murmur"] = "Unknown"
+    columns = [f"p.murmur.{name}" for name in kept.classes["murmur"]]
+    table["p.murmur.Unknown"] = 0.0
+    table[columns] = table[columns].div(table[columns].sum(axis=1), axis=0)
+    found = abstention(Selected(Predictions(table, kept.classes), POSITIVES, 5), 200)
+    unknown = found["tasks"]["murmur"]["curve"]["classes"]["Unknown"]["error"]
+    assert (unknown["value"][-1], unknown["high"][-1]) == (1, 1)
+    assert unknown["low"][-1] == pytest.approx(wilson(1, 40)[0], abs=1e-4)
 
 
 def test_what_a_number_of_persons_cannot_promise_is_said() -> None:

@@ -27,7 +27,7 @@ from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.expected_error import UNDEFINED
 from kfold_hs.judge.stats.influence import influence
-from kfold_hs.judge.stats.intervals import LEVEL, TARGET, Estimate
+from kfold_hs.judge.stats.intervals import LEVEL, TARGET, Estimate, wilson
 from kfold_hs.predictions.table import PROBABILITIES, Predictions
 
 COVERAGE = 0.9
@@ -167,13 +167,19 @@ def _curve(selected: Selected, task: str, n_resamples: int) -> dict[str, Any]:
     found = bands(statistic, layout, n_resamples, whole=False)["risks"]
     g, n_classes = len(SHARES), len(classes)
     parts = [found.part(g + 1 + g * i, g + 1 + g * (i + 1)) for i in range(2 * n_classes)]
-    area, whole = found.part(g, g + 1), _ends(found.part(0, g))
+    area, whole = found.part(g, g + 1), found.part(0, g)
+    if n_resamples:
+        everybody = np.ones(len(y_true), dtype=bool)
+        whole, *parts[:n_classes] = (
+            _with_none_and_all(part, _persons_answered(confidence, of, layout))
+            for part, of in zip((whole, *parts), (everybody, *of_class), strict=False)
+        )
     error = float(found.value[g - 1])
     areas = {name: each[0] for name, each in _ends(area, 6).items()} | {"best": best_aurc(error)}
     return {
         "x": _numbers(SHARES),
         "threshold": _numbers(_thresholds(confidence, layout)),
-        **whole,
+        **_ends(whole),
         "n_undefined": found.n_undefined,
         "error": error,
         "aurc": areas,
@@ -186,6 +192,27 @@ def _curve(selected: Selected, task: str, n_resamples: int) -> dict[str, Any]:
             for c, name in enumerate(classes)
         },
     }
+
+
+def _with_none_and_all(band: Band, n_persons: np.ndarray) -> Band:
+    """Where no one is wrong, or all are, no resample differs: Wilson's ends of so many persons."""
+    low, high = band.low.copy(), band.high.copy()
+    for at in np.flatnonzero(np.isin(band.value, (0, 1)) & (n_persons > 0)):
+        low[at], high[at] = wilson(float(band.value[at]), int(n_persons[at]))
+    return Band(band.value, low, high, band.n_undefined)
+
+
+def _persons_answered(confidence: np.ndarray, of: np.ndarray, layout: Layout) -> np.ndarray:
+    """Different persons with a property among those answered, (G,): the least of the runs."""
+    each = []
+    for run in range(layout.n_runs):
+        rows = np.flatnonzero(layout.run == run)
+        rows = rows[np.argsort(-confidence[rows], kind="stable")]
+        mine = np.flatnonzero(of[rows])
+        is_new = np.zeros(len(rows) + 1)
+        is_new[1 + mine[np.unique(layout.person[rows[mine]], return_index=True)[1]]] = 1
+        each.append(np.cumsum(is_new)[np.ceil(SHARES * len(rows) - 1e-9).astype(int)])
+    return np.asarray(np.min(each, axis=0))
 
 
 def _thresholds(confidence: np.ndarray, layout: Layout) -> np.ndarray:
