@@ -151,9 +151,35 @@ def _different(kept: Predictions, column: str, y_true: np.ndarray, n_classes: in
 def _curve(selected: Selected, task: str, n_resamples: int) -> dict[str, Any]:
     kept, layout = selected.scored, selected.layout
     y_true, y_prob, classes = kept.y_true(task), kept.y_prob(task), kept.classes[task]
-    confidence, is_wrong = y_prob.max(axis=1), y_prob.argmax(axis=1) != y_true
-    of_class = [y_true == c for c in range(len(classes))]
     n_patients = _different(kept, "patient_id", y_true, len(classes))
+    found = _bands(y_true, y_prob, layout, n_resamples)
+    error = float(found["risk"].value[-1])
+    area = {name: each[0] for name, each in _ends(found["aurc"], 6).items()}
+    return {
+        "x": _numbers(SHARES),
+        "threshold": _numbers(_thresholds(y_prob.max(axis=1), layout)),
+        **_ends(found["risk"]),
+        "n_undefined": found["risk"].n_undefined,
+        "error": error,
+        "aurc": area | {"best": best_aurc(error)},
+        "classes": {
+            name: {
+                "n_patients": n_patients[c],
+                "error": _ends(found[f"error {c}"]),
+                "answered": _ends(found[f"answered {c}"]),
+            }
+            for c, name in enumerate(classes)
+        },
+    }
+
+
+def _bands(
+    y_true: np.ndarray, y_prob: np.ndarray, layout: Layout, n_resamples: int
+) -> dict[str, Band]:
+    """Of risk and aurc; of every class c, `error c` and `answered c`."""
+    confidence, is_wrong = y_prob.max(axis=1), y_prob.argmax(axis=1) != y_true
+    n_classes, g = y_prob.shape[1], len(SHARES)
+    of_class = [y_true == c for c in range(n_classes)]
     properties = np.column_stack([is_wrong, *of_class, *(is_wrong & each for each in of_class)])
 
     def risks(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -161,44 +187,26 @@ def _curve(selected: Selected, task: str, n_resamples: int) -> dict[str, Any]:
         wrong, n, wrong_of = counts[0], *np.split(counts[1:], 2)
         risk = ratio(wrong, weights.sum(axis=1)[:, None] * SHARES)
         area = aurc(is_wrong[rows], confidence[rows], weights)[:, None]
-        return np.hstack([risk, area, *ratio(wrong_of, n), *ratio(n, n[:, :, -1:])])
+        return np.hstack([risk, *ratio(wrong_of, n), *ratio(n, n[:, :, -1:]), area])
 
     statistic: dict[str, Statistic] = {"risks": by_run(risks, layout)}
-    found = bands(statistic, layout, n_resamples, whole=False)["risks"]
-    g, n_classes = len(SHARES), len(classes)
-    parts = [found.part(g + 1 + g * i, g + 1 + g * (i + 1)) for i in range(2 * n_classes)]
-    area, whole = found.part(g, g + 1), found.part(0, g)
+    all_of = bands(statistic, layout, n_resamples, whole=False)["risks"]
+    names = ["risk", *(f"{what} {c}" for what in ("error", "answered") for c in range(n_classes))]
+    found = {name: all_of.part(g * i, g * (i + 1)) for i, name in enumerate(names)}
     if n_resamples:
         everybody = np.ones(len(y_true), dtype=bool)
-        whole, *parts[:n_classes] = (
-            _with_none_and_all(part, _persons_answered(confidence, of, layout))
-            for part, of in zip((whole, *parts), (everybody, *of_class), strict=False)
-        )
-    error = float(found.value[g - 1])
-    areas = {name: each[0] for name, each in _ends(area, 6).items()} | {"best": best_aurc(error)}
-    return {
-        "x": _numbers(SHARES),
-        "threshold": _numbers(_thresholds(confidence, layout)),
-        **_ends(whole),
-        "n_undefined": found.n_undefined,
-        "error": error,
-        "aurc": areas,
-        "classes": {
-            name: {
-                "n_patients": n_patients[c],
-                "error": _ends(parts[c]),
-                "answered": _ends(parts[n_classes + c]),
-            }
-            for c, name in enumerate(classes)
-        },
-    }
+        for name, of in zip(names, (everybody, *of_class), strict=False):  # not of who is answered
+            n_persons = _persons_answered(confidence, of, layout)
+            found[name] = _with_none_and_all(found[name], n_persons)
+    return found | {"aurc": all_of.part(g * len(names), None)}
 
 
 def _with_none_and_all(band: Band, n_persons: np.ndarray) -> Band:
     """Where no one is wrong, or all are, no resample differs: Wilson's ends of so many persons."""
     low, high = band.low.copy(), band.high.copy()
-    for at in np.flatnonzero(np.isin(band.value, (0, 1)) & (n_persons > 0)):
-        low[at], high[at] = wilson(float(band.value[at]), int(n_persons[at]))
+    rounded = np.round(band.value)
+    for at in np.flatnonzero(np.isclose(band.value, rounded, rtol=0, atol=1e-9) & (n_persons > 0)):
+        low[at], high[at] = wilson(float(rounded[at]), int(n_persons[at]))
     return Band(band.value, low, high, band.n_undefined)
 
 
