@@ -37,7 +37,7 @@ from kfold_hs.bundle.ensemble import Answer, Chunk, mean_over_models, spread_ove
 from kfold_hs.bundle.fits import PatientFits
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.cohort import Task
-from kfold_hs.errors import counted
+from kfold_hs.errors import counted, listing
 from kfold_hs.judge.selection.conformal import (
     CLASS,
     conformal_set,
@@ -163,6 +163,28 @@ def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
                     f"needed for {100 * options.coverage:g} %: {name} is in every set."
                 )
     return found
+
+
+def beyond_promise_to_known(bundle: Bundle, options: RowOptions) -> list[str]:
+    """The same of people of the run, who are compared with the others of their fold, in words."""
+    needed = persons_needed(options.coverage)
+    few = [
+        f"{task.name} {name}"
+        for task in (bundle.tasks if options.promise == CLASS else ())
+        for name, n in zip(
+            task.classes,
+            bundle.conformal[task.name].n_persons_of_fold(task.n_classes),
+            strict=True,
+        )
+        if n - 1 < needed  # one may be the person
+    ]
+    if not few:
+        return []
+    return [
+        "People whom the bundle knows are compared with the other people of their fold only. Under "
+        f"{needed} of a class can promise it no coverage of {100 * options.coverage:g} %, and it "
+        f"is in every set of that fold: {listing(few)}."
+    ]
 
 
 def unscored(bundle: Bundle, one: PatientAudio) -> Row:

@@ -157,7 +157,7 @@ def predict(
     from kfold_hs.bundle.inputs import find_patients
     from kfold_hs.bundle.predict import Audit, predict_patients
     from kfold_hs.bundle.resume_log import ResumeLog, key_of
-    from kfold_hs.bundle.rows import beyond_promise
+    from kfold_hs.bundle.rows import beyond_promise, beyond_promise_to_known
     from kfold_hs.bundle.writers import challenge_tasks, opened, pick_format
     from kfold_hs.learn.device import pick_device
 
@@ -199,6 +199,8 @@ def predict(
     certificate = bundle.certificate
     sentences = audit.sentences(certificate.n_repeats * certificate.n_folds)
     sentences += beyond_promise(bundle, options.rows)
+    if audit.n_known:
+        sentences += beyond_promise_to_known(bundle, options.rows)
     if audit.n_known and not bundle.content["select"]["honest"]:
         sentences.append(
             "The scores of known people are too good: the epochs were chosen on these people "

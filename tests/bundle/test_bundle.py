@@ -258,7 +258,9 @@ def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
 
 
-def test_sets_hold_what_few_persons_cannot_exclude(made: Path, tmp_path: Path) -> None:
+def test_sets_hold_what_few_persons_cannot_exclude(
+    made: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
     """8 or fewer persons of a class promise less than 90 % to it, and 50 % is promised by one."""
     noise(tmp_path, "a_AV", "b")
     persons: dict[int, set[str]] = {0: set(), 1: set(), 2: set()}
@@ -285,6 +287,16 @@ def test_sets_hold_what_few_persons_cannot_exclude(made: Path, tmp_path: Path) -
     assert "can promise" not in predicted("--coverage", "0.5")[1]
     by_all, said = predicted("--sets", "all")
     assert "can promise" not in said
+
+    assert "other people of their fold only" not in said  # nobody here is known
+    of_run = tmp_path / "of_run.csv"
+    done = CliRunner().invoke(
+        cli, ["predict", str(made / "bundle"), str(shared_table_csv), "-o", str(of_run),
+              "--device", "cpu"],
+    )  # fmt: skip
+    assert "in every set of that fold: murmur Present, murmur Unknown" in " ".join(
+        done.output.split()
+    )
 
     # Scores of people who chose the epochs are too good.
     chosen = tmp_path / "chosen"

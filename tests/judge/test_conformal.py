@@ -46,6 +46,7 @@ def test_p_values_of_every_class_by_hand() -> None:
     found = conformal.p_values(PROBS)
     np.testing.assert_allclose(found, [(1 + 1 + 1 + 1) / 4, (1 + 1 + 2) / 4, 1])
     assert conformal.n_persons(3) == [3, 3, 0]
+    assert conformal.n_persons_of_fold(3) == [1, 1, 0]
     # Without b: one person less of class 0, and of class 1.
     np.testing.assert_allclose(conformal.p_values(PROBS, ["b"]), [3 / 3, 3 / 3, 1])
     # Surer of another class: 0.3 for class 0 by fold 0 leaves b's second patient, a half person.

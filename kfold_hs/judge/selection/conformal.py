@@ -133,6 +133,13 @@ class Conformal:
             sums[repeat][c] += scores.n
         return [round(min(each)) for each in zip(*sums.values(), strict=True)]
 
+    def n_persons_of_fold(self, n_classes: int) -> list[int]:
+        """n_c of every class in the fold with the fewest, which people of the run meet."""
+        return [
+            round(min(s.n if (s := self._of_class.get((*place, c))) else 0 for place in self._all))
+            for c in range(n_classes)
+        ]
+
     def _beside(
         self, asked: np.ndarray, c: int, promise: str
     ) -> list[tuple[_Scores, tuple[int, int]]]:
