@@ -14,7 +14,7 @@ from support.fake_run import fake_run, summary_of
 from support.fake_run import page_of as render
 from support.pages import unmarked
 
-from kfold_hs.judge.metrics.abstention import answered, aurc, best_aurc
+from kfold_hs.judge.metrics.abstention import answered, best_aurc
 from kfold_hs.judge.results.abstention import SHARES, abstention, coverage_of_sets
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.bands import bands, by_run
@@ -24,39 +24,42 @@ from kfold_hs.predictions.table import DECISIONS, Predictions
 from kfold_hs.report.charts.curves import abstention_figures
 from kfold_hs.report.formats import number
 
+ALL = np.ones(1)
 POSITIVES = {"murmur": 0, "outcome": 0}
 
 
 def test_errors_of_four_patients_by_hand() -> None:
     confidence, wrong = np.array([0.6, 0.9, 0.8, 0.7]), np.array([1, 0, 1, 0], dtype=bool)
     once = np.ones((1, 4))
-    found = answered(wrong[:, None], confidence, once, np.array([0.25, 0.5, 0.625, 0.75, 1]))
+    found, area = answered(wrong[:, None], confidence, once, np.array([0.25, 0.5, 0.625, 0.75, 1]))
     np.testing.assert_allclose(found[0, 0], [0, 1, 1, 1, 2])
     # Risks 0, 1/2, 1/3, 2/4.
-    np.testing.assert_allclose(aurc(wrong, confidence, once), [(0 + 1 / 2 + 1 / 3 + 1 / 2) / 4])
+    np.testing.assert_allclose(area, [(0 + 1 / 2 + 1 / 3 + 1 / 2) / 4])
     # The second patient does not come, and the third comes twice.
     twice = np.array([[1.0, 0.0, 2.0, 1.0]])
-    np.testing.assert_allclose(answered(wrong[:, None], confidence, twice, np.ones(1))[0, 0], [3])
-    np.testing.assert_allclose(aurc(wrong, confidence, twice), [(2 * 1 + 2 / 3 + 3 / 4) / 4])
+    found, area = answered(wrong[:, None], confidence, twice, ALL)
+    assert found.tolist() == [[[3]]]
+    np.testing.assert_allclose(area, [(2 * 1 + 2 / 3 + 3 / 4) / 4])
 
 
 def test_ties_are_the_mean_over_all_orders() -> None:
     confidence = np.array([0.9, 0.7, 0.7, 0.7, 0.5])
     wrong = np.array([0, 1, 0, 0, 1], dtype=bool)
     once, shares = np.ones((1, 5)), np.arange(1, 6) / 5
-    found = answered(wrong[:, None], confidence, once, shares)[0, 0]
+    found, area = answered(wrong[:, None], confidence, once, shares)
     orders = [[0, *middle, 4] for middle in itertools.permutations([1, 2, 3])]
-    np.testing.assert_allclose(found, np.mean([np.cumsum(wrong[o]) for o in orders], axis=0))
+    np.testing.assert_allclose(found[0, 0], np.mean([np.cumsum(wrong[o]) for o in orders], axis=0))
     each = [np.mean(np.cumsum(wrong[o]) / np.arange(1, 6)) for o in orders]
-    np.testing.assert_allclose(aurc(wrong, confidence, once), np.mean(each))
+    np.testing.assert_allclose(area, np.mean(each))
 
 
 def test_area_without_an_order_and_with_the_best() -> None:
     n = 20_000
     wrong = np.arange(n) % 5 == 0
     once = np.ones((1, n))
-    assert aurc(wrong, np.ones(n), once)[0] == pytest.approx(0.2)
-    assert aurc(wrong, 1.0 - wrong, once)[0] == pytest.approx(best_aurc(0.2), abs=1e-4)
+    for confidence, wanted in ((np.ones(n), 0.2), (1.0 - wrong, best_aurc(0.2))):
+        area = answered(wrong[:, None], confidence, once, ALL)[1]
+        assert area[0] == pytest.approx(wanted, abs=1e-4)
     assert best_aurc(0.2) == pytest.approx(0.2 + 0.8 * log(0.8))
     assert (best_aurc(0.0), best_aurc(1.0)) == (0, 1)
 

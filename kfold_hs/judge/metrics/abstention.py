@@ -19,18 +19,27 @@ from kfold_hs.judge.metrics.counts import share
 
 def answered(
     of: np.ndarray, confidence: np.ndarray, weights: np.ndarray, shares: np.ndarray
-) -> np.ndarray:
-    """Weight of patients with a property among those answered, (M, B, G).
+) -> tuple[np.ndarray, np.ndarray]:
+    """Patients with a property among those answered, and the area under the first one's share.
 
     Parameters
     ----------
     of : ndarray of bool, shape (n, M)
-        M properties.
+        M properties; the first is to be called wrong, where the area is to be AURC.
     confidence : ndarray, shape (n,)
         Probability of the most probable class.
     weights : ndarray, shape (B, n)
     shares : ndarray, shape (G,)
         Of all patients, in [0, 1].
+
+    Returns
+    -------
+    counts : ndarray, shape (M, B, G)
+        Weight of the patients with each property when each share is answered.
+    area : ndarray, shape (B,)
+        Mean of the first property's share among those answered, over 1/n, 2/n, ..., 1. Of errors it
+        is AURC (Geifman, Uziel & El-Yaniv, "Bias-reduced uncertainty estimation", ICLR 2019), and
+        without any order the share of errors itself.
     """
     everybody = np.ones((len(of), 1), dtype=bool)
     whole, *each = _summed(np.hstack([everybody, of]), confidence, weights)
@@ -41,23 +50,12 @@ def answered(
     left = right - 1
     x0, x1 = (np.take_along_axis(whole, at, axis=1) for at in (left, right))
     part = share(wanted - x0, x1 - x0)
-    found = np.empty((len(each), *wanted.shape))
-    for mine, to in zip(each, found, strict=True):
+    counts = np.empty((len(each), *wanted.shape))
+    for mine, to in zip(each, counts, strict=True):
         y0, y1 = (np.take_along_axis(mine, at, axis=1) for at in (left, right))
         to[:] = y0 + part * (y1 - y0)
-    return found
-
-
-def aurc(is_wrong: np.ndarray, confidence: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the risk-coverage curve, (B,): the mean of the risk over 1/n, 2/n, ..., 1.
-
-    As Geifman, Uziel & El-Yaniv, "Bias-reduced uncertainty estimation", ICLR 2019. Without any
-    order it is the share of errors itself.
-    """
-    everybody = np.ones(len(is_wrong), dtype=bool)
-    n, wrong = _summed(np.column_stack([everybody, is_wrong]), confidence, weights)
-    risk = share(wrong, n)[:, 1:]
-    return np.asarray((np.diff(n) * risk).sum(axis=1) / n[:, -1])
+    risk = share(each[0], whole)[:, 1:]
+    return counts, np.einsum("bi,bi->b", np.diff(whole), risk) / whole[:, -1]
 
 
 def best_aurc(error: float) -> float:
@@ -70,7 +68,7 @@ def _summed(of: np.ndarray, confidence: np.ndarray, weights: np.ndarray) -> list
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]
     new = np.r_[True, falling[1:] < falling[:-1]]
-    ordered = weights[:, order].astype(np.float64)
+    ordered = weights[:, order]
     if not new.all():
         starts, block = np.flatnonzero(new), np.cumsum(new) - 1
         of_block = np.add.reduceat(ordered, starts, axis=1)
@@ -80,7 +78,7 @@ def _summed(of: np.ndarray, confidence: np.ndarray, weights: np.ndarray) -> list
         if not new.all():  # each of several equally sure patients has the mean of all of them
             mean = share(np.add.reduceat(counted, starts, axis=1), of_block)
             counted = mean[:, block] * ordered
-        summed = np.zeros((len(counted), len(order) + 1))
+        summed = np.zeros((len(counted), len(order) + 1), dtype=ordered.dtype)
         np.cumsum(counted, axis=1, out=summed[:, 1:])
         found.append(summed)
     return found

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.judge.metrics.abstention import answered, aurc, best_aurc
+from kfold_hs.judge.metrics.abstention import answered, best_aurc
 from kfold_hs.judge.metrics.counts import ratio
 from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.selection import conformal
@@ -183,11 +183,10 @@ def _bands(
     properties = np.column_stack([is_wrong, *of_class, *(is_wrong & each for each in of_class)])
 
     def risks(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        counts = answered(properties[rows], confidence[rows], weights, SHARES)
+        counts, area = answered(properties[rows], confidence[rows], weights, SHARES)
         wrong, n, wrong_of = counts[0], *np.split(counts[1:], 2)
         risk = ratio(wrong, weights.sum(axis=1)[:, None] * SHARES)
-        area = aurc(is_wrong[rows], confidence[rows], weights)[:, None]
-        return np.hstack([risk, *ratio(wrong_of, n), *ratio(n, n[:, :, -1:]), area])
+        return np.hstack([risk, *ratio(wrong_of, n), *ratio(n, n[:, :, -1:]), area[:, None]])
 
     statistic: dict[str, Statistic] = {"risks": by_run(risks, layout)}
     all_of = bands(statistic, layout, n_resamples, whole=False)["risks"]
