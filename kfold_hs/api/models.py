@@ -73,6 +73,7 @@ class Models(Sequence["FoldModel"]):
         progress: Shown = None,
         calibration: str = "temperature",
         coverage: float = 0.9,
+        sets: str = "class",
     ) -> pd.DataFrame:
         """Score people; whoever was in the run is scored only by models that held them out.
 
@@ -90,6 +91,9 @@ class Models(Sequence["FoldModel"]):
             Of the calibrated probabilities: "temperature", "vector" or "isotonic".
         coverage : float
             Of the conformal sets, in (0, 1).
+        sets : str
+            To whom the coverage is promised: "class", to the patients of every class, or "all", to
+            all patients together.
 
         Returns
         -------
@@ -107,7 +111,9 @@ class Models(Sequence["FoldModel"]):
         from kfold_hs.learn.device import pick_device
         from kfold_hs.workflows.bundles import PredictOptions
 
-        options = PredictOptions(device=device, coverage=coverage, calibration=calibration)
+        options = PredictOptions(
+            device=device, coverage=coverage, calibration=calibration, promise=sets
+        )
         with watching(progress) as watcher:
             patients = self._patients(inputs, watcher)
             watcher.stage("patients")

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from kfold_hs.judge.results.sentences import counted, ends
+from kfold_hs.judge.selection.conformal import Conformal, most_promised
 
 
 def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -34,6 +35,7 @@ def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     )
     environment.filters |= {
         "number": _number, "ends": ends, "counted": counted, "plain": plain, "code": code,
+        "most_promised": most_promised,
     }  # fmt: skip
     split = summary["split"]
     return environment.get_template("card.md.j2").render(
@@ -42,6 +44,10 @@ def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         # Earlier versions did not count the hold-out test persons apart.
         who=split.get("development", summary["cohort"]),
         n_test=split.get("n_test_persons", 0),
+        persons={
+            name: Conformal(content["conformal"][name]).n_persons(len(task["classes"]))
+            for name, task in summary["tasks"].items()
+        },
     )
 
 

@@ -27,7 +27,8 @@ from kfold_hs.bundle.rows import RowOptions
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_with_facts
 from kfold_hs.cohort.silence import identifies
-from kfold_hs.judge.results.validation import COVERAGE
+from kfold_hs.judge.results.abstention import COVERAGE
+from kfold_hs.judge.selection.conformal import ALL, CLASS
 from kfold_hs.orchestrator.progress import Progress
 
 _MOST_PROBLEMS = 10
@@ -62,6 +63,12 @@ class OtherPeople:
         return not self.bundle.certificate.untouched(self.known[person]).all()
 
     @cached_property
+    def promise(self) -> str:
+        """To whom the bundle's sets promise a coverage: to every class, where it knows classes."""
+        has_labels = all(each.has_labels for each in self.bundle.conformal.values())
+        return CLASS if has_labels else ALL
+
+    @cached_property
     def patients(self) -> list[Patient]:
         """Who is scored: the certificate's names go with those whom it knows."""
 
@@ -83,7 +90,7 @@ class OtherPeople:
         # Files are read as these data say, not as those of the run.
         reader = AudioReader(bundle.config, self.cohort.channel, bundle.content["typical"])
         for audio in reader.chunks(self.patients):
-            rows += predict_chunk(ensemble, audio, RowOptions(COVERAGE))
+            rows += predict_chunk(ensemble, audio, RowOptions(COVERAGE, promise=self.promise))
             progress.step(len(rows), len(self.patients))
         return pd.DataFrame(rows).set_index("patient_id")
 

@@ -25,7 +25,6 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from kfold_hs.bundle.certificate import Certificate
-from kfold_hs.bundle.conformal import Conformal
 from kfold_hs.bundle.fits import Fits
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.build import tasks_of
@@ -34,11 +33,15 @@ from kfold_hs.config.schema import Config
 from kfold_hs.errors import BundleError, DamagedFileError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import write_json
+from kfold_hs.judge.selection.conformal import CLASS, Conformal
 from kfold_hs.judge.selection.stacking import Rule
 from kfold_hs.learn.models.network import HeartSoundNet, to_device, untrained_model
 
 SCHEMA = 2
-"""Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`)."""
+"""Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`).
+
+Conformal scores came to name their class later; without, see `Bundle.check_promise`.
+"""
 CONTENT, CERTIFICATE, CARD = "bundle.json", "certificate.json", "README.md"
 PLUGINS = "plugins"
 
@@ -178,6 +181,21 @@ class Bundle:
     def conformal(self) -> dict[str, Conformal]:
         """What conformal sets are made from, by task."""
         return {task: Conformal(each) for task, each in self.content["conformal"].items()}
+
+    def check_promise(self, promise: str) -> None:
+        """Refuse what the scores of an older version cannot promise.
+
+        Raises
+        ------
+        BundleError
+            Sets for every class, and the bundle does not say which class a score is of.
+        """
+        if promise == CLASS and not all(each.has_labels for each in self.conformal.values()):
+            raise BundleError(
+                f"{self.folder} was made by an older version: its conformal scores lack the "
+                "labels, and without these no coverage can be promised to every class. Export "
+                "the run again, or ask for sets that cover all patients together (--sets all)."
+            )
 
     def model(self, member: Member, device: torch.device) -> HeartSoundNet:
         """A fold model with its weights, ready to be asked.

@@ -78,7 +78,13 @@ def predict_patients(
     ----------
     on_progress : callable
         Called with (patients done, patients in all).
+
+    Raises
+    ------
+    BundleError
+        The bundle cannot promise what is asked for.
     """
+    bundle.check_promise(options.promise)
     ensemble = Ensemble(bundle, device)
     reader = AudioReader(bundle.config, bundle.channel, bundle.content["typical"])
     done = 0

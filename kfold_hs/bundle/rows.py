@@ -12,7 +12,8 @@ spread.<task>        standard deviation between them of the positive class's pro
 calibrated.<task>.<class>    by the bundle's temperature, p^(1/T), or another of its calibrators
 decided.<task>       class that the bundle's class weights call, for weighted accuracy
 refer.<task>         whether the patient reaches the bundle's threshold of referral
-set.<task>           classes of the conformal set, joined by "+" (see `conformal`, `joined`)
+set.<task>           classes of the conformal set, joined by "+" (see `joined` and
+                     `judge.selection.conformal`)
 sites                JSON: every recording with site, quality and probabilities (of the network)
 
 Nothing that is said of a person was fitted on a label of theirs (see `fits`). Numbers are missing
@@ -31,12 +32,18 @@ from typing import Any
 import numpy as np
 
 from kfold_hs.bundle.audio_reader import PatientAudio
-from kfold_hs.bundle.conformal import conformal_set
 from kfold_hs.bundle.data_quality import OK
 from kfold_hs.bundle.ensemble import Answer, Chunk, mean_over_models, spread_over_models
 from kfold_hs.bundle.fits import PatientFits
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.cohort import Task
+from kfold_hs.errors import counted, listing
+from kfold_hs.judge.selection.conformal import (
+    CLASS,
+    conformal_set,
+    most_promised,
+    persons_needed,
+)
 from kfold_hs.judge.selection.decisions import called, referral_score
 from kfold_hs.predictions.table import prob_column
 
@@ -82,10 +89,13 @@ class RowOptions:
         Of the conformal sets, in (0, 1).
     calibration : str
         A key of `judge.selection.calibration.CALIBRATORS`.
+    promise : str
+        To whom the coverage is promised, a key of `judge.selection.conformal.PROMISES`.
     """
 
     coverage: float = 0.9
     calibration: str = "temperature"
+    promise: str = CLASS
 
 
 def rows_of(
@@ -125,13 +135,56 @@ def rows_of(
             row |= said.by_fits(own, options.calibration)
             if not own.fits and _UNFITTED not in row["problem"]:
                 row["problem"] = "; ".join(filter(None, [_UNFITTED, row["problem"]]))
-            values = bundle.conformal[task.name].p_values(probs[number], persons)
+            scores = bundle.conformal[task.name]
+            values = scores.p_values(probs[number], persons, options.promise)
             inside = conformal_set(values, options.coverage, int(mean[number].argmax()))
             row[f"set.{task.name}"] = joined([task.classes[c] for c in inside])
     for number, (row, one) in enumerate(zip(found, audio, strict=True)):
         mine = np.flatnonzero(owner == number)
         row["sites"] = _sites(bundle.tasks, one, {t: each[mine] for t, each in recordings.items()})
     return found
+
+
+def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
+    """What conformal sets cannot promise to new patients, in words."""
+    needed, found = persons_needed(options.coverage), list[str]()
+    if not bundle.content["select"]["honest"]:
+        found.append(
+            "The coverage of the conformal sets is not promised: their scores are of people who "
+            f"chose the epochs (select={bundle.content['select']['rule']})."
+        )
+    for task in bundle.tasks if options.promise == CLASS else ():
+        n_persons = bundle.conformal[task.name].n_persons(task.n_classes)
+        for name, n in zip(task.classes, n_persons, strict=True):
+            if n < needed:
+                found.append(
+                    f"{task.name}: {counted(n, 'person', 'people')} with {name} can promise a "
+                    f"coverage of {100 * most_promised(n):.1f} % at most, and {needed} would be "
+                    f"needed for {100 * options.coverage:g} %: {name} is in every set."
+                )
+    return found
+
+
+def beyond_promise_to_known(bundle: Bundle, options: RowOptions) -> list[str]:
+    """The same of people of the run, who are compared with the others of their fold, in words."""
+    needed = persons_needed(options.coverage)
+    few = [
+        f"{task.name} {name}"
+        for task in (bundle.tasks if options.promise == CLASS else ())
+        for name, n in zip(
+            task.classes,
+            bundle.conformal[task.name].n_persons_of_fold(task.n_classes),
+            strict=True,
+        )
+        if n - 1 < needed  # one may be the person
+    ]
+    if not few:
+        return []
+    return [
+        "People whom the bundle knows are compared with the other people of their fold only. Under "
+        f"{needed} of a class can promise it no coverage of {100 * options.coverage:g} %, and it "
+        f"is in every set of that fold: {listing(few)}."
+    ]
 
 
 def unscored(bundle: Bundle, one: PatientAudio) -> Row:

@@ -29,7 +29,6 @@ import torch
 
 from kfold_hs.bundle.card import card
 from kfold_hs.bundle.certificate import Certificate
-from kfold_hs.bundle.conformal import calibration_scores
 from kfold_hs.bundle.data_quality import typical
 from kfold_hs.bundle.fits import Fit, held_out_fits
 from kfold_hs.bundle.format import CARD, CERTIFICATE, PLUGINS, SCHEMA, pack, sha256, write_content
@@ -49,6 +48,7 @@ from kfold_hs.judge.results.characteristics import characteristics
 from kfold_hs.judge.results.validation import internal_estimates
 from kfold_hs.judge.selection.calibration import calibrations
 from kfold_hs.judge.selection.choices import score_choice
+from kfold_hs.judge.selection.conformal import calibration_scores
 from kfold_hs.judge.selection.crossfit import obstacle
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.selection.stacking import Stacking

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfold_hs.cli.options import DEVICE, QUIET, leading_path, print_json
+from kfold_hs.cli.options import DEVICE, QUIET, SETS, leading_path, print_json
 
 if TYPE_CHECKING:
     from kfold_hs.orchestrator.rich_progress import RichProgress
@@ -156,6 +156,7 @@ def _write_bundle(
     metavar="P",
     help="Coverage of the conformal sets, above 0 and below 1. [default: 0.9]",
 )
+@SETS
 @click.option(
     "--calibration",
     type=click.Choice(["temperature", "vector", "isotonic"]),
@@ -176,6 +177,7 @@ def predict(
     output: Path | None,
     kind: str | None,
     coverage: float,
+    promise: str,
     calibration: str,
     device: str,
     as_json: bool,
@@ -203,7 +205,7 @@ def predict(
             "--json needs standard output. Write the rows to a file with -o FILE."
         )
     with RichProgress(quiet) as progress:
-        options = PredictOptions(output, kind, device, coverage, calibration)
+        options = PredictOptions(output, kind, device, coverage, calibration, promise)
         done = predict_inputs(bundle, inputs, progress, options)
         if not as_json:
             for sentence in done.sentences:

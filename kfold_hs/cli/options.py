@@ -52,6 +52,14 @@ DRY_RUN = click.option(
     help="Train nothing; print what would be trained, and the time, memory and disk space that "
     "it takes, estimated from one timed step.",
 )
+SETS = click.option(
+    "--sets",
+    "promise",
+    type=click.Choice(["class", "all"]),
+    default="class",
+    help="To whom conformal sets promise their coverage: class, to the patients of every class; "
+    "all, to all patients together, so that rare classes get less. [default: class]",
+)
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only the result and errors.")
 _FLEET = (
     click.option(

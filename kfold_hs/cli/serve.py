@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from kfold_hs.cli.options import DEVICE
+from kfold_hs.cli.options import DEVICE, SETS
 
 
 @click.command(short_help="Predict over HTTP.")
@@ -51,6 +51,7 @@ from kfold_hs.cli.options import DEVICE
     metavar="P",
     help="Coverage of the conformal sets. [default: 0.9]",
 )
+@SETS
 @DEVICE
 def serve(
     bundle: Path,
@@ -61,6 +62,7 @@ def serve(
     max_seconds: float,
     timeout: float,
     coverage: float,
+    promise: str,
     device: str,
 ) -> None:
     """Predict over HTTP with a bundle: POST /predict, and a page to drop recordings on.
@@ -82,7 +84,8 @@ def serve(
         click.echo(f"Serving {bundle} at {address} until Ctrl-C.")
 
     serve_bundle(
-        bundle, (host, port), ready, PredictOptions(device=device, coverage=coverage),
+        bundle, (host, port), ready,
+        PredictOptions(device=device, coverage=coverage, promise=promise),
         max_bytes=max_mib * 2**20, max_files=max_files, max_seconds=max_seconds, timeout_s=timeout,
     )  # fmt: skip
 

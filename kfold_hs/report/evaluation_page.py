@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.report.charts import base
-from kfold_hs.report.charts.curves import curve_figures
+from kfold_hs.report.charts.curves import abstention_figures, curve_figures
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.run_page import FOREST
 from kfold_hs.report.traced import traced
@@ -26,6 +26,8 @@ def _figures(content: dict[str, base.Figure]) -> dict[str, base.Figure]:
             figures[f"confusion-{task}"] = base.confusion(result)
     if "curves" in content:
         figures |= curve_figures(content["curves"])
+    if "abstention" in content:
+        figures |= abstention_figures(content["abstention"])
     if content["split"]["balance"]:
         figures["balance"] = base.balance(content["split"]["balance"])
     return figures

@@ -18,7 +18,7 @@ from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
-from kfold_hs.report.charts.curves import curve_figures
+from kfold_hs.report.charts.curves import abstention_figures, curve_figures
 from kfold_hs.report.charts.learning import curves
 from kfold_hs.report.charts.sources import sources_forest
 from kfold_hs.report.gallery import view
@@ -96,6 +96,8 @@ def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.F
             figures[f"official-{task}"] = official(each)
     if "curves" in summary:
         figures |= curve_figures(summary["curves"])
+    if "abstention" in summary:
+        figures |= abstention_figures(summary["abstention"])
     if summary.get("sources"):
         figures["sources"] = sources_forest(summary["sources"])
     losses = {"train_loss": "training", "val_loss": "validation"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kfold_hs.errors import BundleError, ConfigError
 from kfold_hs.files.paths import refuse_overwriting, writing_folder
 from kfold_hs.files.stored import making_sense_of
+from kfold_hs.judge.selection.conformal import CLASS, PROMISES
 from kfold_hs.orchestrator.finished import check_one_split, finished_run
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.inputs import load_cohort
@@ -98,11 +99,14 @@ class PredictOptions:
         Of the conformal sets, in (0, 1).
     calibration : str
         temperature, vector or isotonic.
+    promise : str
+        To whom the coverage is promised: "class", to the patients of every class, or "all", to all
+        patients together.
 
     Raises
     ------
     ConfigError
-        The coverage is out of its bounds.
+        The coverage is out of its bounds, or there is no such promise.
     """
 
     output: Path | None = None
@@ -110,16 +114,21 @@ class PredictOptions:
     device: str = "auto"
     coverage: float = 0.9
     calibration: str = "temperature"
+    promise: str = CLASS
 
     def __post_init__(self) -> None:
         if not 0 < self.coverage < 1:
             raise ConfigError(f"--coverage {self.coverage:g} must lie between 0 and 1, e.g. 0.9.")
+        if self.promise not in PROMISES:
+            raise ConfigError(
+                f"--sets {str(self.promise)[:80]!r} must be one of {', '.join(PROMISES)}."
+            )
 
     @property
     def rows(self) -> RowOptions:
         from kfold_hs.bundle.rows import RowOptions
 
-        return RowOptions(self.coverage, self.calibration)
+        return RowOptions(self.coverage, self.calibration, self.promise)
 
 
 def predict(
@@ -148,6 +157,7 @@ def predict(
     from kfold_hs.bundle.inputs import find_patients
     from kfold_hs.bundle.predict import Audit, predict_patients
     from kfold_hs.bundle.resume_log import ResumeLog, key_of
+    from kfold_hs.bundle.rows import beyond_promise, beyond_promise_to_known
     from kfold_hs.bundle.writers import challenge_tasks, opened, pick_format
     from kfold_hs.learn.device import pick_device
 
@@ -167,9 +177,7 @@ def predict(
     audit = Audit()
     resume_log: AbstractContextManager[ResumeLog | None] = nullcontext(None)
     if output is not None:
-        resume_log = ResumeLog(
-            output, key_of(bundle, patients, device.type, options.coverage, options.calibration)
-        )
+        resume_log = ResumeLog(output, key_of(bundle, patients, device.type, options.rows))
     with resume_log as kept:
         before = kept.n_rows if kept else 0
         if before:
@@ -190,6 +198,9 @@ def predict(
                     audit.count(row)
     certificate = bundle.certificate
     sentences = audit.sentences(certificate.n_repeats * certificate.n_folds)
+    sentences += beyond_promise(bundle, options.rows)
+    if audit.n_known:
+        sentences += beyond_promise_to_known(bundle, options.rows)
     if audit.n_known and not bundle.content["select"]["honest"]:
         sentences.append(
             "The scores of known people are too good: the epochs were chosen on these people "

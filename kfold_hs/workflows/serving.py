@@ -29,7 +29,7 @@ def serve(
     ready : callable
         Called with the address when requests are answered.
     options : PredictOptions
-        Its device and coverage.
+        Its device, coverage and promise.
     limits
         Of `kfold_hs.bundle.server.limits.Limits`.
 
@@ -54,7 +54,7 @@ def serve(
     from kfold_hs.learn.device import pick_device
 
     bundle, (host, port) = Bundle.read(bundle_folder), address
-    answers = Answers(bundle, pick_device(options.device), Limits(**limits), options.coverage)  # type: ignore[arg-type]
+    answers = Answers(bundle, pick_device(options.device), Limits(**limits), options.rows)  # type: ignore[arg-type]
     app = make_app(answers, LOOPBACK if host in LOOPBACK else ("*",))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:

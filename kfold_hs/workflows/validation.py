@@ -247,6 +247,7 @@ class _Story:
             np.array([[name in separated(each) for name in task.classes] for each in sets]),
             any(map(self.people.is_trained_on, patients["person_id"])),
             self.bundle.config.seed,
+            self.people.promise,
         )
 
     def _as_predictions(self, rows: pd.DataFrame, patients: pd.DataFrame) -> Predictions:

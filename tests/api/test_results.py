@@ -105,6 +105,8 @@ def test_the_models_predict_as_the_run_did(
     monkeypatch.chdir(place)
     of_files = models.predict(frame.rename(columns={"person": "subject"}).head(2))
     assert of_files["scored_by"].tolist() == scores.loc[["p0"], "scored_by"].tolist()
+    with pytest.raises(kf.KfoldHsError, match="'some' must be one of class, all"):
+        models.predict(people, sets="some")
     assert isinstance(first.network, torch.nn.Module)
     exported = report.export(tmp_path / "bundle")
     again = kf.load_bundle(tmp_path / "bundle").predict(people).set_index("patient_id")

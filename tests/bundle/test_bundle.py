@@ -20,7 +20,6 @@ from support.project import TINY, Silent
 from kfold_hs.bundle import portable
 from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio
 from kfold_hs.bundle.certificate import Certificate
-from kfold_hs.bundle.conformal import Conformal, conformal_set
 from kfold_hs.bundle.format import Bundle, write_content
 from kfold_hs.bundle.graph import Graph, check_graph
 from kfold_hs.bundle.inputs import find_patients
@@ -259,81 +258,67 @@ def test_another_calibration(made: Path, tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
 
 
-def test_conformal_sets_cover_what_they_say() -> None:
-    rng = np.random.default_rng(0)
-    n, n_folds, classes = 2000, 4, np.eye(3)
-    y = rng.integers(0, 3, 2 * n)
-    logits = rng.standard_normal((2 * n, n_folds, 3)) + 1.5 * classes[y][:, None]
-    probs = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
-    fold = np.arange(n) % n_folds
-    score = 1 - probs[np.arange(n), fold, y[:n]]
-    known = [
-        {
-            "repeat": 0,
-            "fold": k,
-            "person_id": [str(i) for i in np.flatnonzero(fold == k)],
-            "score": score[fold == k].tolist(),
-        }
-        for k in range(n_folds)
-    ]
-    p_values = Conformal(known).p_values
-    for coverage in (0.8, 0.9):
-        new, old = [], []
-        for i in range(n, n + 600):  # new people, by all models
-            values = p_values(probs[i][None])
-            best = int(probs[i].mean(axis=0).argmax())
-            new.append(y[i] in conformal_set(values, coverage, best))
-        for i in range(600):  # known people, by the model that held them out
-            mine = np.full((1, n_folds, 3), np.nan)
-            mine[0, fold[i]] = probs[i, fold[i]]
-            values = p_values(mine, [str(i)])
-            old.append(y[i] in conformal_set(values, coverage, int(probs[i, fold[i]].argmax())))
-        assert abs(np.mean(old) - coverage) < 0.04
-        assert np.mean(new) > coverage - 0.04
+def test_sets_hold_what_few_persons_cannot_exclude(
+    made: Path, shared_table_csv: Path, tmp_path: Path
+) -> None:
+    """8 or fewer persons of a class promise less than 90 % to it, and 50 % is promised by one."""
+    noise(tmp_path, "a_AV", "b")
+    persons: dict[int, set[str]] = {0: set(), 1: set(), 2: set()}
+    for each in json.loads((made / "bundle/bundle.json").read_text())["conformal"]["murmur"]:
+        for person, label in zip(each["person_id"], each["label"], strict=True):
+            persons[label].add(person)
+    classes = ("Present", "Unknown", "Absent")
+    rare = [name for c, name in enumerate(classes) if len(persons[c]) < 9]
+    assert rare
 
+    def predicted(*words: str, bundle: Path = made / "bundle") -> tuple[list[str], str]:
+        output = tmp_path / "sets.csv"
+        options = ["-o", str(output), "--device", "cpu", *words]
+        done = CliRunner().invoke(cli, ["predict", str(bundle), str(tmp_path / "a_AV.wav"),
+                                        str(tmp_path / "b.wav"), *options])  # fmt: skip
+        assert done.exit_code == 0, done.output
+        return pd.read_csv(output)["set.murmur"].tolist(), " ".join(done.output.split())
 
-def test_conformal_p_values_by_hand() -> None:
-    known = [
-        {"repeat": 0, "fold": 0, "person_id": ["a", "b"], "score": [0.1, 0.6]},
-        {"repeat": 0, "fold": 1, "person_id": ["c"], "score": [0.3]},
-    ]
-    p_values = Conformal(known).p_values
-    probs = np.array([[[0.8, 0.2], [0.6, 0.4]]])
-    # s = 0.2 and 0.8 by fold 0, 0.4 and 0.6 by fold 1
-    np.testing.assert_allclose(p_values(probs), [(1 + 1 + 0) / 4, 1 / 4])
-    np.testing.assert_allclose(p_values(probs, ["b"]), [1 / 3, 1 / 3])
-    probs[0, 1] = np.nan
-    np.testing.assert_allclose(p_values(probs), [(1 + 1) / 3, 1 / 3])
-    assert conformal_set(np.array([0.5, 0.25]), 0.75, 0) == [0]
-    assert conformal_set(np.array([0.5, 0.25]), 0.8, 0) == [0, 1]
-    assert conformal_set(np.array([0.01, 0.02]), 0.9, 1) == [1]
+    sets, said = predicted()
+    for name in rare:
+        assert all(name in each.split("+") for each in sets)
+        assert f"with {name} can promise a coverage of" in said
+        assert f"{name} is in every set" in said
+    assert "can promise" not in predicted("--coverage", "0.5")[1]
+    by_all, said = predicted("--sets", "all")
+    assert "can promise" not in said
 
+    assert "other people of their fold only" not in said  # nobody here is known
+    of_run = tmp_path / "of_run.csv"
+    done = CliRunner().invoke(
+        cli, ["predict", str(made / "bundle"), str(shared_table_csv), "-o", str(of_run),
+              "--device", "cpu"],
+    )  # fmt: skip
+    assert "in every set of that fold: murmur Present, murmur Unknown" in " ".join(
+        done.output.split()
+    )
 
-def test_sorted_scores_say_what_the_formula_says() -> None:
-    rng = np.random.default_rng(3)
-    places = [(repeat, fold) for repeat in range(3) for fold in range(4)]
-    known = []
-    for repeat, fold in places:  # few different scores, so that many are equal to a patient's
-        scores = rng.integers(0, 5, 9) / 4
-        people = rng.choice(list("abcdef"), 9)
-        known.append(
-            {"repeat": repeat, "fold": fold, "person_id": people.tolist(), "score": scores.tolist()}
-        )
-    conformal = Conformal(known)
-    for _ in range(50):
-        probs = rng.integers(0, 5, (3, 4, 2)) / 4
-        probs[rng.random((3, 4)) < 0.5] = np.nan
-        persons = rng.choice(list("abcxyz"), 2).tolist()
-        above, n = np.zeros(2), 0
-        for each in known:
-            of_model = probs[each["repeat"], each["fold"]]
-            for person, score in zip(each["person_id"], each["score"], strict=True):
-                if not np.isnan(of_model[0]) and person not in persons:
-                    above += score >= 1 - of_model
-                    n += 1
-        n_repeats = (~np.isnan(probs[..., 0])).any(axis=1).sum()
-        wanted = (1 + above / n_repeats) / (1 + n / n_repeats)
-        np.testing.assert_array_equal(conformal.p_values(probs, persons), wanted)
+    # Scores of people who chose the epochs are too good.
+    chosen = tmp_path / "chosen"
+    shutil.copytree(made / "bundle", chosen)
+    content = json.loads((chosen / "bundle.json").read_text())
+    content["select"] |= {"rule": "best", "honest": False}
+    write_content(chosen, content)
+    assert "coverage of the conformal sets is not promised" in predicted(bundle=chosen)[1]
+    assert "is not promised" not in predicted()[1]
+
+    # A bundle of an older version does not say which class a score is of.
+    older = tmp_path / "older"
+    shutil.copytree(made / "bundle", older)
+    content = json.loads((older / "bundle.json").read_text())
+    for place in (place for task in content["conformal"].values() for place in task):
+        del place["label"]
+    write_content(older, content)
+    with pytest.raises(BundleError, match=r"older was made by an older version.*--sets all"):
+        bundles.predict(older, [tmp_path / "b.wav"], Silent(), bundles.PredictOptions(device="cpu"))
+    assert predicted("--sets", "all", bundle=older)[0] == by_all
+    with pytest.raises(ConfigError, match="--sets 'some' must be one of class, all"):
+        bundles.PredictOptions(promise="some")
 
 
 def test_inputs_that_cannot_be_used_at_all(
@@ -416,6 +401,14 @@ def test_what_a_bundle_holds(made: Path) -> None:
     assert summary["headline"]["sentence"] in card
     assert content["digests"]["split"] in card
     assert "None" not in card
+    unknown = {
+        person
+        for each in content["conformal"]["murmur"]
+        for person, label in zip(each["person_id"], each["label"], strict=True)
+        if label == 1
+    }
+    n = len(unknown)
+    assert f"| murmur | Unknown | {n} | {100 * n / (n + 1):.1f} % |" in card
 
 
 def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -> None:

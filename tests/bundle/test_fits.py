@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from support.project import TINY, Silent
 
-from kfold_hs.bundle.conformal import calibration_scores
 from kfold_hs.bundle.fits import Fit, Fits, held_out_fits
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.config.compose import compose
 from kfold_hs.judge.selection.calibration import CALIBRATORS, calibrations
+from kfold_hs.judge.selection.conformal import calibration_scores
 from kfold_hs.judge.selection.decisions import decisions
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.clusters import Layout

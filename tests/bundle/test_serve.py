@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 from support.project import TINY, Silent
 
 from kfold_hs.bundle.format import Bundle
+from kfold_hs.bundle.rows import RowOptions
 from kfold_hs.bundle.server.app import make_app
 from kfold_hs.bundle.server.limits import Limits
 from kfold_hs.bundle.server.service import Answers
@@ -28,6 +29,7 @@ from kfold_hs.cli.main import cli
 from kfold_hs.cli.serve import is_loopback
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import StorageError
+from kfold_hs.judge.selection.conformal import PROMISES
 from kfold_hs.workflows import bundles, cross_validation, serving
 from kfold_hs.workflows.bundles import PredictOptions
 from kfold_hs.workflows.options import RunOptions
@@ -60,7 +62,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -> 
 
 @pytest.fixture(scope="module")
 def answers(bundle: Path) -> Answers:
-    return Answers(Bundle.read(bundle), CPU, LIMITS, 0.9)
+    return Answers(Bundle.read(bundle), CPU, LIMITS, RowOptions())
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +229,8 @@ def test_the_page_asks_nobody_else(client: TestClient) -> None:
     about = client.get("/about").json()
     assert about["covariates"] == {each: FIELDS.get(each, each) for each in ("age", *ODD)}
     assert about["tasks"]["murmur"]["classes"] == ["Present", "Unknown", "Absent"]
+    assert (about["sets"]["coverage"], about["sets"]["promise"]) == (0.9, PROMISES["class"])
+    assert any("with Unknown can promise" in each for each in about["sets"]["beyond"])
 
 
 def test_openapi_names_every_column(client: TestClient, answers: Answers) -> None:

@@ -92,6 +92,9 @@ def test_a_recording_is_dropped_and_answered(
     assert page.locator("#quality").inner_text() == "Quality: ok"
     assert "did not train on this person (r0-f" in page.locator("#who").inner_text()
     assert page.locator("#rows tr").count() == 5
+    said = page.locator("#sets").inner_text()
+    assert "a coverage of 90 %, promised to the patients of every class" in said
+    assert "Unknown is in every set" in said
     assert page.locator("canvas").count() == 2
     colours = page.evaluate(
         "() => { const c = document.querySelector('canvas');"

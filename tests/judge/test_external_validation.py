@@ -236,5 +236,7 @@ def test_coverage_of_conformal_sets_is_a_share_of_patients(kept: Predictions) ->
         [accuracy[end] for end in ("value", "low", "high")]
     )
     assert found["conformal"]["mean_size"] == 1
+    by_class = {name: each["n_patients"] for name, each in found["conformal"]["classes"].items()}
+    assert by_class == found["counts"]
     whole = validated_task("outcome", TaskRows(kept, 0, sets=np.ones((len(y), 2), dtype=bool)))
     assert (whole["conformal"]["covered"]["value"], whole["conformal"]["mean_size"]) == (1, 2)

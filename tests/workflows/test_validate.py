@@ -99,6 +99,27 @@ def test_other_people_are_scored_by_all_models(other: FinishedValidation, other_
     ]
     assert task.conformal is not None
     assert task.conformal["covered"]["value"] == pytest.approx(np.mean(held))
+    assert task.conformal["promise"] == "class"
+    by_class = {name: each["n_patients"] for name, each in task.conformal["classes"].items()}
+    assert by_class == task.counts
+
+
+def test_sets_of_an_older_bundle_promise_to_all_together(
+    run: Callable[..., FinishedValidation], made: Path, other_csv: Path
+) -> None:
+    """Its scores have no labels; which promise was measured is said."""
+    older = made / "older"
+    shutil.copytree(made / "bundle", older)
+    content = json.loads((older / "bundle.json").read_text())
+    for each in (place for task in content["conformal"].values() for place in task):
+        del each["label"]
+    write_content(older, content)
+    found = run(f"data.path={other_csv}", OTHER, MAP, name="older", bundle=older)
+    assert isinstance(found.result, Validation)
+    conformal = found.result.tasks["outcome"].conformal
+    assert conformal is not None
+    assert conformal["promise"] == "all"
+    assert "the bundle is older, and can promise no more" in found.paths.page.read_text()
 
 
 def test_the_probabilities_are_those_of_predict(

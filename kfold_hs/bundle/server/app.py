@@ -80,7 +80,7 @@ def make_app(answers: Answers, hosts: Sequence[str]) -> FastAPI:
 
     @app.get("/about", summary="What the bundle tells, and what a request may ask for")
     async def say() -> dict[str, Any]:
-        return about(answers.bundle, limits)
+        return about(answers)
 
     async def predict(**given: Any) -> Response:
         """Recordings of one patient -> what `kfold-hs predict` says of them.

@@ -16,11 +16,12 @@ from kfold_hs.bundle.ensemble import Ensemble
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.patients import Patient, Sound, named
 from kfold_hs.bundle.predict import predict_chunk
-from kfold_hs.bundle.rows import RowOptions, columns
+from kfold_hs.bundle.rows import RowOptions, beyond_promise, columns
 from kfold_hs.bundle.server.limits import Limits, too_long
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.audio import with_unknown_size
 from kfold_hs.cohort.ids import clean_name
+from kfold_hs.judge.selection.conformal import PROMISES
 from kfold_hs.predictions.table import prob_column
 
 _JSON = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -42,14 +43,19 @@ class Answers:
     bundle : Bundle
     device : torch.device
     limits : Limits
-    coverage : float
-        Of the conformal sets, in (0, 1).
+    options : RowOptions
+
+    Raises
+    ------
+    BundleError
+        The bundle cannot promise what is asked for.
     """
 
     def __init__(
-        self, bundle: Bundle, device: torch.device, limits: Limits, coverage: float
+        self, bundle: Bundle, device: torch.device, limits: Limits, options: RowOptions
     ) -> None:
-        self.bundle, self.limits, self.coverage = bundle, limits, coverage
+        bundle.check_promise(options.promise)
+        self.bundle, self.limits, self.options = bundle, limits, options
         self._ensemble = Ensemble(bundle, device)
         self._reader = AudioReader(bundle.config, bundle.channel, dict(bundle.content["typical"]))
 
@@ -76,7 +82,7 @@ class Answers:
         self._check(files)
         patient = _patient(files, patient_id, covariates)
         audio = self._reader.read_files(patient, [content for _, content in files])
-        (row,) = predict_chunk(self._ensemble, [audio], RowOptions(self.coverage))
+        (row,) = predict_chunk(self._ensemble, [audio], self.options)
         return {**row, "sites": json.loads(row["sites"])}
 
     def _check(self, files: Sequence[tuple[str, bytes]]) -> None:
@@ -151,8 +157,9 @@ def form_fields(covariates: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def about(bundle: Bundle, limits: Limits) -> dict[str, Any]:
+def about(answers: Answers) -> dict[str, Any]:
     """What the page says of a bundle."""
+    bundle, limits, options = answers.bundle, answers.limits, answers.options
     features = bundle.config.features
     return {
         "run": bundle.content["run"],
@@ -165,6 +172,11 @@ def about(bundle: Bundle, limits: Limits) -> dict[str, Any]:
             for task in bundle.tasks
         },
         "covariates": form_fields(bundle.covariates),
+        "sets": {
+            "coverage": options.coverage,
+            "promise": PROMISES[options.promise],
+            "beyond": beyond_promise(bundle, options),
+        },
         "f_max_hz": features.f_max_hz,
         "max_mib": limits.max_bytes / 2**20,
         "max_files": limits.max_files,

@@ -20,6 +20,7 @@ import pandas as pd
 
 from kfold_hs.errors import counted
 from kfold_hs.judge.metrics.scores import METRICS, Metric
+from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.run import verdict
@@ -151,6 +152,8 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
     }
     if drawn:
         content["curves"] = curves(drawn, choices, n_bands)
+    if whole:
+        content["abstention"] = abstention(whole, n_bands)
     if record.n_folds is None:
         _leave_folds_out(content)
     return Summary.from_json(content)

@@ -13,6 +13,7 @@ from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
 from kfold_hs.errors import enumerated
 from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.metrics.scores import ACCURACY
+from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.labels import all_labels, each_class
@@ -91,6 +92,7 @@ def summarise(record: RunRecord) -> Summary:
         "optimism": optimism(record.predictions, record.history, record.stacking, split),
         "choices": choices,
         "curves": curves(selected, choices, int(record.judging.get("band_resamples", 0))),
+        "abstention": abstention(selected, int(record.judging.get("band_resamples", 0))),
         "subgroups": None
         if record.patients is None
         else subgroups(selected, basis, record.patients, record.described),

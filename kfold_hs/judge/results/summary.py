@@ -129,6 +129,7 @@ class Summary(JsonPart):
     optimism: dict[str, Any] = pydantic.Field(default_factory=dict)
     choices: dict[str, Any] = pydantic.Field(default_factory=dict)
     curves: dict[str, Any] = pydantic.Field(default_factory=dict)
+    abstention: dict[str, Any] = pydantic.Field(default_factory=dict)
     subgroups: dict[str, Any] | None = None
     tried: dict[str, Any] = pydantic.Field(default_factory=dict)
     cohort: CohortFacts

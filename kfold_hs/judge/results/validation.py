@@ -34,9 +34,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric
+from kfold_hs.judge.results.abstention import COVERAGE, coverage_of_sets
 from kfold_hs.judge.results.characteristics import linear_predictor
 from kfold_hs.judge.results.sentences import counted, ends, number
 from kfold_hs.judge.selection.calibration import N_BINS, calibration, platt, platt_of
+from kfold_hs.judge.selection.conformal import CLASS
 from kfold_hs.judge.selection.crossfit import choose
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
@@ -53,7 +55,6 @@ MOVER = "variances of independent estimates added (MOVER)"
 OVERLAP = "no interval: people of the cross-validation are on both sides"
 NOT_RECORDED = "the bundle does not hold its internal estimates: export the run again"
 MOST_FOLDS = 10
-COVERAGE = 0.9
 _FEWEST_BINS = 3
 _SCORES = ("brier", "log_loss")
 
@@ -81,6 +82,8 @@ class TaskRows:
         Whether people of the cross-validation are among the rows.
     seed : int
         Of the folds of the recalibration.
+    promise : str
+        To whom the sets promise their coverage, a key of `selection.conformal.PROMISES`.
     """
 
     rows: Predictions
@@ -91,6 +94,7 @@ class TaskRows:
     sets: np.ndarray | None = None
     overlaps: bool = False
     seed: int = 0
+    promise: str = CLASS
 
 
 def internal_estimates(
@@ -178,38 +182,15 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
         "counts": {name: int((y_true == c).sum()) for c, name in enumerate(classes)},
         "metrics": metrics,
         "decided": decided,
-        "conformal": None if given.sets is None else conformal(y_true, given.sets, layout),
+        "conformal": None
+        if given.sets is None
+        else {"asked": COVERAGE, "promise": given.promise}
+        | coverage_of_sets(y_true, given.sets, classes, layout),
         "confusion": confusion.tolist(),
         "versions": versions,
         "recalibration": fitted,
         "linear_predictor": linear_predictor(log_odds(y_prob[:, positive])),
         "internal": None if internal is None else dict(internal),
-    }
-
-
-def conformal(y_true: np.ndarray, sets: np.ndarray, layout: Layout) -> dict[str, Any]:
-    """How often the conformal sets hold the label here, and how large they are.
-
-    Parameters
-    ----------
-    y_true : ndarray of int, shape (n,)
-    sets : ndarray of bool, shape (n, C)
-    layout : Layout
-
-    Returns
-    -------
-    dict
-        asked, covered (an estimate), mean_size.
-    """
-    held = sets[np.arange(len(y_true)), y_true]
-    # Accuracy of "held": a plain share of the patients, with the persons as units.
-    yes_no = np.column_stack([held, ~held]).astype(np.float64)
-    found = influence(ACCURACY, np.zeros(len(held), dtype=int), yes_no, 0, layout)
-    covered = fixed_estimate(found, layout.n_persons, True)
-    return {
-        "asked": COVERAGE,
-        "covered": dataclasses.asdict(covered),
-        "mean_size": float(sets.sum(axis=1).mean()),
     }
 
 

@@ -16,9 +16,9 @@ class ValidatedTask(JsonPart):
     """A task of the bundle on the people of the other cohort.
 
     `metrics` by name: external, internal, change, verdict; `decided` the same of what the class
-    weights and the threshold of the bundle call; `conformal` the coverage of its sets; `versions`
-    of the probabilities by name: their calibration; `recalibration` is what fitting on all these
-    people would give.
+    weights and the threshold of the bundle call; `conformal` the coverage of its sets and
+    of each class; `versions` of the probabilities by name: their calibration; `recalibration` is
+    what fitting on all these people would give.
     """
 
     source: str

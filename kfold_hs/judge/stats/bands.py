@@ -56,7 +56,11 @@ def by_run(function: OfRows, layout: Layout) -> Statistic:
 
 
 def bands(
-    statistics: Mapping[str, Statistic], layout: Layout, n_resamples: int, seed: int = 0
+    statistics: Mapping[str, Statistic],
+    layout: Layout,
+    n_resamples: int,
+    seed: int = 0,
+    whole: bool = True,
 ) -> dict[str, Band]:
     """Curves and their bands, all of the same resamples.
 
@@ -68,6 +72,10 @@ def bands(
     n_resamples : int
         0 for curves without bands.
     seed : int
+    whole : bool
+        Whether resamples and curves count only where they have a value at every place; otherwise
+        each place has the percentiles of the resamples that have a value there, and none where
+        more than 1 - `LEVEL` of them lack one.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
     at_once = max(1, _CELLS // len(layout.person))
@@ -78,7 +86,8 @@ def bands(
         for name, statistic in statistics.items():
             found[name].append(statistic(drawn))
     once = np.ones((1, layout.n_persons))
-    return {name: _band(statistic(once)[0], found[name]) for name, statistic in statistics.items()}
+    made = _band if whole else _band_by_place
+    return {name: made(statistic(once)[0], found[name]) for name, statistic in statistics.items()}
 
 
 def _band(value: np.ndarray, parts: list[np.ndarray]) -> Band:
@@ -93,6 +102,18 @@ def _band(value: np.ndarray, parts: list[np.ndarray]) -> Band:
     by_place = np.ascontiguousarray(values[defined].T, dtype=np.float64)
     low, high = np.quantile(by_place, [tail, 1 - tail], axis=1)
     return Band(value, low, high, int((~defined).sum()))
+
+
+def _band_by_place(value: np.ndarray, parts: list[np.ndarray]) -> Band:
+    low, high = np.full((2, len(value)), np.nan)
+    if not parts:
+        return Band(value, low, high)
+    values = np.concatenate(parts)
+    defined = np.isfinite(values)
+    there = np.isfinite(value) & (defined.mean(axis=0) >= LEVEL)
+    tail = (1 - LEVEL) / 2
+    low[there], high[there] = np.nanquantile(values[:, there], [tail, 1 - tail], axis=0)
+    return Band(value, low, high, int((~defined).any(axis=1).sum()))
 
 
 def _mean(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from kfold_hs.report.charts.base import COLOURS, Figure, band, empty_layout, place_text, plain
+from kfold_hs.report.charts.base import (
+    COLOURS,
+    Figure,
+    band,
+    empty_layout,
+    line_style,
+    place_text,
+    plain,
+)
 
 Trace = dict[str, Any]
 _HEIGHT = 380
@@ -132,6 +140,51 @@ def cost(curve: Mapping[str, Any]) -> Figure:
     top = max(shown) * 1.05 if shown else 1.0
     # Two lines: on paper and on a telephone one would be cut.
     return _figure(data, f"referral threshold,<br>P({refer})", "cost", [0, 1], [0, top])
+
+
+def abstention_figures(abstention: Mapping[str, Any]) -> dict[str, Figure]:
+    """Of every task: errors among those answered, and who is answered.
+
+    Parameters
+    ----------
+    abstention : mapping
+        The summary's `abstention`.
+    """
+    found = {}
+    for task, each in abstention["tasks"].items():
+        found[f"risk-{task}"] = risk_coverage(each["curve"])
+        found[f"answered-{task}"] = who_is_answered(each["curve"])
+    return found
+
+
+def risk_coverage(curve: Mapping[str, Any]) -> Figure:
+    """Share of errors over the share of patients answered: of all with a band, of each class."""
+    x, classes = curve["x"], curve["classes"].items()
+    data = [_of_class(x, each["error"]["value"], name, i) for i, (name, each) in enumerate(classes)]
+    data += band(x, curve["low"], curve["high"], COLOURS[0])
+    data.append(_line(x, curve["value"], "all", COLOURS[0]))
+    return _figure(data, "share of patients answered", "share of errors", [0, 1], [0, 1.01])
+
+
+def who_is_answered(curve: Mapping[str, Any]) -> Figure:
+    """Share of each class that is answered; on the diagonal every class is treated alike."""
+    x, classes = curve["x"], curve["classes"].items()
+    data = [_line([0, 1], [0, 1], "all", "#8b949e", dash="dot", width=1)]
+    for i, (name, each) in enumerate(classes):
+        part = each["answered"]
+        data += band(x, part["low"], part["high"], COLOURS[(i + 1) % len(COLOURS)])
+        data.append(_of_class(x, part["value"], name, i))
+    return _figure(
+        data, "share of patients answered", "share of the class answered", [0, 1], [0, 1.01]
+    )
+
+
+def _of_class(x: Sequence[float], y: Sequence[float | None], name: str, i: int) -> Trace:
+    """A line of the i-th class."""
+    style = line_style(i + 1, 2)
+    line = _line(x, y, plain(name), style["color"], width=2, dash=style["dash"])
+    hover = "%{text}: %{y:.3f} at %{x:.2f}<extra></extra>"
+    return line | {"text": [plain(name)] * len(x), "hovertemplate": hover}
 
 
 def _with_folds(curve: Mapping[str, Any], says: str, start: float | None = None) -> list[Trace]:
