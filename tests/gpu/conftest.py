@@ -1,7 +1,12 @@
-"""What the checks on a GPU share."""
+"""What the checks on a GPU share.
+
+KFOLD_HS_TEST_DEVICE=cpu puts the CPU in the place of the GPU, in checks that need no CUDA: to try
+the checks themselves.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -9,10 +14,20 @@ import torch
 
 
 @pytest.fixture(scope="session")
-def cuda() -> torch.device:
-    if not torch.cuda.is_available():
+def device() -> torch.device:
+    """What is held against the CPU."""
+    found = torch.device(os.environ.get("KFOLD_HS_TEST_DEVICE", "cuda:0"))
+    if found.type == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    return torch.device("cuda", 0)
+    return found
+
+
+@pytest.fixture(scope="session")
+def cuda(device: torch.device) -> torch.device:
+    """The same, where nothing else will do."""
+    if device.type != "cuda":
+        pytest.skip(f"needs CUDA, and KFOLD_HS_TEST_DEVICE={device}")
+    return device
 
 
 @pytest.fixture
