@@ -40,11 +40,12 @@ KIT = Path(__file__).parent / "kit"
 DATA = Path(os.environ.get("KFOLD_HS_DATA", ROOT.parent / "shared"))
 MIB = 2**20
 MOST_WHEELS_MIB = 30
-IMAGE = """
-click filelock jinja2 lightning narwhals numpy packaging pandas pillow pip pyarrow pytest
-pytest-timeout pyyaml rich safetensors scikit-learn scipy setuptools statsmodels tensorboard timm
-torch torchaudio typing-extensions wheel
-""".split()
+IMAGE = (
+    *("click", "filelock", "jinja2", "lightning", "narwhals", "numpy", "packaging", "pandas"),
+    *("pillow", "pip", "pyarrow", "pytest", "pytest-timeout", "pyyaml", "rich", "safetensors"),
+    *("scikit-learn", "scipy", "setuptools", "statsmodels", "tensorboard", "timm", "torch"),
+    *("torchaudio", "typing-extensions", "wheel"),
+)
 """What an image for GPU work was seen to hold; of what these need, nothing is carried."""
 SPARE = ("click", "filelock", "narwhals", "rich", "typing-extensions")
 """Small ones of these whose versions there may be too old: pip takes them where they are."""
@@ -192,7 +193,7 @@ def size_of(folder: Path) -> int:
 
 def collect(given: argparse.Namespace, folder: Path) -> list[str]:
     """Fill a folder; what is in it, in lines."""
-    have = IMAGE
+    have: Iterable[str] = IMAGE
     if given.have:
         have = [re.split(r"[=<> @]", line)[0] for line in _lines(given.have.read_text())]
     wanted = requirements(given.python, have)

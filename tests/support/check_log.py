@@ -1,6 +1,6 @@
 """A plug-in of pytest: a line of JSON for every test as it ends, so that a killed run leaves some.
 
-    KFOLD_HS_CHECKS=FILE python -m pytest -p support.check_log ...
+KFOLD_HS_CHECKS=FILE python -m pytest -p support.check_log ...
 """
 
 from __future__ import annotations
