@@ -201,11 +201,6 @@ def collect(given: argparse.Namespace, folder: Path) -> list[str]:
     wheels.mkdir(parents=True)
     download(given.python, wanted, wheels)
     parts = {"wheels": size_of(wheels)}
-    if parts["wheels"] > MOST_WHEELS_MIB * MIB:
-        raise SystemExit(
-            f"The wheels have {parts['wheels'] / MIB:.1f} MiB, and at most {MOST_WHEELS_MIB} are "
-            "to be carried: name in --have FILE what the machine has."
-        )
     write_weights(folder / "lite0.safetensors")
     parts["weights of EfficientNet-Lite0"] = size_of(folder) - parts["wheels"]
     parts["the project"] = travelling()
@@ -219,12 +214,25 @@ def collect(given: argparse.Namespace, folder: Path) -> list[str]:
     about = {"python": given.python, "wheels": sorted(p.name for p in wheels.glob("*.whl"))}
     (folder / "kit.json").write_text(json.dumps(about | {"n_patients": n_patients}, indent=1))
     total = parts["the project"] + size_of(folder)
-    if total > given.bound * MIB:
-        raise SystemExit(f"{total / MIB:.1f} MiB would travel, and the bound is {given.bound}.")
+    check_sizes(parts["wheels"], total, given.bound)
     lines = [f"{name:32} {n_bytes / MIB:6.1f} MiB" for name, n_bytes in parts.items()]
     if not n_patients:
         lines.append(f"No recordings: {data} is not here; --data FOLDER names the one above it.")
     return [*lines, f"{'together':32} {total / MIB:6.1f} MiB, bound {given.bound}"]
+
+
+def check_sizes(wheels: int, total: int, bound: int) -> None:
+    """Bytes of the wheels and of all that travels, against their bounds."""
+    if wheels > MOST_WHEELS_MIB * MIB:
+        raise SystemExit(
+            f"The wheels have {wheels / MIB:.1f} MiB, and at most {MOST_WHEELS_MIB} are to be "
+            "carried: name in --have FILE what the machine has."
+        )
+    if total > bound * MIB:
+        raise SystemExit(
+            f"{total / MIB:.1f} MiB would travel, and the bound is {bound}: raise --bound, if the "
+            "machine takes more, or name in --have FILE what it has."
+        )
 
 
 def main(words: Sequence[str] | None = None) -> None:
