@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -9,16 +10,16 @@ from pathlib import Path
 
 import checks
 import collect
-import numpy as np
 import pandas as pd
 import pytest
 from checks import Group, Row
 from support import gpu_runs
 from support.gpu_runs import Done, within_noise
+from support.training import fit
 
+from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
-from kfold_hs.predictions.table import COLUMNS, Predictions
 
 TESTS = Path(__file__).parent.parent
 
@@ -183,19 +184,15 @@ def test_scores_within_noise_and_beyond() -> None:
         within_noise([0.8, 0.8, 0.8], [0.9, 0.9, 0.9])
 
 
-def test_runs_are_held_together_row_by_row() -> None:
-    table = pd.DataFrame(
-        {"patient_id": ["a", "b"], "fold": [0, 1], "p.murmur.Present": [0.25, 0.5]}
-    )
+def test_runs_are_held_together_row_by_row(cohort: Cohort, tmp_path: Path) -> None:
+    found = fit(cohort, tmp_path, "train.epochs=1")[1]
 
-    def done(rows: pd.DataFrame) -> Done:
-        columns = [*COLUMNS, "y.murmur", "p.murmur.Present"]
-        return Done(Predictions(rows.reindex(columns=columns), {"murmur": ("Present",)}), {}, 0.0)
+    def done(**columns: object) -> Done:
+        return Done(dataclasses.replace(found, table=found.table.assign(**columns)), {}, 0.0)
 
-    one = done(table)
-    other = table.assign(**{"p.murmur.Present": np.array([0.25, 0.75])})
-    assert gpu_runs.apart(one, one) == 0
-    assert gpu_runs.apart(done(other), one) == 0.25
-    moved = done(table.assign(fold=[1, 0]))
+    assert gpu_runs.apart(done(), done()) == 0
+    down, up = "p.murmur.Present", "p.murmur.Absent"
+    moved = done(**{down: found.table[down] - 0.125, up: found.table[up] + 0.125})
+    assert gpu_runs.apart(moved, done()) == pytest.approx(0.125)
     with pytest.raises(AssertionError):
-        gpu_runs.apart(moved, one)
+        gpu_runs.apart(done(fold=1 - found.table["fold"]), done())

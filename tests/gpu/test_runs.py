@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +27,7 @@ Figure = Callable[..., None]
 BUILT_IN = ["data=synthetic", "data.n_patients=100", "--folds", "2", "train.epochs=12"]
 EXACT = "train.deterministic=true"
 MIB = 2**20
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_doctor_names_the_card(cuda: torch.device, tmp_path: Path) -> None:
@@ -57,6 +61,32 @@ def test_the_same_bits_again_and_after_a_kill(
     assert apart(killed_and_resumed(tmp_path / "killed", device.type, 6, *words), whole) == 0
 
 
+IN_ONE_PROCESS = """
+import sys
+from pathlib import Path
+import torch
+from support.on_device import trained
+from support.project import TINY, write_table
+from support.training import config
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+path, device = write_table(Path.cwd()), torch.device(sys.argv[1])
+cohort = read_cohort(compose([*TINY, f"data.path={path}"]).data)
+for exact in ("false", "true"):
+    trained(cohort, config(f"train.deterministic={exact}", "track=[]"), device)
+"""
+
+
+def test_exact_after_inexact_in_one_process(device: torch.device, tmp_path: Path) -> None:
+    """As variants of a comparison are: torch reads CUBLAS_WORKSPACE_CONFIG once a process."""
+    environment = {k: v for k, v in os.environ.items() if k != "CUBLAS_WORKSPACE_CONFIG"}
+    place = [str(ROOT), str(ROOT / "tests")]
+    environment |= {"PYTHONPATH": os.pathsep.join(place), "KFOLD_HS_TEST_DEVICE": "cpu"}
+    command = [sys.executable, "-c", IN_ONE_PROCESS, device.type]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1500:]
+
+
 @pytest.mark.parametrize("backend", ["eager", "cuda_graphs"])
 def test_how_far_apart_without_deterministic_algorithms(
     cuda: torch.device, shared_table_csv: Path, tmp_path: Path, figure: Figure, backend: str
@@ -69,10 +99,8 @@ def test_how_far_apart_without_deterministic_algorithms(
     assert resumed <= max(10 * again, 0.01)
 
 
-def test_five_folds_at_once(
-    device: torch.device, shared_table_csv: Path, tmp_path: Path, figure: Figure
-) -> None:
-    words = [*TINY, f"data.path={shared_table_csv}", EXACT, "--folds", "5"]
+def test_five_folds_at_once(device: torch.device, tmp_path: Path, figure: Figure) -> None:
+    words = ["data=synthetic", "data.n_patients=100", "--folds", "5", "train.epochs=2", EXACT]
     one = run(tmp_path / "one", device.type, *words)
     five = run(tmp_path / "five", device.type, *words, "--jobs", "5")
     figure(one_after_another_s=one.seconds, at_once_s=five.seconds)
