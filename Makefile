@@ -51,7 +51,7 @@ test: lint browser
 test-slow: setup-test
 	$(BIN)/python -m pytest -m slow
 
-gpu-kit: setup-test
+gpu-kit: setup
 	$(BIN)/python tests/gpu/collect.py
 
 clean:

@@ -1,14 +1,15 @@
 """Speed on a GPU, side by side in one run: tests/gpu/run.sh figures [--dry] [NAME ...]
 
 fold     a fold against the bare network's steps on fixed tensors, and against the same job as a
-         plain PyTorch loop with a DataLoader and in Lightning's Trainer; steps as they are, as
-         CUDA graphs, compiled
+         plain PyTorch loop with a DataLoader and in Lightning's Trainer; steps as they are, and
+         as CUDA graphs
 recipe   the seed recipe (recipe=baseline: EfficientNet-B0, 5 folds, 50 epochs, batch 32), all
          folds at once, from features in the cache to the report
 jobs     its folds one after another and all at once, in seconds an epoch
 share    recipe=lite from ImageNet weights on the kit's share of CirCor: a score of real people
+compiled the first two with train.backend=compile
 
-The cohort of the first three has the size of CirCor's public part: its number of patients, and the
+The cohort of all but `share` has the size of CirCor's public part: its number of patients, and the
 lengths of its recordings; the sounds are the built-in ones, each repeated as long. EfficientNet-B0
 starts from random weights, which costs the same. Every section is written to figures.json in the
 folder that OUT names as soon as it is measured, and figures.md is ready for docs/performance.md.
@@ -59,7 +60,7 @@ from kfold_hs.splits import stratify  # noqa: E402
 OUT = Path(os.environ.get("OUT", HERE / "out"))
 KIT = HERE / "kit"
 TASK = "{murmur: {classes: [Present, Unknown, Absent], class_weights: [3, 2, 1]}}"
-BACKENDS = ("eager", "cuda_graphs", "compile")
+BACKENDS = ("eager", "cuda_graphs")
 NOT_RUN = "–"
 
 
@@ -82,11 +83,8 @@ class Size:
 
     @property
     def backends(self) -> tuple[str, ...]:
-        """Compiling for the CPU takes minutes, and graphs are CUDA's."""
+        """Graphs are CUDA's."""
         return BACKENDS if self.device == "cuda" else ("eager",)
-
-    def epochs_of(self, backend: str) -> int:
-        return self.compiled_epochs if backend == "compile" else self.epochs
 
     @classmethod
     def dry(cls, device: str) -> Size:
@@ -139,32 +137,40 @@ def words_of(cohort: Path, size: Size, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+BARE, OURS = "(a) bare network", "(b) our fold"
+
+
+def bare_and_fold(backend: str, cohort: Path, size: Size) -> tuple[dict[str, float], list[float]]:
+    """Training steps a second of both, and the rounds' ratios of fold to bare."""
+    device, is_compiled = torch.device(size.device), backend == "compile"
+    epochs = size.compiled_epochs if is_compiled else size.epochs
+    words = words_of(cohort, size, f"train.epochs={epochs}", f"train.backend={backend}")
+    config = compose(words)
+    people = read_cohort(config.data)
+    bank = build(people, config.features).to(device)
+    split = stratify(people, size.n_folds, 0)
+    data = FoldData.of(people, split.fold_of_patients(people, 0), 0)
+    n = epochs * steps_of_an_epoch(config.on(size.device), len(data.train))[1]
+    bare = Ceiling(config, people, bank, data, device)
+    ours = partial(whole_fold, config, people, bank, data, device)
+    bare()  # kernels are chosen, or compiled
+    seconds = in_turns({BARE: bare, OURS: ours}, 1 if is_compiled else size.rounds)
+    each = zip(seconds[BARE], seconds[OURS], strict=True)
+    speeds = {name: n / statistics.median(rounds) for name, rounds in seconds.items()}
+    return speeds, [one / other for one, other in each]
+
+
 def fold(cohort: Path, size: Size, found: Found) -> None:
     """Rows (a) to (d): training steps a second, the predictions of every epoch with them."""
-    device = torch.device(size.device)
-    steps: dict[str, dict[str, float]] = {"(a) bare network": {}, "(b) our fold": {}}
+    steps: dict[str, dict[str, float]] = {BARE: {}, OURS: {}}
     ratios: dict[str, list[float]] = {}
     for backend in size.backends:
-        epochs = size.epochs_of(backend)
-        config = compose(words_of(cohort, size, f"train.epochs={epochs}", "track=[tensorboard]",
-                                  f"train.backend={backend}"))  # fmt: skip
-        people = read_cohort(config.data)
-        bank = build(people, config.features).to(device)
-        split = stratify(people, size.n_folds, 0)
-        data = FoldData.of(people, split.fold_of_patients(people, 0), 0)
-        n = epochs * steps_of_an_epoch(config.on(size.device), len(data.train))[1]
-        bare = Ceiling(config, people, bank, data, device)
-        ours = partial(whole_fold, config, people, bank, data, device)
-        bare()  # kernels are chosen, or compiled
-        rounds = 1 if backend == "compile" else size.rounds
-        seconds = in_turns({"bare": bare, "fold": ours}, rounds)
-        steps["(a) bare network"][backend] = n / statistics.median(seconds["bare"])
-        steps["(b) our fold"][backend] = n / statistics.median(seconds["fold"])
-        each = zip(seconds["bare"], seconds["fold"], strict=True)
-        ratios[backend] = [one / other for one, other in each]
+        speeds, ratios[backend] = bare_and_fold(backend, cohort, size)
+        for name, speed in speeds.items():
+            steps[name][backend] = speed
     for name, label in (("loop", "(c) DataLoader, loop"), ("lightning", "(d) Lightning")):
         steps[label] = {"eager": contender(name, cohort, size)}
-    best = max(steps["(b) our fold"].values())
+    best = max(steps[OURS].values())
     rows = [
         {"training steps a second": label}
         | {b: f"{each[b]:.1f}" if b in each else NOT_RUN for b in BACKENDS}
@@ -173,11 +179,23 @@ def fold(cohort: Path, size: Size, found: Found) -> None:
     ]
     found.sections["fold"] = table(rows)
     found.numbers["fold"] = {"steps_per_s": steps, "bare_over_fold": ratios}
-    backend = "cuda_graphs" if "cuda_graphs" in ratios else "eager"
+    backend = size.backends[-1]
     ratio = statistics.median(ratios[backend])
     found.goal(f"fold / bare network, {backend}", "at least 0.95", ratio, ratio >= 0.95)
     plain = best / steps["(c) DataLoader, loop"]["eager"]
     found.goal("our fold / the plain loop", "at least 5", plain, plain >= 5)
+
+
+def compiled(cohort: Path, size: Size, found: Found) -> None:
+    """The first two rows with a compiled network."""
+    if size.device == "cpu":  # it would take minutes
+        found.sections["compiled"] = ["train.backend=compile: skipped: no CUDA device"]
+        return
+    speeds, _ = bare_and_fold("compile", cohort, size)
+    found.sections["compiled"] = table(
+        [{"compiled, training steps a second": n, "": f"{each:.1f}"} for n, each in speeds.items()]
+    )
+    found.numbers["compiled"] = speeds
 
 
 def contender(name: str, cohort: Path, size: Size) -> float:
@@ -305,7 +323,7 @@ def write(found: Found, size: Size) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="fold, recipe, jobs, share")
+    parser.add_argument("names", nargs="*", help="fold, recipe, jobs, share, compiled")
     parser.add_argument("--dry", action="store_true", help="sizes that show only that it works")
     given = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -325,6 +343,7 @@ def main() -> None:
             "recipe": partial(recipe, cohort, size, found, root),
             "jobs": partial(jobs, cohort, size, found, root),
             "share": partial(share, size, found, root),
+            "compiled": partial(compiled, cohort, size, found),
         }
         for each in given.names or sections:
             started = time.perf_counter()
