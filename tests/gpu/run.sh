@@ -23,23 +23,27 @@ fi
 
 start=$(date +%s)
 if [ ! -x "$venv/bin/python" ]; then
-    "$python" -m venv --system-site-packages "$venv" || exit 2
+    # Without a pip of its own: systems that split Python have none to give.
+    "$python" -m venv --system-site-packages --without-pip "$venv" || exit 2
     # Sees what the interpreter sees, also where that is a virtual environment itself.
     site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    "$python" -c 'import site, sys; print("\n".join(p for p in sys.path if p.endswith("-packages")))' \
+    "$python" -c 'import sys; print("\n".join(p for p in sys.path if p.endswith("-packages")))' \
         >"$site/of_the_interpreter.pth"
+    echo "$root" >"$site/project.pth" # should its installation fail
 fi
-pip="$venv/bin/python -m pip install --quiet --no-index --disable-pip-version-check"
-if $pip --find-links "$here/kit/wheels" --no-build-isolation -e "$root" >"$OUT/install.log" 2>&1; then
+pip() { "$python" -m pip --python "$venv/bin/python" install --quiet --no-index \
+    --disable-pip-version-check "$@" >>"$OUT/install.log" 2>&1; }
+wheels=$here/kit/wheels
+: >"$OUT/install.log"
+if pip --find-links "$wheels" --no-build-isolation -e "$root"; then
     echo "installed" >"$OUT/install.state"
 else
     # What is there does not fit what setup.cfg asks for: take all wheels, and see what works.
     tail -n 3 "$OUT/install.log"
-    echo "with faults: $(grep -m 1 ERROR "$OUT/install.log")" >"$OUT/install.state"
-    $pip --no-deps "$here"/kit/wheels/*.whl >>"$OUT/install.log" 2>&1 \
-        && $pip --no-deps --no-build-isolation -e "$root" >>"$OUT/install.log" 2>&1
+    echo "with faults: $(grep -m 1 -i error "$OUT/install.log")" >"$OUT/install.state"
+    pip --no-deps "$wheels"/*.whl && pip --no-deps --no-build-isolation -e "$root"
 fi
 echo "environment: $(cat "$OUT/install.state") in $(($(date +%s) - start)) s"
-export PYTHONUNBUFFERED=1 PYTHONPATH=$root/tests KFOLD_HS_DATA=$here/kit/data
+export PYTHONUNBUFFERED=1 PYTHONPATH=$root/tests
 export INSTALL_S=$(($(date +%s) - start))
 cd "$root" && exec "$venv/bin/python" "tests/gpu/$what.py" "$@"

@@ -101,14 +101,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def found(folder: Path, words: str, limit_s: float = 60) -> tuple[list[Row], str]:
-    group = Group("group", limit_s, ("test_group.py", "-k", words))
+def found(
+    folder: Path, words: str, limit_s: float = 60, n_workers: int = 0
+) -> tuple[list[Row], str]:
+    group = Group("group", limit_s, ("test_group.py", "-k", words), n_workers=n_workers)
     ended = checks.run(group, limit_s, folder)
     return checks.rows(group, ended), checks.faults(ended)
 
 
-def test_a_group_gives_a_row_a_function(folder: Path) -> None:
-    rows, faults = found(folder, "passes or fails or more")
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_a_group_gives_a_row_a_function(folder: Path, n_workers: int) -> None:
+    """A test of a process of pytest-xdist is reported once."""
+    rows, faults = found(folder, "passes or fails or more", n_workers=n_workers)
     assert [(row.check, row.result, row.figure, row.failed) for row in rows] == [
         ("group: passes", "2 passed", "losses 0.002", False),
         ("group: fails", "FAILED: 1 of 2", "", True),
