@@ -9,8 +9,8 @@ jobs     its folds one after another and all at once, in seconds an epoch
 share    recipe=lite from ImageNet weights on the kit's share of CirCor: a score of real people
 compiled the first two with train.backend=compile
 
-The cohort of all but `share` has the size of CirCor's public part: its number of patients, and the
-lengths of its recordings; the sounds are the built-in ones, each repeated as long. EfficientNet-B0
+The cohort of all but `share` has 471 patients, half of CirCor's public part, and the lengths of its
+recordings; the sounds are the built-in ones, each repeated as long. EfficientNet-B0
 starts from random weights, which costs the same. Every section is written to figures.json in the
 folder that OUT names as soon as it is measured, and figures.md is ready for docs/performance.md.
 With --dry, and without CUDA, sizes show only that it works.
