@@ -1,5 +1,6 @@
 # make run     sets up .venv, cross-validates the built-in cohort, prints where the report is
 # make test    sets up .venv with what tests need too, checks style and types, runs the tests
+# make gpu-kit collects what the checks on a GPU need where there is no package index (docs/gpu.md)
 # make browser tries to install a browser for the tests of the pages, where there is none; test does, too
 #
 # make run TORCH_INDEX=URL    torch without CUDA: 1 GB, not 7; URL as pytorch.org names it for pip
@@ -12,7 +13,7 @@ PIP    := $(BIN)/python -m pip install --progress-bar on -c constraints.txt
 TORCH_INDEX ?=
 TORCH  := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test test-slow lint setup setup-test browser clean
+.PHONY: run test test-slow gpu-kit lint setup setup-test browser clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -49,6 +50,9 @@ test: lint browser
 
 test-slow: setup-test
 	$(BIN)/python -m pytest -m slow
+
+gpu-kit: setup
+	$(BIN)/python tests/gpu/collect.py
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -76,9 +76,9 @@ def exactness(config: TrainConfig, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _exactness(tf32: bool, deterministic: bool) -> Iterator[None]:
-    # cuBLAS reads it when it is used first.
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # torch reads it once, when a process first multiplies: a training that need not be exact may
+    # be the one before.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
     formats = [each.fp32_precision for each in backends]
     is_deterministic, is_cudnn = (

@@ -44,7 +44,8 @@ def focal(log_p: torch.Tensor, config: FocalConfig) -> torch.Tensor:
     """
     if config.gamma == 0:
         return -log_p
-    return -log_p * (1 - log_p.exp()).clamp_min(0) ** config.gamma
+    # Above 0, where a root has no gradient (NaN with torch 2.11), and below all that float32 has.
+    return -log_p * (1 - log_p.exp()).clamp_min(1e-12) ** config.gamma
 
 
 COSTS: dict[str, Cost] = {"cross_entropy": cross_entropy, "focal": focal}

@@ -43,13 +43,13 @@ N_PATIENTS = 100
 TARGETS = {"b0": "1.00", "lite0": "1.00", "tiny": "1.25", "small": "1.25"}
 
 
-def run(words: list[str], root: Path, jobs: int) -> tuple[float, float]:
+def run(words: list[str], root: Path, jobs: int, device: str = "cpu") -> tuple[float, float]:
     """Seconds of a run, and seconds an epoch of training; `root` holds what it left."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "kfold_hs.cli.main", "run", "--name", "bench", "--device", "cpu",
+        [sys.executable, "-m", "kfold_hs.cli.main", "run", "--name", "bench", "--device", device,
          "--root", str(root), "--jobs", str(jobs), *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -65,7 +65,7 @@ def run(words: list[str], root: Path, jobs: int) -> tuple[float, float]:
     if process.wait():
         raise SystemExit("".join(lines))
     seconds = time.perf_counter() - started
-    first = sorted(begun.values())[min(jobs, N_FOLDS) - 1]
+    first = sorted(begun.values())[min(jobs, len(begun)) - 1]
     return seconds, (told[-1] - told[first - 1]) / (len(told) - first)
 
 

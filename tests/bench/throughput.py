@@ -15,7 +15,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.data.examples import make_targets
 from kfold_hs.learn.data.fold import Fold, FoldData
-from kfold_hs.learn.device import keep_freed_memory
+from kfold_hs.learn.device import autocast, exactness, keep_freed_memory
 from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import make_model
@@ -59,54 +59,110 @@ def fold_of(name: str, words: Sequence[str]) -> tuple[Config, Cohort, Bank, Fold
     return config, cohort, build(cohort, config.features), data
 
 
-def whole_fold(config: Config, cohort: Cohort, bank: Bank, data: FoldData) -> float:
-    """Seconds of a fold."""
-    with tempfile.TemporaryDirectory() as name:
+def whole_fold(
+    config: Config, cohort: Cohort, bank: Bank, data: FoldData, device: torch.device = CPU
+) -> float:
+    """Seconds of a fold; `bank` is on the device."""
+    config = config.on(device.type)
+    with tempfile.TemporaryDirectory() as name, exactness(config.train, device):
         folder = Path(name)
         paths = RunPaths("bench", folder)
         tracking = partial(make_trackers, config, paths, FOLD)
         started = time.perf_counter()
-        fold = Fold(FOLD, config, cohort, data, bank, CPU, {})
+        fold = Fold(FOLD, config, cohort, data, bank, device, {})
         fit_fold(fold, paths.fold(FOLD), tracking, lambda row: None)
         return time.perf_counter() - started
 
 
 class Ceiling:
-    """The same work on fixed tensors; calling it gives seconds."""
+    """The same work on fixed tensors; calling it gives seconds.
 
-    def __init__(self, config: Config, cohort: Cohort, bank: Bank, data: FoldData) -> None:
-        self.config, self.cohort = config, cohort
+    On a GPU in the number format of `train.precision`; with `train.backend=cuda_graphs` a whole
+    step is one graph, its optimizer with it, and so is a batch of inference.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        cohort: Cohort,
+        bank: Bank,
+        data: FoldData,
+        device: torch.device = CPU,
+    ) -> None:
+        self.config, self.cohort, self.device = config.on(device.type), cohort, device
         self.n_steps = steps_of_an_epoch(config, len(data.train))[1]
         n_crops, size = len(Crops.of(bank, data.held_out, config).rows), config.predict.batch_size
         full, rest = divmod(n_crops, size)
         shape = (1, bank.n_mels, config.train.crop_frames)
         layout = torch.channels_last
-        targets = make_targets(cohort, config.train, CPU)
-        self.losses = TaskLosses(config.loss, cohort.tasks, targets)
+        targets = make_targets(cohort, config.train, device)
+        self.losses = TaskLosses(
+            config.loss, cohort.tasks, {n: q.cpu() for n, q in targets.items()}
+        )
+        self.losses.to(device)
         n = config.train.batch_size
         self.q = {name: each[:n] for name, each in targets.items()}
-        self.x = torch.randn(n, *shape).contiguous(memory_format=layout)
+        self.x = torch.randn(n, *shape, device=device).contiguous(memory_format=layout)
         self.batches = [
-            torch.randn(n, *shape).contiguous(memory_format=layout)
+            torch.randn(n, *shape, device=device).contiguous(memory_format=layout)
             for n in [size] * full + ([rest] if rest else [])
         ]
 
     def __call__(self) -> float:
+        with exactness(self.config.train, self.device):
+            return self._seconds()
+
+    def _seconds(self) -> float:
+        backend, device = self.config.train.backend, self.device
         started = time.perf_counter()
         model = make_model(self.config.model, self.cohort.tasks, 0)
-        model.to(CPU, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = make_optimizer(model, self.config, CPU)
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = make_optimizer(model, self.config, device)
+        forward = torch.compile(model) if backend == "compile" else model
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            with autocast(self.config.train.precision, device):
+                logits = forward(self.x)
+            self.losses(logits, self.q).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+        def predict(batch: torch.Tensor) -> None:
+            with torch.inference_mode(), autocast(self.config.train.precision, device):
+                model(batch)
+
+        train, infer = step, [partial(predict, batch) for batch in self.batches]
+        if backend == "cuda_graphs":
+            for group in optimizer.param_groups:
+                group["capturable"] = True
+            train = graphed(step)
+            model.eval()
+            replays = {len(batch): graphed(partial(predict, batch)) for batch in self.batches}
+            infer = [replays[len(batch)] for batch in self.batches]
         for _ in range(self.config.train.epochs):
             model.train()
             for _ in range(self.n_steps):
-                optimizer.zero_grad(set_to_none=True)
-                self.losses(model(self.x), self.q).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                train()
             model.eval()
-            with torch.inference_mode():
-                for batch in self.batches:
-                    model(batch)
+            for batch in infer:
+                batch()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         return time.perf_counter() - started
+
+
+def graphed(run: Callable[[], None]) -> Callable[[], None]:
+    """`run` recorded as a CUDA graph after three runs beside the current stream."""
+    beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
 
 
 def row(name: str, rounds: int, n_patients: int, quick: bool) -> dict[str, str]:

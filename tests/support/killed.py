@@ -21,6 +21,7 @@ from kfold_hs.learn.training.step import Step
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.options import RunOptions
 
+DEVICE = os.environ.get("KFOLD_HS_TEST_DEVICE", "cpu")
 MOMENTS = ("step", "half", "before", "after")
 
 
@@ -68,4 +69,4 @@ class Mute:
 if __name__ == "__main__":
     moment, number, *words = sys.argv[1:]
     arm(moment, int(number))
-    cross_validation.run(compose(words), Mute(), RunOptions(name="a", device="cpu"))  # type: ignore[arg-type]
+    cross_validation.run(compose(words), Mute(), RunOptions(name="a", device=DEVICE))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -19,20 +20,22 @@ from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import stratify
 from support.project import TINY, Silent
 
-CPU = torch.device("cpu")
+DEVICE = torch.device(os.environ.get("KFOLD_HS_TEST_DEVICE", "cpu"))
+"""tests/gpu/run.sh has the trainings of other tests on a GPU, too."""
+_EXACT = ["train.deterministic=true"] if DEVICE.type == "cuda" else []
 
 
 def config(*more: str) -> Config:
-    return compose([*TINY, "data.path=unused.csv", *more])
+    return compose([*TINY, "data.path=unused.csv", *_EXACT, *more])
 
 
 def context_of(
     cohort: Cohort, settings: Config, paths: RunPaths, n_folds: int, digest: str = "d"
 ) -> RunContext:
-    """A run of so many folds, on the CPU."""
+    """A run of so many folds."""
     inputs = RunInputs(cohort, stratify(cohort, n_folds, 0))
     bank = banks.build(cohort, settings.features)
-    return RunContext(settings, inputs, paths, {"config": digest}, CPU, bank)
+    return RunContext(settings, inputs, paths, {"config": digest}, DEVICE, bank)
 
 
 def fit(
