@@ -87,7 +87,7 @@ def test_the_optimizers_step(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_exponential_average(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     on_device.check_average(cohort, config(*EMA), CPU)
-    monkeypatch.setattr(optimizer.Average, "update", lambda *_: None)
+    monkeypatch.setattr(optimizer.Average, "move", lambda *_: None)
     with pytest.raises(AssertionError, match="the average differs"):
         on_device.check_average(cohort, config(*EMA), CPU)
 
