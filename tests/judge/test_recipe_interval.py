@@ -51,7 +51,7 @@ def drawn(
     return np.tile(y, n_runs), p.reshape(-1, n_classes), layout_of(n, n_runs, seed=seed)
 
 
-# What the formula's reference implementation gave for `drawn(1)`, on plain arrays: the parts person,
+# What the reference implementation gave for `drawn(1)`, on plain arrays: the parts person,
 # class shares, fold model and reciprocal.
 REFERENCE = {
     (OUTCOME, "accuracy"): (3.054306e-4, 6.861778e-4, 2.430694e-4, 0.0),
