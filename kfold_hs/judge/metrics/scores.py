@@ -28,6 +28,10 @@ from kfold_hs.judge.metrics.bounds import SHARE, Bounds
 from kfold_hs.judge.metrics.counts import SMALLEST, by_score, called, one_hot, ratio, right
 
 ECE_BINS = 15
+BIASED = (
+    "no interval: few people a bin push a calibration error up, and no interval around it holds "
+    "the true one; the calibration curve, Brier score and log loss have intervals"
+)
 
 MetricFunction = Callable[[np.ndarray, np.ndarray, int, np.ndarray], np.ndarray]
 
@@ -186,9 +190,11 @@ class Metric:
     bounds          the lowest and the highest value that there can be
     fewest_classes  tasks of fewer classes do not have it
     plugin          module that added it; only runs that name it have it
-    unbiased        a gradient whose squares add up to an unbiased variance of these models
+    unbiased        a gradient whose squares add up to a variance that few patients of a class in
+                    a fold do not make too small
     needs           "decisions", where only the most probable class counts; "ranks", where only the
                     order of the patients does; else "probabilities"
+    no_interval     why no interval can be had, "" where one can
     """
 
     name: str
@@ -204,6 +210,7 @@ class Metric:
     unbiased: gradients.Gradient | None = None
     plugin: str = ""
     needs: str = "probabilities"
+    no_interval: str = ""
 
     @property
     def is_share(self) -> bool:
@@ -253,10 +260,11 @@ _ALL = (
     ),
     Metric(
         "auroc", "AUROC", auroc, 0.01, gradient=gradients.auroc, by_fold=True,
-        unbiased=gradients.delong, needs="ranks",
+        unbiased=gradients.by_class(gradients.auroc), needs="ranks",
     ),
     Metric(
-        "auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True, needs="ranks"
+        "auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True,
+        unbiased=gradients.by_class(gradients.auprc), needs="ranks",
     ),
     Metric(
         "brier", "Brier score", brier, 0.01, higher_is_better=False, gradient=gradients.brier,
@@ -268,17 +276,18 @@ _ALL = (
     ),
     Metric(
         "ece", "calibration error (ECE)", ece(), 0.01, higher_is_better=False,
-        gradient=gradients.ece(ECE_BINS),
+        gradient=gradients.ece(ECE_BINS), no_interval=BIASED,
     ),
     # For two classes AUROC is the same from either side, and these would say nothing new.
     Metric(
         "macro_auroc", "AUROC, mean of classes", macro(auroc), 0.01, by_fold=True,
         gradient=gradients.macro(gradients.auroc), fewest_classes=3,
-        unbiased=gradients.macro(gradients.delong),
+        unbiased=gradients.macro(gradients.by_class(gradients.auroc)), needs="ranks",
     ),
     Metric(
         "macro_auprc", "AUPRC, mean of classes", macro(auprc), 0.01, by_fold=True,
         gradient=gradients.macro(gradients.auprc), fewest_classes=3,
+        unbiased=gradients.macro(gradients.by_class(gradients.auprc)), needs="ranks",
     ),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
