@@ -1,292 +1,387 @@
-"""Coverage of the recipe's interval on real people, by a small learner.
+"""Does the recipe's interval hold: five small learners on simulated people, from no signal on.
 
-    python tests/bench/coverage_recipe.py data=circor data.root=DIR --run reports/RUN --write
+    python tests/bench/coverage_recipe.py --quick                     a minute, in a folder of its own
+    python tests/bench/coverage_recipe.py --sets 400 --folder DIR     hours; resumable
+    python tests/bench/coverage_recipe.py --table --folder DIR --write
 
-The interval of a recipe allows for other people who train other models. To see whether it holds, a
-recipe must be trained thousands of times on samples of a population, which is too much for a
-network. A small learner can be: mean and spread of every mel band over a patient's recordings, one
-hidden layer drawn at random for each training, and a ridge regression on it. The people of the
-cohort are the population. Each data set draws a part of them without replacement and has 3 runs of
-5 folds; the truth is what all fold models of all data sets are worth on the people who were not
-drawn.
+A cell is a learner, a signal, a number of people, a number of folds and whether people have one
+patient or one to three. Each of its data sets has 3 runs, of which also the first and the first two
+are judged. The truth is what all fold models of all sets are worth on people who are in no set. All
+cells get 25 sets, then all get the next 25, so that a folder holds a table whenever it is stopped:
+a file a cell and round, and on --table a JSON and a Markdown file.
 
-Drawing n of N people leaves a value (1 - n / N) of the variance that it would have in an endless
-population, and a right interval covers more than it says. Therefore the standard errors are
-multiplied by sqrt(1 - n / N) first, the draws of training included, which makes the check strict.
-Paired: the recipe against itself with other draws; the true difference is 0 in any population.
+Two comparisons in which nothing differs: the recipe with itself, trained with other draws, and with
+the recipe on other features of equal worth. `former` is the interval that was used before.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections import defaultdict
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import sqrt
 from pathlib import Path
 
+import former
 import numpy as np
-from coverage import plain_bayle, table
-from scipy import stats
-from scipy.special import logit, softmax
+from learners import LEARNERS, N_NEW, SIGNALS, People, Told, draw, folds, tell
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.readers.registry import read_cohort
-from kfold_hs.config.compose import compose
 from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.metrics.scores import Metric
-from kfold_hs.judge.stats import expected_error
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.conditional_error import bayle
-from kfold_hs.judge.stats.influence import Influence, influence
-from kfold_hs.judge.stats.intervals import around
-from kfold_hs.learn.features import bank as banks
-from kfold_hs.predictions.table import Predictions
+from kfold_hs.judge.stats.expected_error import recipe_estimate, spread
+from kfold_hs.judge.stats.influence import Influence, influence, mean_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage-recipe: begin -->", "<!-- coverage-recipe: end -->"
-NAMES = ("accuracy", "weighted_accuracy", "auroc", "cost")
-N_RUNS, N_FOLDS = 3, 5
-N_HIDDEN, PENALTY, SHARPNESS = 40, 20.0, 5.0
-USED = "**F1, 3 runs** (used)"
-Z = float(stats.norm.ppf(0.975))
+N_RUNS, ROUND, LEAST = 3, 25, 93.0
+SIZES = (100, 200, 436, 942)
+CLASSES = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
+NAMES = ("accuracy", "weighted_accuracy", "auroc", "cost", "auprc", "macro_f1")
+METRICS: dict[str, tuple[str, Metric]] = {
+    f"{task} {m.name}": (task, m)
+    for task, classes in CLASSES.items()
+    for m in metrics_for(classes)
+    if m.name in NAMES
+}
+HEADLINE = "mean accuracy"
+COLUMNS = (*METRICS, HEADLINE)
+FORMULAS = ("former 1", "former 2", "former 3", "now 1", "now 2", "now 3")
+NULLS = ("other draws", "other features")
+
+
+@dataclass(frozen=True)
+class Cell:
+    learner: str
+    signal: str
+    n: int
+    n_folds: int = 5
+    visits: bool = False
+
+    @property
+    def name(self) -> str:
+        visits = " visits" if self.visits else ""
+        return f"{self.learner} {self.signal} {self.n} K{self.n_folds}{visits}"
+
+    @property
+    def person(self) -> np.ndarray:
+        """Of every patient; with visits one person has one, the next two, the next three."""
+        each = 1 + np.arange(self.n) % 3 if self.visits else np.ones(self.n, int)
+        return np.repeat(np.arange(self.n), each)
+
+
+def cells() -> list[Cell]:
+    """All of them, those first where the former interval held least."""
+    grid = [Cell(*each) for each in product(LEARNERS, SIGNALS, SIZES)]
+    worth = {"LDA": 0, "random features": 1, "MLP": 2, "logistic": 3, "1-NN": 4}
+    grid.sort(key=lambda c: worth[c.learner] + 2 * list(SIGNALS).index(c.signal) + (c.n == 942))
+    few = [
+        Cell(learner, signal, 200, n_folds, visits)
+        for learner, signal in (("LDA", "none"), ("random features", "weak"), ("MLP", "mid"))
+        for n_folds, visits in ((3, False), (10, False), (5, True))
+    ]
+    return grid[:12] + few + grid[12:]
+
+
+QUICK = (
+    Cell("LDA", "none", 100), Cell("LDA", "none", 200), Cell("random features", "weak", 200),
+    Cell("LDA", "strong", 200), Cell("MLP", "none", 200), Cell("LDA", "none", 100, 3),
+    Cell("LDA", "none", 100, 10), Cell("LDA", "none", 100, 5, True),
+)  # fmt: skip
+
+
+def of_runs(people: People, told: Told, fold: np.ndarray, i: int, n_runs: int) -> list[Influence]:
+    """Of every column, over the first runs of data set i."""
+    n = len(people.person)
+    layout = Layout.of(
+        np.repeat(np.arange(n_runs), n), fold[i, :n_runs].ravel(), np.tile(people.person, n_runs)
+    )
+    found = {}
+    for name, (task, metric) in METRICS.items():
+        p = told.oof[task][i, :n_runs]
+        y = np.tile(people.y[task][i], n_runs)
+        found[name] = influence(metric, y, p.reshape(-1, p.shape[-1]), 0, layout)
+    both = mean_of([found["murmur accuracy"], found["outcome accuracy"]])
+    return [*found.values(), both]
+
+
+def truths(strangers: People, told: Told, i: int) -> np.ndarray:
+    """What the fold models of data set i are worth on people who are in none, by column."""
+    found = []
+    for task, metric in METRICS.values():
+        y, p = strangers.y[task][i], told.new[task][i]
+        n_folds, n_classes = p.shape[1], p.shape[-1]
+        if metric.by_fold:
+            each = [metric(y, model, 0)[0] for run in p for model in run]
+        else:  # of the models of a run together, as the score is
+            each = [metric(np.tile(y, n_folds), r.reshape(-1, n_classes), 0)[0] for r in p]
+        found.append(float(np.mean(each)))
+    at = {name: k for k, name in enumerate(METRICS)}
+    headline = (found[at["murmur accuracy"]] + found[at["outcome accuracy"]]) / 2
+    return np.array([*found, headline])
+
+
+def told_ends(found: Influence, cell: Cell) -> tuple[float, float]:
+    """Of the interval as a report gives it; NaN where it gives none."""
+    estimate = recipe_estimate(found, 1 - 1 / cell.n_folds, cell.n)
+    if estimate.low is None or estimate.high is None:
+        return np.nan, np.nan
+    return estimate.low, estimate.high
+
+
+def differ(a: Influence, b: Influence) -> tuple[float, float]:
+    """Whether two recipes are called different at 5 %: formerly, and now."""
+    apart = b.minus(a)
+    if not np.isfinite(apart.value):
+        return np.nan, np.nan
+    low, high = former.ends(apart)
+    now = spread(apart)
+    assert now is not None
+    return float(not low <= 0 <= high), float(now.p_value(apart.value) <= 0.05)
+
+
+def one_round(cell: Cell, number: int) -> dict[str, np.ndarray]:
+    """25 data sets of a cell.
+
+    Returns
+    -------
+    dict
+        value (sets, 3, columns), ends (sets, formulas, columns, 2), true (sets, columns),
+        differ (sets, nulls, 1 or 3 runs, former or now, columns); NaN where a fold lacks a class.
+    """
+    rng = np.random.default_rng((zlib.crc32(cell.name.encode()), number))
+    people = draw(cell.signal, ROUND, cell.person, rng)
+    strangers = draw(cell.signal, ROUND, np.arange(N_NEW), rng)
+    fold = folds(people, N_RUNS, cell.n_folds, rng)
+    ours, again, other = (
+        tell(cell.learner, people, strangers, fold, block, rng) for block in (0, 0, 1)
+    )
+    kept: dict[str, list] = {"value": [], "ends": [], "true": [], "differ": []}
+    for i in range(ROUND):
+        by_runs = [of_runs(people, ours, fold, i, s + 1) for s in range(N_RUNS)]
+        kept["value"].append([[each.value for each in found] for found in by_runs])
+        old = [[former.ends(each) for each in found] for found in by_runs]
+        new = [[told_ends(each, cell) for each in found] for found in by_runs]
+        kept["ends"].append([*old, *new])
+        kept["true"].append(truths(strangers, ours, i))
+        nulls = []
+        for told in (again, other):
+            pairs = [(by_runs[s - 1], of_runs(people, told, fold, i, s)) for s in (1, N_RUNS)]
+            nulls.append(
+                [np.array([differ(a, b) for a, b in zip(*pair, strict=True)]).T for pair in pairs]
+            )
+        kept["differ"].append(nulls)
+    return {name: np.array(each, dtype=np.float64) for name, each in kept.items()}
 
 
 @dataclass(frozen=True, eq=False)
-class People:
-    """Patients of the population: x (n, d) standardised, y (n,) of one task, person (n,)."""
+class Judged:
+    """All rounds of a cell; arrays as in `one_round`."""
 
-    x: np.ndarray
-    y: np.ndarray
-    person: np.ndarray
-    n_classes: int
+    cell: Cell
+    value: np.ndarray
+    ends: np.ndarray
+    true: np.ndarray
+    differ: np.ndarray
 
     @classmethod
-    def of(cls, cohort: Cohort, x: np.ndarray, task: str) -> People:
-        its = next(each for each in cohort.tasks if each.name == task)
-        person = np.unique(cohort.patients["person_id"], return_inverse=True)[1]
-        return cls(x, its.encode(cohort.patients[task]), person, its.n_classes)
+    def read(cls, cell: Cell, folder: Path) -> Judged | None:
+        files = sorted(folder.glob(f"{cell.name}.*.npz"))
+        parts = [dict(np.load(file)) for file in files]
+        if not parts:
+            return None
+        return cls(cell, **{k: np.concatenate([each[k] for each in parts]) for k in parts[0]})
 
+    @property
+    def n_sets(self) -> int:
+        return len(self.value)
 
-def spectra(cohort: Cohort, bank: banks.Bank) -> np.ndarray:
-    """Mean and spread of every band over a patient's recordings, standardised, (n, 2 n_mels)."""
-    each = []
-    for first, length in zip(bank.first.tolist(), bank.length.tolist(), strict=True):
-        frames = bank.frames[first : first + length].float().numpy()
-        each.append(np.r_[frames.mean(axis=0), frames.std(axis=0)])
-    place = {name: i for i, name in enumerate(cohort.patients["patient_id"])}
-    owner = cohort.recordings["patient_id"].map(place).to_numpy()
-    found = np.zeros((len(place), len(each[0])))
-    np.add.at(found, owner, np.array(each))
-    found /= np.bincount(owner, minlength=len(place))[:, None]
-    return (found - found.mean(axis=0)) / found.std(axis=0)
-
-
-def trained(people: People, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Probabilities of everybody by a model of its own draws, trained on `rows`; (n, C)."""
-    w = rng.standard_normal((people.x.shape[1], N_HIDDEN)) / sqrt(people.x.shape[1])
-    hidden = np.maximum(people.x @ w + rng.standard_normal(N_HIDDEN) / 2, 0)
-    hidden = np.c_[hidden, np.ones(len(hidden))]
-    hot = np.eye(people.n_classes)[people.y]
-    penalty = PENALTY * np.eye(N_HIDDEN + 1)
-    penalty[-1, -1] = 0
-    h = hidden[rows]
-    return softmax(SHARPNESS * hidden @ np.linalg.solve(h.T @ h + penalty, h.T @ hot[rows]), axis=1)
-
-
-def folds(people: People, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fold of every person (-1: not drawn): dealt in turn, in the order of their labels."""
-    label = np.zeros(people.person.max() + 1, int)
-    label[people.person] = people.y
-    order = drawn[np.argsort(label[drawn] + rng.random(len(drawn)))]
-    found = np.full(len(label), -1)
-    found[order] = np.arange(len(order)) % N_FOLDS
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class DataSet:
-    """Out-of-fold rows of all runs, and every model's values on the people who were not drawn."""
-
-    y: np.ndarray
-    p: np.ndarray
-    layout: Layout
-    outside: dict[str, float]
-
-    def influence(self, metric: Metric, n_runs: int) -> Influence:
-        some = self.layout.run < n_runs
-        part = Layout.of(
-            self.layout.run[some], self.layout.model[some] % N_FOLDS, self.layout.person[some],
-            N_FOLDS,
-        )  # fmt: skip
-        return influence(metric, self.y[some], self.p[some], 0, part)
-
-
-def data_set(
-    people: People, metrics: dict[str, Metric], drawn: np.ndarray, fold: np.ndarray,
-    rng: np.random.Generator,
-) -> DataSet:  # fmt: skip
-    """Runs of the folds (S, persons) on the persons drawn."""
-    rows, runs, models, probs = [], [], [], []
-    outside: dict[str, list[float]] = defaultdict(list)
-    out = ~np.isin(people.person, drawn)
-    for s in range(len(fold)):
-        of_row = fold[s][people.person]
-        for k in range(N_FOLDS):
-            p = trained(people, np.flatnonzero((of_row >= 0) & (of_row != k)), rng)
-            test = np.flatnonzero(of_row == k)
-            rows.append(test)
-            probs.append(p[test])
-            runs.append(np.full(len(test), s))
-            models.append(np.full(len(test), k))
-            for name, metric in metrics.items():
-                outside[name].append(float(metric(people.y[out], p[out], 0)[0]))
-    at = np.concatenate(rows)
-    layout = Layout.of(np.concatenate(runs), np.concatenate(models), people.person[at], N_FOLDS)
-    return DataSet(people.y[at], np.concatenate(probs), layout,
-                   {name: float(np.mean(each)) for name, each in outside.items()})  # fmt: skip
-
-
-def parts(found: dict[int, Influence]) -> dict[str, tuple[float, float, float, bool]]:
-    """value, standard error, quantile, and whether on the logit scale; by method.
-
-    `found` is of the first run, of two and of all three.
-    """
-    one, x, of_folds = found[1], found[3].models, found[1].models
-    t = float(stats.t.ppf(0.975, len(x) - 1))
-    naive = float(of_folds.std(ddof=1)) / sqrt(len(of_folds))
-    ends = {
-        "mean +- 1.96 s / sqrt(K) over folds": (float(of_folds.mean()), naive, Z, False),
-        "naive t, 15 folds": (float(x.mean()), float(x.std(ddof=1)) / sqrt(len(x)), t, False),
-        "Bayle CLT, one run": (one.value, sqrt(plain_bayle(one)), Z, one.is_share),
-    }
-    names = {
-        1: "**Nadeau-Bengio, one run, logit** (used)", 2: "**F1, 2 runs** (used)",
-        3: USED,
-    }  # fmt: skip
-    for n_runs, name in names.items():
-        spread = expected_error.spread(found[n_runs])
-        assert spread is not None
-        ends[name] = (found[n_runs].value, spread.se, spread.quantile(), one.is_share)
-    return ends
-
-
-def tests(a: dict[int, Influence], b: dict[int, Influence]) -> dict[str, bool]:
-    """Whether two trainings of one recipe are called different, by test."""
-    one, whole = b[1].minus(a[1]), b[3].minus(a[3])
-    of_one, of_whole = expected_error.spread(one), expected_error.spread(whole)
-    assert of_one is not None
-    assert of_whole is not None
-    x = whole.models
-    naive = float(stats.ttest_1samp(x, 0).pvalue) if x.std() else 1.0
-    return {
-        "naive t, 15 folds": naive <= 0.05,
-        "Bayle CLT, one run": abs(one.value) > Z * sqrt(bayle(one)),
-        "**Nadeau-Bengio, one run, logit** (used)": of_one.p_value(one.value) <= 0.05,
-        USED: of_whole.p_value(whole.value) <= 0.05,
-    }
-
-
-def cover(
-    people: People, metrics: dict[str, Metric], n: int, n_sets: int, seed: int
-) -> tuple[dict[str, dict[str, str]], dict[str, float]]:
-    """Cells "coverage, errors of the paired test" by method and metric, and the truth."""
-    rng, n_people = np.random.default_rng(seed), int(people.person.max()) + 1
-    factor = sqrt(1 - n / n_people)
-    told: dict[str, dict[str, list[tuple[float, float, float, bool]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    errs: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    outside: dict[str, list[float]] = defaultdict(list)
-    for _ in range(n_sets):
-        drawn = rng.choice(n_people, n, replace=False)
-        fold = np.stack([folds(people, drawn, rng) for _ in range(N_RUNS)])
-        both = [data_set(people, metrics, drawn, fold, rng) for _ in range(2)]
-        for name, metric in metrics.items():
-            a, b = ({s: each.influence(metric, s) for s in (1, 2, 3)} for each in both)
-            if not all(np.isfinite(each.value) for each in (*a.values(), *b.values())):
+    def rows(self) -> Iterator[dict]:
+        """Of every column and formula: coverage and misses in %, width beside the former's."""
+        true = np.nanmean(self.true, axis=0)
+        for f, c in product(range(len(FORMULAS)), range(len(COLUMNS))):
+            runs = f % N_RUNS
+            low, high = self.ends[:, f, c].T
+            told = np.isfinite(low)
+            middle = np.nanmean(self.value[:, runs, c])
+            if not told.any():
                 continue
-            outside[name].append(both[0].outside[name])
-            for method, each in parts(a).items():
-                told[method][name].append(each)
-            for method, hit in tests(a, b).items():
-                errs[method][name].append(hit)
-    true = {name: float(np.mean(each)) for name, each in outside.items()}
-    cells: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, each in outside.items():
-        sds = np.std(each), np.std([one[0] for one in told[USED][name]])
-        se = factor * np.mean([one[1] for one in told[USED][name]])
-        cells["sd of what the models are worth; of their value; mean F1 error"][name] = "; ".join(
-            f"{sd:.3g}" for sd in (*sds, se)
-        )
-    for method, by_metric in told.items():
-        for name, each in by_metric.items():
-            held = []
-            for value, se, quantile, share in each:
-                low, high = around(value, factor * se, quantile, share)
-                held.append(low <= true[name] <= high)
-            text = f"{100 * np.mean(held):.1f}"
-            if method in errs:
-                text += f"; {100 * np.mean(errs[method][name]):.1f}"
-            cells[method][name] = text
-    return cells, true
+            wide, once = high - low, np.diff(self.ends[:, runs, c])[:, 0]
+            both = told & np.isfinite(once) & (once > 0)
+            yield {
+                "cell": self.cell.name, "formula": FORMULAS[f], "metric": COLUMNS[c],
+                "sets": int(told.sum()), "untold": int((~told).sum()), "true": float(true[c]),
+                "mean": float(middle), "sd": float(np.nanstd(self.value[:, runs, c])),
+                "covered": _percent((low <= true[c]) & (true[c] <= high), told),
+                "covered_mean": _percent((low <= middle) & (middle <= high), told),
+                "reached": _percent(low >= true[c], told),
+                "not_reached": _percent(high < true[c], told),
+                "width": float(np.median(wide[told])),
+                "of_former": float(np.median(wide[both] / once[both])) if both.any() else None,
+            }  # fmt: skip
+
+    def errors(self) -> Iterator[dict]:
+        """How often recipes of equal worth are called different, in %."""
+        runs = (1, N_RUNS)
+        for (k, null), (s, n_runs), c in product(
+            enumerate(NULLS), enumerate(runs), range(len(COLUMNS))
+        ):
+            old, new = 100 * np.nanmean(self.differ[:, k, s, :, c], axis=0)
+            yield {"cell": self.cell.name, "null": null, "runs": n_runs, "metric": COLUMNS[c],
+                   "sets": self.n_sets, "former": float(old), "now": float(new)}  # fmt: skip
 
 
-def told_by(run: Path, cohort: Cohort) -> np.ndarray:
-    """Log odds that a run's models gave every patient out of fold, standardised."""
-    kept = Predictions.read(run / "scored.parquet")
-    rows = {name: i for i, name in enumerate(kept.table["patient_id"])}
-    at = [rows[name] for name in cohort.patients["patient_id"]]
-    odds = [logit(np.clip(kept.y_prob(t)[at, :-1], 1e-4, 1 - 1e-4)) for t in kept.tasks]
-    found = np.concatenate(odds, axis=1)
-    return (found - found.mean(axis=0)) / found.std(axis=0)
+def _percent(hits: np.ndarray, told: np.ndarray) -> float:
+    return float(100 * hits[told].mean())
 
 
-def report(overrides: list[str], people: list[int], n_sets: int, run: Path | None) -> list[str]:
-    config = compose(overrides)
-    cohort = read_cohort(config.data)
-    channel = getattr(config.data, "channel", None)
-    x = spectra(cohort, banks.build(cohort, config.features, channel))
-    if run is not None:
-        # As loud as all the bands together.
-        odds = told_by(run, cohort)
-        x = np.c_[x, odds * sqrt(x.shape[1] / odds.shape[1])]
-    error = 100 * sqrt(0.95 * 0.05 / n_sets)
+def work(chosen: Sequence[Cell], folder: Path, n_sets: int) -> None:
+    """Rounds that are not there yet, all cells in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, cell in product(range(-(-n_sets // ROUND)), chosen):
+        file = folder / f"{cell.name}.{number:03d}.npz"
+        if file.is_file():
+            continue
+        started = time.perf_counter()
+        np.savez(folder / ".part.npz", **one_round(cell, number))
+        (folder / ".part.npz").replace(file)
+        print(f"{file.stem}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def marked(row: dict) -> bool:
+    """Whether coverage is below 93 % by more than its Monte-Carlo error (one standard error)."""
+    return bool(row["covered"] < LEAST - 100 * sqrt(LEAST * (100 - LEAST) / 1e4 / row["sets"]))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def overall(rows: list[dict]) -> list[str]:
+    """Of every formula: how many cells hold, the least, misses of a side, widths."""
+    lines = []
+    for formula in FORMULAS:
+        mine = [row for row in rows if row["formula"] == formula]
+        least = min(mine, key=lambda row: row["covered"])
+        covered = [row["covered"] for row in mine]
+        runs = int(formula[-1])
+        once = {(r["cell"], r["metric"]): r for r in rows if r["formula"] == f"former {runs}"}
+        right = [r for r in mine if once[r["cell"], r["metric"]]["covered"] >= 94]
+        lines.append([
+            formula, str(len(mine)), str(sum(each < LEAST for each in covered)),
+            str(sum(map(marked, mine))),
+            f"{least['covered']:.1f} ({least['cell']}, {least['metric']})",
+            f"{np.median(covered):.1f}",
+            f"{max(r['reached'] for r in mine):.1f} / {max(r['not_reached'] for r in mine):.1f}",
+            f"{np.median([r['of_former'] for r in right if r['of_former']]):.2f}",
+        ])  # fmt: skip
+    head = ("interval, runs", "cells", "below 93", "beyond the error", "least", "median",
+            "worst: target wrongly reached / not", "width / former, where that held 94")  # fmt: skip
+    return _table(head, lines)
+
+
+def by_cell(rows: list[dict]) -> list[str]:
+    """A line a cell: the least covered column of the former interval and of today's."""
+    lines = []
+    for name in dict.fromkeys(row["cell"] for row in rows):
+        line = [name]
+        for formula in ("former 3", "now 3", "now 2", "former 1", "now 1"):
+            mine = [r for r in rows if r["cell"] == name and r["formula"] == formula]
+            least = min(mine, key=lambda row: row["covered"])
+            mark = "**" if formula.startswith("now") and marked(least) else ""
+            line.append(f"{mark}{least['covered']:.1f}{mark} ({least['metric']})")
+            if formula in ("now 3", "now 1"):
+                wide = [r["of_former"] for r in mine if r["of_former"]]
+                line.append(f"{np.median(wide):.2f}, {min(wide):.2f}-{max(wide):.2f}")
+        lines.append([*line, str(mine[0]["sets"] + mine[0]["untold"])])
+    head = ("cell", "former, 3 runs", "now, 3 runs", "width / former", "now, 2 runs",
+            "former, 1 run", "now, 1 run", "width / former", "sets")  # fmt: skip
+    return _table(head, lines)
+
+
+def by_metric(rows: list[dict]) -> list[str]:
+    """A line a column: coverage over all cells, and where it is least."""
+    lines = []
+    for metric in COLUMNS:
+        line = [metric]
+        for formula in ("former 3", "now 3", "now 1"):
+            mine = [r for r in rows if r["metric"] == metric and r["formula"] == formula]
+            least = min(mine, key=lambda row: row["covered"])
+            line.append(f"{np.median([r['covered'] for r in mine]):.1f}, {least['covered']:.1f}")
+        lines.append([*line, least["cell"]])
+    return _table(("metric", "former, 3 runs: median, least", "now, 3 runs", "now, 1 run",
+                   "least now, 1 run, in"), lines)  # fmt: skip
+
+
+def of_nulls(errors: list[dict]) -> list[str]:
+    """Of every null: errors of comparisons, mean and worst over cells and columns."""
+    lines = []
+    for null, runs in product(NULLS, (1, N_RUNS)):
+        mine = [r for r in errors if r["null"] == null and r["runs"] == runs]
+        worst = max(mine, key=lambda row: row["now"])
+        lines.append([
+            null, str(runs), str(len(mine)),
+            f"{np.mean([r['former'] for r in mine]):.1f}, {max(r['former'] for r in mine):.1f}",
+            f"{np.mean([r['now'] for r in mine]):.1f}, {worst['now']:.1f}",
+            str(sum(r["now"] > 5 + 100 * sqrt(0.05 * 0.95 / r["sets"]) for r in mine)),
+            f"{worst['cell']}, {worst['metric']}",
+        ])  # fmt: skip
+    head = ("nothing differs but", "runs", "cells", "former: mean, worst", "now: mean, worst",
+            "above 5 by more than the error", "worst in")  # fmt: skip
+    return _table(head, lines)
+
+
+def report(chosen: Sequence[Cell], folder: Path) -> str:
+    """The tables in Markdown; `coverage_recipe.json` and `.md` are written into the folder."""
+    judged = [found for cell in chosen if (found := Judged.read(cell, folder))]
+    rows = [row for each in judged for row in each.rows()]
+    errors = [row for each in judged for row in each.errors()]
+    low = [row for row in rows if row["formula"].startswith("now") and row["covered"] < LEAST]
+    sets = [each.n_sets for each in judged]
     lines = [
-        f"{n_sets} data sets a cell from {cohort.n_persons} people ({cohort.n_patients} patients); "
-        f"a cell at 95 has a Monte-Carlo error of {error:.1f}. Coverage of the recipe in %; after "
-        "the semicolon how often it is called different from itself, trained with other draws.",
-        "",
-    ]
-    for n in people:
-        rows: dict[str, dict[str, str]] = defaultdict(dict)
-        truths = []
-        for task in cohort.tasks:
-            metrics = {m.name: m for m in metrics_for(task.classes)}
-            chosen = {name: metrics[name] for name in NAMES if name in metrics}
-            found, true = cover(People.of(cohort, x, task.name), chosen, n, n_sets, seed=n)
-            for method, by_metric in found.items():
-                for name, cell in by_metric.items():
-                    rows[method][f"{task.name}, {name}"] = cell
-            truths += [f"{task.name} {name} {value:.3f}" for name, value in true.items()]
-            print(f"{n} people, {task.name} done", file=sys.stderr, flush=True)
-        lines += [f"{n} people; the truth is {', '.join(truths)}:", "", *table(rows, "method")]
-    return lines
+        f"{len(judged)} cells of {min(sets)} to {max(sets)} data sets; a column at 95 has a "
+        f"Monte-Carlo error of {100 * sqrt(0.95 * 0.05 / max(sets)):.1f} to "
+        f"{100 * sqrt(0.95 * 0.05 / min(sets)):.1f}. Coverage of nominal 95 % in %.", "",
+        *overall(rows), *by_metric(rows), *by_cell(rows),
+        "Comparisons in which nothing differs, % called different at 5 %:", "", *of_nulls(errors),
+        f"Below {LEAST:g} ({len(low)}; beyond the error bold):", "",
+        *_table(
+            ("cell", "metric", "interval", "covers", "about the mean estimate", "width / former"),
+            [[r["cell"], r["metric"], r["formula"],
+              f"**{r['covered']:.1f}**" if marked(r) else f"{r['covered']:.1f}",
+              f"{r['covered_mean']:.1f}", f"{r['of_former']:.2f}"] for r in low],
+        ),
+    ]  # fmt: skip
+    text = "\n".join(lines)
+    (folder / "coverage_recipe.json").write_text(json.dumps({"rows": rows, "errors": errors}))
+    (folder / "coverage_recipe.md").write_text(text)
+    return text
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("overrides", nargs="+", help="of the cohort and its features, as of a run")
-    parser.add_argument("--sets", type=int, default=1000)
-    parser.add_argument("--people", type=int, nargs="*", default=[100, 200])
+    parser.add_argument("--quick", action="store_true", help="25 sets of eight cells")
+    parser.add_argument("--sets", type=int, default=400, help="of a cell")
+    parser.add_argument("--folder", type=Path, help="of the rounds; default: one for this time")
+    parser.add_argument("--table", action="store_true", help="of what is there, nothing computed")
     parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
-    parser.add_argument("--run", type=Path, help="reports/RUN, whose answers are features, too")
     arguments = parser.parse_args()
-    lines = report(arguments.overrides, arguments.people, arguments.sets, arguments.run)
-    print("\n".join(lines))
+    chosen = QUICK if arguments.quick else cells()
+    with tempfile.TemporaryDirectory() as here:
+        folder = arguments.folder or Path(here)
+        if not arguments.table:
+            work(chosen, folder, ROUND if arguments.quick else arguments.sets)
+        text = report(chosen, folder)
+    print(text)
     if arguments.write:
         before, rest = DOCS.read_text().split(BEGIN)
-        text = "\n".join(lines)
         DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 
 
