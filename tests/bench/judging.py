@@ -35,7 +35,9 @@ COHORT = {
         for task, names in TASKS.items()
     ],
 }  # fmt: skip
-SPLIT = {"n_folds": N_FOLDS, "n_repeats": N_RUNS, "train_share": 0.8, "digest": "d"}
+SPLIT = {
+    "n_folds": N_FOLDS, "n_repeats": N_RUNS, "train_share": 0.8, "digest": "d", "settings": {},
+}  # fmt: skip
 PROVENANCE = {"run": "bench", "digests": {}, "versions": {}, "started": ""}
 CONFIG = {"select": "last", "target": 0.95, "seed": 0}
 POSITIVES = dict.fromkeys(TASKS, 0)

@@ -28,6 +28,10 @@ from kfold_hs.judge.metrics.bounds import SHARE, Bounds
 from kfold_hs.judge.metrics.counts import SMALLEST, by_score, called, one_hot, ratio, right
 
 ECE_BINS = 15
+BIASED = (
+    "no interval: few people a bin push a calibration error up, and no interval around it holds "
+    "the true one; the calibration curve, Brier score and log loss have intervals"
+)
 
 MetricFunction = Callable[[np.ndarray, np.ndarray, int, np.ndarray], np.ndarray]
 
@@ -189,6 +193,7 @@ class Metric:
     unbiased        a gradient whose squares add up to an unbiased variance of these models
     needs           "decisions", where only the most probable class counts; "ranks", where only the
                     order of the patients does; else "probabilities"
+    no_interval     why no interval can be had, "" where one can
     """
 
     name: str
@@ -204,6 +209,7 @@ class Metric:
     unbiased: gradients.Gradient | None = None
     plugin: str = ""
     needs: str = "probabilities"
+    no_interval: str = ""
 
     @property
     def is_share(self) -> bool:
@@ -268,7 +274,7 @@ _ALL = (
     ),
     Metric(
         "ece", "calibration error (ECE)", ece(), 0.01, higher_is_better=False,
-        gradient=gradients.ece(ECE_BINS),
+        gradient=gradients.ece(ECE_BINS), no_interval=BIASED,
     ),
     # For two classes AUROC is the same from either side, and these would say nothing new.
     Metric(

@@ -4,7 +4,10 @@ The target is R_n of Bayle et al. (NeurIPS 2020): that other people would have m
 is not in these intervals, so they are narrower than the recipe's and never settle which of two
 recipes is better.
 
-bayle    value +- z sqrt(sum over persons of (sum of psi)^2), shares on the logit scale
+bayle    value +- z sqrt(sum over persons of (sum of psi)^2), shares on the logit scale; from two
+         runs on with the reciprocal part (see `expected_error`), since people test models trained
+         on each other. One run cannot see it: there, and in bca, the interval is too narrow
+         where models are near chance
 wilson   for accuracy: Wilson's with the number of persons that would give Bayle's variance, which
          is the number of patients where each is one person and there is one run
 delong   the same for AUROC, whose psi have n / (n - 1) of each class in their squares: V = 1 / J^2
@@ -23,7 +26,7 @@ from scipy import stats
 
 from kfold_hs.judge.metrics.bounds import SHARE
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.expected_error import UNDEFINED
+from kfold_hs.judge.stats.expected_error import UNDEFINED, conditional_variance
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import (
     LEVEL,
@@ -65,12 +68,14 @@ def fixed_estimate(
     value = influence.value
     if not np.isfinite(value):
         return Estimate(None, None, None, method=UNDEFINED, target=target)
+    if influence.no_interval:
+        return Estimate(value, None, None, method=influence.no_interval, target=target)
     if influence.is_share and is_all_or_none(value):
         low, high = wilson(round(value), n_smallest)
         return possible_ends(
             Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target), SHARE
         )
-    variance, method = bayle(influence), DELONG if influence.unbiased else BAYLE
+    variance, method = conditional_variance(influence), DELONG if influence.unbiased else BAYLE
     if is_nothing(sqrt(variance), influence.bounds):
         return Estimate(value, None, None, method=NOTHING_VARIES, target=target)
     if is_proportion:
@@ -85,7 +90,10 @@ def fixed_estimate(
 
 
 def bayle(influence: Influence) -> float:
-    """Variance of the value over people, with the models as they are; of AUROC, DeLong's."""
+    """Variance of the value over people, with the models as they are; of AUROC, DeLong's.
+
+    Without what is reciprocal: see `expected_error.conditional_variance`.
+    """
     return influence.of_people
 
 
@@ -99,7 +107,7 @@ def bca(
     """Bias-corrected and accelerated bootstrap of these models.
 
     None where the correction of the bias is above a standard error: resampling itself then moves
-    the value, as it does the ECE's, whose bins it makes look worse, and no correction helps.
+    the value, and no correction helps.
 
     Parameters
     ----------

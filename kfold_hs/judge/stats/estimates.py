@@ -1,7 +1,7 @@
 """What a task's predictions are worth: metrics over all folds and by fold, confusion matrices.
 
-`value` with its interval is the recipe's (see `recipe`), `these_models` that of the models as
-they are (see `fixed`). Metrics that rank patients are means over the fold models; `pooled` is the
+`value` with its interval is the recipe's (see `expected_error`), `these_models` that of the models
+as they are (see `conditional_error`). Metrics that rank patients are means over the fold models; `pooled` is the
 value of all out-of-fold predictions at once, which for these also compares the scores of
 different models with each other and is biased low by it.
 """
@@ -19,9 +19,10 @@ import numpy as np
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME, metrics_for, murmur_cost
 from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bca, fixed_estimate
-from kfold_hs.judge.stats.expected_error import ONE_MODEL, recipe_estimate
+from kfold_hs.judge.stats.expected_error import ONE_MODEL, recipe_estimate, spread
 from kfold_hs.judge.stats.influence import Influence, influence, of_persons
 from kfold_hs.judge.stats.intervals import OPTIMISTIC, TARGET, Estimate
 from kfold_hs.judge.stats.variance_components import budget
@@ -113,10 +114,10 @@ def task_result(
     of_seeds = _of_seeds(single, task, positive, basis.layout)
     repeats = np.unique(kept.table["repeat"])
     seeds = np.unique(single.table["seed"]) if of_seeds else np.empty(0, dtype=int)
-    metrics = {}
+    metrics, shares = {}, ClassShares.of(y_true, y_prob, basis.layout)
     for metric in metrics_of(kept, task):
         statistic = partial(metric, y_true, y_prob, positive)
-        found = influence(metric, y_true, y_prob, positive, basis.layout)
+        found = influence(metric, y_true, y_prob, positive, basis.layout, shares)
         n_smallest = basis.layout.n_persons if metric.is_proportion else smallest
         estimate, fixed = basis.estimates(found, n_smallest, metric.is_proportion)
         if basis.n_bca and fixed.se:
@@ -141,6 +142,7 @@ def task_result(
             "seeds": _numbered("seed", seeds, of_seeds.get(metric.name, np.empty((0, 1))).mean(1)),
             "fold_mean": float(np.mean(defined)) if defined else None,
             "pooled": pooled if np.isfinite(pooled) else None,
+            "variance": variance_of(found),
             "budget": budget(found, of_seeds.get(metric.name)),
         }
     confusions = np.zeros((len(places), len(classes), len(classes)), dtype=int)
@@ -157,6 +159,12 @@ def task_result(
             for (place, _), confusion in zip(places, confusions, strict=True)
         ],
     }
+
+
+def variance_of(found: Influence) -> dict[str, float] | None:
+    """Parts of the variance of the recipe by name, and their sum; None where nothing is known."""
+    its = spread(found) if np.isfinite(found.value) and not found.no_interval else None
+    return None if its is None else its.parts.to_json()
 
 
 def widened(recipe: Estimate, fixed: Estimate) -> Estimate:

@@ -4,40 +4,40 @@ The target is Err_K, the performance of the models that this recipe makes, avera
 splits and random draws, when it is trained on the people of K - 1 folds. Training on everybody
 is a little better, and no cross-validation measures that.
 
-From 2 runs on (F1), with psi the rows' influence (see `influence`), J fold models, K folds:
+With psi_ps the share of person p in the error of run s (see `influence`), E_p their sum over the
+S runs, n persons, K folds, J fold models and G_p what a person adds by the class shares (see
+`class_shares`), the variance has four parts:
 
-    V_person = sum over persons of (sum of their psi)^2
-    V_model  = J / (J - 1) sum over fold models of (sum of their psi)^2
-    V_both   = sum over rows that share person and model of (sum of their psi)^2
-    V        = K / (K - 1) max(V_person, V_person + V_model - V_both)
+    person        V_person = sum_p E_p^2
+    class shares  max(V_person, sum_p (E_p + G_p)^2 of either way) - V_person
+    fold model    max(0, J / (J - S) sum over fold models of (sum of their psi)^2 - sum psi_ps^2)
+    reciprocal    min((K - 1) (sum_p s_p)^2 / (n c4(S)^2), max(0, V_person - sum_p s_p^2 / S))
+                  with s_p the standard deviation over the runs of S psi_ps; with one run V_person
 
-with t on J - 1 degrees of freedom; the two-way cluster variance of Cameron, Gelbach & Miller
-(J. Business & Economic Statistics 29(2), 2011). K / (K - 1) stands for training sets that overlap;
-it is empirical, and docs/statistics.md has the measured coverage.
+The third is what the two-way cluster variance of Cameron, Gelbach & Miller (J. Business & Economic
+Statistics 29(2), 2011) adds to the first. The fourth is of people who test models trained on each
+other: what j does to the answer for i and i to that for j are alike, and a sum of squares over
+persons counts them once where the error has them twice. c4 is the mean of a standard deviation of
+S normal draws over the true one. docs/statistics.md derives all of them, and has the measured
+coverage.
 
-With one run (F2), x the J fold models' values (`Influence.models`) and s their standard deviation:
+Quantiles are t on J - 1 degrees of freedom. One run cannot see what is reciprocal, and counts as
+such all that people add, which bounds it; its degrees of freedom are Satterthwaite's (Biometrics
+Bulletin 2, 1946) of people, n - 1, and fold models, K - 1: the normal quantile almost, unless fold
+models are what differs. Two runs are enough to cover (measured), three are recommended.
 
-    V = s^2 (1 / J + n_test / n_train),  n_test / n_train = 1 / (K - 1)
-
-(Nadeau & Bengio, Machine Learning 52, 2003; Bouckaert & Frank, PAKDD 2004), which covers more
-than it says. Two runs are enough for F1 to cover (measured), three are recommended: they are much
-narrower.
-
-V is never less than the variance of these models over people (`Influence.of_people`): models that
-would be trained anew vary at least as the trained ones do. The folds of one run may agree by
-chance; how models of the recipe differ is unknown then, and an estimate gets no interval.
+V is never less than the variance of these models (`conditional_error`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, inf, lgamma, sqrt
 
 import numpy as np
 from scipy import special
 
 from kfold_hs.judge.metrics.bounds import SHARE
-from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import (
     LEVEL,
@@ -53,11 +53,15 @@ from kfold_hs.judge.stats.intervals import (
 
 ENOUGH_RUNS = 2
 RECOMMENDED_RUNS = 3
-TWO_WAY = "two-way clustered by person and fold model, t with {df} df"
-CORRECTED = (
-    "Nadeau-Bengio corrected t over folds, {df} df (conservative: one run; "
-    f"{RECOMMENDED_RUNS} are recommended)"
+FOUR_PARTS = (
+    "people, class shares, fold models and people who test models trained on each other, t with "
+    "{df:.0f} df"
 )
+ONE_RUN = (
+    FOUR_PARTS + f" (conservative: one repeat cannot see the last part; {RECOMMENDED_RUNS} are "
+    "recommended)"
+)
+CORRECTED = "Nadeau-Bengio corrected t over folds, {df} df"
 ONE_MODEL = "no interval: one fold model does not say how models of this recipe differ"
 UNDEFINED = "undefined: a fold or run lacks a class, or what else the metric needs"
 FOLDS_AGREE = (
@@ -67,16 +71,45 @@ FOLDS_AGREE = (
 
 
 @dataclass(frozen=True)
+class Parts:
+    """The parts of the variance of a value as an estimate of the recipe; each at least 0.
+
+    persistent : of `person`, what no number of repeats averages out; all of it with one run, which
+        cannot tell
+    """
+
+    person: float
+    class_shares: float
+    fold_model: float
+    reciprocal: float
+    persistent: float
+
+    @property
+    def variance(self) -> float:
+        return self.person + self.class_shares + self.fold_model + self.reciprocal
+
+    def to_json(self) -> dict[str, float]:
+        """The parts by name, and their sum."""
+        return {
+            "person": self.person, "class_shares": self.class_shares,
+            "fold_model": self.fold_model, "reciprocal": self.reciprocal, "sum": self.variance,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Spread:
     """Variance of a value as an estimate of the recipe, and how it was had.
 
     variance : at least that of these models
+    df : of the t quantile; infinite for the normal one
+    parts : of the variance
     untold : why no interval can stand on it, or None
     """
 
     variance: float
-    df: int
+    df: float
     method: str
+    parts: Parts
     untold: str | None = None
 
     @property
@@ -85,13 +118,18 @@ class Spread:
 
     def quantile(self, level: float = LEVEL, n_looks: int = 1) -> float:
         """Two-sided t quantile; `n_looks` widens it by Bonferroni."""
-        return float(special.stdtrit(self.df, 1 - (1 - level) / 2 / n_looks))
+        return t_quantile(self.df, 1 - (1 - level) / 2 / n_looks)
 
     def p_value(self, value: float) -> float:
         """Two-sided, of the value being 0; 1 where nothing varies: nothing speaks against it."""
         if self.variance == 0:
             return 1.0
         return float(2 * special.stdtr(self.df, -abs(value) / self.se))
+
+
+def t_quantile(df: float, p: float) -> float:
+    """Quantile of Student's t; of the normal distribution for infinitely many df."""
+    return float(special.ndtri(p) if df == inf else special.stdtrit(df, p))
 
 
 def target(train_share: float) -> str:
@@ -101,34 +139,88 @@ def target(train_share: float) -> str:
 
 
 def spread(influence: Influence) -> Spread | None:
-    """Variance of the value as an estimate of the recipe; None with a single fold model."""
+    """Variance of the value as an estimate of the recipe; None with a single fold model a run."""
     layout = influence.layout
-    if layout.n_models < 2 or layout.n_folds < 2:
+    if layout.n_models <= layout.n_runs or layout.n_folds < 2:
         return None
-    df, least = layout.n_models - 1, influence.of_people
-    if layout.n_runs >= ENOUGH_RUNS:
-        variance, method, alike = two_way(influence.psi, layout), TWO_WAY, NOTHING_VARIES
-    else:
-        variance, method = corrected(influence.models, 1 / (layout.n_folds - 1)), CORRECTED
-        alike = FOLDS_AGREE
-    untold = alike if is_nothing(sqrt(variance), influence.bounds) else None
-    variance = max(variance, least)
+    found = parts(influence)
+    df = degrees_of_freedom(found, layout.n_persons, layout.n_runs, layout.n_models)
+    method = FOUR_PARTS if layout.n_runs >= ENOUGH_RUNS else ONE_RUN
+    # Sums by person of psi may hold a little less than those without what fold models differ by.
+    variance = max(found.variance, conditional_variance(influence, found))
+    untold = influence.no_interval or None
     if is_nothing(sqrt(variance), influence.bounds):
-        variance, untold = 0.0, NOTHING_VARIES
-    return Spread(variance, df, method.format(df=df), untold)
+        variance, untold = 0.0, untold or NOTHING_VARIES
+    return Spread(variance, df, method.format(df=df), found, untold)
 
 
-def two_way(psi: np.ndarray, layout: Layout) -> float:
-    """F1: the variance V above."""
-    n_models, n_folds = layout.n_models, layout.n_folds
-    of_persons = float((layout.by_person(psi) ** 2).sum())
-    of_models = n_models / (n_models - 1) * float((layout.by_model(psi) ** 2).sum())
+def parts(influence: Influence) -> Parts:
+    """The parts of the variance; of a run that is not finished, class shares count too much."""
+    layout, psi = influence.layout, influence.psi
+    of_person = layout.by_person(psi)
+    person = float((of_person**2).sum())
+    by_shares = float(((of_person + influence.by_shares) ** 2).sum(axis=1).max())
+    n_runs, n_models = layout.n_runs, layout.n_models
+    # Where every run has one model, sums by model are 0: nothing is seen of how models differ.
+    of_models = n_models / max(n_models - n_runs, 1) * float((layout.by_model(psi) ** 2).sum())
     of_both = float((layout.by_cell(psi) ** 2).sum())
-    return n_folds / (n_folds - 1) * max(of_persons, of_persons + of_models - of_both)
+    reciprocal, persistent = _reciprocal(influence, person)
+    return Parts(
+        person, max(0.0, by_shares - person), max(0.0, of_models - of_both), reciprocal, persistent
+    )
+
+
+def _reciprocal(influence: Influence, person: float) -> tuple[float, float]:
+    """The part of that name, and what of `person` no number of repeats averages out."""
+    layout, n = influence.layout, influence.layout.n_persons
+    n_runs, n_folds = layout.n_runs, layout.n_folds
+    in_run = layout.run * n + layout.person
+    there = np.bincount(in_run, minlength=n_runs * n).reshape(n_runs, n) > 0
+    # In units of e / n, whatever the number of people whom a run has.
+    e = np.bincount(in_run, influence.psi, n_runs * n).reshape(n_runs, n)
+    e *= n_runs * there.sum(axis=1, keepdims=True) / n
+    whole = there.all(axis=0)
+    if n_runs < ENOUGH_RUNS or not whole.any():
+        # Of the people with whom a person trains models, those who are tested, too.
+        tested = float(np.mean(np.bincount(layout.run_of_model) - 1)) / max(n_folds - 1, 1)
+        return person * tested, person
+    sd = e[:, whole].std(axis=0, ddof=1)
+    persistent = max(0.0, person - n * float((sd**2).mean()) / n_runs)
+    alike = (n_folds - 1) * n * (float(sd.mean()) / c4(n_runs)) ** 2
+    return min(alike, persistent), persistent
+
+
+def c4(n: int) -> float:
+    """Mean of the standard deviation of `n` normal draws, over the true one."""
+    return sqrt(2 / (n - 1)) * exp(lgamma(n / 2) - lgamma((n - 1) / 2))
+
+
+def degrees_of_freedom(found: Parts, n_persons: int, n_runs: int, n_models: int) -> float:
+    """Of the t quantile that goes with the parts; infinite where nothing varies."""
+    if n_runs >= ENOUGH_RUNS:
+        return n_models - 1
+    model = found.fold_model
+    by_part = (found.variance - model) ** 2 / (n_persons - 1) + model**2 / (n_models - 1)
+    return found.variance**2 / by_part if by_part > 0 else inf
+
+
+def conditional_variance(influence: Influence, found: Parts | None = None) -> float:
+    """Variance of the value as one of these models, on other people.
+
+    From two runs on with what is reciprocal, which one run cannot see.
+    """
+    layout = influence.layout
+    if layout.n_runs < ENOUGH_RUNS or layout.n_models <= layout.n_runs or layout.n_folds < 2:
+        return influence.of_people
+    return influence.of_people + (found or parts(influence)).reciprocal
 
 
 def corrected(values: np.ndarray, test_over_train: float) -> float:
-    """F2: the corrected resampled variance of the mean of fold values.
+    """The corrected resampled variance of the mean of fold values.
+
+    V = s^2 (1 / J + n_test / n_train) of Nadeau & Bengio (Machine Learning 52, 2003; for folds
+    Bouckaert & Frank, PAKDD 2004). It sees nothing of what all folds share, and where they agree
+    by chance it is 0: nested cross-validation and the correlated t-test use it, no verdict does.
 
     Parameters
     ----------
@@ -162,6 +254,8 @@ def recipe_estimate(
     found = spread(influence)
     if found is None:
         return Estimate(value, None, None, method=ONE_MODEL, target=text)
+    if influence.no_interval:
+        return Estimate(value, None, None, method=influence.no_interval, target=text)
     if influence.is_share and is_all_or_none(value):
         low, high = wilson(round(value), n_smallest)
         return possible_ends(

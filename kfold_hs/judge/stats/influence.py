@@ -2,14 +2,15 @@
 
 The value of a metric is the mean over the runs of a run's value; a run's value is the metric of
 its rows or, for metrics `by_fold`, the mean over its fold models of theirs. `psi` (N,) is the
-share that each row has in the error of that value: with e the influence value of STATISTICS
-(F1), n patients and S runs, psi = e / (n S). It sums to 0 in every run; sums over a person or
-over a fold model say how much that one moved the value.
+share that each row has in the error of that value: with e its influence value, n patients and S
+runs, psi = e / (n S). It sums to 0 in every run; sums over a person or over a fold model say how
+much that one moved the value. What people add by the models that they train is not in psi; the
+part of it that can be known is `moved` (see `class_shares`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,6 +19,7 @@ import numpy as np
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.bounds import SHARE, Bounds
 from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats.class_shares import WAYS, ClassShares
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.intervals import apart
 
@@ -34,7 +36,9 @@ class Influence:
         the variance of these models; differs from psi only for metrics taken by fold
     runs : (S,) value of every run
     bounds : lowest and highest value that there can be
-    unbiased : `within` has DeLong's n / (n - 1)
+    unbiased : `psi` and `within` have DeLong's n / (n - 1)
+    moved : (2, n_persons) what every person adds by the class shares, by the two ways
+    no_interval : why the metric has no interval, "" where it has one
     """
 
     value: float
@@ -44,6 +48,13 @@ class Influence:
     layout: Layout
     bounds: Bounds = SHARE
     unbiased: bool = False
+    moved: np.ndarray | None = None
+    no_interval: str = ""
+
+    @property
+    def by_shares(self) -> np.ndarray:
+        """`moved`, 0 where class shares move nothing; (2, n_persons)."""
+        return np.zeros((len(WAYS), self.layout.n_persons)) if self.moved is None else self.moved
 
     @property
     def is_share(self) -> bool:
@@ -81,7 +92,8 @@ class Influence:
         return Influence(
             self.value - other.value, self.psi - other.psi, self.within - other.within,
             self.runs - other.runs, self.layout, apart(self.bounds, other.bounds),
-            unbiased=self.unbiased and other.unbiased,
+            unbiased=self.unbiased and other.unbiased, moved=self.by_shares - other.by_shares,
+            no_interval=self.no_interval or other.no_interval,
         )  # fmt: skip
 
     def times(self, factor: float) -> Influence:
@@ -90,12 +102,14 @@ class Influence:
         return replace(
             self, value=factor * self.value, psi=factor * self.psi, within=factor * self.within,
             runs=factor * self.runs, bounds=(factor * low, factor * high),
+            moved=factor * self.by_shares,
         )  # fmt: skip
 
 
 def influence(
-    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
-) -> Influence:
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout,
+    shares: ClassShares | None = None,
+) -> Influence:  # fmt: skip
     """Value and influence of a metric, in closed form where it has a gradient.
 
     Without one every row is left out in turn: e = (n - 1)(value - value without the row), in a
@@ -108,30 +122,60 @@ def influence(
     y_prob : ndarray, shape (N, C)
     positive : int
     layout : Layout
+    shares : ClassShares, optional
+        Of these rows; by default of a sample that has no others.
     """
-    gradient, unbiased = metric.gradient or partial(_left_out, metric), metric.unbiased
+    gradient = metric.unbiased or metric.gradient or partial(_left_out, metric)
     group = layout.model if metric.by_fold else layout.run
     run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
     n_groups = len(run_of_group)
-    values, slopes, of_models = np.empty(n_groups), np.zeros(len(group)), np.zeros(len(group))
-    at_once = max(1, _CELLS // len(group))
-    for start in range(0, n_groups, at_once):
-        part = np.arange(start, min(start + at_once, n_groups))
-        weights = (group == part[:, None]).astype(np.float64)
+    values, slopes = np.empty(n_groups), np.zeros(len(group))
+    for part, weights in _weightings(group, n_groups):
         values[part] = metric(y_true, y_prob, positive, weights)
         slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
-        if unbiased:
-            of_models += (unbiased(y_true, y_prob, positive, weights) * weights).sum(axis=0)
     # Every run counts alike, and in a run every group.
     part_of_run = 1 / np.bincount(run_of_group)
     runs = np.bincount(run_of_group, values) * part_of_run
     share = part_of_run[run_of_group] / layout.n_runs
     of_group = share * (values - runs[run_of_group]) / np.bincount(group)
-    psi = share[group] * slopes + of_group[group]
-    within = share[group] * (of_models if unbiased else slopes)
-    return Influence(
-        float(runs.mean()), psi, within, runs, layout, metric.bounds, unbiased is not None
-    )
+    within = share[group] * slopes
+    psi = within + of_group[group]
+    found = Influence(
+        float(runs.mean()), psi, within, runs, layout, metric.bounds, metric.unbiased is not None,
+        no_interval=metric.no_interval,
+    )  # fmt: skip
+    if metric.needs == "ranks" or not np.isfinite(found.value):
+        return found
+    shares = shares or ClassShares.of(y_true, y_prob, layout)
+
+    def value_of(probs: np.ndarray) -> float:
+        return _mean_of_runs(metric, y_true, probs, positive, layout)
+
+    is_of_calls = metric.needs == "decisions"
+    if metric.plugin:  # what a plug-in's metric needs is seen from what it gives
+        n_classes = y_prob.shape[1]
+        calls = 0.9 * np.eye(n_classes)[y_prob.argmax(axis=1)] + 0.1 / n_classes
+        is_of_calls = value_of(calls) == found.value
+    return replace(found, moved=shares.moved(value_of, psi if is_of_calls else None))
+
+
+def _weightings(group: np.ndarray, n_groups: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Numbers of some groups, and 1 where a row is of one, (B, N): a bounded matrix at a time."""
+    at_once = max(1, _CELLS // len(group))
+    for start in range(0, n_groups, at_once):
+        part = np.arange(start, min(start + at_once, n_groups))
+        yield part, (group == part[:, None]).astype(np.float64)
+
+
+def _mean_of_runs(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
+) -> float:
+    """Value of a metric that is taken over whole runs."""
+    found = [
+        metric(y_true, y_prob, positive, weights)
+        for _, weights in _weightings(layout.run, layout.n_runs)
+    ]
+    return float(np.concatenate(found).mean())
 
 
 def of_persons(
@@ -172,6 +216,8 @@ def mean_of(influences: list[Influence]) -> Influence:
             float(np.mean([each.bounds[1] for each in influences])),
         ),
         all(each.unbiased for each in influences),
+        np.mean([each.by_shares for each in influences], axis=0),
+        next((each.no_interval for each in influences if each.no_interval), ""),
     )
 
 

@@ -84,6 +84,7 @@ class Resamples:
         ends = np.cumsum([len(influences[name]) for name in names])
         columns = dict(zip(names, np.split(np.arange(len(each)), ends[:-1]), strict=True))
         found = {name: np.empty(self.n_resamples) for name in names}
+        bounds = {name: influences[name][0].bounds for name in names}
         at_once = max(1, min(self.n_resamples, _CELLS // n))
         for part, start in enumerate(range(0, self.n_resamples, at_once)):
             count = min(at_once, self.n_resamples - start)
@@ -93,7 +94,9 @@ class Resamples:
             inside, outside = values + drawn @ psi, values + scale * (out @ psi)
             for name, mine in columns.items():
                 picked = mine[(signs[name] * inside[:, mine]).argmax(axis=1)]
-                found[name][start : start + count] = outside[np.arange(count), picked]
+                values_out = outside[np.arange(count), picked]
+                # To first order a value may leave what there can be.
+                found[name][start : start + count] = np.clip(values_out, *bounds[name])
         return found
 
 
@@ -182,12 +185,12 @@ def best(
         tail = (1 - LEVEL) / 2
         low, high = (float(each) for each in np.quantile(resampled, [tail, 1 - tail]))
         words = f"{text}, the best of {len(influences)} picked anew"
-        corrected = dataclasses.asdict(
-            possible_ends(
-                Estimate(float(resampled.mean()), low, high, method=BBC, target=words),
-                chosen.bounds,
-            )
+        left = possible_ends(
+            Estimate(float(resampled.mean()), low, high, method=BBC, target=words), chosen.bounds
         )
+        if chosen.no_interval:
+            left = left.without_ends(chosen.no_interval)
+        corrected = dataclasses.asdict(left)
     return {
         "name": name,
         "n_tried": n_tried,

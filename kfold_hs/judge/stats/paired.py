@@ -1,8 +1,8 @@
 """Which of two variants is better: difference, interval, p, a verdict, which may be "cannot tell".
 
 Both variants have predicted the same people in the same folds, so rows are subtracted one by one
-and what they share cancels. The interval is the recipe's (see `recipe`): F1 on the differences of
-the rows from 2 runs on, Nadeau-Bengio's corrected t with one, both on the plain scale.
+and what they share cancels. The interval is the recipe's (see `expected_error`), on the differences of
+the rows and of what class shares do, on the plain scale.
 
 equivalent    the whole interval lies within the region of practical equivalence: the difference,
               if there is one, is too small to matter
@@ -11,7 +11,8 @@ cannot tell   neither
 
 Beside it the Bayesian correlated t-test (Corani & Benavoli, Machine Learning 100, 2015): with x the
 differences of the J fold models, the true difference has a t distribution of J - 1 degrees of
-freedom around mean(x), of scale sd(x) sqrt(1 / J + 1 / (K - 1)).
+freedom around mean(x), of scale sd(x) sqrt(1 / J + 1 / (K - 1)), or the standard error of the
+interval where that is more: folds that agree by chance make nothing certain.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from kfold_hs.judge.stats.expected_error import (
     spread,
 )
 from kfold_hs.judge.stats.influence import Influence
-from kfold_hs.judge.stats.intervals import NOTHING_VARIES, Estimate
+from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.power import Design, components, detectable, power_of, settling
 
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
@@ -57,8 +58,7 @@ def correlated_t(
 ) -> Rope | None:
     """Bayesian correlated t-test of fold differences, higher meaning better.
 
-    `least_variance` is that of these models, which the recipes' is never below. None where
-    nothing varies.
+    `least_variance` is that of the interval. None where nothing varies.
     """
     mean = float(np.mean(values))
     scale = sqrt(max(corrected(values, test_over_train), least_variance))
@@ -95,7 +95,8 @@ def compare(
         difference (an estimate: second - first), p, verdict, winner ("first", "second" or
         None), margin, bayes (worse, same, better), detectable (smallest difference seen with
         80 % power, None where it is more than there can be), power (of this design for the
-        observed difference), settle, these_models.
+        observed difference), settle, these_models, variance (its parts by name: see
+        `expected_error.Parts`).
     """
     apart = second.minus(first)
     if not np.isfinite(apart.value):
@@ -103,17 +104,16 @@ def compare(
     found = spread(apart)
     if found is None:
         return _untold(apart, margin, ONE_MODEL)
-    if found.variance == 0:
-        p = found.p_value(apart.value) if apart.value == 0 else None
-        return _untold(apart, margin, found.untold or NOTHING_VARIES) | {"p": p}
+    if found.untold:
+        p = found.p_value(apart.value) if found.variance == apart.value == 0 else None
+        return _untold(apart, margin, found.untold) | {"p": p}
     sign = 1 if higher_is_better else -1
     words = "the difference of the recipes, second minus first"
-    # Where the folds agree by chance, the variance of these models is what there is.
-    estimate = interval(apart, dataclasses.replace(found, untold=None), words, n_looks)
+    estimate = interval(apart, found, words, n_looks)
     verdict = verdict_of(estimate.low, estimate.high, margin)
     ahead = "second" if sign * apart.value > 0 else "first"
     bayes = correlated_t(
-        sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, apart.of_people
+        sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, found.variance
     )
     least = detectable(found.se, found.df, n_looks=n_looks)
     return {
@@ -127,6 +127,7 @@ def compare(
         "power": power_of(apart.value, found.se, found.df, n_looks=n_looks),
         "settle": _settle(apart, found, margin, verdict),
         "these_models": these_models(apart),
+        "variance": found.parts.to_json(),
     }  # fmt: skip
 
 
@@ -176,5 +177,5 @@ def _untold(apart: Influence, margin: float, why: str) -> dict[str, Any]:
         "difference": dataclasses.asdict(Estimate(value, None, None, method=why)),
         "p": None, "verdict": CANNOT_TELL, "winner": None, "margin": margin, "bayes": None,
         "detectable": None, "power": None, "settle": None,
-        "these_models": these_models(apart) if value is not None else None,
+        "these_models": these_models(apart) if value is not None else None, "variance": None,
     }  # fmt: skip

@@ -1,30 +1,39 @@
 """How wide an interval will be and what a design can see, before or after it is run.
 
-The error of a value, person by run, is a sum of three independent parts with variances
+The variance of a value has the parts of `expected_error`. By what lessens them they are
 
-    person    what a person always adds, whoever trained        falls with people
-    model     what all people tested by one fold model share    falls with repeats (and seeds)
-    residual  the rest, drawn anew in every run                 falls with people and repeats
+    person        what a person always adds, whoever trained        people
+    residual      what is drawn anew for a person in every run      people and repeats
+    reciprocal    people who test models trained on each other      people
+    class_shares  the class shares of the sample move all models    people
+    model         what all people tested by one fold model share    repeats (and seeds)
 
-so that with n people, S runs and K folds (see `recipe`)
+so that with n people, S runs and K folds
 
-    V = K / (K - 1) (person / n + model / (S K) + residual / (n S))              from 2 runs on
-    V = (1 / (S K) + 1 / (K - 1)) (model + (person + residual) K / n)            one run
+    V = (person + residual / S + reciprocal + class_shares) / n + model / (S K)
 
-Power is that of the t-test with non-centrality difference / sqrt(V). The parts come from a run
-(`components`) or from stated assumptions (see `planning`).
+and with one run, which cannot see it, reciprocal is person + residual. Power is that of the t-test
+with non-centrality difference / sqrt(V). The parts come from a run (`components`) or from stated
+assumptions (see `sample_size`). Where models are near chance class shares move them more the more
+people there are, and that part does not fall as it does here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 from scipy import special
 
-from kfold_hs.judge.stats.expected_error import ENOUGH_RUNS
+from kfold_hs.judge.stats.expected_error import (
+    ENOUGH_RUNS,
+    Parts,
+    degrees_of_freedom,
+    parts,
+    t_quantile,
+)
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import LEVEL
 
@@ -50,60 +59,64 @@ class Design:
 class Components:
     """Variances of the parts above, in squared units of the metric.
 
-    `separable` is False where a single run cannot tell person from residual: all is in person.
+    `separable` is False where a single run cannot tell person from residual, nor what is
+    reciprocal: all is in person, and as much in reciprocal.
     """
 
     person: float
     model: float
     residual: float
+    reciprocal: float = 0.0
+    class_shares: float = 0.0
     separable: bool = True
+
+    def parts(self, design: Design) -> Parts:
+        """Of the value of a design."""
+        n, is_one = design.n_people, design.n_runs < ENOUGH_RUNS
+        person = (self.person + self.residual / design.n_runs) / n
+        return Parts(
+            person, self.class_shares / n, self.model / design.n_models,
+            person if is_one else self.reciprocal / n, person if is_one else self.person / n,
+        )  # fmt: skip
 
     def variance(self, design: Design) -> float:
         """V of the value of a design."""
-        n_people, n_folds = design.n_people, design.n_folds
-        if design.n_runs >= ENOUGH_RUNS:
-            each = self.person / n_people + self.model / design.n_models
-            return n_folds / (n_folds - 1) * (each + self.residual / (n_people * design.n_runs))
-        of_fold = self.model + (self.person + self.residual) * n_folds / n_people
-        return (1 / design.n_models + 1 / (n_folds - 1)) * of_fold
+        return self.parts(design).variance
+
+    def df(self, design: Design) -> float:
+        """Degrees of freedom of its t quantile."""
+        n_people, n_runs = design.n_people, design.n_runs
+        return degrees_of_freedom(self.parts(design), n_people, n_runs, design.n_models)
 
 
 def components(influence: Influence) -> Components:
-    """Parts of the error of a value by the method of moments, each at least 0.
+    """Parts of the error of a value, of which a design like its own has the same variance.
 
     They are estimates themselves, and rough ones with few fold models.
     """
-    layout, n = influence.layout, influence.layout.n_persons
-    n_runs, n_models = layout.n_runs, layout.n_models
-    if n_models < 2 or n <= n_models:
-        return Components(n * float((layout.by_person(influence.psi) ** 2).sum()), 0, 0, False)
-    # In units of the influence value e of one person in one run, n S cells.
-    cells = n * n_runs * layout.by_cell(influence.psi)
-    total = float((cells**2).mean())
-    values = n_models * layout.by_model(influence.psi)
-    per_model = n * n_runs / n_models
-    within = max(0.0, float((cells**2).sum()) - per_model * float((values**2).sum()))
-    within /= len(cells) - n_models
-    model = max(0.0, float((values**2).sum()) / max(n_models - n_runs, 1) - within / per_model)
-    model = min(model, total)
-    if n_runs == 1:
-        return Components(total - model, model, 0.0, separable=False)
-    of_persons = n * float((layout.by_person(influence.psi) ** 2).sum())
-    person = float(np.clip((n_runs * of_persons - total) / (n_runs - 1), 0, total - model))
-    return Components(person, model, total - model - person)
+    layout, found = influence.layout, parts(influence)
+    n, n_runs = layout.n_persons, layout.n_runs
+    person, residual = n * found.persistent, n * n_runs * (found.person - found.persistent)
+    model, is_one = layout.n_models * found.fold_model, n_runs < ENOUGH_RUNS
+    reciprocal = person if is_one else n * found.reciprocal
+    return Components(person, model, residual, reciprocal, n * found.class_shares, not is_one)
 
 
-def detectable(se: float, df: int, power: float = POWER, n_looks: int = 1) -> float:
+def detectable(se: float, df: float, power: float = POWER, n_looks: int = 1) -> float:
     """Smallest difference that a design of this standard error sees with the given power."""
+    if df == inf:
+        return (_limit(df, n_looks) + t_quantile(df, power)) * se
     return float(special.nctdtrinc(df, 1 - power, _limit(df, n_looks))) * se
 
 
-def power_of(difference: float, se: float, df: int, n_looks: int = 1) -> float:
+def power_of(difference: float, se: float, df: float, n_looks: int = 1) -> float:
     """Chance that the test finds a true `difference`, in [0, 1]."""
     if se == 0:
         return float(difference != 0)
     limit = _limit(df, n_looks)
     far = abs(difference) / se
+    if df == inf:
+        return float(special.ndtr(far - limit) + special.ndtr(-far - limit))
     if far > limit + 20:  # beyond what the series of the non-central t can sum
         return 1.0
     above = 1 - special.nctdtr(df, far, limit)
@@ -148,11 +161,11 @@ def _fewest(is_enough: Callable[[int], bool], too_few: int, most: int) -> int | 
     return most
 
 
-def _limit(df: int, n_looks: int) -> float:
+def _limit(df: float, n_looks: int) -> float:
     """Two-sided t quantile; `n_looks` widens it by Bonferroni."""
-    return float(special.stdtrit(df, 1 - (1 - LEVEL) / 2 / n_looks))
+    return t_quantile(df, 1 - (1 - LEVEL) / 2 / n_looks)
 
 
 def _sees(difference: float, parts: Components, design: Design) -> bool:
     se = sqrt(parts.variance(design))
-    return power_of(difference, se, design.n_models - 1) >= POWER
+    return power_of(difference, se, parts.df(design)) >= POWER

@@ -5,9 +5,11 @@ is set against the incumbent, the best of the finished trials, on the people who
 predicted by now. With d the incumbent's value minus the trial's on these people (of a metric where
 lower is better, the other way round), H0 is d <= 0, the trial is no worse, and it is stopped when
 
-    p = P(t > d / sqrt(V)) <= alpha_k / M        V = max(V_persons, V_models / k)
+    p = P(t > d / sqrt(V)) <= alpha_k / M        V = max(V_people, V_models / k)
 
-V_persons   sum over persons of the square of what each adds to d: paired, by person
+V_people    what people add to d, paired: the parts person, class shares and reciprocal of
+            `expected_error`. After k folds of the first repeat a person is tested by models trained
+            on k - 1 folds of people who are tested, too, and the reciprocal part is as much smaller
 V_models    variance of a fold's difference of two trials, of what is compared, which is the mean of
             its seeds: twice the residual mean square of the finished trials' fold values, with
             trials and fold models taken out. Two folds of one trial cannot say by how much fold
@@ -39,6 +41,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from kfold_hs.judge.stats.expected_error import parts
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import is_nothing
 
@@ -127,13 +130,14 @@ class Race:
         k = apart.layout.n_models
         n_models = next(iter(self.finished.values())).layout.n_models
         at = level(k, n_models, self.alpha) / len(self.finished)
-        of_persons = float((apart.layout.by_person(apart.within) ** 2).sum())
+        found = parts(apart)
+        of_persons = found.variance - found.fold_model
         of_model, df_models = self.models_vary()
         variance, df = max(
             (of_persons, apart.layout.n_persons - 1), (of_model / k, df_models), key=lambda v: v[0]
         )
         worse = -apart.value if self.higher_is_better else apart.value
-        if not math.isfinite(worse):  # a class is lacking so far
+        if not math.isfinite(worse) or apart.no_interval:  # a class is lacking so far, or a test
             return InterimTest(k, worse, 1.0, at)
         if is_nothing(math.sqrt(variance), apart.bounds):
             # Everybody says the same, which is a sign test's case.

@@ -1,19 +1,23 @@
 """Where the uncertainty of a value comes from, as shares, and what would lessen it most.
 
-person      people differ: only more people help
-fold model  models trained on other people, in another split, differ: repeats help
-seed        one training drawn anew differs: seeds of a fold help, and so do repeats
-residual    what is drawn anew for every person in every run: people and repeats help
+person        people differ: only more people help
+class shares  the class shares of the sample move all models together: people help, and a metric
+              that no cut-off moves (AUROC), or class weights chosen on other folds
+reciprocal    people test models trained on each other, which weighs most near chance: people help
+fold model    models trained on other people, in another split, differ: repeats help
+seed          one training drawn anew differs: seeds of a fold help, and so do repeats
+residual      what is drawn anew for every person in every run: people and repeats help
 
-Parts are estimated by the method of moments (see `power.components`); from a handful of fold
-models they are rough. A single run cannot tell person from residual, nor one seed the seed from
-the fold model: what is unknown apart is None, and is counted with the part before it. What a
-second run would leave is then a bound: of the two-way interval, if no part of it were residual.
+The parts are those of the interval (see `power.components`); from a handful of fold models they are
+rough. A single run cannot tell person from residual nor from what is reciprocal, nor one seed the
+seed from the fold model: what is unknown apart is None, and is counted with a part before it. What
+a second run would leave is then a bound, if no part of it were residual.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from math import sqrt
 from typing import Any
 
@@ -42,21 +46,26 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     Returns
     -------
     dict or None
-        shares (person, fold_model, seed, residual: they sum to 1), se_after (doubling people,
+        shares (person, class_shares, reciprocal, fold_model, seed, residual: they sum to 1),
+        se_after (doubling people,
         repeats, seeds: relative to the present standard error), at_most (which of these are upper
         bounds), buy, text, components (the
         variances that `power` and `planning` work with, and of how many people and models). None
         where nothing varies or the value is undefined.
     """
     layout = influence.layout
-    if not np.isfinite(influence.value) or layout.n_models < 2 or layout.n_folds < 2:
+    is_apart = layout.n_models > layout.n_runs and layout.n_folds > 1
+    if not (np.isfinite(influence.value) and is_apart) or influence.no_interval:
         return None
     parts = components(influence)
     n, n_runs, n_models = layout.n_persons, layout.n_runs, layout.n_models
     of_model = parts.model / n_models
     of_seed = 0.0 if seed_values is None else _of_seed(seed_values, parts) / n_models
+    now = Design(n, n_runs, layout.n_folds)
     amounts = {
         "person": parts.person / n,
+        "class_shares": parts.class_shares / n,
+        "reciprocal": parts.reciprocal / n,
         "fold_model": of_model - of_seed,
         "seed": of_seed,
         "residual": parts.residual / (n * n_runs),
@@ -64,22 +73,21 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     total = sum(amounts.values())
     if total == 0:
         return None
-    shares: dict[str, float | None] = {name: part / total for name, part in amounts.items()}
+    by_part = {name: part / total for name, part in amounts.items()}
+    if not parts.separable:
+        by_part["person"] += by_part["reciprocal"]
+    shares: dict[str, float | None] = dict(by_part)
     if seed_values is None:
         shares["seed"] = None
     if not parts.separable:
-        shares["residual"] = None
+        shares["reciprocal"] = shares["residual"] = None
     after = {
-        "people": amounts["fold_model"] + of_seed + (amounts["person"] + amounts["residual"]) / 2,
-        "repeats": amounts["person"] + (total - amounts["person"]) / 2,
+        "people": (total + of_model) / 2,
+        "repeats": parts.variance(replace(now, n_runs=2 * n_runs)),
         "seeds": total - of_seed / 2,
     }
     se_after: dict[str, float | None] = {name: sqrt(v / total) for name, v in after.items()}
-    at_most = []
-    if not parts.separable:
-        designs = (Design(n, runs, layout.n_folds) for runs in (n_runs, 2 * n_runs))
-        one, two = map(parts.variance, designs)
-        se_after["repeats"], at_most = sqrt(two / one), ["repeats"]
+    at_most = [] if parts.separable else ["repeats"]
     if seed_values is None:
         se_after["seeds"] = None
     known = {name: value for name, value in se_after.items() if value is not None}
