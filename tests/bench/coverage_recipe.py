@@ -34,6 +34,7 @@ from learners import LEARNERS, N_NEW, SIGNALS, People, Told, draw, folds, tell
 
 from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import recipe_estimate, spread
 from kfold_hs.judge.stats.influence import Influence, influence, mean_of
@@ -96,19 +97,32 @@ QUICK = (
 )  # fmt: skip
 
 
-def of_runs(people: People, told: Told, fold: np.ndarray, i: int, n_runs: int) -> list[Influence]:
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Of a column: as it is judged now, and as it was."""
+
+    now: Influence
+    then: Influence
+
+
+def of_runs(people: People, told: Told, fold: np.ndarray, i: int, n_runs: int) -> list[Found]:
     """Of every column, over the first runs of data set i."""
     n = len(people.person)
     layout = Layout.of(
         np.repeat(np.arange(n_runs), n), fold[i, :n_runs].ravel(), np.tile(people.person, n_runs)
     )
+    y, p, shares = {}, {}, {}
+    for task in CLASSES:
+        y[task] = np.tile(people.y[task][i], n_runs)
+        p[task] = told.oof[task][i, :n_runs].reshape(len(y[task]), -1)
+        shares[task] = ClassShares.of(y[task], p[task], layout)
     found = {}
     for name, (task, metric) in METRICS.items():
-        p = told.oof[task][i, :n_runs]
-        y = np.tile(people.y[task][i], n_runs)
-        found[name] = influence(metric, y, p.reshape(-1, p.shape[-1]), 0, layout)
-    both = mean_of([found["murmur accuracy"], found["outcome accuracy"]])
-    return [*found.values(), both]
+        now = influence(metric, y[task], p[task], 0, layout, shares[task])
+        then = former.without_delong(now, y[task] == 0) if now.unbiased else now
+        found[name] = Found(now, then)
+    both = mean_of([found["murmur accuracy"].now, found["outcome accuracy"].now])
+    return [*found.values(), Found(both, both)]
 
 
 def truths(strangers: People, told: Told, i: int) -> np.ndarray:
@@ -135,12 +149,12 @@ def told_ends(found: Influence, cell: Cell) -> tuple[float, float]:
     return estimate.low, estimate.high
 
 
-def differ(a: Influence, b: Influence) -> tuple[float, float]:
+def differ(a: Found, b: Found) -> tuple[float, float]:
     """Whether two recipes are called different at 5 %: formerly, and now."""
-    apart = b.minus(a)
+    apart = b.now.minus(a.now)
     if not np.isfinite(apart.value):
         return np.nan, np.nan
-    low, high = former.ends(apart)
+    low, high = former.ends(b.then.minus(a.then))
     now = spread(apart)
     assert now is not None
     return float(not low <= 0 <= high), float(now.p_value(apart.value) <= 0.05)
@@ -165,9 +179,9 @@ def one_round(cell: Cell, number: int) -> dict[str, np.ndarray]:
     kept: dict[str, list] = {"value": [], "ends": [], "true": [], "differ": []}
     for i in range(ROUND):
         by_runs = [of_runs(people, ours, fold, i, s + 1) for s in range(N_RUNS)]
-        kept["value"].append([[each.value for each in found] for found in by_runs])
-        old = [[former.ends(each) for each in found] for found in by_runs]
-        new = [[told_ends(each, cell) for each in found] for found in by_runs]
+        kept["value"].append([[each.now.value for each in found] for found in by_runs])
+        old = [[former.ends(each.then) for each in found] for found in by_runs]
+        new = [[told_ends(each.now, cell) for each in found] for found in by_runs]
         kept["ends"].append([*old, *new])
         kept["true"].append(truths(strangers, ours, i))
         nulls = []

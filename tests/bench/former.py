@@ -6,6 +6,7 @@ Nadeau & Bengio's corrected t (2003); neither below the variance of these models
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -13,6 +14,14 @@ from scipy import special
 
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import around
+
+
+def without_delong(found: Influence, is_positive: np.ndarray) -> Influence:
+    """An AUROC's, as its two-way variance was taken: without n / (n - 1) of each class and fold."""
+    group = 2 * found.layout.model + is_positive
+    n = np.bincount(group)
+    plain = found.within / np.sqrt(n / np.maximum(n - 1, 1))[group]
+    return replace(found, psi=found.psi - found.within + plain)
 
 
 def standard_error(found: Influence) -> float:
