@@ -136,9 +136,7 @@ def cover(
                 assert spread is not None
                 low, high = around(two.value, spread.se, spread.quantile(), two.is_share)
                 mine = true[name][i, :2].mean()
-                found["**2 runs** (used)"][name].append(
-                    (low <= mine <= high, low <= anew <= high)
-                )
+                found["**2 runs** (used)"][name].append((low <= mine <= high, low <= anew <= high))
     return found
 
 
@@ -261,8 +259,8 @@ def selection(n_sets: int, rng: np.random.Generator) -> list[str]:
     return [
         f"Best of six equal variants, accuracy, n=400, one run: {np.mean(claimed):+.3f} too good; "
         f"BBC-CV {np.mean(corrected):+.3f}. Three runs, five comparisons with a baseline: "
-        f"the interval and Holm call one better in {100 * np.mean(family):.1f} % of the data sets. The best one's "
-        f"Bonferroni interval covers in {100 * np.mean(inside):.1f} %.",
+        f"the interval and Holm call one better in {100 * np.mean(family):.1f} % of the data sets. "
+        f"The best one's Bonferroni interval covers in {100 * np.mean(inside):.1f} %.",
     ]
 
 

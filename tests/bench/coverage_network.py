@@ -3,18 +3,19 @@
     python tests/bench/coverage_network.py train FOLDER --sets 200     resumable; a file a set
     python tests/bench/coverage_network.py judge FOLDER
 
-A pool of people is simulated once. Each set draws 150 of them and trains our own network on them, 3
-repeats of 5 folds, as a run does: mixup, smoothing, class weights and all. Every fold model is asked
-about its held-out people and about 100 people of the pool who are not in its set; the mean over all
-models of all sets is the truth. A draw of 150 of thousands hardly differs from one of an endless
-population. The network is smaller than a user's, and its epochs are fewer: 3,000 of them must be
-trained.
+A pool of people is simulated once. Each set draws 150 of them and trains our own network on them,
+3 repeats of 5 folds, as a run does: mixup, smoothing, class weights and all. Every fold model is
+asked about its held-out people and about 100 people of the pool who are not in its set; the mean
+over all models of all sets is the truth. A draw of 150 of thousands hardly differs from one of an
+endless population. The network is smaller than a user's, and its epochs are fewer: 3,000 of them
+must be trained.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import sys
 import time
@@ -23,6 +24,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from coverage_tables import of_one
+from judged_sets import DataSet, Judged, judge, stacked
+from learners import CLASSES as N_CLASSES
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.build import tasks_of
@@ -197,6 +201,33 @@ def train(folder: Path, n_sets: int, more: list[str]) -> None:
         print(f"{file.name}: {time.perf_counter() - started:.0f} s", flush=True)
 
 
+def read(file: Path) -> DataSet:
+    with np.load(file) as kept:
+        told = dict(kept)
+    by_run = {
+        task: told[f"new_p_{task}"].astype(float).reshape(N_RUNS, N_FOLDS, -1, n)
+        for task, n in N_CLASSES.items()
+    }
+    # Every model was asked about people of its own.
+    labels = {task: told[f"new_y_{task}"].reshape(N_RUNS, N_FOLDS, -1) for task in N_CLASSES}
+    return DataSet(
+        {task: told[f"y_{task}"] for task in N_CLASSES},
+        {task: told[f"p_{task}"].astype(float) for task in N_CLASSES},
+        told["person"], told["fold"], labels, by_run,
+    )  # fmt: skip
+
+
+def judged(folder: Path) -> str:
+    """Tables of all sets that are there; `coverage_network.json` is written beside them."""
+    files = sorted(folder.glob("set*.npz"))
+    found = Judged("network", **stacked([judge(read(file)) for file in files]))
+    rows = list(found.rows())
+    (folder / "coverage_network.json").write_text(json.dumps(rows))
+    error = 100 * np.sqrt(0.95 * 0.05 / len(files))
+    said = f"{len(files)} data sets; a column at 95 has a Monte-Carlo error of {error:.1f}."
+    return "\n".join([said, "", *of_one(rows)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["train", "judge"])
@@ -206,6 +237,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what == "train":
         train(arguments.folder, arguments.sets, arguments.overrides)
+    else:
+        print(judged(arguments.folder))
 
 
 if __name__ == "__main__":

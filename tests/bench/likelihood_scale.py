@@ -80,7 +80,10 @@ def temperature(y: np.ndarray, p: np.ndarray) -> float:
 
 
 def table(folder: Path) -> list[str]:
-    lines = ["| trained by | task | accuracy | mean of the highest | temperature |", "|---" * 5 + "|"]
+    lines = [
+        "| trained by | task | accuracy | mean of the highest | temperature |",
+        "|---" * 5 + "|",
+    ]
     for name in VARIANTS:
         if not (folder / f"{name}.npz").is_file():
             continue

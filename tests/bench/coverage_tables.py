@@ -1,0 +1,114 @@
+"""Tables of coverage in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import sqrt
+
+import numpy as np
+from judged_sets import COLUMNS, FORMULAS, N_RUNS, NULLS
+
+LEAST = 93.0
+
+
+def marked(row: dict) -> bool:
+    """Whether coverage is below 93 % by more than its Monte-Carlo error (one standard error)."""
+    return bool(row["covered"] < LEAST - 100 * sqrt(LEAST * (100 - LEAST) / 1e4 / row["sets"]))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def overall(rows: list[dict]) -> list[str]:
+    """Of every formula: how many cells hold, the least, misses of a side, widths."""
+    lines = []
+    for formula in FORMULAS:
+        mine = [row for row in rows if row["formula"] == formula]
+        least = min(mine, key=lambda row: row["covered"])
+        covered = [row["covered"] for row in mine]
+        runs = formula[-1] if formula[-1].isdigit() else N_RUNS
+        once = {(r["cell"], r["metric"]): r for r in rows if r["formula"] == f"former {runs}"}
+        right = [r for r in mine if once[r["cell"], r["metric"]]["covered"] >= 94]
+        lines.append([
+            formula, str(len(mine)), str(sum(each < LEAST for each in covered)),
+            str(sum(map(marked, mine))),
+            f"{least['covered']:.1f} ({least['cell']}, {least['metric']})",
+            f"{np.median(covered):.1f}",
+            f"{max(r['reached'] for r in mine):.1f} / {max(r['not_reached'] for r in mine):.1f}",
+            f"{np.median([r['of_former'] for r in right if r['of_former']]):.2f}",
+        ])  # fmt: skip
+    head = ("interval, runs", "cells", "below 93", "beyond the error", "least", "median",
+            "target wrongly reached / not: worst",
+            "width / former, where that held 94")  # fmt: skip
+    return table(head, lines)
+
+
+def by_cell(rows: list[dict]) -> list[str]:
+    """A line a cell: the least covered column of the former interval and of today's."""
+    lines = []
+    for name in dict.fromkeys(row["cell"] for row in rows):
+        line = [name]
+        for formula in ("former 3", "now 3", "now 2", "former 1", "now 1"):
+            mine = [r for r in rows if r["cell"] == name and r["formula"] == formula]
+            least = min(mine, key=lambda row: row["covered"])
+            mark = "**" if formula.startswith("now") and marked(least) else ""
+            line.append(f"{mark}{least['covered']:.1f}{mark} ({least['metric']})")
+            if formula in ("now 3", "now 1"):
+                wide = [r["of_former"] for r in mine if r["of_former"]]
+                line.append(f"{np.median(wide):.2f}, {min(wide):.2f}-{max(wide):.2f}")
+        lines.append([*line, str(mine[0]["sets"] + mine[0]["untold"])])
+    head = ("cell", "former, 3 runs", "now, 3 runs", "width / former", "now, 2 runs",
+            "former, 1 run", "now, 1 run", "width / former", "sets")  # fmt: skip
+    return table(head, lines)
+
+
+def by_metric(rows: list[dict]) -> list[str]:
+    """A line a column: coverage over all cells, and where it is least."""
+    lines = []
+    for metric in COLUMNS:
+        line = [metric]
+        for formula in ("former 3", "now 3", "now 1"):
+            mine = [r for r in rows if r["metric"] == metric and r["formula"] == formula]
+            least = min(mine, key=lambda row: row["covered"])
+            line.append(f"{np.median([r['covered'] for r in mine]):.1f}, {least['covered']:.1f}")
+        lines.append([*line, least["cell"]])
+    return table(("metric", "former, 3 runs: median, least", "now, 3 runs", "now, 1 run",
+                   "least now, 1 run, in"), lines)  # fmt: skip
+
+
+def of_nulls(errors: list[dict]) -> list[str]:
+    """Of every null: errors of comparisons, mean and worst over cells and columns."""
+    lines = []
+    for null, runs in product(NULLS, (1, N_RUNS)):
+        mine = [r for r in errors if r["null"] == null and r["runs"] == runs]
+        worst = max(mine, key=lambda row: row["now"])
+        lines.append([
+            null, str(runs), str(len(mine)),
+            f"{np.mean([r['former'] for r in mine]):.1f}, {max(r['former'] for r in mine):.1f}",
+            f"{np.mean([r['now'] for r in mine]):.1f}, {worst['now']:.1f}",
+            str(sum(r["now"] > 5 + 100 * sqrt(0.05 * 0.95 / r["sets"]) for r in mine)),
+            f"{worst['cell']}, {worst['metric']}",
+        ])  # fmt: skip
+    head = ("nothing differs but", "runs", "cells", "former: mean, worst", "now: mean, worst",
+            "above 5 by more than the error", "worst in")  # fmt: skip
+    return table(head, lines)
+
+
+def of_one(rows: list[dict]) -> list[str]:
+    """A line a column of one cell: every interval's coverage, widths, what the truth is."""
+    lines = []
+    for metric in COLUMNS:
+        mine = {row["formula"]: row for row in rows if row["metric"] == metric}
+        now = mine["now 3"]
+        lines.append([
+            metric, f"{now['true']:.3f}", f"{now['mean']:.3f}",
+            *(f"{mine[f]['covered']:.1f}" for f in FORMULAS),
+            f"{now['of_former']:.2f}", f"{mine['now 1']['of_former']:.2f}",
+            f"{now['reached']:.1f} / {now['not_reached']:.1f}",
+        ])  # fmt: skip
+    head = ("metric", "true", "mean estimate", *FORMULAS, "width / former, 3 runs", "1 run",
+            "target wrongly reached / not, 3 runs")  # fmt: skip
+    return table(head, lines)
