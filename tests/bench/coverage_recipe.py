@@ -84,9 +84,8 @@ def one_round(cell: Cell, number: int) -> dict[str, np.ndarray]:
     people = draw(cell.signal, ROUND, cell.person, rng)
     strangers = draw(cell.signal, ROUND, np.arange(N_NEW), rng)
     fold = folds(people, N_RUNS, cell.n_folds, rng)
-    ours, again, other = (
-        tell(cell.learner, people, strangers, fold, block, rng) for block in (0, 0, 1)
-    )
+    ours = tell(cell.learner, people, strangers, fold, 0, rng)
+    again, other = (tell(cell.learner, people, None, fold, block, rng) for block in (0, 1))
     told = [
         [DataSet.of(people, strangers, each, fold, i) for i in range(ROUND)]
         for each in (ours, again, other)

@@ -51,7 +51,10 @@ class DataSet:
     def of(cls, people: People, strangers: People, told: Told, fold: np.ndarray, i: int) -> DataSet:
         parts = (people.y, told.oof, strangers.y, told.new)
         y, p, new, new_p = ({task: each[task][i] for task in CLASSES} for each in parts)
-        new_y = {task: np.broadcast_to(new[task], new_p[task].shape[:3]) for task in CLASSES}
+        new_y = {
+            task: np.broadcast_to(new[task], new_p[task].shape[:2] + new[task].shape)
+            for task in CLASSES
+        }
         return cls(y, p, people.person, fold[i], new_y, new_p)
 
     def of_runs(self, n_runs: int) -> list[Found]:

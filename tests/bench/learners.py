@@ -174,11 +174,12 @@ class Told:
 
 
 def tell(
-    learner: str, people: People, strangers: People, fold: np.ndarray, block: int,
+    learner: str, people: People, strangers: People | None, fold: np.ndarray, block: int,
     rng: np.random.Generator,
 ) -> Told:  # fmt: skip
     """Fold models of one block of the features, asked about the held-out people and strangers."""
-    fit, x, z = LEARNERS[learner], people.x[:, :, block], strangers.x[:, :, block]
+    fit, x = LEARNERS[learner], people.x[:, :, block]
+    z = x[:, :0] if strangers is None else strangers.x[:, :, block]
     n_sets, n_runs, n = fold.shape
     n_folds = int(fold.max()) + 1
     oof, new = {}, {}
