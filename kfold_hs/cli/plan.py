@@ -74,6 +74,12 @@ def _counts(text: str) -> tuple[int, ...]:
     help="Standard deviation of the metric between fold models. [default: 0.01]",
 )
 @click.option(
+    "--reciprocal-share",
+    type=float,
+    help="What people add who test models trained on each other, over what a person always adds: "
+    "0 where models are sure, 1 near chance. [default: 0.25]",
+)
+@click.option(
     "--correlation",
     type=float,
     help="Correlation of two variants' errors on a person. [default: 0.7]",

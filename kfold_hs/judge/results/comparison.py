@@ -17,7 +17,7 @@ from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.factorial import Crossing, effects
-from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, Scored, mean_of
 from kfold_hs.judge.stats.multiplicity import Resamples, against_baseline, all_pairs, best
 from kfold_hs.predictions.table import Predictions
 
@@ -72,10 +72,10 @@ class Variants:
         """Of every metric of a task, by variant."""
         found: dict[str, dict[str, Influence]] = {}
         for name, table in self.tables.items():
-            y_true, y_prob = table.y_true(task), table.y_prob(task)
+            positive = self.positives[task]
+            rows = Scored(table.y_true(task), table.y_prob(task), positive, self.layout)
             for metric in metrics_of(table, task):
-                one = influence(metric, y_true, y_prob, self.positives[task], self.layout)
-                found.setdefault(metric.name, {})[name] = one
+                found.setdefault(metric.name, {})[name] = rows.influence(metric)
         return found
 
 

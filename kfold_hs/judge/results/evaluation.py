@@ -27,7 +27,7 @@ from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.selection.selected import Selected
-from kfold_hs.judge.stats.estimates import Basis, metrics_of, task_result
+from kfold_hs.judge.stats.estimates import Basis, metrics_of, task_result, variance_of
 from kfold_hs.judge.stats.influence import Influence, influence, mean_of
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
@@ -137,6 +137,7 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
         "imported": _imported(record),
         "headline": _headline(record, mean, fixed, target, (metric, names)),
         "target": target,
+        "variance": variance_of(of_mean) if record.n_folds else None,
         "budget": _budget(of_mean) if metric.name == _HEADLINES[0] else None,
         "tasks": tasks,
         "beside": {task: {**each, "official": None} for task, each in against.items()},

@@ -24,8 +24,9 @@ import numpy as np
 from kfold_hs.judge.metrics import gradients
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric, precision
 from kfold_hs.judge.selection.selected import Selected
+from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
-from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, Scored, influence, mean_of
 from kfold_hs.predictions.table import Predictions
 
 PRECISION = Metric("precision", "precision", precision, 0.01, gradient=gradients.precision)
@@ -66,7 +67,7 @@ def all_labels(selected: Selected, basis: Basis) -> dict[str, Any] | None:
     found = {
         "exact_match": (
             "exact match",
-            _share(whole, basis),
+            _exact_match(kept, tasks, whole, basis),
             n_persons,
             True,
         ),
@@ -102,6 +103,7 @@ def each_class(kept: Predictions, task: str, basis: Basis) -> list[dict[str, Any
     for c, name in enumerate(classes):
         has, called = y_true == c, y_prob.argmax(axis=1) == c
         n_smallest = max(1, min(len(np.unique(person[part])) for part in (has, ~has)))
+        of_class = Scored(y_true, y_prob, c, basis.layout)
         rows.append(
             {
                 "class": name,
@@ -110,9 +112,7 @@ def each_class(kept: Predictions, task: str, basis: Basis) -> list[dict[str, Any
                 "metrics": {
                     metric.name: {
                         "label": metric.label,
-                        **_estimates(
-                            influence(metric, y_true, y_prob, c, basis.layout), basis, n_smallest
-                        ),
+                        **_estimates(of_class.influence(metric), basis, n_smallest),
                     }
                     for metric in _OF_A_CLASS
                 },
@@ -121,10 +121,27 @@ def each_class(kept: Predictions, task: str, basis: Basis) -> list[dict[str, Any
     return rows
 
 
-def _share(is_right: np.ndarray, basis: Basis) -> Influence:
-    """Of a plain share of the rows: the accuracy of a task whose label is right or wrong."""
+def _exact_match(
+    kept: Predictions, tasks: Sequence[str], is_right: np.ndarray, basis: Basis
+) -> Influence:
+    """Of a plain share of the rows, which the class shares of every task move."""
     probs = np.column_stack([is_right, ~is_right]).astype(np.float64)
-    return influence(ACCURACY, np.zeros(len(probs), dtype=np.int64), probs, 0, basis.layout)
+    layout = basis.layout
+    # The accuracy of a task whose label is right or wrong.
+    found = influence(ACCURACY, np.zeros(len(probs), dtype=np.int64), probs, 0, layout)
+    moved = found.by_shares
+    for task in tasks:
+        y_true, y_prob = kept.y_true(task), kept.y_prob(task)
+        others = np.all(
+            [kept.y_prob(t).argmax(axis=1) == kept.y_true(t) for t in tasks if t != task], axis=0
+        )
+
+        def value_of(p: np.ndarray, y: np.ndarray = y_true, o: np.ndarray = others) -> float:
+            both = o & (p.argmax(axis=1) == y)
+            return float((layout.by_run(both) / layout.by_run(np.ones(len(both)))).mean())
+
+        moved = moved + ClassShares.of(y_true, y_prob, layout).moved(value_of, found.psi)
+    return dataclasses.replace(found, moved=moved)
 
 
 def _mean(selected: Selected, tasks: Sequence[str], basis: Basis, metric: Metric) -> Influence:

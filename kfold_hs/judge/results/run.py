@@ -25,9 +25,9 @@ from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.selection.optimism import mean_accuracy, optimism
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.estimates import metrics_of, places_of, task_result
+from kfold_hs.judge.stats.estimates import metrics_of, places_of, task_result, variance_of
 from kfold_hs.judge.stats.expected_error import RECOMMENDED_RUNS
-from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.influence import Scored
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.variance_components import budget
@@ -75,6 +75,7 @@ def summarise(record: RunRecord) -> Summary:
         },
         "headline": headline,
         "target": target,
+        "variance": variance_of(of_mean),
         "budget": budget(of_mean, _mean_of_seeds(single, basis.layout)),
         "stacking": {
             "sources": {task: list(names) for task, names in record.stacking.sources.items()},
@@ -124,9 +125,9 @@ def _seeds(single: Predictions, positives: Mapping[str, int], n_folds: int) -> l
         layout = Layout.of_predictions(mine, n_folds)
         tasks = {}
         for task, positive in positives.items():
-            labels, probs = mine.y_true(task), mine.y_prob(task)
+            rows = Scored(mine.y_true(task), mine.y_prob(task), positive, layout)
             values = {
-                metric.name: influence(metric, labels, probs, positive, layout).value
+                metric.name: rows.influence(metric).value
                 for metric in metrics_of(mine, task)
             }
             tasks[task] = {k: v if np.isfinite(v) else None for k, v in values.items()}

@@ -9,7 +9,8 @@ import pydantic
 from kfold_hs.judge.results.json_part import JsonPart
 from kfold_hs.judge.results.summary import CohortFacts, Provenance, SplitFacts
 
-SCHEMA = 1
+SCHEMA = 2
+"""As the summary's: 2 has other intervals than 1."""
 
 
 class ObjectiveFacts(JsonPart):

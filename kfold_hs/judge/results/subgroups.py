@@ -27,11 +27,12 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.cohort.values import are_missing
+from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
 from kfold_hs.judge.stats.expected_error import spread
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence, Scored
 from kfold_hs.judge.stats.multiplicity import holm
 
 FEWEST = 20
@@ -66,6 +67,13 @@ def subgroups(
     """
     kept = selected.scored
     whose = patients.set_index("patient_id").reindex(kept.table["patient_id"])
+    scored = {
+        task: Scored(
+            kept.y_true(task), kept.y_prob(task), selected.positives[task], basis.layout
+        )
+        for task in kept.tasks
+    }
+    shown = {task: [m for m in metrics_of(kept, task) if m.name in SHOWN] for task in kept.tasks}
     found: dict[str, Any] = {}
     for name in whose.columns.astype(str):
         groups_of, kind = levels(whose[name])
@@ -93,7 +101,8 @@ def subgroups(
                     "n_persons": n_persons,
                     "n_patients": int(kept.table["patient_id"][rows].nunique()),
                     "tasks": {
-                        task: _of_group(selected, task, rows, rest, basis) for task in kept.tasks
+                        task: _of_group(whole, shown[task], rows, rest, basis)
+                        for task, whole in scored.items()
                     },
                 }
             )
@@ -129,23 +138,17 @@ def levels(values: pd.Series) -> tuple[pd.Categorical, str]:
 
 
 def _of_group(
-    selected: Selected, task: str, rows: np.ndarray, rest: np.ndarray, basis: Basis
+    whole: Scored, metrics: Sequence[Metric], rows: np.ndarray, rest: np.ndarray, basis: Basis
 ) -> dict[str, Any]:
-    found, kept, positive = {}, selected.scored, selected.positives[task]
-    y_true, y_prob = kept.y_true(task), kept.y_prob(task)
-    smallest = persons_of_rarest(y_true[rows], basis.layout.person[rows])
+    found = {}
+    smallest = persons_of_rarest(whole.y_true[rows], basis.layout.person[rows])
     n_persons = len(np.unique(basis.layout.person[rows]))
-    parts = [_part(basis.layout, some) for some in (rows, rest)]
-    for metric in metrics_of(kept, task):
-        if metric.name not in SHOWN:
-            continue
+    parts = [(some, whole.among(some)) for some in (rows, rest)]
+    for metric in metrics:
         mine, others = (
-            _among(
-                influence(metric, y_true[some], y_prob[some], positive, part),
-                some, basis.layout, metric.by_fold,
-            )
-            for some, part in zip((rows, rest), parts, strict=True)
-        )  # fmt: skip
+            _among(part.influence(metric), some, basis.layout, metric.by_fold)
+            for some, part in parts
+        )
         n_smallest = n_persons if metric.is_proportion else smallest
         apart = mine.minus(others)
         difference = spread(apart) if np.isfinite(apart.value) else None
@@ -158,10 +161,6 @@ def _of_group(
             },
         }
     return found
-
-
-def _part(layout: Layout, rows: np.ndarray) -> Layout:
-    return Layout.of(layout.run[rows], layout.model[rows], layout.person[rows], layout.n_folds)
 
 
 def _among(found: Influence, rows: np.ndarray, layout: Layout, by_fold: bool) -> Influence:

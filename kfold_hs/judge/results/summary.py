@@ -2,12 +2,14 @@
 
 Every estimate holds value, low, high, level, method and target; null stands where nothing is
 known. Beside a metric's estimate, which is the recipe's, stand these_models, the estimate of the
-models as they are, and budget, where the uncertainty comes from. With select=best, every target
-says "optimistic".
+models as they are, variance, the parts of the recipe's (person, class_shares, fold_model,
+reciprocal, and their sum), and budget, where the uncertainty comes from and what lessens it. With
+select=best, every target says "optimistic".
 
 What code reads has a type here; what only pages show is kept as it is, also where a later version
 wrote it. A file of an earlier version lacks some keys: they have defaults, and stay absent when the
-summary is written again.
+summary is written again. `schema` rises when numbers of one name mean something else: 2 has other
+intervals than 1, which were too narrow where models are near chance.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import pydantic
 from kfold_hs.judge.results.json_part import JsonPart
 from kfold_hs.judge.results.sources_result import Sources
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Select(JsonPart):
@@ -117,6 +119,7 @@ class Summary(JsonPart):
     select: Select | None = None
     headline: Headline
     target: dict[str, Any]
+    variance: dict[str, float] | None = None
     budget: dict[str, Any] | None = None
     stacking: dict[str, Any] = pydantic.Field(default_factory=dict)
     tasks: dict[str, TaskResult]

@@ -1,9 +1,10 @@
 """What a task's predictions are worth: metrics over all folds and by fold, confusion matrices.
 
-`value` with its interval is the recipe's (see `expected_error`), `these_models` that of the models
-as they are (see `conditional_error`). Metrics that rank patients are means over the fold models; `pooled` is the
-value of all out-of-fold predictions at once, which for these also compares the scores of
-different models with each other and is biased low by it.
+`value` with its interval is the recipe's (see `expected_error`), whose parts are in `variance`;
+`these_models` is that of the models as they are (see `conditional_error`). Metrics that rank
+patients are means over the fold models; `pooled` is the value of all out-of-fold predictions at
+once, which for these also compares the scores of different models with each other and is biased
+low by it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ import numpy as np
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME, metrics_for, murmur_cost
 from kfold_hs.judge.metrics.scores import Metric
-from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bca, fixed_estimate
 from kfold_hs.judge.stats.expected_error import ONE_MODEL, recipe_estimate, spread
-from kfold_hs.judge.stats.influence import Influence, influence, of_persons
+from kfold_hs.judge.stats.influence import Influence, Scored, of_persons
 from kfold_hs.judge.stats.intervals import OPTIMISTIC, TARGET, Estimate
 from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.epoch_rules import by_place
@@ -114,10 +114,10 @@ def task_result(
     of_seeds = _of_seeds(single, task, positive, basis.layout)
     repeats = np.unique(kept.table["repeat"])
     seeds = np.unique(single.table["seed"]) if of_seeds else np.empty(0, dtype=int)
-    metrics, shares = {}, ClassShares.of(y_true, y_prob, basis.layout)
+    metrics, all_rows = {}, Scored(y_true, y_prob, positive, basis.layout)
     for metric in metrics_of(kept, task):
         statistic = partial(metric, y_true, y_prob, positive)
-        found = influence(metric, y_true, y_prob, positive, basis.layout, shares)
+        found = all_rows.influence(metric)
         n_smallest = basis.layout.n_persons if metric.is_proportion else smallest
         estimate, fixed = basis.estimates(found, n_smallest, metric.is_proportion)
         if basis.n_bca and fixed.se:
@@ -202,9 +202,9 @@ def _of_seeds(
         its = Layout.of_predictions(mine, layout.n_folds)
         if its.n_models != layout.n_models:  # unfinished: there is nothing to set side by side
             return {}
+        rows = Scored(mine.y_true(task), mine.y_prob(task), positive, its)
         for metric in metrics_of(mine, task):
-            one = influence(metric, mine.y_true(task), mine.y_prob(task), positive, its)
-            found.setdefault(metric.name, []).append(one.models)
+            found.setdefault(metric.name, []).append(rows.influence(metric).models)
     return {name: np.array(values) for name, values in found.items()}
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -106,57 +106,93 @@ class Influence:
         )  # fmt: skip
 
 
-def influence(
-    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout,
-    shares: ClassShares | None = None,
-) -> Influence:  # fmt: skip
-    """Value and influence of a metric, in closed form where it has a gradient.
-
-    Without one every row is left out in turn: e = (n - 1)(value - value without the row), in a
-    time that grows with the square of the rows of a run.
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Rows whose metrics are taken: what they say, and what they are held against.
 
     Parameters
     ----------
-    metric : Metric
     y_true : ndarray of int, shape (N,)
     y_prob : ndarray, shape (N, C)
     positive : int
     layout : Layout
-    shares : ClassShares, optional
-        Of these rows; by default of a sample that has no others.
+        Of these rows.
+    sample : ClassShares, optional
+        Of these rows, where they are some of a sample's; by default they are all of it.
     """
-    gradient = metric.unbiased or metric.gradient or partial(_left_out, metric)
-    group = layout.model if metric.by_fold else layout.run
-    run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
-    n_groups = len(run_of_group)
-    values, slopes = np.empty(n_groups), np.zeros(len(group))
-    for part, weights in _weightings(group, n_groups):
-        values[part] = metric(y_true, y_prob, positive, weights)
-        slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
-    # Every run counts alike, and in a run every group.
-    part_of_run = 1 / np.bincount(run_of_group)
-    runs = np.bincount(run_of_group, values) * part_of_run
-    share = part_of_run[run_of_group] / layout.n_runs
-    of_group = share * (values - runs[run_of_group]) / np.bincount(group)
-    within = share[group] * slopes
-    psi = within + of_group[group]
-    found = Influence(
-        float(runs.mean()), psi, within, runs, layout, metric.bounds, metric.unbiased is not None,
-        no_interval=metric.no_interval,
-    )  # fmt: skip
-    if metric.needs == "ranks" or not np.isfinite(found.value):
-        return found
-    shares = shares or ClassShares.of(y_true, y_prob, layout)
 
-    def value_of(probs: np.ndarray) -> float:
-        return _mean_of_runs(metric, y_true, probs, positive, layout)
+    y_true: np.ndarray
+    y_prob: np.ndarray
+    positive: int
+    layout: Layout
+    sample: ClassShares | None = None
 
-    is_of_calls = metric.needs == "decisions"
-    if metric.plugin:  # what a plug-in's metric needs is seen from what it gives
-        n_classes = y_prob.shape[1]
-        calls = 0.9 * np.eye(n_classes)[y_prob.argmax(axis=1)] + 0.1 / n_classes
-        is_of_calls = value_of(calls) == found.value
-    return replace(found, moved=shares.moved(value_of, psi if is_of_calls else None))
+    @cached_property
+    def shares(self) -> ClassShares:
+        """The class shares of the sample; made once for all metrics."""
+        return self.sample or ClassShares.of(self.y_true, self.y_prob, self.layout)
+
+    def among(self, rows: np.ndarray) -> Scored:
+        """Some of the rows, by a mask; the models stay those of the whole sample."""
+        layout = self.layout
+        part = Layout.of(layout.run[rows], layout.model[rows], layout.person[rows], layout.n_folds)
+        return Scored(
+            self.y_true[rows], self.y_prob[rows], self.positive, part, self.shares.among(rows)
+        )
+
+    def influence(self, metric: Metric) -> Influence:
+        """Value and influence of a metric, in closed form where it has a gradient.
+
+        Without one every row is left out in turn: e = (n - 1)(value - value without the row), in
+        a time that grows with the square of the rows of a run.
+        """
+        y_true, y_prob, positive, layout = self.y_true, self.y_prob, self.positive, self.layout
+        gradient = metric.unbiased or metric.gradient or partial(_left_out, metric)
+        group = layout.model if metric.by_fold else layout.run
+        run_of_group = layout.run_of_model if metric.by_fold else np.arange(layout.n_runs)
+        n_groups = len(run_of_group)
+        values, slopes = np.empty(n_groups), np.zeros(len(group))
+        for part, weights in _weightings(group, n_groups):
+            values[part] = metric(y_true, y_prob, positive, weights)
+            slopes += (gradient(y_true, y_prob, positive, weights) * weights).sum(axis=0)
+        # Every run counts alike, and in a run every group.
+        part_of_run = 1 / np.bincount(run_of_group)
+        runs = np.bincount(run_of_group, values) * part_of_run
+        share = part_of_run[run_of_group] / layout.n_runs
+        of_group = share * (values - runs[run_of_group]) / np.bincount(group)
+        within = share[group] * slopes
+        psi = within + of_group[group]
+        found = Influence(
+            float(runs.mean()), psi, within, runs, layout, metric.bounds,
+            metric.unbiased is not None, no_interval=metric.no_interval,
+        )  # fmt: skip
+        if metric.needs == "ranks" or metric.no_interval or not np.isfinite(found.value):
+            return found
+        return replace(found, moved=self._moved(metric, found))
+
+    def _moved(self, metric: Metric, found: Influence) -> np.ndarray:
+        """What every person adds by the class shares, (2, n_persons)."""
+
+        def value_of(probs: np.ndarray) -> float:
+            each = [
+                metric(self.y_true, probs, self.positive, weights)
+                for _, weights in _weightings(self.layout.run, self.layout.n_runs)
+            ]
+            return float(np.concatenate(each).mean())
+
+        is_of_calls = metric.needs == "decisions"
+        if metric.plugin:  # what a plug-in's metric needs is seen from what it gives
+            n_classes = self.y_prob.shape[1]
+            calls = 0.9 * np.eye(n_classes)[self.y_prob.argmax(axis=1)] + 0.1 / n_classes
+            is_of_calls = value_of(calls) == found.value
+        return self.shares.moved(value_of, found.psi if is_of_calls else None)
+
+
+def influence(
+    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
+) -> Influence:
+    """Value and influence of one metric: see `Scored`, which shares work among several."""
+    return Scored(y_true, y_prob, positive, layout).influence(metric)
 
 
 def _weightings(group: np.ndarray, n_groups: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -165,17 +201,6 @@ def _weightings(group: np.ndarray, n_groups: int) -> Iterator[tuple[np.ndarray, 
     for start in range(0, n_groups, at_once):
         part = np.arange(start, min(start + at_once, n_groups))
         yield part, (group == part[:, None]).astype(np.float64)
-
-
-def _mean_of_runs(
-    metric: Metric, y_true: np.ndarray, y_prob: np.ndarray, positive: int, layout: Layout
-) -> float:
-    """Value of a metric that is taken over whole runs."""
-    found = [
-        metric(y_true, y_prob, positive, weights)
-        for _, weights in _weightings(layout.run, layout.n_runs)
-    ]
-    return float(np.concatenate(found).mean())
 
 
 def of_persons(

@@ -54,7 +54,7 @@ class Estimate:
     method: str = ""
     target: str = TARGET
     se: float | None = None
-    df: int | None = None
+    df: float | None = None
 
     def without_ends(self, why: str) -> Estimate:
         """The same value, and in place of the interval the reason why there is none."""

@@ -1,8 +1,8 @@
 """Which of two variants is better: difference, interval, p, a verdict, which may be "cannot tell".
 
 Both variants have predicted the same people in the same folds, so rows are subtracted one by one
-and what they share cancels. The interval is the recipe's (see `expected_error`), on the differences of
-the rows and of what class shares do, on the plain scale.
+and what they share cancels. The interval is the recipe's (see `expected_error`), on the differences
+of the rows and of what class shares do, on the plain scale.
 
 equivalent    the whole interval lies within the region of practical equivalence: the difference,
               if there is one, is too small to matter

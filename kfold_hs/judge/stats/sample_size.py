@@ -23,14 +23,14 @@ from itertools import product
 from math import inf, isfinite, sqrt
 from typing import Any
 
-from scipy import stats
-
 from kfold_hs.errors import ConfigError, KfoldHsError, listing, unknown_name
 from kfold_hs.judge.metrics.bounds import SHARE
+from kfold_hs.judge.stats.expected_error import t_quantile
 from kfold_hs.judge.stats.intervals import LEVEL, Estimate, around, possible_ends
 from kfold_hs.judge.stats.power import POWER, Components, Design, detectable, people_for, power_of
 
 VALUE, PERSON_SHARE, MODEL_SD, CORRELATION = 0.85, 0.7, 0.01, 0.7
+RECIPROCAL_SHARE = 0.25
 _SAME = (
     "the models are as good, and differ as much, whatever the number of folds and people; how "
     "they grow better with people to train on is not in the plan",
@@ -69,6 +69,8 @@ class Assumptions:
     person_share : share of a person's error that is the same whoever trained, in [0, 1]
     model_sd : standard deviation of true performance between fold models
     correlation : between the errors of two variants on one person, in [0, 1)
+    reciprocal_share : the reciprocal part over what a person always adds, in [0, 1]: 0 where
+        models are sure, 1 where they know nothing
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Assumptions:
     person_share: float = PERSON_SHARE
     model_sd: float = MODEL_SD
     correlation: float = CORRELATION
+    reciprocal_share: float = RECIPROCAL_SHARE
 
     def __post_init__(self) -> None:
         if self.metric not in TOTALS:
@@ -89,10 +92,12 @@ class Assumptions:
         for name in ("value", "prevalence"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name):g} must lie between 0 and 1.")
-        if not (0 <= self.person_share <= 1 and 0 <= self.model_sd < 1):
+        shares = (self.person_share, self.reciprocal_share)
+        if not (all(0 <= each <= 1 for each in shares) and 0 <= self.model_sd < 1):
             raise ConfigError(
-                f"person_share={self.person_share:g} must be in [0, 1] and model_sd="
-                f"{self.model_sd:g} in [0, 1)."
+                f"person_share={self.person_share:g} and reciprocal_share="
+                f"{self.reciprocal_share:g} must be in [0, 1] and model_sd={self.model_sd:g} in "
+                "[0, 1)."
             )
         _check_correlation(self.correlation)
 
@@ -157,7 +162,8 @@ def outlook(
 def stated(a: Assumptions) -> Outlook:
     """From assumptions alone."""
     total = TOTALS[a.metric](a.value, a.prevalence)
-    one = Components(a.person_share * total, a.model_sd**2, (1 - a.person_share) * total)
+    person = a.person_share * total
+    one = Components(person, a.model_sd**2, total - person, a.reciprocal_share * person)
     said = (
         f"a variant has {a.metric} {a.value:g} (--value), and of the people "
         f"{_percent(a.prevalence)} are positive (--prevalence); classes are recognised alike",
@@ -165,6 +171,11 @@ def stated(a: Assumptions) -> Outlook:
         "(--person-share)",
         f"true {a.metric} differs between fold models by a standard deviation of "
         f"{a.model_sd:g} (--model-sd)",
+        "people who test models trained on each other add to the variance "
+        f"{_percent(a.reciprocal_share)} of what a person always adds (--reciprocal-share), and "
+        "with one repeat, which cannot see it, 100 %",
+        "the class shares of a sample move the value by nothing that counts: true of AUROC, and of "
+        "the others where models are far from chance; --run says how it is",
         _correlated(a.correlation),
         *_SAME,
     )
@@ -202,13 +213,13 @@ def of_run(
         raise ConfigError(unknown_name("metric of the run", metric, tasks[name]["metrics"]))
     found = tasks[name]["metrics"][metric]
     parts = (found.get("budget") or {}).get("components")
-    if found["value"] is None or parts is None:
+    if found["value"] is None or parts is None or "reciprocal" not in parts:
         raise KfoldHsError(
             f"the run {summary['run']} does not say where the uncertainty of {name} {metric} comes "
             "from: it is of one fold model or of an earlier version, or nothing varied. Repeat "
             "the run's command, which judges it anew, or state assumptions in place of --run."
         )
-    one = Components(parts["person"], parts["model"], parts["residual"], parts["separable"])
+    one = Components(**{each.name: parts[each.name] for each in dataclasses.fields(Components)})
     rough = f"estimated from {parts['models']} fold models, which is rough"
     said = [
         f"a variant has {metric} {found['value']:.4g} on {name}, and its error the parts of the "
@@ -218,8 +229,9 @@ def of_run(
     ]
     if not one.separable:
         said.append(
-            "one repeat cannot tell what a person always adds from what repeats average out: all "
-            "is taken to stay, so intervals of more repeats may be narrower than the table says"
+            "one repeat cannot tell what a person always adds from what repeats average out, nor "
+            "what people add who test models trained on each other: all is taken to stay, and the "
+            "latter to be as much, so intervals of more repeats may be narrower than the table says"
         )
     two = _apart(one, correlation)
     return Outlook(
@@ -255,9 +267,10 @@ def design(
     if not (difference > 0 and isfinite(difference)) or (outlook.is_share and difference >= 1):
         bound = "between 0 and 1" if outlook.is_share else "above 0"
         raise ConfigError(f"difference={difference:g} of {outlook.metric} must be {bound}.")
-    df, this = n_runs * n_folds - 1, Design(n_people, n_runs, n_folds)
+    this = Design(n_people, n_runs, n_folds)
     se, se_difference = (sqrt(each.variance(this)) for each in (outlook.one, outlook.two))
-    ends = around(outlook.value, se, float(stats.t.ppf((1 + LEVEL) / 2, df)), outlook.is_share)
+    quantile, df = t_quantile(outlook.one.df(this), (1 + LEVEL) / 2), outlook.two.df(this)
+    ends = around(outlook.value, se, quantile, outlook.is_share)
     one = possible_ends(Estimate(outlook.value, *ends), SHARE if outlook.is_share else (0.0, inf))
     least = detectable(se_difference, df)
     width = None if one.low is None or one.high is None else one.high - one.low
@@ -318,8 +331,11 @@ def _apart(one: Components, correlation: float) -> Components:
     What they share cancels; half of what is left is taken to stay with the person, and fold
     models to differ independently.
     """
-    left = 2 * (one.person + one.residual) * (1 - correlation)
-    return Components(left / 2, 2 * one.model, left / 2)
+    left = 2 * (1 - correlation)
+    half = left * (one.person + one.residual) / 2
+    return Components(
+        half, 2 * one.model, half, left * one.reciprocal, left * one.class_shares
+    )
 
 
 def _correlated(correlation: float) -> str:
