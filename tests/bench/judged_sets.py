@@ -13,10 +13,10 @@ from learners import People, Told
 
 from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.metrics.scores import Metric
-from kfold_hs.judge.stats.class_shares import WAYS, ClassShares
+from kfold_hs.judge.stats.class_shares import WAYS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import recipe_estimate, spread
-from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, Scored, mean_of
 
 N_RUNS = 3
 CLASSES = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
@@ -63,13 +63,14 @@ class DataSet:
             np.repeat(np.arange(n_runs), len(self.person)), self.fold[:n_runs].ravel(),
             np.tile(self.person, n_runs),
         )  # fmt: skip
-        y = {task: np.tile(each, n_runs) for task, each in self.y.items()}
-        p = {task: each[:n_runs].reshape(len(y[task]), -1) for task, each in self.p.items()}
-        shares = {task: ClassShares.of(y[task], p[task], layout) for task in y}
+        rows = {}
+        for task, each in self.y.items():
+            y = np.tile(each, n_runs)
+            rows[task] = Scored(y, self.p[task][:n_runs].reshape(len(y), -1), 0, layout)
         found = {}
         for name, (task, metric) in METRICS.items():
-            now = influence(metric, y[task], p[task], 0, layout, shares[task])
-            then = former.without_delong(now, y[task] == 0) if now.unbiased else now
+            now = rows[task].influence(metric)
+            then = former.without_delong(now, rows[task].y_true == 0) if now.unbiased else now
             found[name] = Found(now, then)
         both = mean_of([found[f"{task} accuracy"].now for task in CLASSES])
         return [*found.values(), Found(both, both)]
