@@ -122,8 +122,8 @@ def differ(a: Found, b: Found) -> tuple[float, float]:
     return float(not low <= 0 <= high), float(now.p_value(apart.value) <= 0.05)
 
 
-def judge(ours: DataSet, *others: DataSet) -> dict[str, list]:
-    """One data set; others are what recipes of equal worth said of the same people.
+def judge(ours: DataSet, *others: DataSet | None) -> dict[str, list]:
+    """One data set; others are what recipes of equal worth said of the same people, if there.
 
     Returns
     -------
@@ -139,9 +139,10 @@ def judge(ours: DataSet, *others: DataSet) -> dict[str, list]:
         *([told_ends(each.now) for each in found] for found in by_runs),
         *([told_ends(each.by_way(way)) for each in by_runs[-1]] for way in range(len(WAYS))),
     ]
+    none = np.full((2, len(COLUMNS)), np.nan)
     kept["differ"] = [
         [
-            np.array([differ(a, b) for a, b in zip(by_runs[s - 1], told.of_runs(s), strict=True)]).T
+            none if told is None else np.array(list(map(differ, by_runs[s - 1], told.of_runs(s)))).T
             for s in (1, N_RUNS)
         ]
         for told in others
@@ -206,9 +207,12 @@ class Judged:
         for (k, null), (s, n_runs), c in product(
             enumerate(NULLS), enumerate(runs), range(len(COLUMNS))
         ):
-            old, new = 100 * np.nanmean(self.differ[:, k, s, :, c], axis=0)
-            yield {"cell": self.name, "null": null, "runs": n_runs, "metric": COLUMNS[c],
-                   "sets": self.n_sets, "former": float(old), "now": float(new)}  # fmt: skip
+            hits = self.differ[:, k, s, :, c]
+            hits = hits[np.isfinite(hits).all(axis=1)]
+            if len(hits):
+                old, new = 100 * hits.mean(axis=0)
+                yield {"cell": self.name, "null": null, "runs": n_runs, "metric": COLUMNS[c],
+                       "sets": len(hits), "former": float(old), "now": float(new)}  # fmt: skip
 
 
 def _percent(hits: np.ndarray, told: np.ndarray) -> float:

@@ -107,14 +107,18 @@ def mlp(
 ) -> Callable:
     """16 hidden units, dropout 0.3, Adam; of three classes, weights 3, 2 and 1 in the loss."""
     n_sets, n_classes, hidden = len(x), hot.shape[2], 16
-    weigh = hot @ (np.array([3.0, 2.0, 1.0]) if n_classes == 3 else np.ones(2))
-    weigh = (weigh * kept)[..., None] / kept.sum(axis=1)[:, None, None]
+    x, hot = x.astype(np.float32), hot.astype(np.float32)
+    weigh = hot @ np.array([3, 2, 1] if n_classes == 3 else [1, 1], np.float32)
+    weigh = weigh[..., None] * (kept / kept.sum(axis=1, keepdims=True, dtype=np.float32))[..., None]
     shapes = [(N_FEATURES, hidden), (1, hidden), (hidden, n_classes), (1, n_classes)]
-    w = [rng.standard_normal((n_sets, *s)) * (s[0] > 1) / np.sqrt(s[0]) for s in shapes]
+    w = [
+        rng.standard_normal((n_sets, *s), dtype=np.float32) * np.float32((s[0] > 1) / np.sqrt(s[0]))
+        for s in shapes
+    ]
     mean, square = [np.zeros_like(e) for e in w], [np.zeros_like(e) for e in w]
     for t in range(1, n_steps + 1):
         h = np.maximum(x @ w[0] + w[1], 0)
-        on = (rng.random(h.shape, dtype=np.float32) > 0.3) / 0.7
+        on = (rng.random(h.shape, dtype=np.float32) > 0.3) / np.float32(0.7)
         out = weigh * (softmax((h * on) @ w[2] + w[3], axis=2) - hot)
         back = out @ w[2].swapaxes(1, 2) * on * (h > 0)
         slopes = [x.swapaxes(1, 2) @ back, back.sum(axis=1, keepdims=True),
@@ -122,7 +126,7 @@ def mlp(
         for each, m, v, g in zip(w, mean, square, slopes, strict=True):
             m += 0.1 * (g - m)
             v += 0.01 * (g**2 - v)
-            rate = 0.03 * np.sqrt(1 - 0.99**t) / (1 - 0.9**t)
+            rate = np.float32(0.03 * np.sqrt(1 - 0.99**t) / (1 - 0.9**t))
             each -= rate * m / (np.sqrt(v) + 1e-8)
     return lambda z: softmax(np.maximum(z @ w[0] + w[1], 0) @ w[2] + w[3], axis=2)
 
