@@ -81,8 +81,8 @@ def bootstrap(metric: Metric, y: np.ndarray, p: np.ndarray, rng: np.random.Gener
     return float(low), float(high)
 
 
-def intervals(whole: Influence, first: Influence, name: str) -> dict[str, tuple]:
-    """Ends of every method's interval."""
+def intervals(whole: Influence, first: Influence, name: str, y: np.ndarray) -> dict[str, tuple]:
+    """Ends of every method's interval; y (n,) are the labels."""
     z, n = float(stats.norm.ppf(0.975)), first.layout.n_persons
     folds, x = first.models, whole.models
     of_run, of_all = expected_error.spread(first), expected_error.spread(whole)
@@ -97,11 +97,17 @@ def intervals(whole: Influence, first: Influence, name: str) -> dict[str, tuple]
         "naive t, 15 folds": around(x.mean(), naive, t, False),
         "Bayle CLT, one run": around(first.value, sqrt(plain_bayle(first)), z, share),
         "these models (Wilson, DeLong, Bayle), one run": (fixed.low, fixed.high),
-        "Nadeau-Bengio, one run (former)": former.ends(first),
-        "F1, 3 runs (former)": former.ends(whole),
+        "Nadeau-Bengio, one run (former)": former.ends(as_it_was(first, y)),
+        "F1, 3 runs (former)": former.ends(as_it_was(whole, y)),
         "**one run** (used)": around(first.value, of_run.se, of_run.quantile(), share),
         "**3 runs** (used)": around(whole.value, of_all.se, of_all.quantile(), share),
     }
+
+
+def as_it_was(found: Influence, y: np.ndarray) -> Influence:
+    if not found.unbiased:
+        return found
+    return former.without_delong(found, np.tile(y, found.layout.n_runs) == 0)
 
 
 def plain_bayle(influence: Influence) -> float:
@@ -123,7 +129,7 @@ def cover(
         for name, metric in metrics.items():
             whole, first = of_set(metric, drawn, trained, i)
             anew = float(true[name].mean())
-            ends = intervals(whole, first, name)
+            ends = intervals(whole, first, name, drawn.y[i])
             ends["patient bootstrap, pooled, one run"] = bootstrap(
                 metric, drawn.y[i], trained.prob[i, 0], rng
             )

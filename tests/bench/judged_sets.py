@@ -37,7 +37,8 @@ NULLS = ("other draws", "other features")
 class DataSet:
     """What the fold models of one data set said, out of fold and of people who are in none.
 
-    y (N,), p (S, N, C), new_y (S, K, M), new_p (S, K, M, C) by task; person (N,), fold (S, N)
+    y (N,), p (S, N, C), new_y (R, K, M), new_p (R, K, M, C) by task, of R runs; person (N,),
+    fold (S, N)
     """
 
     y: dict[str, np.ndarray]

@@ -171,7 +171,10 @@ LEARNERS: dict[str, Fit] = {
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What the fold models of D data sets say: oof by task (D, S, N, C), new (D, S, K, M, C)."""
+    """What the fold models of D data sets say: oof by task (D, S, N, C), new (D, 1, K, M, C).
+
+    Models of all runs are alike, so that those of the first are enough to say what they are worth.
+    """
 
     oof: dict[str, np.ndarray]
     new: dict[str, np.ndarray]
@@ -190,12 +193,13 @@ def tell(
     for task, n_classes in CLASSES.items():
         hot = np.eye(n_classes)[people.y[task]]
         found = np.empty((n_sets, n_runs, n, n_classes))
-        told = np.empty((n_sets, n_runs, n_folds, z.shape[1], n_classes))
+        told = np.empty((n_sets, 1, n_folds, z.shape[1], n_classes))
         for s in range(n_runs):
             for k in range(n_folds):
                 out = fold[:, s] == k
                 predict = fit(x, hot, ~out, rng)
                 found[:, s][out] = predict(x)[out]
-                told[:, s, k] = predict(z)
+                if s == 0:
+                    told[:, 0, k] = predict(z)
         oof[task], new[task] = found, told
     return Told(oof, new)
