@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special, stats
 from support.fake_run import SPLIT, fake_run, summary_of
 from support.fake_run import page_of as render
 
@@ -122,11 +123,14 @@ def of_hits(hits: list[int], n_folds: int) -> Influence:
     )
 
 
-def test_folds_that_agree_by_chance_tell_nothing_of_the_recipe() -> None:
+def test_folds_that_agree_by_chance_make_nothing_certain() -> None:
     found = of_hits([1] * 21 + [0] * 9, 3)  # 7 of 10 in every fold
     recipe, fixed = Basis(found.layout, 0.67).estimates(found, 30, is_proportion=True)
-    assert (recipe.low, recipe.high) == (None, None)
-    assert "more repeats" in recipe.method
+    # Twice the variance of 21 of 30, with t of 29 degrees of freedom on the logit scale.
+    half = stats.t.ppf(0.975, 29) * np.sqrt(2 * 0.7 * 0.3 / 30) / (0.7 * 0.3)
+    ends = special.expit(special.logit(0.7) + np.array([-half, half]))
+    assert (recipe.low, recipe.high) == pytest.approx(ends)
+    assert recipe.se == pytest.approx(np.sqrt(2 * 0.7 * 0.3 / 30))
     assert fixed.low is not None
     assert 0.5 < fixed.low < 0.7 < float(fixed.high or 0) < 0.85
 
@@ -194,7 +198,7 @@ def test_a_ceiling_at_its_lowest_has_no_width() -> None:
 
 @pytest.fixture(scope="module")
 def undecided() -> dict[str, Any]:
-    """A run whose every fold has one accuracy: alternately right and wrong, in folds of 20."""
+    """A run in which nothing varies by person: each has two patients, one right and one wrong."""
     predictions, history = constant_run()
     return summary_of(predictions, history)
 
@@ -207,7 +211,9 @@ def constant_run() -> tuple[Predictions, Any]:
             rows = np.flatnonzero(table["fold"] == fold)
             for epoch in sorted(set(table["epoch"])):
                 mine = rows[table["epoch"].to_numpy()[rows] == epoch]
-                table.loc[mine, f"y.{task}"] = [names[k % len(names)] for k in range(len(mine))]
+                labels = names[-2:]
+                table.loc[mine, f"y.{task}"] = [labels[k % 2] for k in range(len(mine))]
+                table.loc[mine, "person_id"] = [f"q{fold}-{k // 2}" for k in range(len(mine))]
         table[[f"p.{task}.{name}" for name in names]] = 0.2 / (len(names) - 1)
         table[f"p.{task}.{names[-1]}"] = 0.8
     return Predictions(table, predictions.classes), history
@@ -218,12 +224,12 @@ def test_page_tables_json_and_terminal_say_cannot_be_told(
 ) -> None:
     accuracy = undecided["tasks"]["outcome"]["metrics"]["accuracy"]
     assert accuracy["value"] == pytest.approx(0.5)
-    assert (accuracy["low"], accuracy["high"]) == (None, None)
-    assert "more repeats" in accuracy["method"]
-    assert accuracy["these_models"]["low"] < 0.5 < accuracy["these_models"]["high"]
+    for each in (accuracy, accuracy["these_models"]):
+        assert (each["low"], each["high"]) == (None, None)
+        assert "more people would tell" in each["method"]
     head = undecided["headline"]
     assert "is unknown" in head["sentence"]
-    assert "more repeats" in head["sentence"]
+    assert "more people would tell" in head["sentence"]
     assert (head["low"], head["verdict"]) == (None, "cannot tell")
     json.dumps(undecided, allow_nan=False)
     page = render(undecided, constant_run()[1], constant_run()[0])
@@ -235,7 +241,7 @@ def test_page_tables_json_and_terminal_say_cannot_be_told(
     show_run(undecided, tmp_path)
     shown = capsys.readouterr().out
     assert "unknown" in shown
-    assert "more repeats" in " ".join(shown.split())
+    assert "more people would tell" in " ".join(shown.split())
 
 
 # --- found by name --------------------------------------------------------------------------------

@@ -63,11 +63,25 @@ def test_a_plan_knows_that_repeats_do_not_replace_people() -> None:
 
 
 def test_width_by_hand() -> None:
-    # V = 5/4 (0.7 t / 300 + 0.0001 / 15 + 0.3 t / 900) with t = .85 .15.
+    # V = (0.7 t + 0.3 t / 3 + 0.25 0.7 t) / 300 + 0.0001 / 15 with t = .85 .15.
     outlook = stated(Assumptions("accuracy", 0.85, 0.2))
     t = 0.85 * 0.15
-    expected = sqrt(5 / 4 * (0.7 * t / 300 + 0.0001 / 15 + 0.3 * t / 900))
+    expected = sqrt((0.7 * t + 0.3 * t / 3 + 0.25 * 0.7 * t) / 300 + 0.0001 / 15)
     assert design(outlook, 0.03, n_people=300, n_runs=3, n_folds=5)["se"] == pytest.approx(expected)
+    # One repeat: all that people add, twice; near the normal quantile, and wider for all that.
+    one = design(outlook, 0.03, n_people=300, n_runs=1, n_folds=5)
+    assert one["se"] == pytest.approx(sqrt(2 * t / 300 + 0.0001 / 5))
+    assert one["width"] > design(outlook, 0.03, n_people=300, n_runs=3, n_folds=5)["width"]
+    # Half of the difference of two variants is the person's: 2 (1 - 0.7) t / 2 each.
+    apart = 0.3 * t
+    expected = sqrt((apart + apart / 3 + 2 * 0.3 * 0.25 * 0.7 * t) / 300 + 0.0002 / 15)
+    found = design(outlook, 0.03, n_people=300, n_runs=3, n_folds=5)
+    assert found["se_difference"] == pytest.approx(expected)
+    near_chance = stated(Assumptions("accuracy", 0.55, 0.5, reciprocal_share=1.0))
+    t = 0.55 * 0.45
+    expected = sqrt((1.4 * t + 0.1 * t) / 300 + 0.0001 / 15)
+    found = design(near_chance, 0.03, n_people=300, n_runs=3, n_folds=5)
+    assert found["se"] == pytest.approx(expected)
 
 
 def test_parts_of_a_run_give_back_its_own_interval() -> None:
@@ -78,7 +92,9 @@ def test_parts_of_a_run_give_back_its_own_interval() -> None:
     people = metric["budget"]["components"]["people"]
     found = design(outlook, 0.05, n_people=people, n_runs=1, n_folds=5)
     assert (outlook.value, outlook.people) == (metric["value"], (people, 2 * people))
-    assert found["se"] == pytest.approx(metric["se"], rel=0.15)
+    assert found["se"] == pytest.approx(metric["se"], rel=1e-3)
+    half = np.log([metric["high"], found["high"]]) - np.log1p([-metric["high"], -found["high"]])
+    assert half[1] == pytest.approx(half[0], rel=1e-3)
     assert any("one repeat cannot tell" in sentence for sentence in outlook.assumptions)
     cost = of_run(summary, "outcome", "cost")
     assert not cost.is_share
@@ -91,7 +107,8 @@ def test_what_cannot_be_planned_is_told() -> None:
     for wrong in ({"value": 1.0}, {"prevalence": 0.0}, {"prevalence": float("nan")}):
         with pytest.raises(ConfigError, match="between 0 and 1"):
             Assumptions("accuracy", **{"value": 0.8, "prevalence": 0.2, **wrong})
-    for wrong in ({"person_share": 1.1}, {"correlation": 1.0}, {"model_sd": -0.1}):
+    bad = ({"person_share": 1.1}, {"correlation": 1.0}, {"model_sd": -0.1})
+    for wrong in (*bad, {"reciprocal_share": 2.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             Assumptions("accuracy", 0.8, 0.2, **wrong)
     outlook = stated(Assumptions("accuracy", 0.8, 0.2))
@@ -109,6 +126,10 @@ def test_a_run_that_lacks_what_is_asked_for_says_so() -> None:
         of_run(summary, "murmurs", "accuracy")
     with pytest.raises(ConfigError, match="Did you mean 'auroc'"):
         of_run(summary, None, "auruc")
+    parts = summary["tasks"]["murmur"]["metrics"]["auroc"]["budget"]["components"]
+    del parts["reciprocal"]  # as an earlier version wrote them
+    with pytest.raises(KfoldHsError, match="of an earlier version"):
+        of_run(summary, "murmur", "auroc")
     summary["tasks"]["murmur"]["metrics"]["auroc"]["budget"] = None
     with pytest.raises(KfoldHsError, match="judges it anew"):
         of_run(summary, "murmur", "auroc")

@@ -54,6 +54,10 @@ CASES += [
     (classes, Metric(name, "", function, 0, gradient=gradient))
     for name, (classes, function, gradient) in OTHERS.items()
 ]
+weighted = Metric(
+    "weighted_712", "", weighted_accuracy([7, 1]), 0,
+    gradient=gradients.weighted_accuracy([7, 1]), needs="decisions",
+)  # fmt: skip
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "packages.json").read_text())
 
 Table = tuple[np.ndarray, np.ndarray, Layout]
@@ -146,19 +150,28 @@ def by_hand() -> Influence:
     return of(D.ravel(), layout)
 
 
-def test_two_way_by_hand() -> None:
+def test_the_recipes_interval_by_hand() -> None:
     found = by_hand()
     psi, layout = found.psi, found.layout
+    # Two runs, 8 and 9 of 12 right: e = right - 2/3 and right - 3/4.
     assert (layout.by_person(psi) ** 2).sum() == pytest.approx(0.0120081, abs=1e-7)
-    assert 6 / 5 * (layout.by_model(psi) ** 2).sum() == pytest.approx(0.0055556, abs=1e-7)
+    # J / (J - S) = 6 / 4 of fold sums 0, 1, -1 and 0, 0, 0 in units of 1 / 24 ... squared.
+    assert 6 / 4 * (layout.by_model(psi) ** 2).sum() == pytest.approx(0.0069444, abs=1e-7)
     assert (layout.by_cell(psi) ** 2).sum() == pytest.approx(0.0085359, abs=1e-7)
+    parts = expected_error.parts(found)
+    assert parts.person == pytest.approx(0.0120081, abs=1e-7)
+    assert (parts.class_shares, parts.fold_model) == (0, 0)
+    assert parts.reciprocal == pytest.approx(0.0069444, abs=1e-7)
     estimate = expected_error.recipe_estimate(found, 2 / 3, 12)
-    assert (estimate.value, estimate.se, estimate.df) == pytest.approx((0.708333, 0.1342094, 5))
-    assert (estimate.low, estimate.high) == pytest.approx((0.313761, 0.928056), abs=1e-6)
+    se = sqrt(0.0120081 + 0.0069444)
+    assert (estimate.value, estimate.se, estimate.df) == pytest.approx((17 / 24, se, 5), abs=1e-6)
+    half = stats.t.ppf(0.975, 5) * se / (17 / 24 * 7 / 24)
+    ends = special.expit(special.logit(17 / 24) + np.array([-half, half]))
+    assert (estimate.low, estimate.high) == pytest.approx(ends, abs=1e-5)
     assert estimate.target == "this recipe, trained on 67 % of the people"
 
 
-def test_two_way_is_statsmodels() -> None:
+def test_person_and_fold_model_are_the_two_way_variance_of_statsmodels() -> None:
     y, p, layout = table(n_runs=3)
     found = influence(ACCURACY, y, p, 0, layout)
     e = found.psi * len(found.psi)
@@ -175,7 +188,7 @@ def test_corrected_t_by_hand_and_as_baycomp() -> None:
     a, b = np.array(GOLDEN["second"]), np.array(GOLDEN["first"])
     se = sqrt(expected_error.corrected(a - b, 1 / 4))
     assert se == pytest.approx(0.0101735, abs=1e-7)
-    found = expected_error.Spread(se**2, 4, "")
+    found = expected_error.Spread(se**2, 4, "", expected_error.Parts(se**2, 0, 0, 0, 0))
     assert found.p_value(0.014) == pytest.approx(0.240802, abs=1e-6)
     ends = intervals.around(0.014, se, found.quantile(), is_share=False)
     assert ends == pytest.approx((-0.014246, 0.042246), abs=1e-6)
@@ -221,10 +234,11 @@ def test_delong_by_fold_is_the_mean_of_the_folds_variances() -> None:
         variances.append(v10.var(ddof=1) / len(v10) + v01.var(ddof=1) / len(v01))
     found = influence(by_name["auroc"], y, p, 0, layout)
     assert conditional_error.bayle(found) == pytest.approx(np.sum(variances) / 25)
-    # The influence itself, which F1 stands on, is without that factor.
+    # So has the influence that the recipe's interval stands on; sums over fold models have not.
     plain = influence(replace(by_name["auroc"], unbiased=None), y, p, 0, layout)
-    np.testing.assert_array_equal(found.psi, plain.psi)
     assert conditional_error.bayle(found) > conditional_error.bayle(plain)
+    assert (layout.by_person(found.psi) ** 2).sum() > (layout.by_person(plain.psi) ** 2).sum()
+    np.testing.assert_allclose(found.models, plain.models)
     of_macro = influence(by_name["macro_auroc"], y, p, 0, layout)
     each = [influence(by_name["auroc"], y, p, c, layout).within for c in range(3)]
     np.testing.assert_allclose(of_macro.within, np.mean(each, axis=0))
@@ -314,8 +328,8 @@ def test_order_of_rows_and_copies_of_a_run(seed: int, name: str) -> None:
     mixed_layout = Layout.of(layout.run[order], layout.model[order], layout.person[order], 5)
     mixed = influence(metric, y[order], p[order], 0, mixed_layout)
     assert mixed.value == pytest.approx(whole.value)
-    assert expected_error.two_way(mixed.psi, mixed_layout) == pytest.approx(
-        expected_error.two_way(whole.psi, layout)
+    assert expected_error.parts(mixed).to_json() == pytest.approx(
+        expected_error.parts(whole).to_json(), abs=1e-15
     )
     twice = Layout.of(
         np.r_[layout.run, layout.run + 3],
@@ -355,8 +369,7 @@ def test_costs_scale_with_their_unit(seed: int, n_runs: int) -> None:
     q = table(seed + 1, n=100, n_runs=n_runs)[1]
     metric = next(m for m in metrics_for(OUTCOME) if m.name == "cost")
     a, b = (influence(metric, y, each, 0, layout) for each in (p, q))
-    small = [replace(each, value=each.value / 1000, psi=each.psi / 1000, within=each.within / 1000,
-                     runs=each.runs / 1000) for each in (a, b)]  # fmt: skip
+    small = [each.times(1 / 1000) for each in (a, b)]
     one = paired.compare(a, b, margin=200.0, higher_is_better=False)
     two = paired.compare(*small, margin=0.2, higher_is_better=False)
     assert two["p"] == pytest.approx(one["p"])
@@ -395,9 +408,13 @@ def test_persons_are_the_unit() -> None:
     copied = Layout(*(np.repeat(c, 4) for c in (layout.run, layout.model, layout.person)), 5)
     apart = Layout(copied.run, copied.model, np.arange(1200) % 4 + 4 * copied.person, 5)
     rows = np.repeat(y, 4), np.repeat(p, 4, axis=0), 0
-    one = expected_error.two_way(influence(ACCURACY, y, p, 0, layout).psi, layout)
-    same = expected_error.two_way(influence(ACCURACY, *rows, copied).psi, copied)
-    assert same == pytest.approx(one)
+    one, same = (
+        expected_error.parts(each).to_json()
+        for each in (influence(ACCURACY, y, p, 0, layout), influence(ACCURACY, *rows, copied))
+    )
+    # What a person adds by the class shares is in steps of 1 / sqrt(patients), and these are more.
+    for name in ("person", "fold_model", "reciprocal"):
+        assert same[name] == pytest.approx(one[name])
     each = [
         conditional_error.bayle(influence(ACCURACY, *rows, layout)) for layout in (copied, apart)
     ]
@@ -490,23 +507,36 @@ def made(person: float, model: float, seed: int, n: int = 400, n_runs: int = 4) 
     return Influence(0.5, psi / (n * n_runs), psi, np.zeros(n_runs), layout)
 
 
-def test_two_way_where_fold_models_differ_most() -> None:
+def test_fold_models_add_what_they_differ_by() -> None:
     found = made(0.1, 0.5, 0)
     psi, layout = found.psi, found.layout
     people, models, both = (
         sum(psi[code == c].sum() ** 2 for c in np.unique(code))
         for code in (layout.person, layout.model, layout.person * layout.n_models + layout.model)
     )
-    assert 20 / 19 * models > both
-    expected = 5 / 4 * (people + 20 / 19 * models - both)
-    assert expected_error.two_way(psi, layout) == pytest.approx(expected)
+    parts = expected_error.parts(found)
+    assert 20 / 16 * models > both  # J / (J - S): every run's values are centred
+    assert parts.fold_model == pytest.approx(20 / 16 * models - both)
+    assert parts.person == pytest.approx(people)
 
 
 def test_components_are_recovered() -> None:
     found = [power.components(made(2.0, 0.1, seed)) for seed in range(40)]
     assert np.mean([each.person for each in found]) == pytest.approx(2.0, rel=0.1)
     assert np.mean([each.model for each in found]) == pytest.approx(0.1, rel=0.3)
-    assert np.mean([each.residual for each in found]) == pytest.approx(1.0, rel=0.1)
+    # A person meets another model in every run: what that adds is drawn anew, too.
+    assert np.mean([each.residual for each in found]) == pytest.approx(1.0 + 0.1, rel=0.05)
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, 3])
+def test_a_plan_for_the_design_of_a_run_has_the_runs_variance(n_runs: int) -> None:
+    y, p, layout = table(n_runs=n_runs)
+    found = influence(weighted, y, p, 0, layout)
+    parts, design = power.components(found), power.Design(layout.n_persons, n_runs, 5)
+    spread = expected_error.spread(found)
+    assert spread is not None
+    assert parts.variance(design) == pytest.approx(spread.variance)
+    assert parts.df(design) == pytest.approx(spread.df)
 
 
 def test_what_to_buy_follows_the_largest_part() -> None:
@@ -520,7 +550,7 @@ def test_what_to_buy_follows_the_largest_part() -> None:
     one = budget(made(1.0, 0.1, 0, n_runs=1))
     assert one is not None
     assert one["shares"]["residual"] is None
-    # From one run to two: at most what the two-way interval is if nothing is residual.
+    # From one run to two: at most what is left if nothing is residual.
     assert one["at_most"] == ["repeats"]
     parts = power.components(made(1.0, 0.1, 0, n_runs=1))
     ratio = parts.variance(power.Design(400, 2, 5)) / parts.variance(power.Design(400, 1, 5))
@@ -544,7 +574,7 @@ def test_power_is_that_of_the_t_test() -> None:
         assert power.power_of(difference, 1, 1) == pytest.approx(whole)
 
 
-def test_one_run_compares_by_the_corrected_t() -> None:
+def test_one_run_compares_by_twice_what_people_add() -> None:
     # Folds of 100 patients with the golden accuracies.
     fold = np.repeat(np.arange(5), 100)
     layout = Layout.of(np.zeros(500), fold, np.arange(500))
@@ -556,11 +586,28 @@ def test_one_run_compares_by_the_corrected_t() -> None:
         for name in ("first", "second")
     )
     found = paired.compare(a, b, margin=0.01)
-    assert found["difference"]["se"] == pytest.approx(0.0101735, abs=1e-7)
-    assert found["p"] == pytest.approx(0.240802, abs=1e-6)
+    # By fold the second is right for 2, 1, 3, 2 and -1 more of 100; 9 of 500 people differ.
+    assert found["difference"]["value"] == pytest.approx(7 / 500)
+    people = (9 - 500 * 0.014**2) / 500**2
+    by_fold = np.array([2, 1, 3, 2, -1]) - 1.4
+    models = 5 / 4 * (by_fold**2).sum() / 500**2 - people
+    assert found["variance"] == pytest.approx(
+        {"person": people, "class_shares": 0, "fold_model": models, "reciprocal": people,
+         "sum": 2 * people + models}
+    )  # fmt: skip
+    se = sqrt(2 * people + models)
+    df = se**4 / ((2 * people) ** 2 / 499 + models**2 / 4)  # Satterthwaite's
+    assert found["difference"]["se"] == pytest.approx(se)
+    assert found["p"] == pytest.approx(2 * stats.t.sf(0.014 / se, df))
+    # The correlated t-test is less sure here.
     assert list(found["bayes"].values()) == pytest.approx(GOLDEN["two_on_single_rope"])
     assert found["verdict"] == "cannot tell"
     assert found["detectable"] > found["difference"]["value"]
     assert found["settle"]["at_most"]
-    assert found["settle"]["people"] is None  # five fold models differ too much
-    assert "conservative: one run; 3 are recommended" in found["difference"]["method"]
+    parts, n = power.components(b.minus(a)), found["settle"]["people"]
+    chances = [
+        power.power_of(7 / 500, sqrt(parts.variance(design)), parts.df(design))
+        for design in (power.Design(n - 1, 1, 5), power.Design(n, 1, 5))
+    ]
+    assert chances[0] < 0.8 <= chances[1]
+    assert "conservative: one repeat" in found["difference"]["method"]

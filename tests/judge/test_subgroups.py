@@ -15,10 +15,10 @@ from support.fake_run_parts import twice
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results.subgroups import levels, subgroups
 from kfold_hs.judge.selection.selected import Selected
+from kfold_hs.judge.stats import expected_error
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.judge.stats.expected_error import two_way
-from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.influence import Scored, influence
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 
@@ -50,7 +50,7 @@ def of(kept: Predictions, patients: pd.DataFrame) -> dict[str, Any]:
     return found["covariates"]
 
 
-def test_a_group_is_judged_as_if_it_were_all_there_is() -> None:
+def test_a_group_is_judged_by_its_own_people_and_the_class_shares_of_all() -> None:
     kept, patients = run(), people()
     women = of(kept, patients)["sex"]["groups"][0]
     assert women["name"] == "Female"
@@ -59,14 +59,26 @@ def test_a_group_is_judged_as_if_it_were_all_there_is() -> None:
     alone = Predictions(kept.table[rows].reset_index(drop=True), kept.classes)
     layout = Layout.of_predictions(alone, 5)
     found = women["tasks"]["outcome"]
+    whole = Layout.of_predictions(kept, 5)
+    all_rows = Scored(kept.y_true("outcome"), kept.y_prob("outcome"), 0, whole)
+    moved = 0
     for metric in METRICS.values():
         if metric.name in found:
             expected = influence(
                 metric, alone.y_true("outcome"), alone.y_prob("outcome"), 0, layout
             )
             assert found[metric.name]["value"] == pytest.approx(expected.value)
-            se = np.sqrt(two_way(expected.psi, layout))
+            parts = expected_error.parts(expected)
+            # Two copies of one repeat: nothing is drawn anew, and nothing is reciprocal.
+            assert parts.reciprocal == pytest.approx(0, abs=1e-12)
+            of_person = np.zeros(whole.n_persons)
+            np.add.at(of_person, whole.person[rows], expected.psi)
+            by_shares = of_person + all_rows.among(rows).influence(metric).by_shares
+            larger = max(parts.person, (by_shares**2).sum(axis=1).max())
+            moved += larger > parts.person
+            se = np.sqrt(larger + parts.fold_model)
             assert found[metric.name]["se"] == pytest.approx(se)
+    assert moved
     assert women["n_patients"] == rows.sum() / 2
     assert women["n_persons"] == alone.table["person_id"].nunique()
 

@@ -127,8 +127,7 @@ def _seeds(single: Predictions, positives: Mapping[str, int], n_folds: int) -> l
         for task, positive in positives.items():
             rows = Scored(mine.y_true(task), mine.y_prob(task), positive, layout)
             values = {
-                metric.name: rows.influence(metric).value
-                for metric in metrics_of(mine, task)
+                metric.name: rows.influence(metric).value for metric in metrics_of(mine, task)
             }
             tasks[task] = {k: v if np.isfinite(v) else None for k, v in values.items()}
         found.append({"seed": int(seed), "tasks": tasks})

@@ -68,9 +68,7 @@ def subgroups(
     kept = selected.scored
     whose = patients.set_index("patient_id").reindex(kept.table["patient_id"])
     scored = {
-        task: Scored(
-            kept.y_true(task), kept.y_prob(task), selected.positives[task], basis.layout
-        )
+        task: Scored(kept.y_true(task), kept.y_prob(task), selected.positives[task], basis.layout)
         for task in kept.tasks
     }
     shown = {task: [m for m in metrics_of(kept, task) if m.name in SHOWN] for task in kept.tasks}

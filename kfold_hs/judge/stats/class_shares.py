@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import exp, isfinite
 
 import numpy as np
@@ -111,12 +112,8 @@ class ClassShares:
 
     def _by_prob(self, value_of: Callable[[np.ndarray], float]) -> np.ndarray:
         beta = np.zeros(len(self.steps))
-        for c in np.flatnonzero(self.steps):
-            d = float(self.steps[c])
-            up, down = (
-                value_of(with_odds_of(self.y_prob, int(c), exp(sign * self.sharpness * d)))
-                for sign in (1, -1)
-            )
+        for c, (raised, lowered) in self._moved_probs.items():
+            d, up, down = float(self.steps[c]), value_of(raised), value_of(lowered)
             if isfinite(up) and isfinite(down):
                 beta[c] = (up - down) / (2 * d)
                 continue
@@ -125,15 +122,31 @@ class ClassShares:
             beta[c] = (up - here) / d if isfinite(up) else (here - down) / d
         return np.where(np.isfinite(beta), beta, 0.0)
 
+    @cached_property
+    def _moved_probs(self) -> dict[int, list[np.ndarray]]:
+        """By class, probabilities as they are when it is more and when it is less frequent."""
+        return {
+            int(c): [
+                with_odds_of(self.y_prob, int(c), exp(sign * self.sharpness * self.steps[c]))
+                for sign in (1, -1)
+            ]
+            for c in np.flatnonzero(self.steps)
+        }
+
     def _by_call(self, psi: np.ndarray | None) -> np.ndarray:
         if psi is None:
             return np.zeros(len(self.steps))
+        return np.asarray(psi @ self._called_above_rate) * (self.steps > 0)
+
+    @cached_property
+    def _called_above_rate(self) -> np.ndarray:
+        """Whether a row is called c, less the rate of its class in its run; (N, C)."""
         n_classes = len(self.steps)
         called = np.eye(n_classes)[self.y_prob.argmax(axis=1)]
         group = self.run * n_classes + self.y_true
         size = np.maximum(np.bincount(group), 1)
         rates = np.stack([np.bincount(group, each) / size for each in called.T], axis=1)
-        return np.asarray(psi @ (called - rates[group])) * (self.steps > 0)
+        return np.asarray(called - rates[group])
 
 
 def with_odds_of(y_prob: np.ndarray, c: int, factor: float) -> np.ndarray:

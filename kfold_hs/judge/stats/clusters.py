@@ -63,15 +63,15 @@ class Layout:
         persons = np.asarray(table["person_id"].astype("category").cat.codes)
         return cls.of(run, table["fold"].to_numpy(), persons, n_folds)
 
-    @property
+    @cached_property
     def n_runs(self) -> int:
         return int(self.run.max()) + 1
 
-    @property
+    @cached_property
     def n_models(self) -> int:
         return int(self.model.max()) + 1
 
-    @property
+    @cached_property
     def n_persons(self) -> int:
         return int(self.person.max()) + 1
 
@@ -85,6 +85,16 @@ class Layout:
     @cached_property
     def _cell(self) -> np.ndarray:
         return np.unique(self.person * self.n_models + self.model, return_inverse=True)[1]
+
+    @cached_property
+    def in_run(self) -> np.ndarray:
+        """Which persons have rows in which run, (S, n) of bool."""
+        return self.by_run_and_person(np.ones(len(self.run))) > 0
+
+    def by_run_and_person(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the rows of every person in every run, (S, n)."""
+        n_runs, n = self.n_runs, self.n_persons
+        return np.bincount(self.run * n + self.person, values, n_runs * n).reshape(n_runs, n)
 
     def by_person(self, values: np.ndarray) -> np.ndarray:
         """Sums over the rows of every person, (n,)."""

@@ -32,6 +32,7 @@ V is never less than the variance of these models (`conditional_error`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, inf, lgamma, sqrt
 
 import numpy as np
@@ -154,6 +155,7 @@ def spread(influence: Influence) -> Spread | None:
     return Spread(variance, df, method.format(df=df), found, untold)
 
 
+@lru_cache(maxsize=4)  # of one value: its interval, that of its models and its parts
 def parts(influence: Influence) -> Parts:
     """The parts of the variance; of a run that is not finished, class shares count too much."""
     layout, psi = influence.layout, influence.psi
@@ -174,16 +176,14 @@ def _reciprocal(influence: Influence, person: float) -> tuple[float, float]:
     """The part of that name, and what of `person` no number of repeats averages out."""
     layout, n = influence.layout, influence.layout.n_persons
     n_runs, n_folds = layout.n_runs, layout.n_folds
-    in_run = layout.run * n + layout.person
-    there = np.bincount(in_run, minlength=n_runs * n).reshape(n_runs, n) > 0
-    # In units of e / n, whatever the number of people whom a run has.
-    e = np.bincount(in_run, influence.psi, n_runs * n).reshape(n_runs, n)
-    e *= n_runs * there.sum(axis=1, keepdims=True) / n
-    whole = there.all(axis=0)
+    whole = layout.in_run.all(axis=0)
     if n_runs < ENOUGH_RUNS or not whole.any():
         # Of the people with whom a person trains models, those who are tested, too.
         tested = float(np.mean(np.bincount(layout.run_of_model) - 1)) / max(n_folds - 1, 1)
         return person * tested, person
+    # S psi: in units of e / n, whatever the number of people whom a run has.
+    e = layout.by_run_and_person(influence.psi) * n_runs
+    e *= layout.in_run.sum(axis=1, keepdims=True) / n
     sd = e[:, whole].std(axis=0, ddof=1)
     persistent = max(0.0, person - n * float((sd**2).mean()) / n_runs)
     alike = (n_folds - 1) * n * (float(sd.mean()) / c4(n_runs)) ** 2

@@ -333,9 +333,7 @@ def _apart(one: Components, correlation: float) -> Components:
     """
     left = 2 * (1 - correlation)
     half = left * (one.person + one.residual) / 2
-    return Components(
-        half, 2 * one.model, half, left * one.reciprocal, left * one.class_shares
-    )
+    return Components(half, 2 * one.model, half, left * one.reciprocal, left * one.class_shares)
 
 
 def _correlated(correlation: float) -> str:
