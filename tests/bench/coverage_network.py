@@ -1,7 +1,7 @@
 """Coverage for a real network on the built-in simulator, whose people never run out.
 
     python tests/bench/coverage_network.py train FOLDER --sets 200     resumable; a file a set
-    python tests/bench/coverage_network.py judge FOLDER
+    python tests/bench/coverage_network.py judge FOLDER --write
 
 A pool of people is simulated once. Each set draws 150 of them and trains our own network on them,
 3 repeats of 5 folds, as a run does: mixup, smoothing, class weights and all. Every fold model is
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from coverage_tables import of_one
+from coverage_tables import of_one, write
 from judged_sets import DataSet, Judged, judge, stacked
 from learners import CLASSES as N_CLASSES
 
@@ -234,11 +234,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("overrides", nargs="*", help="of the configuration")
     parser.add_argument("--sets", type=int, default=200)
+    parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
     arguments = parser.parse_args()
     if arguments.what == "train":
         train(arguments.folder, arguments.sets, arguments.overrides)
     else:
-        print(judged(arguments.folder))
+        text = judged(arguments.folder)
+        print(text)
+        if arguments.write:
+            write("coverage-network", text)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pathlib import Path
 import former
 import numpy as np
 from coverage import plain_bayle, table
+from coverage_tables import write
 from scipy import stats
 from scipy.special import logit, softmax
 
@@ -44,8 +45,6 @@ from kfold_hs.judge.stats.intervals import around
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.predictions.table import Predictions
 
-DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
-BEGIN, END = "<!-- coverage-people: begin -->", "<!-- coverage-people: end -->"
 NAMES = ("accuracy", "weighted_accuracy", "auroc", "cost")
 N_RUNS, N_FOLDS = 3, 5
 N_HIDDEN, PENALTY = 40, 20.0
@@ -294,9 +293,7 @@ def main() -> None:
     lines = report(arguments.overrides, arguments.people, arguments.sets, arguments.run)
     print("\n".join(lines))
     if arguments.write:
-        before, rest = DOCS.read_text().split(BEGIN)
-        text = "\n".join(lines)
-        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        write("coverage-people", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -29,12 +29,10 @@ from math import sqrt
 from pathlib import Path
 
 import numpy as np
-from coverage_tables import below, by_cell, by_metric, of_nulls, overall
+from coverage_tables import below, by_cell, by_metric, of_nulls, overall, write
 from judged_sets import N_RUNS, DataSet, Judged, judge, stacked
 from learners import LEARNERS, N_NEW, SIGNALS, draw, folds, tell
 
-DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
-BEGIN, END = "<!-- coverage-recipe: begin -->", "<!-- coverage-recipe: end -->"
 ROUND, SIZES = 25, (100, 200, 436, 942)
 
 
@@ -149,8 +147,7 @@ def main() -> None:
         text = report(chosen, folder)
     print(text)
     if arguments.write:
-        before, rest = DOCS.read_text().split(BEGIN)
-        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        write("coverage-recipe", text)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 from judged_sets import COLUMNS, FORMULAS, N_RUNS, NULLS
@@ -12,6 +13,16 @@ from judged_sets import COLUMNS, FORMULAS, N_RUNS, NULLS
 LEAST = 93.0
 OTHERS = ("murmur auprc", "outcome auprc", "murmur macro_f1", "outcome macro_f1")
 """Columns in which something else than the interval can be off: see docs/statistics.md."""
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
+
+
+def write(name: str, text: str) -> None:
+    """Into docs/statistics.md, between the markers of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = DOCS.read_text().split(begin)
+    DOCS.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def marked(row: dict) -> bool:
