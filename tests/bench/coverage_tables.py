@@ -118,21 +118,42 @@ def below(rows: list[dict]) -> list[str]:
     return [f"Below {LEAST:g} ({len(low)}; beyond the error bold):", "", *table(head, lines)]
 
 
-def of_nulls(errors: list[dict]) -> list[str]:
-    """Of every null: errors of comparisons, mean and worst over cells and columns."""
+def of_targets(rows: list[dict]) -> list[str]:
+    """A line a column: how often a target that equals the truth is wrongly reached, or missed."""
     lines = []
-    for null, runs in product(NULLS, (1, N_RUNS)):
-        mine = [r for r in errors if r["null"] == null and r["runs"] == runs]
-        worst = max(mine, key=lambda row: row["now"])
-        lines.append([
-            null, str(runs), str(len(mine)),
-            f"{np.mean([r['former'] for r in mine]):.1f}, {max(r['former'] for r in mine):.1f}",
-            f"{np.mean([r['now'] for r in mine]):.1f}, {worst['now']:.1f}",
-            str(sum(r["now"] > 5 + 100 * sqrt(0.05 * 0.95 / r["sets"]) for r in mine)),
-            f"{worst['cell']}, {worst['metric']}",
-        ])  # fmt: skip
-    head = ("nothing differs but", "runs", "cells", "former: mean, worst", "now: mean, worst",
-            "above 5 by more than the error", "worst in")  # fmt: skip
+    for metric in COLUMNS:
+        line = [metric]
+        for formula in ("former 3", "now 3", "former 1", "now 1"):
+            mine = [r for r in rows if r["metric"] == metric and r["formula"] == formula]
+            line += [
+                f"{np.mean([r[side] for r in mine]):.1f}, {max(r[side] for r in mine):.1f}"
+                for side in ("reached", "not_reached")
+            ]
+        lines.append(line)
+    head = ["metric"]
+    for name in ("former, 3 runs", "now, 3 runs", "former, 1 run", "now, 1 run"):
+        head += [f"{name}: reached", "not reached"]
+    return table(head, lines)
+
+
+def of_nulls(errors: list[dict]) -> list[str]:
+    """A line a column: errors of comparisons, over all data sets and in the worst cell."""
+    lines = []
+    for metric in COLUMNS:
+        line = [metric]
+        for null, runs in product(NULLS, (1, N_RUNS)):
+            mine = [
+                r for r in errors
+                if r["null"] == null and r["runs"] == runs and r["metric"] == metric
+            ]  # fmt: skip
+            sets = [r["sets"] for r in mine]
+            before, now = (
+                np.average([r[x] for r in mine], weights=sets) for x in ("former", "now")
+            )
+            line.append(f"{before:.1f}, {now:.1f} ({max(r['now'] for r in mine):.1f})")
+        lines.append(line)
+    head = ["metric", *(f"{null}, {runs} run{'s' * (runs > 1)}: former, now (worst)"
+                        for null, runs in product(NULLS, (1, N_RUNS)))]  # fmt: skip
     return table(head, lines)
 
 

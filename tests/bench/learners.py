@@ -169,6 +169,10 @@ LEARNERS: dict[str, Fit] = {
 }  # fmt: skip
 
 
+DRAW_NOTHING = ("logistic", "1-NN")
+"""Trained again on the same folds, they are the same."""
+
+
 @dataclass(frozen=True, eq=False)
 class Told:
     """What the fold models of D data sets say: oof by task (D, S, N, C), new (D, 1, K, M, C).
