@@ -1,8 +1,8 @@
 """Are a network's probabilities on a likelihood's scale? The class-share term assumes about that.
 
     python tests/bench/likelihood_scale.py train DIR FOLDER     DIR holds CirCor; minutes a variant
-    python tests/bench/likelihood_scale.py table FOLDER
-    python tests/bench/likelihood_scale.py simulate FOLDER --sets 200
+    python tests/bench/likelihood_scale.py simulate FOLDER --sets 100
+    python tests/bench/likelihood_scale.py table FOLDER --write
 
 The term asks how calls move when the log odds of the training people's classes do. A model that was
 fitted by likelihood moves its log odds by as much; one that is T times as sharp by T times as much,
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from coverage_network import Pool, asked, fold_model
+from coverage_tables import write
 from judged_sets import N_RUNS, DataSet, Judged, judge, stacked
 from learners import N_NEW, draw, folds, tell
 from scipy.optimize import minimize_scalar
@@ -195,15 +196,20 @@ def main() -> None:
     of_training = commands.add_parser("train")
     of_training.add_argument("data")
     of_learners = commands.add_parser("simulate")
-    of_learners.add_argument("--sets", type=int, default=200)
+    of_learners.add_argument("--sets", type=int, default=100)
     for each in (of_training, of_learners, commands.add_parser("table")):
         each.add_argument("folder", type=Path)
+        each.add_argument("--write", action="store_true", help="into docs/statistics.md")
     arguments = parser.parse_args()
     if arguments.what == "train":
         train(arguments.data, arguments.folder)
     if arguments.what == "simulate":
         simulate(arguments.folder, arguments.sets)
-    print("\n".join([*table(arguments.folder), *of_scales(arguments.folder)]))
+    real, scales = table(arguments.folder), of_scales(arguments.folder)
+    print("\n".join([*real, *scales]))
+    if arguments.write:
+        write("scale-real", "\n".join(real))
+        write("scale-simulated", "\n".join(scales))
 
 
 if __name__ == "__main__":
