@@ -146,7 +146,14 @@ def test_seeds_are_averaged_and_repeats_are_runs(frame: pd.DataFrame) -> None:
     assert found["split"]["n_seeds"] == 2
     runs = judged(pd.concat([one.assign(repeat=0), one.assign(repeat=1)], ignore_index=True))
     assert runs["split"]["n_repeats"] == 2
-    assert "two-way" in runs["tasks"]["outcome"]["metrics"]["accuracy"]["method"]
+    accuracy = runs["tasks"]["outcome"]["metrics"]["accuracy"]
+    assert accuracy["method"].endswith("with 9 df")
+    assert accuracy["variance"]["sum"] == pytest.approx(accuracy["se"] ** 2)
+    # One repeat, whose people count twice: the two are copies, and say less of it.
+    alone = judged(one)["tasks"]["outcome"]["metrics"]["accuracy"]
+    assert "one repeat" in alone["method"]
+    assert alone["variance"]["reciprocal"] == alone["variance"]["person"]
+    assert accuracy["variance"]["reciprocal"] == pytest.approx(0, abs=1e-12)
 
 
 def test_groups_are_compared(frame: pd.DataFrame) -> None:

@@ -10,8 +10,9 @@ a share of 1/n.
 AUROC   positives (V10 - AUC) / n1, negatives (V01 - AUC) / n0, with V10 the share of negatives
         below a positive and V01 the share of positives above a negative, ties counting half
         (DeLong et al., Biometrics 44, 1988)
-        For the variance of these models each class's part is widened by sqrt(n / (n - 1)), n its
-        patients: DeLong's placement values vary by that much more than their mean square says
+        For variances each class's part is widened by sqrt(n / (n - 1)), n its patients: placement
+        values vary by that much more than their mean square says, and a fold may have few of a
+        class. The same is done for AUPRC
 AUPRC   for a patient at score s with label t in {0, 1}
         [t (precision(s) - AP) + sum over positives j at or below s of
         (t - precision(s_j)) / called(s_j)] / n1
@@ -71,18 +72,6 @@ def auroc(y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.nda
         ratio(v10 - value, n1)[:, levels.level],
         ratio(v01 - value, n0)[:, levels.level],
     )
-
-
-def delong(
-    y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
-) -> np.ndarray:
-    """Of `auroc`, with DeLong's n / (n - 1) of each class in its square."""
-    is_positive = y_true == positive
-    n1, n0 = ((weights @ part)[:, None] for part in (is_positive, ~is_positive))
-    # A class of one patient has no variance of its own; it adds what it adds.
-    wider = [np.sqrt(n / np.maximum(n - 1, 1)) for n in (n1, n0)]
-    slopes = auroc(y_true, y_prob, positive, weights)
-    return np.asarray(slopes * np.where(is_positive, *wider))
 
 
 def auprc(y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray) -> np.ndarray:
@@ -156,6 +145,28 @@ def specificity(threshold: float | None) -> Gradient:
         return of_ratio(is_negative * ~called(y_prob, positive, threshold), is_negative, weights)
 
     return gradient
+
+
+def by_class(gradient: Gradient) -> Gradient:
+    """The same with n / (n - 1) of each class in the square of what its n patients differ by.
+
+    Of `auroc` DeLong's, exactly.
+    """
+
+    def function(
+        y_true: np.ndarray, y_prob: np.ndarray, positive: int, weights: np.ndarray
+    ) -> np.ndarray:
+        found = gradient(y_true, y_prob, positive, weights)
+        wider = np.zeros_like(found)
+        for part in (y_true == positive, y_true != positive):
+            n = (weights @ part)[:, None]
+            mean = ratio((weights * found) @ part, n[:, 0])[:, None]
+            # A class of one patient has no variance of its own; it adds what it adds.
+            factor = np.sqrt(n / np.maximum(n - 1, 1))
+            wider += np.where(part, mean + (found - mean) * factor, 0.0)
+        return wider
+
+    return function
 
 
 def macro(gradient: Gradient) -> Gradient:

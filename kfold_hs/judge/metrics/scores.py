@@ -190,7 +190,8 @@ class Metric:
     bounds          the lowest and the highest value that there can be
     fewest_classes  tasks of fewer classes do not have it
     plugin          module that added it; only runs that name it have it
-    unbiased        a gradient whose squares add up to an unbiased variance of these models
+    unbiased        a gradient whose squares add up to a variance that few patients of a class in
+                    a fold do not make too small
     needs           "decisions", where only the most probable class counts; "ranks", where only the
                     order of the patients does; else "probabilities"
     no_interval     why no interval can be had, "" where one can
@@ -259,10 +260,11 @@ _ALL = (
     ),
     Metric(
         "auroc", "AUROC", auroc, 0.01, gradient=gradients.auroc, by_fold=True,
-        unbiased=gradients.delong, needs="ranks",
+        unbiased=gradients.by_class(gradients.auroc), needs="ranks",
     ),
     Metric(
-        "auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True, needs="ranks"
+        "auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True,
+        unbiased=gradients.by_class(gradients.auprc), needs="ranks",
     ),
     Metric(
         "brier", "Brier score", brier, 0.01, higher_is_better=False, gradient=gradients.brier,
@@ -280,11 +282,12 @@ _ALL = (
     Metric(
         "macro_auroc", "AUROC, mean of classes", macro(auroc), 0.01, by_fold=True,
         gradient=gradients.macro(gradients.auroc), fewest_classes=3,
-        unbiased=gradients.macro(gradients.delong),
+        unbiased=gradients.macro(gradients.by_class(gradients.auroc)), needs="ranks",
     ),
     Metric(
         "macro_auprc", "AUPRC, mean of classes", macro(auprc), 0.01, by_fold=True,
         gradient=gradients.macro(gradients.auprc), fewest_classes=3,
+        unbiased=gradients.macro(gradients.by_class(gradients.auprc)), needs="ranks",
     ),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

@@ -55,8 +55,8 @@ from kfold_hs.judge.stats.intervals import (
 ENOUGH_RUNS = 2
 RECOMMENDED_RUNS = 3
 FOUR_PARTS = (
-    "people, class shares, fold models and people who test models trained on each other, t with "
-    "{df:.0f} df"
+    "variance of people, class shares, fold models and people who test models trained on each "
+    "other, t with {df:.0f} df"
 )
 ONE_RUN = (
     FOUR_PARTS + f" (conservative: one repeat cannot see the last part; {RECOMMENDED_RUNS} are "

@@ -36,7 +36,7 @@ class Influence:
         the variance of these models; differs from psi only for metrics taken by fold
     runs : (S,) value of every run
     bounds : lowest and highest value that there can be
-    unbiased : `psi` and `within` have DeLong's n / (n - 1)
+    unbiased : `psi` and `within` have DeLong's n / (n - 1) of each class and fold
     moved : (2, n_persons) what every person adds by the class shares, by the two ways
     no_interval : why the metric has no interval, "" where it has one
     """
