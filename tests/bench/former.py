@@ -17,10 +17,11 @@ from kfold_hs.judge.stats.intervals import around
 
 
 def without_delong(found: Influence, is_positive: np.ndarray) -> Influence:
-    """An AUROC's, as its two-way variance was taken: without n / (n - 1) of each class and fold."""
+    """As the two-way variance was taken by fold: without n / (n - 1) of each class and fold."""
     group = 2 * found.layout.model + is_positive
     n = np.bincount(group)
-    plain = found.within / np.sqrt(n / np.maximum(n - 1, 1))[group]
+    mean = (np.bincount(group, found.within) / np.maximum(n, 1))[group]
+    plain = mean + (found.within - mean) / np.sqrt(n / np.maximum(n - 1, 1))[group]
     return replace(found, psi=found.psi - found.within + plain)
 
 
