@@ -91,3 +91,13 @@ def test_resamples_without_a_class_are_counted() -> None:
     ends = bca(found, lambda weights: METRICS["auroc"](y, p, 0, weights), 300)
     assert ends is not None
     assert 0 < ends.n_undefined < 300
+
+
+def test_a_fold_without_negatives_leaves_the_gradients_of_others_alone() -> None:
+    y, p = np.array([0, 0, 0, 1, 1]), np.array([0.9, 0.6, 0.4, 0.5, 0.1])
+    weights = np.array([[1.0, 1, 0, 0, 0], [0, 0, 1, 1, 1]])
+    widened = METRICS["auprc"].unbiased
+    assert widened is not None
+    found = widened(y, np.c_[p, 1 - p], 0, weights)
+    assert np.isfinite(found).all()
+    assert not (found[0] * weights[0]).any()  # positives alone: precision is 1 whatever they count

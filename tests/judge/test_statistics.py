@@ -539,6 +539,24 @@ def test_a_plan_for_the_design_of_a_run_has_the_runs_variance(n_runs: int) -> No
     assert parts.df(design) == pytest.approx(spread.df)
 
 
+def test_parts_of_the_variance_are_shares_and_what_doubling_leaves() -> None:
+    y, p, layout = table(n=200, n_runs=2)
+    found = influence(weighted, y, p, 0, layout)
+    parts, shared = expected_error.parts(found), budget(found)
+    assert shared is not None
+    shares = shared["shares"]
+    assert sum(each for each in shares.values() if each is not None) == pytest.approx(1)
+    for name in ("class_shares", "reciprocal", "fold_model"):
+        assert shares[name] == pytest.approx(getattr(parts, name) / parts.variance)
+    assert shares["person"] + shares["residual"] == pytest.approx(parts.person / parts.variance)
+    # Twice the people: half of all but what fold models add.
+    left = (parts.variance + parts.fold_model) / 2 / parts.variance
+    assert shared["se_after"]["people"] == pytest.approx(sqrt(left))
+    drawn_anew = parts.person - parts.persistent + parts.fold_model
+    left = 1 - drawn_anew / 2 / parts.variance
+    assert shared["se_after"]["repeats"] == pytest.approx(sqrt(left))
+
+
 def test_what_to_buy_follows_the_largest_part() -> None:
     people = budget(made(8.0, 0.0001, 0))
     repeats = budget(made(0.1, 0.5, 0))
@@ -567,6 +585,9 @@ def test_power_is_that_of_the_t_test() -> None:
     least = power.detectable(1 / sqrt(34), 33)
     assert power.power_of(least, 1 / sqrt(34), 33) == pytest.approx(0.8, abs=1e-6)
     assert power.power_of(50, 0.1, 4) == 1
+    # Infinitely many degrees of freedom: the z-test's, 1.96 + 0.84 standard errors.
+    assert power.detectable(1.0, np.inf) == pytest.approx(2.8016, abs=1e-3)
+    assert power.power_of(2.8016, 1.0, np.inf) == pytest.approx(0.8, abs=1e-4)
     assert power.power_of(10, 1, 9) == pytest.approx(1)
     # One degree of freedom: the series of the far tail gives no number between 7 and 12.
     for difference in (7.54, 7.63, 9, 12):

@@ -73,8 +73,9 @@ def test_a_group_is_judged_by_its_own_people_and_the_class_shares_of_all() -> No
             assert parts.reciprocal == pytest.approx(0, abs=1e-12)
             of_person = np.zeros(whole.n_persons)
             np.add.at(of_person, whole.person[rows], expected.psi)
-            by_shares = of_person + all_rows.among(rows).influence(metric).by_shares
-            larger = max(parts.person, (by_shares**2).sum(axis=1).max())
+            by_shares = all_rows.among(rows).influence(metric).moved
+            with_shares = of_person + (np.zeros((2, 1)) if by_shares is None else by_shares)
+            larger = max(parts.person, (with_shares**2).sum(axis=1).max())
             moved += larger > parts.person
             se = np.sqrt(larger + parts.fold_model)
             assert found[metric.name]["se"] == pytest.approx(se)

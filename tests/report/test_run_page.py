@@ -147,6 +147,17 @@ def test_tables_can_be_read_aloud(run: Run) -> None:
         assert not re.search(r"<th(?![^>]*scope=)[ >]", table)
 
 
+def test_a_page_says_what_its_intervals_allow_for_and_whether_they_are_old(run: Run) -> None:
+    summary, history, predictions = run
+    page, old = (
+        " ".join(render(summary | {"schema": schema}, history, predictions).split())
+        for schema in (2, 1)
+    )
+    allows, too_narrow = "that the same people both train and test", "Repeat the command"
+    assert (allows in page, too_narrow in page) == (True, False)
+    assert (allows in old, too_narrow in old) == (False, True)
+
+
 def test_the_target_is_drawn_and_the_axis_holds_everything(run: Run) -> None:
     for task in ("murmur", "outcome"):
         figure = figures(render(*run))[f"forest-{task}"]

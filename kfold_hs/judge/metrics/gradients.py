@@ -160,7 +160,8 @@ def by_class(gradient: Gradient) -> Gradient:
         wider = np.zeros_like(found)
         for part in (y_true == positive, y_true != positive):
             n = (weights @ part)[:, None]
-            mean = ratio((weights * found) @ part, n[:, 0])[:, None]
+            # 0 without patients of the class: AUPRC needs no negatives.
+            mean = share((weights * found) @ part, n[:, 0])[:, None]
             # A class of one patient has no variance of its own; it adds what it adds.
             factor = np.sqrt(n / np.maximum(n - 1, 1))
             wider += np.where(part, mean + (found - mean) * factor, 0.0)

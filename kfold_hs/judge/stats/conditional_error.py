@@ -10,9 +10,9 @@ bayle    value +- z sqrt(sum over persons of (sum of psi)^2), shares on the logi
          where models are near chance
 wilson   for accuracy: Wilson's with the number of persons that would give Bayle's variance, which
          is the number of patients where each is one person and there is one run
-delong   the same for AUROC (and AUPRC), whose psi have n / (n - 1) of each class in their squares: V = 1 / J^2
-         sum over folds of var(V10) / n1 + var(V01) / n0, by person (DeLong et al. 1988; clusters as
-         Obuchowski, Biometrics 53, 1997)
+delong   the same for AUROC (and AUPRC), whose psi have n / (n - 1) of each class in their squares:
+         V = 1 / J^2 sum over folds of var(V10) / n1 + var(V01) / n0, by person (DeLong et al. 1988;
+         clusters as Obuchowski, Biometrics 53, 1997)
 bca      bias-corrected and accelerated bootstrap over persons (Efron, JASA 82, 1987)
 """
 
