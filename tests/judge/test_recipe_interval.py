@@ -51,6 +51,30 @@ def drawn(
     return np.tile(y, n_runs), p.reshape(-1, n_classes), layout_of(n, n_runs, seed=seed)
 
 
+# What the reference implementation gave for `drawn(1)`, on plain arrays: the parts person,
+# class shares, fold model and reciprocal.
+REFERENCE = {
+    (OUTCOME, "accuracy"): (3.054306e-4, 6.861778e-4, 2.430694e-4, 0.0),
+    (OUTCOME, "weighted_accuracy"): (4.667659e-4, 1.173569e-3, 2.212107e-4, 0.0),
+    (OUTCOME, "macro_f1"): (4.12585e-4, 0.0, 2.652001e-4, 5.44181e-5),
+    (MURMUR, "accuracy"): (3.972778e-4, 3.285538e-4, 0.0, 2.3e-5),
+    (MURMUR, "weighted_accuracy"): (4.898495e-4, 2.97523e-4, 0.0, 0.0),
+    (MURMUR, "macro_f1"): (5.210405e-4, 0.0, 0.0, 1.127557e-4),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), REFERENCE.items(), ids=str)
+def test_the_parts_are_those_of_the_reference(
+    case: tuple[tuple[str, ...], str], expected: tuple[float, ...]
+) -> None:
+    classes, name = case
+    y, p, layout = drawn(1, n_classes=len(classes))
+    metric = next(m for m in metrics_for(classes) if m.name == name)
+    parts = expected_error.parts(influence(metric, y, p, 0, layout))
+    found = (parts.person, parts.class_shares, parts.fold_model, parts.reciprocal)
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
 # --- person and fold model ------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, inf, lgamma, sqrt
+from math import exp, lgamma, sqrt
 
 import numpy as np
 from scipy import special
@@ -102,7 +102,7 @@ class Spread:
     """Variance of a value as an estimate of the recipe, and how it was had.
 
     variance : at least that of these models
-    df : of the t quantile; infinite for the normal one
+    df : of the t quantile
     parts : of the variance
     untold : why no interval can stand on it, or None
     """
@@ -129,8 +129,8 @@ class Spread:
 
 
 def t_quantile(df: float, p: float) -> float:
-    """Quantile of Student's t; of the normal distribution for infinitely many df."""
-    return float(special.ndtri(p) if df == inf else special.stdtrit(df, p))
+    """Quantile of Student's t."""
+    return float(special.stdtrit(df, p))
 
 
 def target(train_share: float) -> str:
@@ -196,12 +196,12 @@ def c4(n: int) -> float:
 
 
 def degrees_of_freedom(found: Parts, n_persons: int, n_runs: int, n_models: int) -> float:
-    """Of the t quantile that goes with the parts; infinite where nothing varies."""
+    """Of the t quantile that goes with the parts."""
     if n_runs >= ENOUGH_RUNS:
         return n_models - 1
     model = found.fold_model
     by_part = (found.variance - model) ** 2 / (n_persons - 1) + model**2 / (n_models - 1)
-    return found.variance**2 / by_part if by_part > 0 else inf
+    return found.variance**2 / by_part if by_part > 0 else n_persons - 1
 
 
 def conditional_variance(influence: Influence, found: Parts | None = None) -> float:

@@ -173,7 +173,7 @@ def stated(a: Assumptions) -> Outlook:
         f"{a.model_sd:g} (--model-sd)",
         "people who test models trained on each other add to the variance "
         f"{_percent(a.reciprocal_share)} of what a person always adds (--reciprocal-share), and "
-        "with one repeat, which cannot see it, 100 %",
+        "with one repeat, which cannot see it, as much as people add themselves",
         "the class shares of a sample move the value by nothing that counts: true of AUROC, and of "
         "the others where models are far from chance; --run says how it is",
         _correlated(a.correlation),
