@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -104,8 +105,9 @@ def work(chosen: Sequence[Cell], folder: Path, n_sets: int) -> None:
         if file.is_file():
             continue
         started = time.perf_counter()
-        np.savez(folder / ".part.npz", **one_round(cell, number))
-        (folder / ".part.npz").replace(file)
+        part = folder / f".{os.getpid()}.npz"  # several processes may share a folder
+        np.savez(part, **one_round(cell, number))
+        part.replace(file)
         print(f"{file.stem}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
 
