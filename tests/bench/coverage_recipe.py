@@ -1,293 +1,158 @@
-"""Coverage of the recipe's interval on real people, by a small learner.
+"""Does the recipe's interval hold: five small learners on simulated people, from no signal on.
 
-    python tests/bench/coverage_recipe.py data=circor data.root=DIR --run reports/RUN --write
+    python tests/bench/coverage_recipe.py --quick     a minute, in a folder of its own
+    python tests/bench/coverage_recipe.py --sets 400 --folder DIR     hours; resumable
+    python tests/bench/coverage_recipe.py --table --folder DIR --write
 
-The interval of a recipe allows for other people who train other models. To see whether it holds, a
-recipe must be trained thousands of times on samples of a population, which is too much for a
-network. A small learner can be: mean and spread of every mel band over a patient's recordings, one
-hidden layer drawn at random for each training, and a ridge regression on it. The people of the
-cohort are the population. Each data set draws a part of them without replacement and has 3 runs of
-5 folds; the truth is what all fold models of all data sets are worth on the people who were not
-drawn.
+A cell is a learner, a signal, a number of people, a number of folds and whether people have one
+patient or one to three. Each of its data sets has 3 runs, of which also the first and the first two
+are judged. The truth is what all fold models of all sets are worth on people who are in no set. All
+cells get 25 sets, then all get the next 25, so that a folder holds a table whenever it is stopped:
+a file a cell and round, and on --table a JSON and a Markdown file.
 
-Drawing n of N people leaves a value (1 - n / N) of the variance that it would have in an endless
-population, and a right interval covers more than it says. Therefore the standard errors are
-multiplied by sqrt(1 - n / N) first, the draws of training included, which makes the check strict.
-Paired: the recipe against itself with other draws; the true difference is 0 in any population.
+Two comparisons in which nothing differs: the recipe with itself, trained with other draws, and with
+the recipe on other features of equal worth. `former` is the interval that was used before.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
-from collections import defaultdict
+import tempfile
+import time
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
-from coverage import plain_bayle, table
-from scipy import stats
-from scipy.special import logit, softmax
+from coverage_tables import below, by_cell, by_metric, of_nulls, of_targets, overall, write
+from judged_sets import N_RUNS, DataSet, Judged, judge, stacked
+from learners import DRAW_NOTHING, LEARNERS, N_NEW, SIGNALS, draw, folds, tell
 
-from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.readers.registry import read_cohort
-from kfold_hs.config.compose import compose
-from kfold_hs.judge.metrics.challenge2022 import metrics_for
-from kfold_hs.judge.metrics.scores import Metric
-from kfold_hs.judge.stats import expected_error
-from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.conditional_error import bayle
-from kfold_hs.judge.stats.influence import Influence, influence
-from kfold_hs.judge.stats.intervals import around
-from kfold_hs.learn.features import bank as banks
-from kfold_hs.predictions.table import Predictions
-
-DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
-BEGIN, END = "<!-- coverage-recipe: begin -->", "<!-- coverage-recipe: end -->"
-NAMES = ("accuracy", "weighted_accuracy", "auroc", "cost")
-N_RUNS, N_FOLDS = 3, 5
-N_HIDDEN, PENALTY, SHARPNESS = 40, 20.0, 5.0
-USED = "**F1, 3 runs** (used)"
-Z = float(stats.norm.ppf(0.975))
+ROUND, SIZES = 25, (100, 200, 436, 942)
 
 
-@dataclass(frozen=True, eq=False)
-class People:
-    """Patients of the population: x (n, d) standardised, y (n,) of one task, person (n,)."""
+@dataclass(frozen=True)
+class Cell:
+    learner: str
+    signal: str
+    n: int
+    n_folds: int = 5
+    visits: bool = False
 
-    x: np.ndarray
-    y: np.ndarray
-    person: np.ndarray
-    n_classes: int
+    @property
+    def name(self) -> str:
+        visits = " visits" if self.visits else ""
+        return f"{self.learner} {self.signal} {self.n} K{self.n_folds}{visits}"
 
-    @classmethod
-    def of(cls, cohort: Cohort, x: np.ndarray, task: str) -> People:
-        its = next(each for each in cohort.tasks if each.name == task)
-        person = np.unique(cohort.patients["person_id"], return_inverse=True)[1]
-        return cls(x, its.encode(cohort.patients[task]), person, its.n_classes)
-
-
-def spectra(cohort: Cohort, bank: banks.Bank) -> np.ndarray:
-    """Mean and spread of every band over a patient's recordings, standardised, (n, 2 n_mels)."""
-    each = []
-    for first, length in zip(bank.first.tolist(), bank.length.tolist(), strict=True):
-        frames = bank.frames[first : first + length].float().numpy()
-        each.append(np.r_[frames.mean(axis=0), frames.std(axis=0)])
-    place = {name: i for i, name in enumerate(cohort.patients["patient_id"])}
-    owner = cohort.recordings["patient_id"].map(place).to_numpy()
-    found = np.zeros((len(place), len(each[0])))
-    np.add.at(found, owner, np.array(each))
-    found /= np.bincount(owner, minlength=len(place))[:, None]
-    return (found - found.mean(axis=0)) / found.std(axis=0)
+    @property
+    def person(self) -> np.ndarray:
+        """Of every patient; with visits one person has one, the next two, the next three."""
+        each = 1 + np.arange(self.n) % 3 if self.visits else np.ones(self.n, int)
+        return np.repeat(np.arange(self.n), each)
 
 
-def trained(people: People, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Probabilities of everybody by a model of its own draws, trained on `rows`; (n, C)."""
-    w = rng.standard_normal((people.x.shape[1], N_HIDDEN)) / sqrt(people.x.shape[1])
-    hidden = np.maximum(people.x @ w + rng.standard_normal(N_HIDDEN) / 2, 0)
-    hidden = np.c_[hidden, np.ones(len(hidden))]
-    hot = np.eye(people.n_classes)[people.y]
-    penalty = PENALTY * np.eye(N_HIDDEN + 1)
-    penalty[-1, -1] = 0
-    h = hidden[rows]
-    return softmax(SHARPNESS * hidden @ np.linalg.solve(h.T @ h + penalty, h.T @ hot[rows]), axis=1)
-
-
-def folds(people: People, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fold of every person (-1: not drawn): dealt in turn, in the order of their labels."""
-    label = np.zeros(people.person.max() + 1, int)
-    label[people.person] = people.y
-    order = drawn[np.argsort(label[drawn] + rng.random(len(drawn)))]
-    found = np.full(len(label), -1)
-    found[order] = np.arange(len(order)) % N_FOLDS
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class DataSet:
-    """Out-of-fold rows of all runs, and every model's values on the people who were not drawn."""
-
-    y: np.ndarray
-    p: np.ndarray
-    layout: Layout
-    outside: dict[str, float]
-
-    def influence(self, metric: Metric, n_runs: int) -> Influence:
-        some = self.layout.run < n_runs
-        part = Layout.of(
-            self.layout.run[some], self.layout.model[some] % N_FOLDS, self.layout.person[some],
-            N_FOLDS,
-        )  # fmt: skip
-        return influence(metric, self.y[some], self.p[some], 0, part)
-
-
-def data_set(
-    people: People, metrics: dict[str, Metric], drawn: np.ndarray, fold: np.ndarray,
-    rng: np.random.Generator,
-) -> DataSet:  # fmt: skip
-    """Runs of the folds (S, persons) on the persons drawn."""
-    rows, runs, models, probs = [], [], [], []
-    outside: dict[str, list[float]] = defaultdict(list)
-    out = ~np.isin(people.person, drawn)
-    for s in range(len(fold)):
-        of_row = fold[s][people.person]
-        for k in range(N_FOLDS):
-            p = trained(people, np.flatnonzero((of_row >= 0) & (of_row != k)), rng)
-            test = np.flatnonzero(of_row == k)
-            rows.append(test)
-            probs.append(p[test])
-            runs.append(np.full(len(test), s))
-            models.append(np.full(len(test), k))
-            for name, metric in metrics.items():
-                outside[name].append(float(metric(people.y[out], p[out], 0)[0]))
-    at = np.concatenate(rows)
-    layout = Layout.of(np.concatenate(runs), np.concatenate(models), people.person[at], N_FOLDS)
-    return DataSet(people.y[at], np.concatenate(probs), layout,
-                   {name: float(np.mean(each)) for name, each in outside.items()})  # fmt: skip
-
-
-def parts(found: dict[int, Influence]) -> dict[str, tuple[float, float, float, bool]]:
-    """value, standard error, quantile, and whether on the logit scale; by method.
-
-    `found` is of the first run, of two and of all three.
-    """
-    one, x, of_folds = found[1], found[3].models, found[1].models
-    t = float(stats.t.ppf(0.975, len(x) - 1))
-    naive = float(of_folds.std(ddof=1)) / sqrt(len(of_folds))
-    ends = {
-        "mean +- 1.96 s / sqrt(K) over folds": (float(of_folds.mean()), naive, Z, False),
-        "naive t, 15 folds": (float(x.mean()), float(x.std(ddof=1)) / sqrt(len(x)), t, False),
-        "Bayle CLT, one run": (one.value, sqrt(plain_bayle(one)), Z, one.is_share),
-    }
-    names = {
-        1: "**Nadeau-Bengio, one run, logit** (used)", 2: "**F1, 2 runs** (used)",
-        3: USED,
-    }  # fmt: skip
-    for n_runs, name in names.items():
-        spread = expected_error.spread(found[n_runs])
-        assert spread is not None
-        ends[name] = (found[n_runs].value, spread.se, spread.quantile(), one.is_share)
-    return ends
-
-
-def tests(a: dict[int, Influence], b: dict[int, Influence]) -> dict[str, bool]:
-    """Whether two trainings of one recipe are called different, by test."""
-    one, whole = b[1].minus(a[1]), b[3].minus(a[3])
-    of_one, of_whole = expected_error.spread(one), expected_error.spread(whole)
-    assert of_one is not None
-    assert of_whole is not None
-    x = whole.models
-    naive = float(stats.ttest_1samp(x, 0).pvalue) if x.std() else 1.0
-    return {
-        "naive t, 15 folds": naive <= 0.05,
-        "Bayle CLT, one run": abs(one.value) > Z * sqrt(bayle(one)),
-        "**Nadeau-Bengio, one run, logit** (used)": of_one.p_value(one.value) <= 0.05,
-        USED: of_whole.p_value(whole.value) <= 0.05,
-    }
-
-
-def cover(
-    people: People, metrics: dict[str, Metric], n: int, n_sets: int, seed: int
-) -> tuple[dict[str, dict[str, str]], dict[str, float]]:
-    """Cells "coverage, errors of the paired test" by method and metric, and the truth."""
-    rng, n_people = np.random.default_rng(seed), int(people.person.max()) + 1
-    factor = sqrt(1 - n / n_people)
-    told: dict[str, dict[str, list[tuple[float, float, float, bool]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    errs: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    outside: dict[str, list[float]] = defaultdict(list)
-    for _ in range(n_sets):
-        drawn = rng.choice(n_people, n, replace=False)
-        fold = np.stack([folds(people, drawn, rng) for _ in range(N_RUNS)])
-        both = [data_set(people, metrics, drawn, fold, rng) for _ in range(2)]
-        for name, metric in metrics.items():
-            a, b = ({s: each.influence(metric, s) for s in (1, 2, 3)} for each in both)
-            if not all(np.isfinite(each.value) for each in (*a.values(), *b.values())):
-                continue
-            outside[name].append(both[0].outside[name])
-            for method, each in parts(a).items():
-                told[method][name].append(each)
-            for method, hit in tests(a, b).items():
-                errs[method][name].append(hit)
-    true = {name: float(np.mean(each)) for name, each in outside.items()}
-    cells: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, each in outside.items():
-        sds = np.std(each), np.std([one[0] for one in told[USED][name]])
-        se = factor * np.mean([one[1] for one in told[USED][name]])
-        cells["sd of what the models are worth; of their value; mean F1 error"][name] = "; ".join(
-            f"{sd:.3g}" for sd in (*sds, se)
-        )
-    for method, by_metric in told.items():
-        for name, each in by_metric.items():
-            held = []
-            for value, se, quantile, share in each:
-                low, high = around(value, factor * se, quantile, share)
-                held.append(low <= true[name] <= high)
-            text = f"{100 * np.mean(held):.1f}"
-            if method in errs:
-                text += f"; {100 * np.mean(errs[method][name]):.1f}"
-            cells[method][name] = text
-    return cells, true
-
-
-def told_by(run: Path, cohort: Cohort) -> np.ndarray:
-    """Log odds that a run's models gave every patient out of fold, standardised."""
-    kept = Predictions.read(run / "scored.parquet")
-    rows = {name: i for i, name in enumerate(kept.table["patient_id"])}
-    at = [rows[name] for name in cohort.patients["patient_id"]]
-    odds = [logit(np.clip(kept.y_prob(t)[at, :-1], 1e-4, 1 - 1e-4)) for t in kept.tasks]
-    found = np.concatenate(odds, axis=1)
-    return (found - found.mean(axis=0)) / found.std(axis=0)
-
-
-def report(overrides: list[str], people: list[int], n_sets: int, run: Path | None) -> list[str]:
-    config = compose(overrides)
-    cohort = read_cohort(config.data)
-    channel = getattr(config.data, "channel", None)
-    x = spectra(cohort, banks.build(cohort, config.features, channel))
-    if run is not None:
-        # As loud as all the bands together.
-        odds = told_by(run, cohort)
-        x = np.c_[x, odds * sqrt(x.shape[1] / odds.shape[1])]
-    error = 100 * sqrt(0.95 * 0.05 / n_sets)
-    lines = [
-        f"{n_sets} data sets a cell from {cohort.n_persons} people ({cohort.n_patients} patients); "
-        f"a cell at 95 has a Monte-Carlo error of {error:.1f}. Coverage of the recipe in %; after "
-        "the semicolon how often it is called different from itself, trained with other draws.",
-        "",
+def cells() -> list[Cell]:
+    """All of them, those first where the former interval held least."""
+    grid = [Cell(*each) for each in product(LEARNERS, SIGNALS, SIZES)]
+    late = {"LDA": 0, "random features": 1, "MLP": 2, "logistic": 2, "1-NN": 3}
+    late |= {"none": 0, "weak": 1, "strong": 2, "mid": 4}
+    grid.sort(key=lambda c: late[c.learner] + late[c.signal] + SIZES.index(c.n) // 2)
+    few = [
+        Cell(learner, signal, 200, n_folds, visits)
+        for learner, signal in (("LDA", "none"), ("random features", "weak"), ("MLP", "mid"))
+        for n_folds, visits in ((3, False), (10, False), (5, True))
     ]
-    for n in people:
-        rows: dict[str, dict[str, str]] = defaultdict(dict)
-        truths = []
-        for task in cohort.tasks:
-            metrics = {m.name: m for m in metrics_for(task.classes)}
-            chosen = {name: metrics[name] for name in NAMES if name in metrics}
-            found, true = cover(People.of(cohort, x, task.name), chosen, n, n_sets, seed=n)
-            for method, by_metric in found.items():
-                for name, cell in by_metric.items():
-                    rows[method][f"{task.name}, {name}"] = cell
-            truths += [f"{task.name} {name} {value:.3f}" for name, value in true.items()]
-            print(f"{n} people, {task.name} done", file=sys.stderr, flush=True)
-        lines += [f"{n} people; the truth is {', '.join(truths)}:", "", *table(rows, "method")]
-    return lines
+    return grid[:12] + few + grid[12:]
+
+
+QUICK = (
+    Cell("LDA", "none", 100), Cell("LDA", "none", 200), Cell("random features", "weak", 200),
+    Cell("LDA", "strong", 200), Cell("MLP", "none", 200), Cell("LDA", "none", 100, 3),
+    Cell("LDA", "none", 100, 10), Cell("LDA", "none", 100, 5, True),
+)  # fmt: skip
+
+
+def one_round(cell: Cell, number: int) -> dict[str, np.ndarray]:
+    """25 data sets of a cell, judged: as `judge`, of sets."""
+    rng = np.random.default_rng((zlib.crc32(cell.name.encode()), number))
+    people = draw(cell.signal, ROUND, cell.person, rng)
+    strangers = draw(cell.signal, ROUND, np.arange(N_NEW), rng)
+    fold = folds(people, N_RUNS, cell.n_folds, rng)
+    ours = tell(cell.learner, people, strangers, fold, 0, rng)
+    again = other = None
+    if number % 2 == 0:  # comparisons take most of the time
+        again, other = (tell(cell.learner, people, None, fold, block, rng) for block in (0, 1))
+    return stacked([
+        judge(*(
+            None if each is None else DataSet.of(people, strangers, each, fold, i)
+            for each in (ours, again, other)
+        ))
+        for i in range(ROUND)
+    ])  # fmt: skip
+
+
+def work(chosen: Sequence[Cell], folder: Path, n_sets: int) -> None:
+    """Rounds that are not there yet, all cells in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, cell in product(range(-(-n_sets // ROUND)), chosen):
+        file = folder / f"{cell.name}.{number:03d}.npz"
+        if file.is_file():
+            continue
+        started = time.perf_counter()
+        part = folder / f".{os.getpid()}.npz"  # several processes may share a folder
+        np.savez(part, **one_round(cell, number))
+        part.replace(file)
+        print(f"{file.stem}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def report(chosen: Sequence[Cell], folder: Path) -> str:
+    """The tables in Markdown; `coverage_recipe.json` and `.md` are written into the folder."""
+    judged = [found for cell in chosen if (found := Judged.read(cell.name, folder))]
+    rows = [row for each in judged for row in each.rows()]
+    errors = [
+        row for each in judged for row in each.errors()
+        if row["null"] != "other draws" or not row["cell"].startswith(DRAW_NOTHING)
+    ]  # fmt: skip
+    sets = [each.n_sets for each in judged]
+    lines = [
+        f"{len(judged)} cells of {min(sets)} to {max(sets)} data sets; a column at 95 has a "
+        f"Monte-Carlo error of {100 * sqrt(0.95 * 0.05 / max(sets)):.1f} to "
+        f"{100 * sqrt(0.95 * 0.05 / min(sets)):.1f}. Coverage of nominal 95 % in %.", "",
+        *overall(rows), *by_metric(rows), *by_cell(rows),
+        "A target that equals the truth, % told wrongly: mean of the cells, worst cell (2.5 a side "
+        "is allowed):", "", *of_targets(rows),
+        "Comparisons in which nothing differs, % called different at 5 %:", "", *of_nulls(errors),
+    ]  # fmt: skip
+    text = "\n".join(lines)
+    (folder / "coverage_recipe.json").write_text(json.dumps({"rows": rows, "errors": errors}))
+    (folder / "coverage_recipe.md").write_text("\n".join([text, *below(rows)]))
+    return text
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("overrides", nargs="+", help="of the cohort and its features, as of a run")
-    parser.add_argument("--sets", type=int, default=1000)
-    parser.add_argument("--people", type=int, nargs="*", default=[100, 200])
+    parser.add_argument("--quick", action="store_true", help="25 sets of eight cells")
+    parser.add_argument("--sets", type=int, default=400, help="of a cell")
+    parser.add_argument("--first", type=int, help="only so many cells, those of most worth")
+    parser.add_argument("--folder", type=Path, help="of the rounds; default: one for this time")
+    parser.add_argument("--table", action="store_true", help="of what is there, nothing computed")
     parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
-    parser.add_argument("--run", type=Path, help="reports/RUN, whose answers are features, too")
     arguments = parser.parse_args()
-    lines = report(arguments.overrides, arguments.people, arguments.sets, arguments.run)
-    print("\n".join(lines))
+    chosen = QUICK if arguments.quick else cells()[: arguments.first]
+    with tempfile.TemporaryDirectory() as here:
+        folder = arguments.folder or Path(here)
+        if not arguments.table:
+            work(chosen, folder, ROUND if arguments.quick else arguments.sets)
+        text = report(chosen, folder)
+    print(text)
     if arguments.write:
-        before, rest = DOCS.read_text().split(BEGIN)
-        text = "\n".join(lines)
-        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        write("coverage-recipe", text)
 
 
 if __name__ == "__main__":
