@@ -23,6 +23,11 @@ from kfold_hs.predictions.import_names import Given, seen, spelled, text
 from kfold_hs.predictions.table import DECISIONS, SCORES, label_column, prob_column
 
 AS_CALLED = "{} (as called)"
+_OF_DECISIONS = (
+    "{} has decisions without probabilities. Where a model is hardly better than chance its "
+    "intervals are too narrow: how the mix of classes that it was trained on moves decisions can "
+    "be told from probabilities alone"
+)
 ROUNDING = 0.02
 """Most by which the probabilities of a row may miss 1: three of them with two decimals."""
 POSITIVE = (
@@ -85,6 +90,7 @@ def tasks_of(given: Given, source: str) -> tuple[Tasks, list[Note]]:
                 name = task if probs is None else AS_CALLED.format(task)
                 made = _Made(y, classes, np.eye(len(classes))[at], DECISIONS, positive)
                 _add(found, columns, name, made)
+                notes.append(Note("decisions alone", len(at), _OF_DECISIONS.format(name)))
         primary.append(name)
     return Tasks(
         pd.DataFrame(columns, index=given.frame.index), found.classes, found.kinds,

@@ -151,6 +151,9 @@ def test_decisions_are_a_task_of_their_own_where_they_say_something_new() -> Non
     alone = alone.drop(columns=["p.Present", "p.Absent"])
     found = read_frame(alone)
     assert found.kinds == {"label": DECISIONS}
+    assert [(each.name, each.count) for each in found.notes if "without" in each.text] == [
+        ("decisions alone", 4)
+    ]
     at = found.classes["label"].index("Present")
     np.testing.assert_array_equal(probs(found)[:, at], [1, 1, 0, 1])
     both = read_frame(table(called=["Present", "Present", "Absent", "Absent"]))
