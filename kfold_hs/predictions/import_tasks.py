@@ -25,8 +25,8 @@ from kfold_hs.predictions.table import DECISIONS, SCORES, label_column, prob_col
 AS_CALLED = "{} (as called)"
 _OF_DECISIONS = (
     "{} has decisions without probabilities. Where a model is hardly better than chance its "
-    "intervals are too narrow: how the mix of classes that it was trained on moves decisions can "
-    "be told from probabilities alone"
+    "intervals are too narrow: probabilities alone show how the mix of classes that it was trained "
+    "on moves decisions"
 )
 ROUNDING = 0.02
 """Most by which the probabilities of a row may miss 1: three of them with two decimals."""
