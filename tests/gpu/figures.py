@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -173,8 +174,8 @@ def fold(cohort: Path, size: Size, found: Found) -> None:
     best = max(steps[OURS].values())
     rows = [
         {"training steps a second": label}
-        | {b: f"{each[b]:.1f}" if b in each else NOT_RUN for b in BACKENDS}
-        | {"our best / this": f"{best / max(each.values()):.2f}"}
+        | {b: _shown(each.get(b, math.nan), 1) for b in BACKENDS}
+        | {"our best / this": _shown(best / max(each.values()), 2)}
         for label, each in steps.items()
     ]
     found.sections["fold"] = table(rows)
@@ -198,8 +199,15 @@ def compiled(cohort: Path, size: Size, found: Found) -> None:
     found.numbers["compiled"] = speeds
 
 
+def _shown(value: float, digits: int) -> str:
+    return NOT_RUN if math.isnan(value) else f"{value:.{digits}f}"
+
+
 def contender(name: str, cohort: Path, size: Size) -> float:
-    """Training steps a second of one fold, between two numbers of epochs: without its start."""
+    """Training steps a second of one fold, between two numbers of epochs: without its start.
+
+    NaN where the start varied by more than the epochs took: a dry run's are few.
+    """
     job = contenders.Job(size.device, size.n_workers, n_folds=1)
     recordings = contenders.Recordings(cohort, job)
     train, _ = next(iter(recordings.folds()))
@@ -209,7 +217,9 @@ def contender(name: str, cohort: Path, size: Size) -> float:
         started = time.perf_counter()
         run(recordings, size.backbone, epochs)
         seconds.append(time.perf_counter() - started)
-    return size.contender_epochs * (len(train) // contenders.BATCH) / (seconds[1] - seconds[0])
+    taken = seconds[1] - seconds[0]
+    steps = size.contender_epochs * (len(train) // contenders.BATCH)
+    return steps / taken if taken > 0 else math.nan
 
 
 def run_words(cohort: Path, size: Size, epochs: int) -> list[str]:
