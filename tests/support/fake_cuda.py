@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 import kfold_hs
+from kfold_hs.learn.device import device_kind
 
 CUDA = torch.device("cuda", 0)
 _PACKAGE = Path(kfold_hs.__file__).parent
@@ -108,9 +109,12 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
         patch.setattr(torch.Tensor, "__deepcopy__", _deepcopy)
         patch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
         patch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+        patch.setattr(torch.cuda, "device", lambda _: nullcontext())
         patch.setattr(torch.cuda, "mem_get_info", lambda _: (2**37, 2**37))
+        device_kind.cache_clear()
         with gpu.mode, _Watch(gpu):
             yield gpu
+        device_kind.cache_clear()
 
 
 def _apply(module: nn.Module, change: Callable[[Any], Any], recurse: bool = True) -> nn.Module:
