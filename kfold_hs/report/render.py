@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -55,6 +56,23 @@ class _Contents:
         return self.tables[-1]
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Templates are compiled once a process: a search draws hundreds of pages."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._known:
+            bucket.bytecode_from_string(self._known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._known[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     """The page that a template makes of these values.
 
@@ -74,6 +92,7 @@ def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
+        bytecode_cache=_COMPILED,
     )
     contents = _Contents()
     templates.filters |= FORMATS | {
