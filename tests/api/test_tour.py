@@ -11,6 +11,7 @@ nbclient = pytest.importorskip("nbclient")
 TOUR = Path(__file__).parents[2] / "notebooks" / "tour.ipynb"
 
 
+@pytest.mark.slow  # what it calls is called by the code of docs/python.md and by Colab's notebook
 @pytest.mark.filterwarnings("ignore")  # of the notebook's own packages
 def test_the_tour_runs(tmp_path: Path) -> None:
     book = nbformat.read(TOUR, as_version=4)
