@@ -21,20 +21,27 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
 
 LONGEST = (
     "test_cluster",
-    "test_jobs",
+    "test_plugins",
     "test_pages",
-    "test_compare",
     "test_cross_validation",
     "test_fit",
-    "test_tune",
-    "test_patients",
     "test_bundle_real",
+    "test_tune",
+    "test_jobs",
+    "test_compare",
     "test_audit",
+    "test_validation",
+    "test_colab",
+    "test_docs",
     "test_resume",
+    "test_run_page",
+    "test_many_labels",
+    "test_kit",
+    "test_testing",
     "test_fits",
     "test_statements",
+    "test_patients",
     "test_bundle",
-    "test_nested",
 )
 """Files that take longest, longest first."""
 

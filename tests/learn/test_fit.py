@@ -318,6 +318,7 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "resume.pt")
 
 
+@pytest.mark.slow
 def test_wandb_writes_offline_runs_of_one_group(
     cohort: Cohort, plain: tuple[RunPaths, Predictions], tmp_path: Path
 ) -> None:

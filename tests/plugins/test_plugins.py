@@ -97,12 +97,9 @@ ENCODER = ["plugins=[my_bands]", "features=bands", "model=linear", "train.crop_f
              {"plugins", "model", "features", "train.crop_frames"})]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "words",
-    [
-        pytest.param(WAVES, id="waveform"),
-        pytest.param(ENCODER, id="encoder", marks=pytest.mark.slow),
-    ],
+    "words", [pytest.param(WAVES, id="waveform"), pytest.param(ENCODER, id="encoder")]
 )
 def test_killed_resumed_compared_exported_and_asked(folder: Path, words: list[str]) -> None:
     """A killed process, and others that import nothing but by the plug-in's name."""
