@@ -285,7 +285,7 @@ class Config(Settings):
 
     @property
     def variant_digest(self) -> str:
-        """SHA-256 (hex) of a variant: `digest` less how often and on what kind of device it is trained.
+        """SHA-256 (hex) of a variant: `digest` less repeats, seeds of a fold and device.
 
         More repeats and more seeds hold the draws of fewer: the same variant, measured better.
         Another `seed` is another draw, of which one can pick the luckiest: it stays in.

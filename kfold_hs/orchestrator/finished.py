@@ -74,8 +74,8 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
 
     Every run folder counts whose split has a repeat with the same people in the same folds, be
     it finished or not: whoever saw its folds could choose by them. Runs that differ by repeats,
-    seeds of every fold, device or name are one variant (`Config.variant_digest`). So do variants that a comparison or search predicted with the
-    models of such a run, under its name.
+    seeds of every fold, device or name are one variant (`Config.variant_digest`). Variants that a
+    comparison or search predicted with the models of such a run, under its name, count, too.
 
     Parameters
     ----------
