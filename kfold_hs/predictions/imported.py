@@ -265,13 +265,14 @@ def _runs_of(table: pd.DataFrame, kinds: Mapping[str, str]) -> tuple[pd.DataFram
     Equal numbers say nothing that the first ones did not, whoever was in which fold. Equal
     decisions do where the folds differ, since models that are all right are alike: they stay.
     """
-    probs = [name for name in table if str(name).startswith("p.")]
+    probs = [str(name) for name in table if str(name).startswith("p.")]
     coarse = set(kinds.values()) == {DECISIONS}
     first: dict[str, str] = {}
     groups: dict[bool, list[str]] = {True: [], False: []}  # by whether the folds differ
     seen: set[tuple[str, str]] = set()
     copied = np.zeros(len(table), dtype=bool)
-    for (repeat, seed), rows in table.groupby(["repeat", "seed"]).indices.items():
+    runs: Mapping[Any, np.ndarray] = table.groupby(["repeat", "seed"]).indices
+    for (repeat, seed), rows in runs.items():
         mine = table.iloc[rows].sort_values(["patient_id", *probs])
         numbers = "".join(map(repr, mine["patient_id"])).encode() + mine[probs].to_numpy().tobytes()
         key = hashlib.sha256(numbers).hexdigest()

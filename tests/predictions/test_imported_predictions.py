@@ -316,3 +316,11 @@ def test_decisions_that_agree_in_other_folds_are_two_trainings() -> None:
     assert sorted(found.rows["repeat"].unique()) == [0, 2]
     counts = {each.name: each.count for each in found.notes}
     assert (counts["copied repeats"], counts["alike repeats"]) == (1, 1)
+
+
+def test_the_row_of_a_wrong_number_is_counted_below_the_header(tmp_path: Path) -> None:
+    frame = table().astype({"p.Present": object})
+    frame.loc[2, "p.Present"] = "none"
+    frame.to_csv(path := tmp_path / "t.csv", index=False)
+    with pytest.raises(PredictionsError, match="'none' in row 3 below the header"):
+        read_frame(read_table(path))
