@@ -271,7 +271,7 @@ def _runs_of(table: pd.DataFrame, kinds: Mapping[str, str]) -> tuple[pd.DataFram
     groups: dict[bool, list[str]] = {True: [], False: []}  # by whether the folds differ
     seen: set[tuple[str, str]] = set()
     copied = np.zeros(len(table), dtype=bool)
-    runs: Mapping[Any, np.ndarray] = table.groupby(["repeat", "seed"]).indices
+    runs: Mapping[Any, Any] = table.groupby(["repeat", "seed"]).indices
     for (repeat, seed), rows in runs.items():
         mine = table.iloc[rows].sort_values(["patient_id", *probs])
         numbers = "".join(map(repr, mine["patient_id"])).encode() + mine[probs].to_numpy().tobytes()
