@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, counted
 from kfold_hs.files.folder_copy import FolderCopy
@@ -94,7 +95,7 @@ def keep_copy(folder: str | Path, copy: str | Path, every_s: float = 300.0) -> I
         ) from fault
 
 
-def _place(name: str, given: str | Path) -> Path:
+def _place(name: str, given: Any) -> Path:
     if not isinstance(given, str | Path) or not str(given):
         raise ConfigError(f"{name}={given!r}: give the path of a folder.")
     return Path(given).expanduser().absolute()
