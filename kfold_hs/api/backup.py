@@ -6,12 +6,22 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
-from kfold_hs.errors import ConfigError, KfoldHsError
+from kfold_hs.errors import ConfigError, KfoldHsError, StorageError, counted
 from kfold_hs.files.folder_copy import FolderCopy
 
 LEAST_S = 1.0
+_DAMAGED = (
+    "folder of the copy is damaged and was left out",
+    "folders of the copy are damaged and were left out",
+)
+_BUSY = (
+    "folder is being written by others, and its copy is older",
+    "folders are being written by others, and their copies are older",
+)
 
 
 @contextmanager
@@ -40,24 +50,28 @@ def keep_copy(folder: str | Path, copy: str | Path, every_s: float = 300.0) -> I
     Raises
     ------
     ConfigError
-        `every_s` is too small.
+        `every_s` is no number of seconds, or too small; a folder is no path.
     StorageError
         The copy cannot be reached or written, or another machine has continued it. When it fails
-        while the block runs, a warning says so, and it is tried again.
+        while the block runs, a warning says so, and it is tried again; at the end of the block it
+        is an error, since what was made is only on this machine.
 
     Examples
     --------
     >>> with kf.keep_copy("runs", "/content/drive/MyDrive/runs"):
     ...     report = kf.cross_validate(cohort, root="runs")
     """
-    if not every_s >= LEAST_S:
-        raise ConfigError(f"every_s={every_s!r}: give at least {LEAST_S:g} second.")
-    kept = FolderCopy(Path(folder).expanduser().absolute(), Path(copy).expanduser().absolute())
+    if not (isinstance(every_s, Real) and LEAST_S <= every_s <= threading.TIMEOUT_MAX):
+        raise ConfigError(
+            f"every_s={every_s!r}: give a number of seconds, at least {LEAST_S:g} second and at "
+            f"most {threading.TIMEOUT_MAX:.0f}."
+        )
+    kept = FolderCopy(_place("folder", folder), _place("copy", copy))
     found = kept.restore()
     if found.damaged:
         warnings.warn(
-            f"{len(found.damaged)} folders of the copy are damaged and were left out "
-            f"({', '.join(found.damaged[:5])}): what they held is made anew.",
+            f"{counted(len(found.damaged), *_DAMAGED)} ({', '.join(found.damaged[:5])}): what "
+            "they held is made anew.",
             stacklevel=3,
         )
     end = threading.Event()
@@ -71,7 +85,20 @@ def keep_copy(folder: str | Path, copy: str | Path, every_s: float = 300.0) -> I
         except KfoldHsError as fault:
             error.add_note(f"The copy was not brought up to date: {fault}")
         raise
-    _finish(kept, worker, end)
+    try:
+        _finish(kept, worker, end)
+    except KfoldHsError as fault:
+        raise StorageError(
+            f"The block is done, and what it made lies in {kept.folder}; the copy was not brought "
+            f"up to date: {fault} When that is mended, enter the block again: it does not repeat "
+            "what is done, and brings the copy up to date."
+        ) from fault
+
+
+def _place(name: str, given: Any) -> Path:
+    if not isinstance(given, str | Path) or not str(given):
+        raise ConfigError(f"{name}={given!r}: give the path of a folder.")
+    return Path(given).expanduser().absolute()
 
 
 def _finish(kept: FolderCopy, worker: threading.Thread, end: threading.Event) -> None:
@@ -79,7 +106,7 @@ def _finish(kept: FolderCopy, worker: threading.Thread, end: threading.Event) ->
     worker.join()
     if busy := kept.save().busy:
         warnings.warn(
-            f"{len(busy)} folders are being written by others, and their copies are older: "
+            f"{counted(len(busy), *_BUSY)}: "
             f"{', '.join(busy[:5])}. Enter the block again when these are done.",
             stacklevel=4,
         )

@@ -153,6 +153,11 @@ def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
             "The coverage of the conformal sets is not promised: their scores are of people who "
             f"chose the epochs (select={bundle.content['select']['rule']})."
         )
+    if options.promise != CLASS:
+        found.append(
+            f"Sets promise {100 * options.coverage:g} % to all patients together, and to no class: "
+            "rare classes get less, often far less. --sets class promises it to each."
+        )
     for task in bundle.tasks if options.promise == CLASS else ():
         n_persons = bundle.conformal[task.name].n_persons(task.n_classes)
         for name, n in zip(task.classes, n_persons, strict=True):

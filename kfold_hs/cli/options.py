@@ -263,6 +263,9 @@ def print_json(content: Any) -> None:
 
 def command_line() -> str:
     """The command as the user typed it, to be repeated."""
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    if started is not None and started.name.startswith("kfold_hs."):  # by python -m
+        return shlex.join([Path(sys.executable).name, "-m", started.name, *sys.argv[1:]])
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 

@@ -29,7 +29,9 @@ def _counts(text: str) -> tuple[int, ...]:
     metavar="N,...",
     help="Number of people, e.g. 300 or 300,600.",
 )
-@click.option("--prevalence", type=float, metavar="P", help="Share of positives, 0 to 1.")
+@click.option(
+    "--prevalence", type=float, metavar="P", help="Share of positives, above 0 and below 1."
+)
 @click.option(
     "--metric", default="accuracy", metavar="NAME", help="Metric to compare. [default: accuracy]"
 )

@@ -283,6 +283,18 @@ class Config(Settings):
                 task.pop("patient_pool", None)
         return _sha256(values)
 
+    @property
+    def variant_digest(self) -> str:
+        """SHA-256 (hex) of a variant: `digest` less repeats, seeds of a fold and device.
+
+        More repeats and more seeds hold the draws of fewer: the same variant, measured better.
+        Another `seed` is another draw, of which one can pick the luckiest: it stays in.
+        """
+        values = self.on("cpu")._decisive()
+        values["split"].pop("n_repeats")
+        values.pop("n_seeds")
+        return _sha256(values)
+
     def _decisive(self) -> dict[str, Any]:
         values = for_digest(self, "")
         for group in ("data", "features", "model", "loss", "optim", "sched", "augment", "train",

@@ -129,7 +129,7 @@ class FolderCopy:
         ------
         StorageError
             The copy cannot be read, or there is no room here; or a folder has files here and
-            others in the copy, and neither were made from the other.
+            others in the copy, and neither was made from the other.
         """
         back, damaged = [], []
         with self._reaching():
@@ -156,8 +156,13 @@ class FolderCopy:
         Raises
         ------
         StorageError
-            The copy cannot be written, or another machine has continued it.
+            The copy cannot be written, another machine has continued it, or the folder is gone.
         """
+        if not self.folder.is_dir():
+            raise StorageError(
+                f"{self.folder} is gone: it was removed or moved while its copy is kept. What "
+                f"{self.target} holds stays as it is."
+            )
         wrote, busy, n_bytes = [], [], 0
         with self._one, self._reaching():
             for name in _folders(self.folder):
@@ -209,7 +214,7 @@ class FolderCopy:
         if self._noted().get(name) != newest.number:
             raise StorageError(
                 f"{self.folder / name} and its copy in {self.target / name} hold different files, "
-                "and neither were made from the other: another session may work with the same "
+                "and neither was made from the other: another session may work with the same "
                 f"copy. End it; then remove {self.folder / name} to take those of the copy, or "
                 "choose another folder for the copy."
             )

@@ -73,9 +73,9 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
     """Variants that were ever trained on the people and folds of a split.
 
     Every run folder counts whose split has a repeat with the same people in the same folds, be
-    it finished or not: whoever saw its folds could choose by them. Runs of one configuration
-    (`Config.digest`) are one variant. So do variants that a comparison or search predicted with the
-    models of such a run, under its name.
+    it finished or not: whoever saw its folds could choose by them. Runs that differ by repeats,
+    seeds of every fold, device or name are one variant (`Config.variant_digest`). Variants that a
+    comparison or search predicted with the models of such a run, under its name, count, too.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        Digest of a configuration -> names of its runs, both ascending. A run whose configuration
+        Digest of a variant -> names of its runs, both ascending. A run whose configuration
         this version cannot read is a variant of its own, under "unread <name>"; one whose split
         it cannot read is left out, since nobody can say whose it is, and so is a comparison or
         search that cannot be read. The user is told of each.
@@ -105,7 +105,7 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
             continue
         try:
             with plugins.reading_only():
-                variant = load_yaml(paths.config).digest
+                variant = load_yaml(paths.config).variant_digest
         except (ConfigError, DamagedFileError) as error:
             stored.warn(f"counted as a variant of its own: {error}")
             variant = f"unread {folder.name}"
@@ -127,7 +127,7 @@ def plan_of(split: Split, variants: Mapping[str, str]) -> dict[str, Any]:
     ----------
     split : Split
     variants : mapping
-        Digest of a configuration -> name of its run, made or not.
+        Digest of a variant -> name of its run, made or not.
     """
     repeats = sorted(_digest(each) for each in _repeats(split))
     return {"fingerprint": split.fingerprint, "repeats": repeats, "variants": dict(variants)}
@@ -148,10 +148,11 @@ def _of_comparison_or_search(folder: Path, split: Split, known: set[str]) -> lis
                     same = {_digest(each) for each in _repeats(split)} & set(content["repeats"])
                     is_mine = content["fingerprint"] == split.fingerprint and same
                     found = content["variants"].items() if is_mine else []
-                    return [(str(digest), str(name)) for digest, name in found]
+                    # A run that was made is counted by its configuration.
+                    return [(str(d), str(name)) for d, name in found if name not in known]
                 each = content["trials" if path == search else "variants"]
                 mine = [e for e in each if e["predicted_with"] in known]
-                return [(str(e["digest"]), folder.name) for e in mine]
+                return [(str(e.get("variant", e["digest"])), folder.name) for e in mine]
         except DamagedFileError as error:
             stored.warn(f"left out of the count of variants tried: {error}")
     return []

@@ -270,8 +270,8 @@ class _Task:
                 raise PredictionsError(
                     f"{self.source}: {self.task}{f', {name}' if name else ''}: "
                     f"{counted(int(odd.sum()), 'row has', 'rows have')} no finite number, such as "
-                    f"{shown(str(values.iloc[row]))} in row {row + 1}. Fill them in, or remove the "
-                    "rows."
+                    f"{shown(str(values.iloc[row]))} in row {row + 1} below the header. Fill them "
+                    "in, or remove the rows."
                 )
             found.append(each)
         return np.stack(found, axis=1)

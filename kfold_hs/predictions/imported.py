@@ -19,6 +19,7 @@ fold, the column is 0 throughout, and nothing is concluded from it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from kfold_hs.errors import DamagedFileError, PredictionsError, counted, listing
 from kfold_hs.files import stored
 from kfold_hs.predictions.import_columns import Columns, Reader, class_name
 from kfold_hs.predictions.import_tasks import tasks_of
-from kfold_hs.predictions.table import Predictions
+from kfold_hs.predictions.table import DECISIONS, Predictions
 
 _ROWS = ("repeat", "seed", "fold", "person_id", "patient_id")
 
@@ -214,11 +215,11 @@ def read_frame(
     table, of_rows = _rows_of(table, tasks.labels, names)
     table, pooled = _patients_of(table, list(map(str, tasks.table)))
     patients = table[["patient_id", *names]].drop_duplicates("patient_id")
-    table = table.drop(columns=names).reset_index(drop=True)
+    table, of_runs = _runs_of(table.drop(columns=names), tasks.kinds)
     return Imported(
         table, tasks.classes, tasks.kinds, tasks.positives, patients.reset_index(drop=True),
         reader.known, source,
-        (*notes, *spelling.notes(), *of_tasks, *of_rows, *pooled, *reader.notes()),
+        (*notes, *spelling.notes(), *of_tasks, *of_rows, *pooled, *of_runs, *reader.notes()),
         tasks.primary,
     )  # fmt: skip
 
@@ -256,6 +257,46 @@ def _rows_of(
         text = "rows that are exact copies of other rows are left out; each row counts once"
         notes.append(Note("copied rows", int(copies.sum()), text, ids))
     return table[~copies.to_numpy()], notes
+
+
+def _runs_of(table: pd.DataFrame, kinds: Mapping[str, str]) -> tuple[pd.DataFrame, list[Note]]:
+    """Without repeats and seeds that are copies of others, which would narrow every interval.
+
+    Equal numbers say nothing that the first ones did not, whoever was in which fold. Equal
+    decisions do where the folds differ, since models that are all right are alike: they stay.
+    """
+    probs = [str(name) for name in table if str(name).startswith("p.")]
+    coarse = set(kinds.values()) == {DECISIONS}
+    first: dict[str, str] = {}
+    groups: dict[bool, list[str]] = {True: [], False: []}  # by whether the folds differ
+    seen: set[tuple[str, str]] = set()
+    copied = np.zeros(len(table), dtype=bool)
+    runs: Mapping[Any, Any] = table.groupby(["repeat", "seed"]).indices
+    for (repeat, seed), rows in runs.items():
+        mine = table.iloc[rows].sort_values(["patient_id", *probs])
+        numbers = "".join(map(repr, mine["patient_id"])).encode() + mine[probs].to_numpy().tobytes()
+        key = hashlib.sha256(numbers).hexdigest()
+        place = (key, pd.factorize(mine["fold"])[0].tobytes().hex())
+        name = f"repeat {repeat}, seed {seed}"
+        is_apart = coarse and key in first and place not in seen
+        if key in first:
+            groups[is_apart].append(f"{name} as {first[key]}")
+            copied[rows] = not is_apart
+        first.setdefault(key, name)
+        seen.add(place)
+    text = {
+        False: "repeats or seeds with the predictions of another one, number for number, are left "
+        "out: copies would narrow the intervals. If a file was joined twice, remove it; a repeat "
+        "splits and trains anew",
+        True: "repeats or seeds with the decisions of another one, in other folds, count: right if "
+        "they were trained anew",
+    }
+    notes = [
+        Note("alike repeats" if apart else "copied repeats", len(items), text[apart], tuple(items))
+        for apart, items in groups.items()
+        if items
+    ]
+    return table[~copied].reset_index(drop=True), notes
 
 
 def _patients_of(table: pd.DataFrame, of_tasks: Sequence[str]) -> tuple[pd.DataFrame, list[Note]]:

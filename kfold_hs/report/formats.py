@@ -5,7 +5,7 @@ An estimate is a mapping with `low` and `high`, None where they are not known, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kfold_hs.judge.results import sentences
@@ -13,7 +13,7 @@ from kfold_hs.report.gallery import name
 from kfold_hs.report.tables import BREAK, Content, tag
 from kfold_hs.report.traced import traceable
 
-Format = Callable[[Any], str]
+Format = Callable[..., str]
 
 number: Format = traceable(sentences.number)
 """Three decimals, thousands without, a dash for what is not known."""
@@ -84,10 +84,10 @@ def energy(joules: float) -> str:
     return f"{hours / 1000:.2f} kWh" if hours >= 1000 else f"{hours:.3g} Wh"
 
 
-def place(fold: Mapping[str, Any]) -> str:
-    """The fold's number, and which repeat and seed where it is not the first."""
-    first = not fold["repeat"] and not fold["seed"]
-    return f"{fold['fold']}" + ("" if first else f" (r{fold['repeat']} s{fold['seed']})")
+def place(fold: Mapping[str, Any], folds: Iterable[Mapping[str, Any]]) -> str:
+    """The fold's number, and which repeat and seed where `folds` are of several."""
+    several = len({(each["repeat"], each["seed"]) for each in folds}) > 1
+    return f"{fold['fold']}" + (f" (r{fold['repeat']} s{fold['seed']})" if several else "")
 
 
 FORMATS: dict[str, Format] = {

@@ -118,7 +118,9 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.coverage < 1:
-            raise ConfigError(f"--coverage {self.coverage:g} must lie between 0 and 1, e.g. 0.9.")
+            raise ConfigError(
+                f"--coverage {self.coverage:g} must be above 0 and below 1, e.g. 0.9."
+            )
         if self.promise not in PROMISES:
             raise ConfigError(
                 f"--sets {str(self.promise)[:80]!r} must be one of {', '.join(PROMISES)}."

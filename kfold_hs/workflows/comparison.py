@@ -82,7 +82,7 @@ def compare(
     paths = ComparisonPaths(options.name or _name(runs, inputs), options.root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
-    variants = {each.config.digest: runs[each.name] for each in design.variants}
+    variants = {each.config.variant_digest: runs[each.name] for each in design.variants}
     write_json(paths.plan, plan_of(inputs.split, variants))
     runner = VariantRunner(inputs, paths.predictions, options)
     results: dict[str, VariantResult] = {}

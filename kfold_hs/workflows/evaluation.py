@@ -87,8 +87,13 @@ class EvaluationOptions:
         try:
             JudgeConfig(band_resamples=self.band_resamples, bca=self.bca)
         except pydantic.ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise ConfigError(said.replace("judge.", "")) from None
+            first = error.errors()[0]
+            said = first["msg"].removeprefix("Value error, ").replace("judge.", "")
+            if first["loc"]:
+                said = f"{first['loc'][0]}={first['input']!r}: {said}"
+            if said.startswith("band_resamples"):
+                said += " (--bands on the command line)"
+            raise ConfigError(f"{said}.") from None
 
 
 @dataclass(frozen=True)

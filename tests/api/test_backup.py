@@ -107,7 +107,8 @@ def test_a_disk_that_is_gone_does_not_end_the_work(tmp_path: Path) -> None:
                 raise fault
 
     again = pytest.warns(UserWarning, match="the work goes on, and it is tried again in 1 s")
-    with again, pytest.raises(StorageError, match="cannot write"):
+    said = r"The block is done, and what it made lies in .*runs; .*cannot write.* enter the block"
+    with again, pytest.raises(StorageError, match=said):
         work("first")
     copy.unlink()
     with again, pytest.raises(ValueError, match="own") as error:
@@ -120,9 +121,24 @@ def test_a_disk_that_is_gone_does_not_end_the_work(tmp_path: Path) -> None:
     assert (copy / "reports/copy-1.zip").is_file()
 
 
+def test_a_folder_that_is_removed_is_named(tmp_path: Path) -> None:
+    def work() -> None:
+        with kf.keep_copy(tmp_path / "runs", tmp_path / "copy"):
+            shutil.rmtree(tmp_path / "runs")
+
+    with pytest.raises(StorageError, match=r"runs is gone: it was removed or moved"):
+        work()
+
+
 def test_what_does_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"every_s=0.0: give at least 1"):
+    with pytest.raises(ConfigError, match=r"every_s=0.0: give a number of seconds, at least 1"):
         kf.keep_copy(tmp_path, tmp_path / "copy", every_s=0.0).__enter__()
+    for odd in ("5", None, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"every_s=.*: give a number of seconds"):
+            kf.keep_copy(tmp_path, tmp_path / "copy", every_s=odd).__enter__()  # type: ignore[arg-type]
+    for places in ((None, "copy"), ("", "copy"), ("runs", 5)):
+        with pytest.raises(ConfigError, match=r"=(None|''|5): give the path of a folder"):
+            kf.keep_copy(*places).__enter__()  # type: ignore[arg-type]
     with pytest.raises(StorageError, match="Mount the disk first"):
         kf.keep_copy(tmp_path / "runs", tmp_path / "drive/MyDrive/runs").__enter__()
     source = tmp_path / "from"
@@ -130,7 +146,7 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         write_text(source / "reports/a.txt", "text")
     (tmp_path / "copy/reports/copy-1.zip").write_bytes(b"half")
     with (
-        pytest.warns(UserWarning, match=r"1 folders of the copy are damaged.*reports"),
+        pytest.warns(UserWarning, match=r"1 folder of the copy is damaged.*reports"),
         kf.keep_copy(tmp_path / "new", tmp_path / "copy"),
     ):
         assert not (tmp_path / "new/reports").exists()

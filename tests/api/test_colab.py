@@ -91,7 +91,7 @@ def test_a_lost_session_is_continued_by_run_all(
 
     asked = said(colab)
     assert [what[0] for what in asked] == ["mount"] * 2 + ["download"] * 3 + ["flush_and_unmount"]
-    kept = {path.name for path in (colab / "drive/kfold-hs").iterdir()}
+    kept = {path.name for path in (colab / "drive/kfold-hs" / again.name).iterdir()}
     assert kept >= {"best_model.pt", "report.html", f"bundle-{again.name}.zip"}
     shown = "".join(
         output.get("text", "") + "".join(output.get("data", {}).values())
@@ -171,3 +171,30 @@ def test_a_package_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
         run_cell("Install")
     with pytest.raises(FileNotFoundError, match="'no file was chosen': no such file"):
         run_cell("Install", colab=True, files=types.SimpleNamespace(upload=dict))
+
+
+@pytest.mark.parametrize("beside", ["__MACOSX/x", "setup.cfg"])
+def test_the_root_of_a_zipped_package(
+    beside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a Mac adds is no package; a zip without a folder of its own is one."""
+    monkeypatch.chdir(tmp_path)
+    Path("package.zip").touch()
+    asked: list[list[str]] = []
+
+    def run(words: list[str], **_: Any) -> types.SimpleNamespace:
+        asked.append(words)
+        for name in ("kfold-hs/kfold_hs/a.py", "__MACOSX/x", beside):
+            path = Path("kfold-hs-source", name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        if beside == "setup.cfg":  # flat: two folders of the package stand beside it
+            Path("kfold-hs-source/docs").mkdir(exist_ok=True)
+        return types.SimpleNamespace(returncode=len(asked) - 1, stderr="seen")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("subprocess.run", run)
+    with pytest.raises(RuntimeError, match="seen"):
+        run_cell("Install", SOURCE="package.zip")
+    root = "kfold-hs-source" + "/kfold-hs" * (beside != "setup.cfg")
+    assert asked[1][-1] == root

@@ -287,6 +287,7 @@ def test_sets_hold_what_few_persons_cannot_exclude(
     assert "can promise" not in predicted("--coverage", "0.5")[1]
     by_all, said = predicted("--sets", "all")
     assert "can promise" not in said
+    assert "and to no class" in said
 
     assert "other people of their fold only" not in said  # nobody here is known
     of_run = tmp_path / "of_run.csv"

@@ -114,7 +114,7 @@ def test_two_machines_do_not_overwrite_each_other(here: Path, drive: Path, tmp_p
         first.save()
     alien = tmp_path / "alien"
     write_text(alien / name / "last.pt", "begun without the copy")
-    with pytest.raises(StorageError, match=r"neither were made from the other.*remove"):
+    with pytest.raises(StorageError, match=r"neither was made from the other.*remove"):
         FolderCopy(alien, drive).restore()
     (alien / name / "last.pt").write_text("epoch 9")  # the same files are no conflict
     assert name not in FolderCopy(alien, drive).restore().folders

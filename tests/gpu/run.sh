@@ -10,16 +10,20 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 python=${PYTHON:-python3}
-export OUT=${OUT:-$here/out}
-mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) || exit 2
-venv=${VENV:-$(mktemp -d)/venv}
 what=${1:-checks}
 [ $# -gt 0 ] && shift
-case $what in checks | figures) ;; *) echo "usage: $0 [checks|figures] [WORDS]" >&2; exit 2 ;; esac
+case $what in
+checks | figures) ;;
+-h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+*) echo "usage: $0 [checks|figures] [WORDS], not $what; --help says more" >&2; exit 2 ;;
+esac
 if [ ! -d "$here/kit/wheels" ]; then
     echo "There is no kit in $here/kit: make gpu-kit, on a machine with a package index." >&2
     exit 2
 fi
+export OUT=${OUT:-$here/out}
+mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) || exit 2
+venv=${VENV:-$(mktemp -d)/venv}
 
 start=$(date +%s)
 if [ ! -x "$venv/bin/python" ]; then

@@ -180,6 +180,10 @@ def test_without_the_kit_nothing_is_run(tmp_path: Path) -> None:
     done = subprocess.run([script, "chekcs"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "usage" in done.stderr
+    done = subprocess.run([script, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "VENV: where to make the\nenvironment" in done.stdout
+    assert [path.name for path in (tmp_path / "tests/gpu").iterdir()] == ["run.sh"]
 
 
 def test_scores_within_noise_and_beyond() -> None:

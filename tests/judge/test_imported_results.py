@@ -144,16 +144,21 @@ def test_seeds_are_averaged_and_repeats_are_runs(frame: pd.DataFrame) -> None:
     found = judged(both)
     assert found["tasks"]["outcome"]["metrics"]["auroc"]["value"] == 0.5
     assert found["split"]["n_seeds"] == 2
-    runs = judged(pd.concat([one.assign(repeat=0), one.assign(repeat=1)], ignore_index=True))
+    probs = [c for c in one if c.startswith("p.")]
+    anew = one.assign(**{c: 0.5 + (one[c] - 0.5) * 0.999 for c in probs})  # alike but for digits
+    runs = judged(pd.concat([one.assign(repeat=0), anew.assign(repeat=1)], ignore_index=True))
     assert runs["split"]["n_repeats"] == 2
     accuracy = runs["tasks"]["outcome"]["metrics"]["accuracy"]
     assert accuracy["method"].endswith("with 9 df")
     assert accuracy["variance"]["sum"] == pytest.approx(accuracy["se"] ** 2)
-    # One repeat, whose people count twice: the two are copies, and say less of it.
+    copied = judged(pd.concat([one.assign(repeat=0), one.assign(repeat=1)], ignore_index=True))
+    assert copied["split"]["n_repeats"] == 1
+    # One repeat, whose people count twice: the two call alike, and say less of it.
     alone = judged(one)["tasks"]["outcome"]["metrics"]["accuracy"]
     assert "one repeat" in alone["method"]
     assert alone["variance"]["reciprocal"] == alone["variance"]["person"]
     assert accuracy["variance"]["reciprocal"] == pytest.approx(0, abs=1e-12)
+    assert copied["tasks"]["outcome"]["metrics"]["accuracy"]["low"] == alone["low"]
 
 
 def test_groups_are_compared(frame: pd.DataFrame) -> None:
@@ -165,3 +170,25 @@ def test_groups_are_compared(frame: pd.DataFrame) -> None:
     groups = summarise_imported(record).to_json()["subgroups"]["covariates"]["sex"]["groups"]
     assert [each["name"] for each in groups] == ["f", "m"]
     assert judged(frame)["subgroups"] is None
+
+
+def test_each_of_several_classes_stands_beside_the_others(frame: pd.DataFrame) -> None:
+    murmur = frame.drop(columns=[c for c in frame if ".outcome" in c])
+    whole = summary_of(*fake_run(n_epochs=1))["tasks"]["murmur"]["by_class"]
+    assert len(whole) == 3
+    for mine, other in zip(judged(murmur)["tasks"]["murmur"]["by_class"], whole, strict=True):
+        assert (mine["class"], mine["n_called"]) == (other["class"], other["n_called"])
+        for name, each in other["metrics"].items():
+            found = mine["metrics"][name]
+            assert [found[key] for key in ("value", "low", "high")] == [
+                each[key] for key in ("value", "low", "high")
+            ]
+    probs = [f"p.murmur.{each['class']}" for each in whole]
+    called = murmur[probs].idxmax(axis=1).str.removeprefix("p.murmur.")
+    decided = murmur.drop(columns=probs).assign(called=called)
+    found = judged(decided.rename(columns={"y.murmur": "label"}))["tasks"]["label"]["by_class"]
+    by_name = {each["class"]: each for each in found}
+    for each in whole:
+        mine = by_name[each["class"]]["metrics"]
+        assert list(mine) == ["sensitivity", "precision"]
+        assert mine["sensitivity"]["value"] == each["metrics"]["sensitivity"]["value"]

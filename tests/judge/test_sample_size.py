@@ -105,7 +105,7 @@ def test_what_cannot_be_planned_is_told() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
         Assumptions("acuracy", 0.8, 0.2)
     for wrong in ({"value": 1.0}, {"prevalence": 0.0}, {"prevalence": float("nan")}):
-        with pytest.raises(ConfigError, match="between 0 and 1"):
+        with pytest.raises(ConfigError, match="above 0 and below 1"):
             Assumptions("accuracy", **{"value": 0.8, "prevalence": 0.2, **wrong})
     bad = ({"person_share": 1.1}, {"correlation": 1.0}, {"model_sd": -0.1})
     for wrong in (*bad, {"reciprocal_share": 2.0}):
@@ -180,9 +180,32 @@ def test_a_run_says_what_would_be_assumed(tmp_path: Path) -> None:
         (("--people", "many", "--difference", 0.1), "'many' is not a whole number"),
         ((*STATED, "--task", "murmur"), "--task murmur is a task of a run"),
         (("--run", "nowhere", "--difference", 0.1), "not the folder of a finished run"),
+        ((*STATED, "--difference", 0.5), "would have 1.35"),
+        ((*STATED, "--people", 6, "--folds", 5), "at least 25 --people."),
+        ((*STATED, "--people", "20,900", "--folds", "3,5"), "people, or at most 4 --folds"),
+        ((*STATED, "--prevalence", 0), "prevalence=0 must be above 0 and below 1"),
     ],
 )
 def test_wrong_words_are_told(words: tuple[object, ...], text: str) -> None:
     done = CliRunner().invoke(cli, ["plan", *map(str, words)])
     assert done.exit_code != 0
     assert text in done.output + str(done.exception)
+
+
+def test_a_plan_with_fewer_positives_than_folds_says_so() -> None:
+    words = ("--people", 12, "--prevalence", 0.2, "--difference", 0.1, "--folds", "2,5")
+    assert any(
+        "2.4 of the rarest class, for 5 folds" in each for each in plan(*words)["assumptions"]
+    )
+    assert not any("rarest" in each for each in plan(*words, "--people", 25)["assumptions"])
+
+
+def test_a_run_bounds_the_difference_and_the_folds(tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "one"
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(summary_of(*fake_run())))
+    known = Known({}, folder, "outcome")
+    with pytest.raises(ConfigError, match="a variant better by it than auroc"):
+        make_plan("auroc", 0.5, Designs((100,), (1,), (5,)), known)
+    with pytest.raises(ConfigError, match="of the rarest class, for 50 folds"):
+        make_plan("auroc", 0.01, Designs((50,), (1,), (50,)), known)

@@ -23,7 +23,13 @@ from kfold_hs.judge.results import nested
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
-from kfold_hs.judge.results.sentences import counted, ends, to_decide, without_folders
+from kfold_hs.judge.results.sentences import (
+    counted,
+    ends,
+    to_decide,
+    whole_percents,
+    without_folders,
+)
 from kfold_hs.judge.results.subgroups import MOST_LEVELS, subgroups
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.selection.selected import Selected
@@ -296,3 +302,12 @@ def test_no_design_sees_more_than_there_can_be() -> None:
     assert found["bayes"] is not None
     assert found["detectable"] is None
     assert "no difference that there can be" in to_decide(found, 1)
+
+
+def test_whole_percents_add_to_100() -> None:
+    shares = {"worse": 0.044, "same": 0.805, "better": 0.151}
+    assert whole_percents(shares) == {"worse": "4 %", "same": "81 %", "better": "15 %"}
+    assert whole_percents({"a": 0.105, "b": 0.395, "c": 0.5}) in (
+        {"a": "11 %", "b": "39 %", "c": "50 %"}, {"a": "10 %", "b": "40 %", "c": "50 %"},
+    )  # fmt: skip
+    assert whole_percents({"a": 1.0, "b": 0.0, "c": 0.0}) == {"a": "100 %", "b": "0 %", "c": "0 %"}

@@ -9,8 +9,8 @@ import pytest
 
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
-from kfold_hs.files.paths import RunPaths, write_text
-from kfold_hs.orchestrator.finished import variants_tried
+from kfold_hs.files.paths import RunPaths, write_json, write_text
+from kfold_hs.orchestrator.finished import plan_of, variants_tried
 from kfold_hs.splits import Split, stratify
 
 
@@ -46,7 +46,31 @@ def test_variants_are_configurations_on_the_same_folds(tmp_path: Path, split: Sp
     (reports / "notes").mkdir()
     found = variants_tried(reports, split)
     assert sorted(found.values()) == [["a", "a-again"], ["b"], ["one-repeat"]]
-    assert compose(["optim.lr=2e-3"]).digest in found
+    assert compose(["optim.lr=2e-3"]).variant_digest in found
+
+
+def test_more_of_the_same_draws_is_no_further_variant(tmp_path: Path, split: Split) -> None:
+    put(tmp_path, "one-repeat", first_repeat(split))
+    put(tmp_path, "two-repeats", split, "split.n_repeats=2")
+    put(tmp_path, "two-seeds", split, "n_seeds=2")
+    on_gpu = RunPaths("gpu", tmp_path)
+    split.write(on_gpu.split)
+    write_text(on_gpu.config, compose([]).on("cuda").to_yaml())
+    same = ["gpu", "one-repeat", "two-repeats", "two-seeds"]
+    reports = tmp_path / "reports"
+    assert list(variants_tried(reports, split).values()) == [same]
+    put(tmp_path, "other-draws", split, "seed=1")  # the luckiest of several can be picked
+    assert sorted(variants_tried(reports, split).values()) == [same, ["other-draws"]]
+
+
+def test_a_plan_of_a_former_version_counts_its_finished_runs_once(
+    tmp_path: Path, split: Split
+) -> None:
+    put(tmp_path, "a", split)
+    former = {compose([]).digest: "a", "f" * 64: "never-made"}
+    write_json(tmp_path / "reports" / "comparison" / "plan.json", plan_of(split, former))
+    found = sorted(variants_tried(tmp_path / "reports", split).values())
+    assert found == [["a"], ["never-made"]]
 
 
 def test_what_cannot_be_read_is_not_forgotten(tmp_path: Path, split: Split) -> None:

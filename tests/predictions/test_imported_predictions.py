@@ -293,3 +293,34 @@ def test_decimal_commas_are_numbers(tmp_path: Path) -> None:
     np.testing.assert_allclose(probs(found)[:, 0], [0.25, 0.5])
     with pytest.raises(PredictionsError, match="not a table that can be read"):
         read_table(tmp_path / "t.xlsx")
+
+
+def test_a_repeat_that_is_a_copy_counts_once() -> None:
+    one = table(fold=[0, 1, 0, 1], repeat=0)
+    copies = [one.assign(repeat=1), one.assign(repeat=3, fold=[0, 0, 1, 1])[::-1]]
+    anew = one.assign(
+        repeat=2, **{"p.Present": [0.9, 0.4, 0.3, 0.1], "p.Absent": [0.1, 0.6, 0.7, 0.9]}
+    )
+    found = read_frame(pd.concat([one, *copies, anew]))
+    assert sorted(found.rows["repeat"].unique()) == [0, 2]
+    note = next(each for each in found.notes if each.name == "copied repeats")
+    assert note.count == 2
+    assert note.items[0] == "repeat 1, seed 0 as repeat 0, seed 0"
+
+
+def test_decisions_that_agree_in_other_folds_are_two_trainings() -> None:
+    one = table(called=["Present", "Present", "Absent", "Absent"], fold=[0, 1, 0, 1], repeat=0)
+    one = one.drop(columns=["p.Present", "p.Absent"])
+    copy, anew = one.assign(repeat=1), one.assign(repeat=2, fold=[0, 0, 1, 1])
+    found = read_frame(pd.concat([one, copy, anew]))
+    assert sorted(found.rows["repeat"].unique()) == [0, 2]
+    counts = {each.name: each.count for each in found.notes}
+    assert (counts["copied repeats"], counts["alike repeats"]) == (1, 1)
+
+
+def test_the_row_of_a_wrong_number_is_counted_below_the_header(tmp_path: Path) -> None:
+    frame = table().astype({"p.Present": object})
+    frame.loc[2, "p.Present"] = "none"
+    frame.to_csv(path := tmp_path / "t.csv", index=False)
+    with pytest.raises(PredictionsError, match="'none' in row 3 below the header"):
+        read_frame(read_table(path))

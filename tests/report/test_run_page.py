@@ -174,10 +174,15 @@ def test_the_target_is_drawn_and_the_axis_holds_everything(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("repeat", "seed", "text"), [(0, 0, "3"), (1, 0, "3 (r1 s0)"), (0, 2, "3 (r0 s2)")]
+    ("repeat", "seed", "texts"),
+    [(0, 0, ["3", "3"]), (1, 0, ["3 (r0 s0)", "3 (r1 s0)"]), (0, 2, ["3 (r0 s0)", "3 (r0 s2)"])],
 )
-def test_place(repeat: int, seed: int, text: str) -> None:
-    assert place({"repeat": repeat, "seed": seed, "fold": 3}) == text
+def test_place(repeat: int, seed: int, texts: list[str]) -> None:
+    folds = [
+        {"repeat": 0, "seed": 0, "fold": 3},
+        {"repeat": repeat, "seed": seed, "fold": 3},
+    ]
+    assert [place(each, folds) for each in folds] == texts
 
 
 def test_both_ends_of_an_interval_have_one_precision(run: Run) -> None:
@@ -222,7 +227,9 @@ def test_repeats_and_seeds_stand_in_the_forest_plot(run: Run) -> None:
         assert [each[what] for each in accuracy[f"{what}s"]] == [0, 1]
         for each in accuracy[f"{what}s"]:
             assert each["value"] == pytest.approx(accuracy["value"])
-    names = [t["name"] for t in figures(render(summary, both, again))["forest-murmur"]["data"]]
+    page = render(summary, both, again)
+    assert "fold 0 (r0 s0)" in unmarked(page)
+    names = [t["name"] for t in figures(page)["forest-murmur"]["data"]]
     assert {"one repeat", "one seed"} <= set(names)
 
 

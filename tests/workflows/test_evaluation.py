@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,12 @@ from click.testing import CliRunner, Result
 from support.pages import unmarked
 
 from kfold_hs.cli.main import cli
+from kfold_hs.cli.options import command_line
 from kfold_hs.errors import CohortError, ConfigError, KfoldHsError, PredictionsError, SplitError
 from kfold_hs.judge.results.challenge2022 import score_folders
 from kfold_hs.orchestrator.finished import finished_run
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.workflows.evaluation import evaluate
+from kfold_hs.workflows.evaluation import EvaluationOptions, evaluate
 from kfold_hs.workflows.pages import index, redraw
 from kfold_hs.workflows.table_comparison import compare_tables
 
@@ -320,3 +323,28 @@ def test_the_example_of_the_docs_runs(tmp_path: Path) -> None:
     assert done.stdout.startswith("Accuracy (label) of predictions that another program made: 0.")
     assert "5 folds, 1 repeat" in done.stdout
     assert list(tmp_path.glob("reports/evaluate-*/report.html"))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"band_resamples": 100}, "band_resamples=100 .* or 0 to do without .--bands on the"),
+        ({"band_resamples": 10**8}, "band_resamples=100000000: .* 100000 .--bands on the"),
+        ({"bca": -1}, "bca=-1: .* greater than or equal to 0"),
+    ],
+)
+def test_numbers_of_resamples_are_refused_by_their_name(given: dict[str, int], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        EvaluationOptions(**given).check()
+
+
+def test_a_command_by_python_m_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/main.py", "evaluate", "a b.csv"])
+    started = SimpleNamespace(name="kfold_hs.cli.main")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", started)
+    program, *words = shlex.split(command_line())
+    assert program.startswith("python")
+    assert words == ["-m", "kfold_hs.cli.main", "evaluate", "a b.csv"]
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/kfold-hs", "doctor"])
+    assert command_line() == "kfold-hs doctor"

@@ -23,6 +23,7 @@ from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.labels import each_class
 from kfold_hs.judge.results.run import verdict
 from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.results.summary import SCHEMA, Summary
@@ -116,6 +117,7 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
     tasks = {task: task_result(kept, single, task, positives[task], basis) for task in kept.tasks}
     for task, result in tasks.items():
         result["kind"] = kept.kind(task)
+        result["by_class"] = each_class(kept, task, basis)
         if result["kind"] == SCORES:
             result["confusion"], result["confusion_folds"] = [], []
     whole, judged = record.of_kind({PROBABILITIES}), record.of_kind({PROBABILITIES, DECISIONS})

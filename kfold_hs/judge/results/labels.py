@@ -27,7 +27,7 @@ from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
 from kfold_hs.judge.stats.influence import Influence, Scored, influence, mean_of
-from kfold_hs.predictions.table import Predictions
+from kfold_hs.predictions.table import DECISIONS, Predictions
 
 PRECISION = Metric("precision", "precision", precision, 0.01, gradient=gradients.precision)
 _OF_A_CLASS = (
@@ -93,12 +93,15 @@ def each_class(kept: Predictions, task: str, basis: Basis) -> list[dict[str, Any
     -------
     list of dict
         class, n_patients (that have it), n_called, and by name (sensitivity, which is the recall,
-        precision, auroc, auprc) a label and an estimate; in the order of the classes.
+        precision, and unless there are decisions alone auroc, auprc) a label and an estimate; in
+        the order of the classes.
     """
     y_true, y_prob, classes = kept.y_true(task), kept.y_prob(task), kept.classes[task]
     if len(classes) == 2:
         return []
     patient, person = kept.table["patient_id"].to_numpy(), basis.layout.person
+    ranked = kept.kind(task) != DECISIONS
+    metrics = [metric for metric in _OF_A_CLASS if ranked or metric.needs != "ranks"]
     rows = []
     for c, name in enumerate(classes):
         has, called = y_true == c, y_prob.argmax(axis=1) == c
@@ -114,7 +117,7 @@ def each_class(kept: Predictions, task: str, basis: Basis) -> list[dict[str, Any
                         "label": metric.label,
                         **_estimates(of_class.influence(metric), basis, n_smallest),
                     }
-                    for metric in _OF_A_CLASS
+                    for metric in metrics
                 },
             }
         )

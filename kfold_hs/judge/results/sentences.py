@@ -113,6 +113,14 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
     return f"{seen} The observed one{small}: {repeats}; with {n_repeats} as now, {people} would."
 
 
+def whole_percents(shares: Mapping[str, float]) -> dict[str, str]:
+    """Shares of a whole as whole percents that add to 100: the largest rests are rounded up."""
+    floors = {name: int(100 * share + 1e-9) for name, share in shares.items()}
+    by_rest = sorted(shares, key=lambda name: floors[name] - 100 * shares[name])
+    up = set(by_rest[: 100 - sum(floors.values())])
+    return {name: f"{whole + (name in up)} %" for name, whole in floors.items()}
+
+
 def beside(found: Mapping[str, Any]) -> str:
     """What stands beside a verdict: the Bayesian probabilities, and the difference of these models.
 
@@ -120,7 +128,7 @@ def beside(found: Mapping[str, Any]) -> str:
     """
     if found["bayes"] is None or found["these_models"] is None:
         return ""
-    chances = {name: f"{100 * value:.0f} %" for name, value in found["bayes"].items()}
+    chances = whole_percents(found["bayes"])
     here = found["these_models"]
     return (
         f"Bayesian correlated t-test, margin {number(found['margin'])}: second worse "

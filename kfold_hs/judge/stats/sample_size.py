@@ -91,7 +91,7 @@ class Assumptions:
             raise ConfigError(unknown_name("metric to plan for", self.metric, TOTALS))
         for name in ("value", "prevalence"):
             if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name):g} must lie between 0 and 1.")
+                raise ConfigError(f"{name}={getattr(self, name):g} must be above 0 and below 1.")
         shares = (self.person_share, self.reciprocal_share)
         if not (all(0 <= each <= 1 for each in shares) and 0 <= self.model_sd < 1):
             raise ConfigError(
@@ -265,7 +265,7 @@ def design(
             "folds, one repeat, and a person for every fold."
         )
     if not (difference > 0 and isfinite(difference)) or (outlook.is_share and difference >= 1):
-        bound = "between 0 and 1" if outlook.is_share else "above 0"
+        bound = "above 0 and below 1" if outlook.is_share else "above 0"
         raise ConfigError(f"difference={difference:g} of {outlook.metric} must be {bound}.")
     this = Design(n_people, n_runs, n_folds)
     se, se_difference = (sqrt(each.variance(this)) for each in (outlook.one, outlook.two))

@@ -229,13 +229,23 @@ class _Search:
                 causes += f" {n_open} more wait: the same command goes on with them."
             raise TrainingError(f"none of {len(records)} trials could be finished.{causes}")
         tried = set(variants_tried(paths.root / "reports", split))
-        tried |= {each.digest for each in records if each.digest is not None}
+        digests = {
+            each.name: search.variant(each.params).config.variant_digest
+            for each in records
+            if each.digest is not None
+        }
+        tried |= set(digests.values())
         shares = {"n_folds": split.n_folds, "train_share": split.train_share}
         finished = Variants.of(scored, inputs.positives, shares)
         seed = search.first.config.seed
         found = judge_trials(finished, objective, n_tried=len(tried), seed=seed)
         trials = [
-            {**each.model_dump(), "estimate": found["estimates"].get(each.name)} for each in records
+            {
+                **each.model_dump(),
+                "variant": digests.get(each.name),
+                "estimate": found["estimates"].get(each.name),
+            }
+            for each in records
         ]
         best = found["best"]
         n_raced = sum(each.n_models for each in records)
