@@ -76,7 +76,7 @@ def fixed_estimate(
             Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target), SHARE
         )
     variance, method = conditional_variance(influence), DELONG if influence.unbiased else BAYLE
-    if is_nothing(sqrt(variance), influence.bounds):
+    if is_nothing(sqrt(influence.seen(influence.within)), influence.bounds):
         return Estimate(value, None, None, method=NOTHING_VARIES, target=target)
     if is_proportion:
         low, high = wilson(value, value * (1 - value) / variance)

@@ -8,8 +8,8 @@ With psi_ps the share of person p in the error of run s (see `influence`), E_p t
 S runs, n persons, K folds, J fold models and G_p what a person adds by the class shares (see
 `class_shares`), the variance has four parts:
 
-    person        V_person = sum_p E_p^2
-    class shares  max(V_person, sum_p (E_p + G_p)^2 of either way) - V_person
+    person        V_person = sum_p E_p^2, and what classes of few people lack (see `rare_classes`)
+    class shares  max(0, sum_p (E_p + G_p)^2 of either way - sum_p E_p^2)
     fold model    max(0, J / (J - S) sum over fold models of (sum of their psi)^2 - sum psi_ps^2)
     reciprocal    min((K - 1) (sum_p s_p)^2 / (n c4(S)^2), max(0, V_person - sum_p s_p^2 / S))
                   with s_p the standard deviation over the runs of S psi_ps; with one run V_person
@@ -150,7 +150,9 @@ def spread(influence: Influence) -> Spread | None:
     # Sums by person of psi may hold a little less than those without what fold models differ by.
     variance = max(found.variance, conditional_variance(influence, found))
     untold = influence.no_interval or None
-    if is_nothing(sqrt(variance), influence.bounds):
+    # Class shares alone, or a class of few people, are no interval: both are added to one.
+    seen = sqrt(influence.seen(influence.psi) + found.fold_model)
+    if is_nothing(seen, influence.bounds):
         variance, untold = 0.0, untold or NOTHING_VARIES
     return Spread(variance, df, method.format(df=df), found, untold)
 
@@ -160,7 +162,8 @@ def parts(influence: Influence) -> Parts:
     """The parts of the variance; of a run that is not finished, class shares count too much."""
     layout, psi = influence.layout, influence.psi
     of_person = layout.by_person(psi)
-    person = float((of_person**2).sum())
+    seen = float((of_person**2).sum())
+    person = seen + influence.unseen(psi)
     by_shares = float(((of_person + influence.by_shares) ** 2).sum(axis=1).max())
     n_runs, n_models = layout.n_runs, layout.n_models
     # Where every run has one model, sums by model are 0: nothing is seen of how models differ.
@@ -168,7 +171,7 @@ def parts(influence: Influence) -> Parts:
     of_both = float((layout.by_cell(psi) ** 2).sum())
     reciprocal, persistent = _reciprocal(influence, person)
     return Parts(
-        person, max(0.0, by_shares - person), max(0.0, of_models - of_both), reciprocal, persistent
+        person, max(0.0, by_shares - seen), max(0.0, of_models - of_both), reciprocal, persistent
     )
 
 
