@@ -38,18 +38,17 @@ from math import exp, lgamma, sqrt
 import numpy as np
 from scipy import special
 
-from kfold_hs.judge.metrics.bounds import SHARE
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import (
     LEVEL,
     METHOD_OF_ALL_OR_NONE,
+    MORE_PEOPLE,
     NOTHING_VARIES,
     Estimate,
     around,
-    is_all_or_none,
     is_nothing,
+    of_all_or_none,
     possible_ends,
-    wilson,
 )
 
 ENOUGH_RUNS = 2
@@ -61,6 +60,11 @@ FOUR_PARTS = (
 ONE_RUN = (
     FOUR_PARTS + f" (conservative: one repeat cannot see the last part; {RECOMMENDED_RUNS} are "
     "recommended)"
+)
+ALL_OR_NONE = METHOD_OF_ALL_OR_NONE
+ALL_OR_NONE_OF_ONE_RUN = (
+    f"{METHOD_OF_ALL_OR_NONE}, half of them (conservative: one repeat cannot see what people add "
+    f"who test models trained on each other; {RECOMMENDED_RUNS} are recommended)"
 )
 CORRECTED = "Nadeau-Bengio corrected t over folds, {df} df"
 ONE_MODEL = "no interval: one fold model does not say how models of this recipe differ"
@@ -246,7 +250,8 @@ def recipe_estimate(
     train_share : float
         Share of the people that each model trained on, in (0, 1].
     n_smallest : int
-        Persons that a share of exactly 0 or 1 rests on (Wilson).
+        Persons that a share of exactly 0 or 1 rests on (Wilson), if it has no mean over a class;
+        half of them with one run.
     says : str
         Added to the target, such as "(optimistic)".
     """
@@ -259,24 +264,53 @@ def recipe_estimate(
         return Estimate(value, None, None, method=ONE_MODEL, target=text)
     if influence.no_interval:
         return Estimate(value, None, None, method=influence.no_interval, target=text)
-    if influence.is_share and is_all_or_none(value):
-        low, high = wilson(round(value), n_smallest)
-        return possible_ends(
-            Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=text), SHARE
-        )
-    return interval(influence, found, text)
+    return interval(influence, found, text, n_smallest=n_smallest)
 
 
-def interval(influence: Influence, found: Spread, text: str, n_looks: int = 1) -> Estimate:
+def trials_of_all_or_none(influence: Influence, n_smallest: int | None = None) -> float:
+    """Persons behind a value of all or none; half of them with one run.
+
+    As everywhere one run counts twice what people add, since it cannot see what is reciprocal.
+    """
+    n = influence.persons_behind(n_smallest)
+    return n if influence.layout.n_runs >= ENOUGH_RUNS else n / 2
+
+
+def interval(
+    influence: Influence,
+    found: Spread,
+    text: str,
+    n_looks: int = 1,
+    n_smallest: int | None = None,
+) -> Estimate:
     """The value with the interval of its spread, or without one where none can be told.
 
-    `text` says what the interval speaks of; `n_looks` widens it by Bonferroni.
+    `text` says what the interval speaks of; `n_looks` widens it by Bonferroni; `n_smallest` as
+    `recipe_estimate`.
     """
     value, quantile = influence.value, found.quantile(n_looks=n_looks)
+    n, level = trials_of_all_or_none(influence, n_smallest), 1 - (1 - LEVEL) / n_looks
+    ends = of_all_or_none(value, influence.bounds, n, level)
+    if ends and not influence.no_interval:
+        method = ALL_OR_NONE if influence.layout.n_runs >= ENOUGH_RUNS else ALL_OR_NONE_OF_ONE_RUN
+        return possible_ends(Estimate(value, *ends, method=method, target=text), influence.bounds)
     if found.untold:
         return Estimate(value, None, None, method=found.untold, target=text)
     low, high = around(value, found.se, quantile, influence.is_share)
     return possible_ends(
         Estimate(value, low, high, method=found.method, target=text, se=found.se, df=found.df),
         influence.bounds,
+        would_tell=_would_tell(found.parts, influence.layout.n_runs),
     )
+
+
+def _would_tell(found: Parts, n_runs: int) -> str:
+    """What would make the interval narrower, after the largest part."""
+    if found.class_shares > found.variance / 2:
+        return (
+            "most of it is class shares, which near chance fall with neither people nor repeats; "
+            "the AUROC, or class weights chosen on the other folds, would tell"
+        )
+    if n_runs < ENOUGH_RUNS or found.fold_model > found.variance / 2:
+        return "more people or more repeats (--repeats) would tell"
+    return MORE_PEOPLE

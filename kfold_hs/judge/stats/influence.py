@@ -71,6 +71,15 @@ class Influence:
         """Variance of the value over people, with the models as they are."""
         return self.seen(self.within) + self.unseen(self.within)
 
+    def persons_behind(self, otherwise: int | None = None) -> int:
+        """Whom a value of all or none rests on: the class with the fewest that it has a mean over.
+
+        `otherwise`: of a value that has no mean over a class; by default all persons.
+        """
+        if self.sides is not None:
+            return self.sides.n_fewest
+        return otherwise or self.layout.n_persons
+
     def seen(self, values: np.ndarray) -> float:
         """Sum over persons of the squares of what they add, of `psi` or `within`."""
         return float((self.layout.by_person(values) ** 2).sum())
