@@ -162,3 +162,13 @@ def test_class_shares_alone_make_no_interval(name: str) -> None:
     for each in (found, found.minus(influence(METRICS[name], y, 1 - probs, 1, layout))):
         assert recipe_estimate(each, 0.8, 25).method == NOTHING_VARIES
         assert fixed_estimate(each, 25).method == NOTHING_VARIES
+
+
+def test_undefined_says_which_class_is_lacking_in_how_many_folds() -> None:
+    y, p = with_positives(3, 1.0, np.random.default_rng(0))
+    scored = Scored(y, p, 1, FIVE_FOLDS, names=("well", "ill"))
+    found = scored.influence(METRICS["auroc"])
+    for estimate in (fixed_estimate(found, 3), recipe_estimate(found, 0.8, 3)):
+        assert estimate.value is None
+        assert "2 of 5 folds have nobody of class ill" in estimate.method
+        assert "pooled" in estimate.method

@@ -66,7 +66,8 @@ def fixed_estimate(
     """
     value = influence.value
     if not np.isfinite(value):
-        return Estimate(None, None, None, method=UNDEFINED, target=target)
+        why = influence.no_interval or UNDEFINED
+        return Estimate(None, None, None, method=why, target=target)
     if influence.no_interval:
         return Estimate(value, None, None, method=influence.no_interval, target=target)
     ends = of_all_or_none(value, influence.bounds, influence.persons_behind(n_smallest))

@@ -258,7 +258,8 @@ def recipe_estimate(
     text = " ".join(filter(None, [target(train_share), says]))
     value = influence.value
     if not np.isfinite(value):
-        return Estimate(None, None, None, method=UNDEFINED, target=text)
+        why = influence.no_interval or UNDEFINED
+        return Estimate(None, None, None, method=why, target=text)
     found = spread(influence)
     if found is None:
         return Estimate(value, None, None, method=ONE_MODEL, target=text)

@@ -202,8 +202,10 @@ class Scored:
             float(runs.mean()), psi, within, runs, layout, metric.bounds,
             metric.unbiased is not None, no_interval=metric.no_interval,
         )  # fmt: skip
-        if metric.no_interval or not np.isfinite(found.value):
+        if metric.no_interval:
             return found
+        if not np.isfinite(found.value):
+            return replace(found, no_interval=self._undefined(metric, group, n_groups))
         found = self._with_sides(metric, found)
         if metric.needs == "ranks":
             return found
@@ -224,16 +226,30 @@ class Scored:
         if metric.by_fold:
             found = replace(found, within=_held_against_other_folds(found, rows))
         alone = rows[sides.whose.sum(axis=1) < rare_classes.FEWEST]
-        is_told = metric.sides == "weighted" or (
+        has_wilson = metric.sides == "weighted" or (
             metric.needs == "decisions" and is_all_or_none(found.value)
         )
-        why = "" if is_told or not len(alone) else self._one_person(alone[0])
+        why = "" if has_wilson or not len(alone) else self._one_person(alone[0])
         return replace(found, sides=sides, no_interval=why)
 
     def _one_person(self, rows: np.ndarray) -> str:
+        return rare_classes.ONE_PERSON.format(named=self._named(rows))
+
+    def _named(self, rows: np.ndarray) -> str:
+        """The class of the rows in words."""
         of = {int(c) for c in np.unique(self.y_true[rows])}
-        named = "a class" if len(of) > 1 or not self.names else f"class {self.names[of.pop()]}"
-        return rare_classes.ONE_PERSON.format(named=named)
+        return "a class" if len(of) != 1 or not self.names else f"class {self.names[of.pop()]}"
+
+    def _undefined(self, metric: Metric, group: np.ndarray, n_groups: int) -> str:
+        """Which class how many folds or runs lack; "" where it is something else."""
+        n_classes = self.y_prob.shape[1]
+        for mine in rare_classes.rows_of_sides(metric.sides, self.y_true, n_classes, self.positive):
+            lacking = n_groups - len(np.unique(group[mine]))
+            if lacking and metric.by_fold:
+                return rare_classes.FOLD_LACKS.format(
+                    lacking=lacking, n=n_groups, named=self._named(mine)
+                )
+        return ""
 
     def _runs(self, metric: Metric, probs: np.ndarray) -> np.ndarray:
         """The metric in every run, (S,), were the probabilities these."""

@@ -27,7 +27,7 @@ NOTHING_VARIES = (
     "no interval: all people who were scored did alike, which does not say that others would; more "
     "people would tell"
 )
-ALL_POSSIBLE = "no interval: it would hold every value that is possible, or 99 % of them; {help}"
+ALL_POSSIBLE = "no interval: it would hold 99 % or more of what is possible; {help}"
 MORE_PEOPLE = "more people would tell"
 # Of the distance of the lowest and the highest possible value: what is less is rounding, and an
 # interval that leaves out no more than that holds all.

@@ -109,7 +109,7 @@ def compare(
     """
     apart = second.minus(first)
     if not np.isfinite(apart.value):
-        return _untold(apart, margin, UNDEFINED)
+        return _untold(apart, margin, apart.no_interval or UNDEFINED)
     found = spread(apart)
     if found is None:
         return _untold(apart, margin, ONE_MODEL)

@@ -33,6 +33,10 @@ ONE_PERSON = (
     "no interval: 1 person of {named}, which says nothing of how others of it would do; it takes "
     f"at least {FEWEST} to have one, and about {USEFUL} to have one of use"
 )
+FOLD_LACKS = (
+    "undefined: {lacking} of {n} folds have nobody of {named}; use fewer folds, or read the pooled "
+    "value"
+)
 _OF_RANKS = 3.0
 
 
