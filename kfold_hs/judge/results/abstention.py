@@ -109,13 +109,13 @@ _NOBODY = Estimate(None, None, None, method=UNDEFINED, target=TARGET)
 def _share(held: np.ndarray, layout: Layout) -> Estimate:
     """A plain share of patients, with the persons as units.
 
-    Of no more persons than there are: their means over repeats vary less than they do themselves,
-    and of few persons by luck hardly at all.
+    Few persons are no more than they are: their means over repeats vary less than they do
+    themselves, and by luck hardly at all.
     """
     yes_no = np.column_stack([held, ~held]).astype(np.float64)
     found = influence(ACCURACY, np.zeros(len(held), dtype=int), yes_no, 0, layout)
     estimate = fixed_estimate(found, layout.n_persons, True)
-    if estimate.low is None or estimate.high is None:
+    if layout.n_persons >= _FEW or estimate.low is None or estimate.high is None:
         return estimate
     low, high = wilson(found.value, layout.n_persons)
     return replace(estimate, low=min(low, estimate.low), high=max(high, estimate.high))
