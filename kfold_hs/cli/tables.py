@@ -315,7 +315,8 @@ def _say_why(console: Console, estimates: Mapping[str, Mapping[str, Any]]) -> No
         if each["low"] is None and each.get("method"):
             reasons.setdefault(each["method"], []).append(label)
     for reason, labels in reasons.items():
-        _say(console, f"No interval for {', '.join(labels)}: {reason}.")
+        why = str(reason).removeprefix("no interval: ")
+        _say(console, f"No interval for {', '.join(labels)}: {why}.")
 
 
 def _estimate(found: Mapping[str, Any], form: str = ".3f") -> str:

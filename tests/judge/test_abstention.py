@@ -137,6 +137,38 @@ def test_where_all_are_wrong_there_is_an_interval() -> None:
     assert unknown["low"][-1] == pytest.approx(wilson(1, 40)[0], abs=1e-4)
 
 
+def test_a_few_persons_are_no_more_by_repeats() -> None:
+    """3 persons whose mean over 3 repeats is about the same: Wilson's of 3, not of dozens."""
+    person, run = np.tile(np.arange(3), 3), np.repeat(np.arange(3), 3)
+    layout = Layout.of(run, (person + run) % 3, person, 3)
+    held = np.array([1, 0, 0, 0, 1, 0, 0, 1, 1], dtype=bool)
+    sets = np.column_stack([held, ~held])
+    found = coverage_of_sets(np.zeros(9, dtype=int), sets, ("a", "b"), layout)["covered"]
+    low, high = wilson(4 / 9, 3)
+    assert found["low"] <= low + 1e-12
+    assert found["high"] >= high - 1e-12
+
+
+def test_bands_of_few_persons_hold_wilsons_ends() -> None:
+    kept = fake_run()[0].where(epoch=5)
+    table = kept.table.copy()
+    table.loc[table["y.murmur"] == "Unknown", "y.murmur"] = "Absent"
+    table.loc[table.index[40:44], "y.murmur"] = "Unknown"
+    found = abstention(Selected(Predictions(table, kept.classes), POSITIVES, 5), 200)
+    error = found["tasks"]["murmur"]["curve"]["classes"]["Unknown"]["error"]
+    low, high = wilson(error["value"][-1], 4)
+    assert error["low"][-1] <= low + 1e-4
+    assert error["high"][-1] >= high - 1e-4
+
+
+def test_an_area_without_width_has_no_interval() -> None:
+    """Everybody is answered rightly: no resample differs, and JSON says so as the page does."""
+    kept = fake_run(skill=40)[0].where(epoch=5)
+    found = abstention(Selected(kept, POSITIVES, 5), 200)
+    area = found["tasks"]["murmur"]["curve"]["aurc"]
+    assert area == {"value": 0.0, "low": None, "high": None, "best": 0.0}
+
+
 def test_what_a_number_of_persons_cannot_promise_is_said() -> None:
     predictions, history = fake_run()
     kept = predictions.where(epoch=5)

@@ -100,6 +100,9 @@ def test_without_folds_it_is_about_these_predictions(frame: pd.DataFrame) -> Non
     assert metrics["auroc"]["folds"] == []
     assert found["curves"]["tasks"]["outcome"]["roc"]["folds"] == []
     assert "folds are not known" in found["headline"]["sentence"]
+    one_fold = judged(frame.assign(fold=0))
+    assert "All rows are of one fold" in one_fold["headline"]["sentence"]
+    assert "not known" not in one_fold["headline"]["sentence"]
 
 
 def test_scores_have_what_ranks_people_and_nothing_else(frame: pd.DataFrame) -> None:

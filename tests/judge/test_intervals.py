@@ -34,6 +34,7 @@ from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.judge.stats import sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
+from kfold_hs.judge.stats.expected_error import recipe_estimate
 from kfold_hs.judge.stats.influence import Influence, influence
 from kfold_hs.judge.stats.intervals import Estimate, possible_ends
 from kfold_hs.judge.stats.label_noise import label_noise
@@ -297,3 +298,20 @@ def test_margins_of_the_configuration_are_the_metrics_own() -> None:
     of_config = Margins().model_dump()
     known = [metrics_for(classes) for classes in (MURMUR, OUTCOME)]
     assert of_config == {metric.name: metric.margin for metrics in known for metric in metrics}
+
+
+def test_what_would_tell_follows_the_largest_part() -> None:
+    """Two persons a class: the interval would hold all but 1 % of the values."""
+    y, folds = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
+    layout = Layout.of(np.zeros(4), folds, np.arange(4))
+    found = influence(METRICS["balanced_accuracy"], y, p, 1, layout)
+    estimate = recipe_estimate(found, 0.5, 2)
+    assert estimate.low is None
+    assert "99 %" in estimate.method
+    assert "more repeats (--repeats)" in estimate.method
+    moved = np.array([[5.0, -5.0, 5.0, -5.0], [0, 0, 0, 0]])
+    by_shares = recipe_estimate(dataclasses.replace(found, moved=moved), 0.5, 2)
+    assert by_shares.low is None
+    assert "neither people nor repeats" in by_shares.method
+    assert "more" not in by_shares.method.split(";")[1]

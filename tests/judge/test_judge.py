@@ -182,7 +182,7 @@ def test_summary_holds_the_pooled_numbers() -> None:
 
 
 def test_verdicts_of_a_sure_and_of_a_hopeless_model() -> None:
-    sure = summary_of(*fake_run(skill=12))
+    sure = summary_of(*fake_run(skill=12, n_patients=200))
     assert sure["headline"]["verdict"] == "reached"
     assert "is reached" in sure["headline"]["sentence"]
     hopeless = summary_of(*fake_run(skill=0))

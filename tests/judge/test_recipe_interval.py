@@ -19,6 +19,7 @@ from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.judge.stats.influence import Influence, Scored, influence
+from kfold_hs.judge.stats.intervals import wilson
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.judge.stats.variance_components import budget
 
@@ -416,12 +417,37 @@ def test_ten_calls_of_a_hundred_flipped_are_no_equivalence(n_runs: int) -> None:
     assert found["p"] == 1
 
 
-def test_a_difference_by_the_same_amount_for_everybody_is_not_certain() -> None:
+def test_right_on_everybody_is_better_than_right_on_nobody() -> None:
     layout = layout_of(20)
     worst, best = of_right(np.zeros(20), layout), of_right(np.ones(20), layout)
     found = compare(worst, best, margin=0.01)
-    assert (found["p"], found["difference"]["low"]) == (None, None)
-    assert found["verdict"] == "cannot tell"
+    assert (found["verdict"], found["winner"]) == ("better", "second")
+    # One repeat: half of 20 persons. Wilson's of 10 of 10, as (1 + d) / 2; and the sign test.
+    assert found["difference"]["low"] == pytest.approx(2 * wilson(1, 10)[0] - 1)
+    assert found["difference"]["high"] == 1
+    assert found["p"] == pytest.approx(2 * 0.5**10)
+    looked = compare(best, worst, margin=0.01, n_looks=5)["difference"]["high"]
+    assert looked == pytest.approx(1 - 2 * wilson(1, 10, 0.99)[0])
+    assert compare(best, worst, margin=0.01)["winner"] == "first"
+    # By half a share for everybody is no share of the people.
+    half = replace(best.minus(worst), value=0.5)
+    assert expected_error.recipe_estimate(half, 0.8, 20).low is None
+
+
+def test_no_error_is_not_surer_than_one() -> None:
+    """One repeat counts people twice, at 100 of 100 as at 99 of 100."""
+    layout = layout_of(100)
+    none, one = (of_right(np.r_[np.zeros(k), np.ones(100 - k)], layout) for k in (0, 1))
+    found, nearly = (expected_error.recipe_estimate(each, 0.8, 100) for each in (none, one))
+    assert found.low == pytest.approx(wilson(1, 50)[0])
+    assert found.low is not None
+    assert nearly.low is not None
+    assert found.low < 0.95  # 100 of 100 do not show that a recipe reaches it
+    assert nearly.low < found.low
+    assert "conservative" in found.method
+    assert conditional_error.fixed_estimate(none, 100).low == pytest.approx(wilson(1, 100)[0])
+    twice = of_right(np.ones(200), layout_of(100, n_runs=2))
+    assert expected_error.recipe_estimate(twice, 0.8, 100).low == pytest.approx(wilson(1, 100)[0])
 
 
 @pytest.mark.parametrize("n_runs", [1, 3])

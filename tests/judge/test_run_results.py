@@ -18,9 +18,10 @@ from kfold_hs.judge.stats.conditional_error import BCA
 from kfold_hs.predictions.table import Predictions
 
 
-@pytest.mark.parametrize(("n_patients", "verdict"), [(12, "cannot tell"), (100, "reached")])
+@pytest.mark.parametrize(("n_patients", "verdict"), [(12, "cannot tell"), (200, "reached")])
 def test_a_few_people_cannot_reach_the_target(n_patients: int, verdict: str) -> None:
-    # All are right; 7 people are too few to tell (Wilson: 0.646), 95 are enough (0.961).
+    # All are right; with one repeat half of the people count: 3.5 are too few to tell (Wilson:
+    # 0.477), 97.5 are enough (0.962).
     summary = summary_of(*fake_run(n_patients=n_patients, skill=40))
     assert summary["headline"]["value"] == 1
     assert summary["headline"]["verdict"] == verdict

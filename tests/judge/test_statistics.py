@@ -136,7 +136,8 @@ def test_a_fold_without_a_class_is_undefined_not_skipped() -> None:
     y = np.where(layout.model == 0, 1, y)
     metric = METRICS["auroc"]
     estimate = expected_error.recipe_estimate(influence(metric, y, p, 0, layout), 0.8, 5)
-    assert (estimate.value, estimate.low, estimate.method) == (None, None, expected_error.UNDEFINED)
+    assert (estimate.value, estimate.low) == (None, None)
+    assert "undefined: 1 of 5 folds have nobody of a class" in estimate.method
 
 
 # --- golden numbers -----------------------------------------------------------------------------
@@ -549,9 +550,17 @@ def test_parts_of_the_variance_are_shares_and_what_doubling_leaves() -> None:
     for name in ("class_shares", "reciprocal", "fold_model"):
         assert shares[name] == pytest.approx(getattr(parts, name) / parts.variance)
     assert shares["person"] + shares["residual"] == pytest.approx(parts.person / parts.variance)
-    # Twice the people: half of all but what fold models add.
-    left = (parts.variance + parts.fold_model) / 2 / parts.variance
+    # Twice the people: half of all but what fold models add; class shares fall or do not.
+    assert parts.class_shares > 0
+    left = (parts.variance + parts.fold_model + parts.class_shares) / 2 / parts.variance
     assert shared["se_after"]["people"] == pytest.approx(sqrt(left))
+    assert shared["at_most"] == ["people"]
+    planned = power.components(found).variance(power.Design(2 * layout.n_persons, 2, 5))
+    assert planned == pytest.approx(
+        (parts.variance - parts.fold_model + parts.class_shares) / 2 + parts.fold_model
+    )
+    least = paired.compare(found.times(0.5), found, margin=0)["settle"]
+    assert least is None or least["people_at_most"]
     drawn_anew = parts.person - parts.persistent + parts.fold_model
     left = 1 - drawn_anew / 2 / parts.variance
     assert shared["se_after"]["repeats"] == pytest.approx(sqrt(left))

@@ -122,8 +122,9 @@ def test_a_summary_of_an_earlier_version_is_drawn(run: Run) -> None:
 def test_what_to_buy_next_and_the_optimism_of_choices_are_shown(run: Run) -> None:
     page = " ".join(html.unescape(unmarked(render(*run))).split())
     assert run[0]["budget"]["text"] in page
-    assert run[0]["budget"]["at_most"] == ["repeats"]
-    assert f"at most {percent(run[0]['budget']['se_after']['repeats'])}" in page
+    assert run[0]["budget"]["at_most"] == ["people", "repeats"]
+    for what in run[0]["budget"]["at_most"]:
+        assert f"at most {percent(run[0]['budget']['se_after'][what])}" in page
     for choice in run[0]["choices"]["each"]:
         each = choice["scored_above_crossfit"]
         large = max(abs(each[end]) for end in ("value", "low", "high")) >= 100

@@ -126,6 +126,7 @@ def metrics_for(classes: tuple[str, ...]) -> tuple[Metric, ...]:
             Metric(
                 "weighted_accuracy", "weighted accuracy (challenge)", weighted_accuracy(costs),
                 0.01, gradient=gradients.weighted_accuracy(costs), needs="decisions",
+                sides="weighted",
             )
         )  # fmt: skip
     if set(classes) == set(OUTCOME):

@@ -195,6 +195,8 @@ class Metric:
     needs           "decisions", where only the most probable class counts; "ranks", where only the
                     order of the patients does; else "probabilities"
     no_interval     why no interval can be had, "" where one can
+    sides           classes whose people it has means over: "positive", "negative", "both", "each",
+                    "weighted" (each, and defined without), "" for none
     """
 
     name: str
@@ -211,6 +213,7 @@ class Metric:
     plugin: str = ""
     needs: str = "probabilities"
     no_interval: str = ""
+    sides: str = ""
 
     @property
     def is_share(self) -> bool:
@@ -245,26 +248,27 @@ _ALL = (
     ACCURACY,
     Metric(
         "balanced_accuracy", "balanced accuracy", balanced_accuracy, 0.01,
-        gradient=gradients.balanced_accuracy, needs="decisions",
+        gradient=gradients.balanced_accuracy, needs="decisions", sides="each",
     ),
     Metric(
-        "macro_f1", "macro F1", macro_f1, 0.01, gradient=gradients.macro_f1, needs="decisions"
+        "macro_f1", "macro F1", macro_f1, 0.01, gradient=gradients.macro_f1, needs="decisions",
+        sides="each",
     ),
     Metric(
         "sensitivity", "sensitivity", sensitivity(), 0.01, gradient=gradients.sensitivity(None),
-        needs="decisions",
+        needs="decisions", sides="positive",
     ),
     Metric(
         "specificity", "specificity", specificity(), 0.01, gradient=gradients.specificity(None),
-        needs="decisions",
+        needs="decisions", sides="negative",
     ),
     Metric(
         "auroc", "AUROC", auroc, 0.01, gradient=gradients.auroc, by_fold=True,
-        unbiased=gradients.by_class(gradients.auroc), needs="ranks",
+        unbiased=gradients.by_class(gradients.auroc), needs="ranks", sides="both",
     ),
     Metric(
         "auprc", "AUPRC", auprc, 0.01, gradient=gradients.auprc, by_fold=True,
-        unbiased=gradients.by_class(gradients.auprc), needs="ranks",
+        unbiased=gradients.by_class(gradients.auprc), needs="ranks", sides="both",
     ),
     Metric(
         "brier", "Brier score", brier, 0.01, higher_is_better=False, gradient=gradients.brier,
@@ -283,11 +287,13 @@ _ALL = (
         "macro_auroc", "AUROC, mean of classes", macro(auroc), 0.01, by_fold=True,
         gradient=gradients.macro(gradients.auroc), fewest_classes=3,
         unbiased=gradients.macro(gradients.by_class(gradients.auroc)), needs="ranks",
+        sides="each",
     ),
     Metric(
         "macro_auprc", "AUPRC, mean of classes", macro(auprc), 0.01, by_fold=True,
         gradient=gradients.macro(gradients.auprc), fewest_classes=3,
         unbiased=gradients.macro(gradients.by_class(gradients.auprc)), needs="ranks",
+        sides="each",
     ),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

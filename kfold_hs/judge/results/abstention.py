@@ -13,6 +13,7 @@ Out of fold, of single fold models; bands are of these models (see `stats.bands`
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from kfold_hs.predictions.table import PROBABILITIES, Predictions
 
 COVERAGE = 0.9
 """Of the conformal sets, as `kfold-hs predict` makes them by default."""
+_FEW = 20
 SHARES = np.linspace(0.02, 1, 50)
 
 
@@ -105,10 +107,18 @@ _NOBODY = Estimate(None, None, None, method=UNDEFINED, target=TARGET)
 
 
 def _share(held: np.ndarray, layout: Layout) -> Estimate:
-    """A plain share of patients, with the persons as units."""
+    """A plain share of patients, with the persons as units.
+
+    Few persons are no more than they are: their means over repeats vary less than they do
+    themselves, and by luck hardly at all.
+    """
     yes_no = np.column_stack([held, ~held]).astype(np.float64)
     found = influence(ACCURACY, np.zeros(len(held), dtype=int), yes_no, 0, layout)
-    return fixed_estimate(found, layout.n_persons, True)
+    estimate = fixed_estimate(found, layout.n_persons, True)
+    if layout.n_persons >= _FEW or estimate.low is None or estimate.high is None:
+        return estimate
+    low, high = wilson(found.value, layout.n_persons)
+    return replace(estimate, low=min(low, estimate.low), high=max(high, estimate.high))
 
 
 def _part(layout: Layout, rows: np.ndarray) -> Layout:
@@ -155,6 +165,8 @@ def _curve(selected: Selected, task: str, n_resamples: int) -> dict[str, Any]:
     found = _bands(y_true, y_prob, layout, n_resamples)
     error = float(found["risk"].value[-1])
     area = {name: each[0] for name, each in _ends(found["aurc"], 6).items()}
+    if area["low"] == area["high"]:  # nothing varies: no interval, and not one without width
+        area |= {"low": None, "high": None}
     return {
         "x": _numbers(SHARES),
         "threshold": _numbers(_thresholds(y_prob.max(axis=1), layout)),
@@ -201,11 +213,17 @@ def _bands(
 
 
 def _with_none_and_all(band: Band, n_persons: np.ndarray) -> Band:
-    """Where no one is wrong, or all are, no resample differs: Wilson's ends of so many persons."""
+    """The band, holding Wilson's ends of so many persons where they are few or all alike.
+
+    Where no one is wrong, or all are, no resample differs, and few persons may be drawn in too few
+    ways.
+    """
     low, high = band.low.copy(), band.high.copy()
-    rounded = np.round(band.value)
-    for at in np.flatnonzero(np.isclose(band.value, rounded, rtol=0, atol=1e-9) & (n_persons > 0)):
-        low[at], high[at] = wilson(float(rounded[at]), int(n_persons[at]))
+    value = np.clip(band.value, 0, 1)
+    is_alike = np.isclose(value, np.round(value), rtol=0, atol=1e-9)
+    for at in np.flatnonzero((n_persons > 0) & (is_alike | (n_persons < _FEW))):
+        ends = wilson(float(np.round(value[at], 9)), int(n_persons[at]))
+        low[at], high[at] = np.fmin(low[at], ends[0]), np.fmax(high[at], ends[1])
     return Band(band.value, low, high, band.n_undefined)
 
 

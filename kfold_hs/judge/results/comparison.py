@@ -73,7 +73,8 @@ class Variants:
         found: dict[str, dict[str, Influence]] = {}
         for name, table in self.tables.items():
             positive = self.positives[task]
-            rows = Scored(table.y_true(task), table.y_prob(task), positive, self.layout)
+            rows = Scored(table.y_true(task), table.y_prob(task), positive, self.layout,
+                          names=table.classes[task])  # fmt: skip
             for metric in metrics_of(table, task):
                 found.setdefault(metric.name, {})[name] = rows.influence(metric)
         return found

@@ -40,6 +40,9 @@ FIXED = (
     "The folds are not known, so this is about these predictions alone: how good they are on other "
     "people like these. How much models that are trained anew would differ is not in the interval"
 )
+ONE_FOLD = FIXED.replace(
+    "The folds are not known", "All rows are of one fold, like those of a hold-out", 1
+)
 UNPROVED = (
     "The table implies that no model was trained on the people of its fold, and cannot prove it"
 )
@@ -260,7 +263,7 @@ def _headline(
 
 def _says_of_folds(record: EvaluationRecord) -> str:
     if record.n_folds is None:
-        return FIXED
+        return ONE_FOLD if "fold" in record.known else FIXED
     n_repeats = int(record.predictions.table["repeat"].nunique())
     leaks = [each["text"] for each in record.facts["findings"] if each["is_leak"]]
     proof = f"LEAK: {'; '.join(leaks)}: these numbers are too good" if leaks else UNPROVED

@@ -72,7 +72,9 @@ def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> st
     """
     apart = found["difference"]
     if ends(apart) == UNKNOWN_INTERVAL:
-        return f"{label}: whether {second} or {first} is better is unknown: {apart['method']}."
+        why = str(apart["method"]).removeprefix("no interval: ")
+        unknown = f"{label}: whether {second} or {first} is better is unknown."
+        return f"{unknown} {why[:1].upper()}{why[1:]}."
     by = (
         f"difference {number(apart['value'], signed=True)}, 95 % interval "
         f"{ends(apart, signed=True)}"
@@ -107,10 +109,17 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
         repeats = "whether repeats of these people would see it is not known from one"
     else:
         repeats = "no number of repeats of these people would see it"
-    people = counted(settle["people"], "person", "people") if settle["people"] else ""
-    people = people or "no number of people"
+    is_bound = settle.get("people_at_most", False)
     small = "" if settle["beyond_margin"] else " (within the margin of equivalence)"
-    return f"{seen} The observed one{small}: {repeats}; with {n_repeats} as now, {people} would."
+    people = f"with {n_repeats} as now, "
+    if settle["people"]:
+        most = "at most " if is_bound else ""
+        people += f"{most}{counted(settle['people'], 'person', 'people')} would"
+    elif is_bound:
+        people += "whether more people would is not known"
+    else:
+        people += "no number of people would"
+    return f"{seen} The observed one{small}: {repeats}; {people}."
 
 
 def whole_percents(shares: Mapping[str, float]) -> dict[str, str]:

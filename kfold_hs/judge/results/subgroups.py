@@ -68,7 +68,13 @@ def subgroups(
     kept = selected.scored
     whose = patients.set_index("patient_id").reindex(kept.table["patient_id"])
     scored = {
-        task: Scored(kept.y_true(task), kept.y_prob(task), selected.positives[task], basis.layout)
+        task: Scored(
+            kept.y_true(task),
+            kept.y_prob(task),
+            selected.positives[task],
+            basis.layout,
+            names=kept.classes[task],
+        )
         for task in kept.tasks
     }
     shown = {task: [m for m in metrics_of(kept, task) if m.name in SHOWN] for task in kept.tasks}
@@ -173,7 +179,10 @@ def _among(found: Influence, rows: np.ndarray, layout: Layout, by_fold: bool) ->
         return Influence(np.nan, none, none, np.full(layout.n_runs, np.nan), layout)
     psi, within = np.zeros(len(rows)), np.zeros(len(rows))
     psi[rows], within[rows] = found.psi, found.within
-    return dataclasses.replace(found, psi=psi, within=within, layout=layout)
+    sides = found.sides
+    if sides is not None:
+        sides = sides.among(np.unique(layout.person[rows]), layout.n_persons)
+    return dataclasses.replace(found, psi=psi, within=within, layout=layout, sides=sides)
 
 
 def _adjust(covariates: dict[str, Any], task: str, metric: str) -> None:

@@ -24,7 +24,6 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from kfold_hs.judge.metrics.bounds import SHARE
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import UNDEFINED, conditional_variance
 from kfold_hs.judge.stats.influence import Influence
@@ -35,8 +34,8 @@ from kfold_hs.judge.stats.intervals import (
     TARGET,
     Estimate,
     around,
-    is_all_or_none,
     is_nothing,
+    of_all_or_none,
     possible_ends,
     wilson,
 )
@@ -61,22 +60,23 @@ def fixed_estimate(
     ----------
     influence : Influence
     n_smallest : int
-        Persons that a share of exactly 0 or 1 rests on (Wilson).
+        Persons that a share of exactly 0 or 1 rests on (Wilson), if it has no mean over a class.
     is_proportion : bool
         The value is a plain share of patients, such as accuracy.
     """
     value = influence.value
     if not np.isfinite(value):
-        return Estimate(None, None, None, method=UNDEFINED, target=target)
+        why = influence.no_interval or UNDEFINED
+        return Estimate(None, None, None, method=why, target=target)
     if influence.no_interval:
         return Estimate(value, None, None, method=influence.no_interval, target=target)
-    if influence.is_share and is_all_or_none(value):
-        low, high = wilson(round(value), n_smallest)
+    ends = of_all_or_none(value, influence.bounds, influence.persons_behind(n_smallest))
+    if ends:
         return possible_ends(
-            Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=target), SHARE
+            Estimate(value, *ends, method=METHOD_OF_ALL_OR_NONE, target=target), influence.bounds
         )
     variance, method = conditional_variance(influence), DELONG if influence.unbiased else BAYLE
-    if is_nothing(sqrt(variance), influence.bounds):
+    if is_nothing(sqrt(influence.seen(influence.within)), influence.bounds):
         return Estimate(value, None, None, method=NOTHING_VARIES, target=target)
     if is_proportion:
         low, high = wilson(value, value * (1 - value) / variance)

@@ -114,7 +114,8 @@ def task_result(
     of_seeds = _of_seeds(single, task, positive, basis.layout)
     repeats = np.unique(kept.table["repeat"])
     seeds = np.unique(single.table["seed"]) if of_seeds else np.empty(0, dtype=int)
-    metrics, all_rows = {}, Scored(y_true, y_prob, positive, basis.layout)
+    metrics: dict[str, Any] = {}
+    all_rows = Scored(y_true, y_prob, positive, basis.layout, names=classes)
     for metric in metrics_of(kept, task):
         statistic = partial(metric, y_true, y_prob, positive)
         found = all_rows.influence(metric)

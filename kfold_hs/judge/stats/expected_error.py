@@ -8,8 +8,8 @@ With psi_ps the share of person p in the error of run s (see `influence`), E_p t
 S runs, n persons, K folds, J fold models and G_p what a person adds by the class shares (see
 `class_shares`), the variance has four parts:
 
-    person        V_person = sum_p E_p^2
-    class shares  max(V_person, sum_p (E_p + G_p)^2 of either way) - V_person
+    person        V_person = sum_p E_p^2, and what classes of few people lack (see `rare_classes`)
+    class shares  max(0, sum_p (E_p + G_p)^2 of either way - sum_p E_p^2)
     fold model    max(0, J / (J - S) sum over fold models of (sum of their psi)^2 - sum psi_ps^2)
     reciprocal    min((K - 1) (sum_p s_p)^2 / (n c4(S)^2), max(0, V_person - sum_p s_p^2 / S))
                   with s_p the standard deviation over the runs of S psi_ps; with one run V_person
@@ -38,18 +38,17 @@ from math import exp, lgamma, sqrt
 import numpy as np
 from scipy import special
 
-from kfold_hs.judge.metrics.bounds import SHARE
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import (
     LEVEL,
     METHOD_OF_ALL_OR_NONE,
+    MORE_PEOPLE,
     NOTHING_VARIES,
     Estimate,
     around,
-    is_all_or_none,
     is_nothing,
+    of_all_or_none,
     possible_ends,
-    wilson,
 )
 
 ENOUGH_RUNS = 2
@@ -61,6 +60,11 @@ FOUR_PARTS = (
 ONE_RUN = (
     FOUR_PARTS + f" (conservative: one repeat cannot see the last part; {RECOMMENDED_RUNS} are "
     "recommended)"
+)
+ALL_OR_NONE = METHOD_OF_ALL_OR_NONE
+ALL_OR_NONE_OF_ONE_RUN = (
+    f"{METHOD_OF_ALL_OR_NONE}, half of them (conservative: one repeat cannot see what people add "
+    f"who test models trained on each other; {RECOMMENDED_RUNS} are recommended)"
 )
 CORRECTED = "Nadeau-Bengio corrected t over folds, {df} df"
 ONE_MODEL = "no interval: one fold model does not say how models of this recipe differ"
@@ -150,7 +154,9 @@ def spread(influence: Influence) -> Spread | None:
     # Sums by person of psi may hold a little less than those without what fold models differ by.
     variance = max(found.variance, conditional_variance(influence, found))
     untold = influence.no_interval or None
-    if is_nothing(sqrt(variance), influence.bounds):
+    # Class shares alone, or a class of few people, are no interval: both are added to one.
+    seen = sqrt(influence.seen(influence.psi) + found.fold_model)
+    if is_nothing(seen, influence.bounds):
         variance, untold = 0.0, untold or NOTHING_VARIES
     return Spread(variance, df, method.format(df=df), found, untold)
 
@@ -160,7 +166,8 @@ def parts(influence: Influence) -> Parts:
     """The parts of the variance; of a run that is not finished, class shares count too much."""
     layout, psi = influence.layout, influence.psi
     of_person = layout.by_person(psi)
-    person = float((of_person**2).sum())
+    seen = float((of_person**2).sum())
+    person = seen + influence.unseen(psi)
     by_shares = float(((of_person + influence.by_shares) ** 2).sum(axis=1).max())
     n_runs, n_models = layout.n_runs, layout.n_models
     # Where every run has one model, sums by model are 0: nothing is seen of how models differ.
@@ -168,7 +175,7 @@ def parts(influence: Influence) -> Parts:
     of_both = float((layout.by_cell(psi) ** 2).sum())
     reciprocal, persistent = _reciprocal(influence, person)
     return Parts(
-        person, max(0.0, by_shares - person), max(0.0, of_models - of_both), reciprocal, persistent
+        person, max(0.0, by_shares - seen), max(0.0, of_models - of_both), reciprocal, persistent
     )
 
 
@@ -243,37 +250,68 @@ def recipe_estimate(
     train_share : float
         Share of the people that each model trained on, in (0, 1].
     n_smallest : int
-        Persons that a share of exactly 0 or 1 rests on (Wilson).
+        Persons that a share of exactly 0 or 1 rests on (Wilson), if it has no mean over a class;
+        half of them with one run.
     says : str
         Added to the target, such as "(optimistic)".
     """
     text = " ".join(filter(None, [target(train_share), says]))
     value = influence.value
     if not np.isfinite(value):
-        return Estimate(None, None, None, method=UNDEFINED, target=text)
+        why = influence.no_interval or UNDEFINED
+        return Estimate(None, None, None, method=why, target=text)
     found = spread(influence)
     if found is None:
         return Estimate(value, None, None, method=ONE_MODEL, target=text)
     if influence.no_interval:
         return Estimate(value, None, None, method=influence.no_interval, target=text)
-    if influence.is_share and is_all_or_none(value):
-        low, high = wilson(round(value), n_smallest)
-        return possible_ends(
-            Estimate(value, low, high, method=METHOD_OF_ALL_OR_NONE, target=text), SHARE
-        )
-    return interval(influence, found, text)
+    return interval(influence, found, text, n_smallest=n_smallest)
 
 
-def interval(influence: Influence, found: Spread, text: str, n_looks: int = 1) -> Estimate:
+def trials_of_all_or_none(influence: Influence, n_smallest: int | None = None) -> float:
+    """Persons behind a value of all or none; half of them with one run.
+
+    As everywhere one run counts twice what people add, since it cannot see what is reciprocal.
+    """
+    n = influence.persons_behind(n_smallest)
+    return n if influence.layout.n_runs >= ENOUGH_RUNS else n / 2
+
+
+def interval(
+    influence: Influence,
+    found: Spread,
+    text: str,
+    n_looks: int = 1,
+    n_smallest: int | None = None,
+) -> Estimate:
     """The value with the interval of its spread, or without one where none can be told.
 
-    `text` says what the interval speaks of; `n_looks` widens it by Bonferroni.
+    `text` says what the interval speaks of; `n_looks` widens it by Bonferroni; `n_smallest` as
+    `recipe_estimate`.
     """
     value, quantile = influence.value, found.quantile(n_looks=n_looks)
+    n, level = trials_of_all_or_none(influence, n_smallest), 1 - (1 - LEVEL) / n_looks
+    ends = of_all_or_none(value, influence.bounds, n, level)
+    if ends and not influence.no_interval:
+        method = ALL_OR_NONE if influence.layout.n_runs >= ENOUGH_RUNS else ALL_OR_NONE_OF_ONE_RUN
+        return possible_ends(Estimate(value, *ends, method=method, target=text), influence.bounds)
     if found.untold:
         return Estimate(value, None, None, method=found.untold, target=text)
     low, high = around(value, found.se, quantile, influence.is_share)
     return possible_ends(
         Estimate(value, low, high, method=found.method, target=text, se=found.se, df=found.df),
         influence.bounds,
+        would_tell=_would_tell(found.parts, influence.layout.n_runs),
     )
+
+
+def _would_tell(found: Parts, n_runs: int) -> str:
+    """What would make the interval narrower, after the largest part."""
+    if found.class_shares > found.variance / 2:
+        return (
+            "most of it is class shares, which near chance fall with neither people nor repeats; "
+            "the AUROC, or class weights chosen on the other folds, would tell"
+        )
+    if n_runs < ENOUGH_RUNS or found.fold_model > found.variance / 2:
+        return "more people or more repeats (--repeats) would tell"
+    return MORE_PEOPLE

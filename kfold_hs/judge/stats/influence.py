@@ -13,15 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from math import sqrt
 
 import numpy as np
 
 from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.bounds import SHARE, Bounds
 from kfold_hs.judge.metrics.scores import Metric
+from kfold_hs.judge.stats import rare_classes
 from kfold_hs.judge.stats.class_shares import WAYS, ClassShares
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.intervals import apart
+from kfold_hs.judge.stats.intervals import apart, is_all_or_none, is_nothing
+from kfold_hs.judge.stats.rare_classes import Sides
 
 _CELLS = 4_000_000
 
@@ -39,6 +42,7 @@ class Influence:
     unbiased : `psi` and `within` have DeLong's n / (n - 1) of each class and fold
     moved : (2, n_persons) what every person adds by the class shares, by the two ways
     no_interval : why the metric has no interval, "" where it has one
+    sides : classes that the value has means over, None where it has none (see `rare_classes`)
     """
 
     value: float
@@ -50,6 +54,7 @@ class Influence:
     unbiased: bool = False
     moved: np.ndarray | None = None
     no_interval: str = ""
+    sides: Sides | None = None
 
     @property
     def by_shares(self) -> np.ndarray:
@@ -64,7 +69,26 @@ class Influence:
     @property
     def of_people(self) -> float:
         """Variance of the value over people, with the models as they are."""
-        return float((self.layout.by_person(self.within) ** 2).sum())
+        return self.seen(self.within) + self.unseen(self.within)
+
+    def persons_behind(self, otherwise: int | None = None) -> int:
+        """Whom a value of all or none rests on: the class with the fewest that it has a mean over.
+
+        `otherwise`: of a value that has no mean over a class; by default all persons.
+        """
+        if self.sides is not None:
+            return self.sides.n_fewest
+        return otherwise or self.layout.n_persons
+
+    def seen(self, values: np.ndarray) -> float:
+        """Sum over persons of the squares of what they add, of `psi` or `within`."""
+        return float((self.layout.by_person(values) ** 2).sum())
+
+    def unseen(self, values: np.ndarray) -> float:
+        """What classes of few people add besides; nothing where nothing is seen at all."""
+        if self.sides is None or is_nothing(sqrt(self.seen(values)), self.bounds):
+            return 0.0
+        return self.sides.lacks(self.layout.by_person(values))
 
     @property
     def models(self) -> np.ndarray:
@@ -89,11 +113,14 @@ class Influence:
                 f"{len(self.psi)} and {len(other.psi)} rows: only results of the same people in "
                 "the same folds can be subtracted. Give both variants one split and one order."
             )
+        psi, sides = self.psi - other.psi, self.sides
+        if sides is not None and other.sides is not None:
+            sides = sides.minus(other.sides, self.layout.by_person(psi))
         return Influence(
-            self.value - other.value, self.psi - other.psi, self.within - other.within,
+            self.value - other.value, psi, self.within - other.within,
             self.runs - other.runs, self.layout, apart(self.bounds, other.bounds),
             unbiased=self.unbiased and other.unbiased, moved=self.by_shares - other.by_shares,
-            no_interval=self.no_interval or other.no_interval,
+            no_interval=self.no_interval or other.no_interval, sides=sides or other.sides,
         )  # fmt: skip
 
     def times(self, factor: float) -> Influence:
@@ -103,6 +130,7 @@ class Influence:
             self, value=factor * self.value, psi=factor * self.psi, within=factor * self.within,
             runs=factor * self.runs, bounds=(factor * low, factor * high),
             moved=factor * self.by_shares,
+            sides=None if self.sides is None else self.sides.times(factor),
         )  # fmt: skip
 
 
@@ -119,6 +147,8 @@ class Scored:
         Of these rows.
     sample : ClassShares, optional
         Of these rows, where they are some of a sample's; by default they are all of it.
+    names : tuple of str
+        Of the classes, for words.
     """
 
     y_true: np.ndarray
@@ -126,6 +156,7 @@ class Scored:
     positive: int
     layout: Layout
     sample: ClassShares | None = None
+    names: tuple[str, ...] = ()
 
     @cached_property
     def shares(self) -> ClassShares:
@@ -137,7 +168,12 @@ class Scored:
         layout = self.layout
         part = Layout.of(layout.run[rows], layout.model[rows], layout.person[rows], layout.n_folds)
         return Scored(
-            self.y_true[rows], self.y_prob[rows], self.positive, part, self.shares.among(rows)
+            self.y_true[rows],
+            self.y_prob[rows],
+            self.positive,
+            part,
+            self.shares.among(rows),
+            self.names,
         )
 
     def influence(self, metric: Metric) -> Influence:
@@ -166,19 +202,68 @@ class Scored:
             float(runs.mean()), psi, within, runs, layout, metric.bounds,
             metric.unbiased is not None, no_interval=metric.no_interval,
         )  # fmt: skip
-        if metric.needs == "ranks" or metric.no_interval or not np.isfinite(found.value):
+        if metric.no_interval:
+            return found
+        if not np.isfinite(found.value):
+            return replace(found, no_interval=self._undefined(metric, group, n_groups))
+        found = self._with_sides(metric, found)
+        if metric.needs == "ranks":
             return found
         return replace(found, moved=self._moved(metric, found))
+
+    def _with_sides(self, metric: Metric, found: Influence) -> Influence:
+        """With what classes of few people add, or without interval where one has one person."""
+        n_classes = self.y_prob.shape[1]
+        rows = rare_classes.rows_of_sides(metric.sides, self.y_true, n_classes, self.positive)
+        if not len(rows):
+            return found
+        if metric.needs == "ranks":
+            weight = 1.0 if metric.sides == "both" else 1 / n_classes
+            sides = rare_classes.of_ranks(found.value, rows, self.layout, weight)
+        else:
+            sides = rare_classes.of_calls(partial(self._runs, metric), self.y_prob, rows,
+                                          self.layout)  # fmt: skip
+        if metric.by_fold:
+            found = replace(found, within=_held_against_other_folds(found, rows))
+        alone = rows[sides.whose.sum(axis=1) < rare_classes.FEWEST]
+        has_wilson = metric.sides == "weighted" or (
+            metric.needs == "decisions" and is_all_or_none(found.value)
+        )
+        why = "" if has_wilson or not len(alone) else self._one_person(alone[0])
+        return replace(found, sides=sides, no_interval=why)
+
+    def _one_person(self, rows: np.ndarray) -> str:
+        return rare_classes.ONE_PERSON.format(named=self._named(rows))
+
+    def _named(self, rows: np.ndarray) -> str:
+        """The class of the rows in words."""
+        of = {int(c) for c in np.unique(self.y_true[rows])}
+        return "a class" if len(of) != 1 or not self.names else f"class {self.names[of.pop()]}"
+
+    def _undefined(self, metric: Metric, group: np.ndarray, n_groups: int) -> str:
+        """Which class how many folds or runs lack; "" where it is something else."""
+        n_classes = self.y_prob.shape[1]
+        for mine in rare_classes.rows_of_sides(metric.sides, self.y_true, n_classes, self.positive):
+            lacking = n_groups - len(np.unique(group[mine]))
+            if lacking and metric.by_fold:
+                return rare_classes.FOLD_LACKS.format(
+                    lacking=lacking, n=n_groups, named=self._named(mine)
+                )
+        return ""
+
+    def _runs(self, metric: Metric, probs: np.ndarray) -> np.ndarray:
+        """The metric in every run, (S,), were the probabilities these."""
+        each = [
+            metric(self.y_true, probs, self.positive, weights)
+            for _, weights in _weightings(self.layout.run, self.layout.n_runs)
+        ]
+        return np.concatenate(each)
 
     def _moved(self, metric: Metric, found: Influence) -> np.ndarray:
         """What every person adds by the class shares, (2, n_persons)."""
 
         def value_of(probs: np.ndarray) -> float:
-            each = [
-                metric(self.y_true, probs, self.positive, weights)
-                for _, weights in _weightings(self.layout.run, self.layout.n_runs)
-            ]
-            return float(np.concatenate(each).mean())
+            return float(self._runs(metric, probs).mean())
 
         is_of_calls = metric.needs == "decisions"
         if metric.plugin:  # what a plug-in's metric needs is seen from what it gives
@@ -186,6 +271,34 @@ class Scored:
             calls = 0.9 * np.eye(n_classes)[self.y_prob.argmax(axis=1)] + 0.1 / n_classes
             is_of_calls = value_of(calls) == found.value
         return self.shares.moved(value_of, found.psi if is_of_calls else None)
+
+
+def _held_against_other_folds(found: Influence, rows: np.ndarray) -> np.ndarray:
+    """`within`, with what folds differ by where a fold has one person of a class.
+
+    One person has no variance in the fold, and is held against those of the other folds (collapsed
+    strata; Cochran, Sampling Techniques, 1977, 5A.12).
+
+    Parameters
+    ----------
+    found : Influence
+    rows : ndarray of bool, shape (C, N)
+        Of every class.
+    """
+    layout, within = found.layout, found.within.copy()
+    n_models = np.bincount(layout.run_of_model)[layout.run_of_model]
+    moved = layout.by_model(found.psi - found.within)
+    moved *= np.sqrt(n_models / np.maximum(n_models - 1, 1))
+    is_held = np.zeros(layout.n_models, dtype=bool)
+    for mine in rows:
+        pairs = np.unique(layout.person[mine] * layout.n_models + layout.model[mine])
+        n_persons = np.bincount(pairs % layout.n_models, minlength=layout.n_models)
+        n_rows = np.bincount(layout.model[mine], minlength=layout.n_models)
+        alone = (n_persons == 1) & ~is_held
+        here = mine & alone[layout.model]
+        within[here] += (moved / np.maximum(n_rows, 1))[layout.model[here]]
+        is_held |= alone
+    return within
 
 
 def influence(
@@ -243,6 +356,7 @@ def mean_of(influences: list[Influence]) -> Influence:
         all(each.unbiased for each in influences),
         np.mean([each.by_shares for each in influences], axis=0),
         next((each.no_interval for each in influences if each.no_interval), ""),
+        rare_classes.mean_of([each.sides for each in influences]),
     )
 
 

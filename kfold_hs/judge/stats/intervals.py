@@ -2,7 +2,7 @@
 
 A share of exactly 0 or 1 has no logit and no spread: three people would be as sure as three
 thousand. It gets Wilson's interval instead (Wilson 1927), with the persons for the number of
-trials.
+trials; and so does a difference of two shares of -1 or 1, d, whose (1 + d) / 2 is one.
 
 Every interval passes through `possible_ends`. Ends outside the possible values are drawn in. An
 interval without width, or one that would hold all that is possible, says nothing: the estimate
@@ -17,23 +17,21 @@ from math import inf, isfinite, log
 from scipy.special import expit
 from statsmodels.stats.proportion import proportion_confint
 
-from kfold_hs.judge.metrics.bounds import Bounds
+from kfold_hs.judge.metrics.bounds import SHARE, Bounds
 
 LEVEL = 0.95
 METHOD_OF_ALL_OR_NONE = "Wilson over persons, since all are alike"
 TARGET = "these models, on other people like these"
 OPTIMISTIC = "these models, on the very people who chose their epoch (optimistic)"
 NOTHING_VARIES = (
-    "no interval: nothing varies among the people who were scored, which does not say that nothing "
-    "would among others; more people would tell"
+    "no interval: all people who were scored did alike, which does not say that others would; more "
+    "people would tell"
 )
-ALL_POSSIBLE = (
-    "no interval: it would hold every value that is possible; more people or more repeats would "
-    "tell"
-)
+ALL_POSSIBLE = "no interval: it would hold 99 % or more of what is possible; {help}"
+MORE_PEOPLE = "more people would tell"
 # Of the distance of the lowest and the highest possible value: what is less is rounding, and an
 # interval that leaves out no more than that holds all.
-_NO_WIDTH, _LEAVES_OUT = 1e-9, 1e-3
+_NO_WIDTH, _LEAVES_OUT = 1e-9, 1e-2
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,9 @@ class Estimate:
         return replace(self, low=None, high=None, method=why, se=None, df=None)
 
 
-def possible_ends(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES) -> Estimate:
+def possible_ends(
+    estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES, would_tell: str = MORE_PEOPLE
+) -> Estimate:
     """The estimate with ends that can be, or without ends.
 
     Parameters
@@ -72,6 +72,8 @@ def possible_ends(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES)
         Of the value.
     why : str
         Said where the interval has no width.
+    would_tell : str
+        What would, where it holds all that is possible.
     """
     value, low, high = estimate.value, estimate.low, estimate.high
     if value is None or low is None or high is None:
@@ -80,12 +82,12 @@ def possible_ends(estimate: Estimate, bounds: Bounds, why: str = NOTHING_VARIES)
     span = highest - lowest
     value = min(max(value, lowest), highest)
     if not (isfinite(low) and isfinite(high)):
-        return replace(estimate, value=value).without_ends(ALL_POSSIBLE)
+        return replace(estimate, value=value).without_ends(ALL_POSSIBLE.format(help=would_tell))
     low, high = max(low, lowest), min(high, highest)
     if not high - low > _NO_WIDTH * (span if isfinite(span) else max(abs(value), 1.0)):
         return replace(estimate, value=value).without_ends(why)
     if high - low >= (1 - _LEAVES_OUT) * span:
-        return replace(estimate, value=value).without_ends(ALL_POSSIBLE)
+        return replace(estimate, value=value).without_ends(ALL_POSSIBLE.format(help=would_tell))
     return replace(estimate, value=value, low=low, high=high)
 
 
@@ -104,6 +106,21 @@ def apart(first: Bounds, second: Bounds) -> Bounds:
     return first[0] - second[1], first[1] - second[0]
 
 
+def of_all_or_none(
+    value: float, bounds: Bounds, n: float, level: float = LEVEL
+) -> tuple[float, float] | None:
+    """Wilson's ends of a share of 0 or 1, or of a difference of shares of -1 or 1; None of others.
+
+    `n` persons stand behind it.
+    """
+    if bounds == SHARE and is_all_or_none(value):
+        return wilson(round(value), n, level)
+    if bounds == apart(SHARE, SHARE) and is_all_or_none((1 + value) / 2):
+        low, high = wilson(round((1 + value) / 2), n, level)
+        return 2 * low - 1, 2 * high - 1
+    return None
+
+
 def around(
     value: float, se: float, quantile: float, is_share: bool, lowest: float = -inf
 ) -> tuple[float, float]:
@@ -119,8 +136,8 @@ def around(
     return float(expit(logit - half)), float(expit(logit + half))
 
 
-def wilson(value: float, n: float) -> tuple[float, float]:
+def wilson(value: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's interval of a share of `n` trials, which need not be a whole number (1927)."""
-    low, high = proportion_confint(value * n, n, 1 - LEVEL, method="wilson")
+    low, high = proportion_confint(value * n, n, 1 - level, method="wilson")
     # Of none and of all, an end is the share itself but for rounding.
     return float(min(low, value)), float(max(high, value))

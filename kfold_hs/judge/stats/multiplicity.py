@@ -188,6 +188,8 @@ def best(
         left = possible_ends(
             Estimate(float(resampled.mean()), low, high, method=BBC, target=words), chosen.bounds
         )
+        if left.low is None and found is not None:
+            left = interval(chosen, found, words)
         if chosen.no_interval:
             left = left.without_ends(chosen.no_interval)
         corrected = dataclasses.asdict(left)

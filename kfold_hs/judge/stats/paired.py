@@ -7,7 +7,11 @@ of the rows and of what class shares do, on the plain scale.
 equivalent    the whole interval lies within the region of practical equivalence: the difference,
               if there is one, is too small to matter
 better        the whole interval lies on one side of 0, and not all of it in that region
-cannot tell   neither
+cannot tell   neither, nor where both did equally well on every patient: that says that they are
+              alike on these people, and not how seldom they would differ on others
+
+Where one variant is right on everybody and the other on nobody, the interval is Wilson's and p that
+of the sign test.
 
 Beside it the Bayesian correlated t-test (Corani & Benavoli, Machine Learning 100, 2015): with x the
 differences of the J fold models, the true difference has a t distribution of J - 1 degrees of
@@ -33,12 +37,17 @@ from kfold_hs.judge.stats.expected_error import (
     corrected,
     interval,
     spread,
+    trials_of_all_or_none,
 )
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.power import Design, components, detectable, power_of, settling
 
 BETTER, EQUIVALENT, CANNOT_TELL = "better", "equivalent", "cannot tell"
+ALIKE = (
+    "no interval: both variants did equally well on every patient, and more people would tell "
+    "whether they differ on others"
+)
 
 
 @dataclass(frozen=True)
@@ -100,18 +109,29 @@ def compare(
     """
     apart = second.minus(first)
     if not np.isfinite(apart.value):
-        return _untold(apart, margin, UNDEFINED)
+        return _untold(apart, margin, apart.no_interval or UNDEFINED)
     found = spread(apart)
     if found is None:
         return _untold(apart, margin, ONE_MODEL)
-    if found.untold:
-        p = found.p_value(apart.value) if found.variance == apart.value == 0 else None
-        return _untold(apart, margin, found.untold) | {"p": p}
     sign = 1 if higher_is_better else -1
     words = "the difference of the recipes, second minus first"
     estimate = interval(apart, found, words, n_looks)
     verdict = verdict_of(estimate.low, estimate.high, margin)
     ahead = "second" if sign * apart.value > 0 else "first"
+    if found.untold and estimate.low is not None:
+        # Everybody is right in one variant and nobody in the other: the sign test.
+        n = trials_of_all_or_none(apart)
+        return _untold(apart, margin, "") | {
+            "difference": dataclasses.asdict(estimate),
+            "p": min(1.0, 2 * 0.5**n),
+            "verdict": verdict,
+            "winner": ahead if verdict == BETTER else None,
+        }
+    if found.untold:
+        if not apart.psi.any() and apart.value == 0 and not apart.no_interval:
+            return _untold(apart, margin, ALIKE) | {"p": 1.0}
+        p = found.p_value(apart.value) if found.variance == apart.value == 0 else None
+        return _untold(apart, margin, found.untold) | {"p": p}
     bayes = correlated_t(
         sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, found.variance
     )
@@ -156,7 +176,8 @@ def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dic
     """Repeats alone or people alone that would see the observed difference with 80 % power.
 
     `at_most`: the number of repeats is an upper bound, since a single run cannot tell by how much
-    repeats lessen what a person adds.
+    repeats lessen what a person adds. `people_at_most`: that of people is, since class shares fall
+    with people or do not (see `power`).
     """
     if verdict != CANNOT_TELL or apart.value == 0:
         return None
@@ -167,6 +188,7 @@ def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dic
         "repeats": runs,
         "at_most": not parts.separable,
         "people": ceil(people) if people else None,
+        "people_at_most": parts.class_shares > 0,
         "beyond_margin": bool(abs(apart.value) > margin),
     }
 

@@ -15,7 +15,8 @@ so that with n people, S runs and K folds
 and with one run, which cannot see it, reciprocal is person + residual. Power is that of the t-test
 with non-centrality difference / sqrt(V). The parts come from a run (`components`) or from stated
 assumptions (see `sample_size`). Where models are near chance class shares move them more the more
-people there are, and that part does not fall as it does here.
+people there are, and that part does not fall. Which it is a run does not tell: beyond its own
+people the part is taken to stay, so that what is said of more people is a bound.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Components:
     """Variances of the parts above, in squared units of the metric.
 
     `separable` is False where a single run cannot tell person from residual, nor what is
-    reciprocal: all is in person, and as much in reciprocal.
+    reciprocal: all is in person, and as much in reciprocal. `people` are those of the run, beyond
+    whom class shares fall no more; 0 where they always do.
     """
 
     person: float
@@ -69,13 +71,14 @@ class Components:
     reciprocal: float = 0.0
     class_shares: float = 0.0
     separable: bool = True
+    people: int = 0
 
     def parts(self, design: Design) -> Parts:
         """Of the value of a design."""
         n, is_one = design.n_people, design.n_runs < ENOUGH_RUNS
         person = (self.person + self.residual / design.n_runs) / n
         return Parts(
-            person, self.class_shares / n, self.model / design.n_models,
+            person, self.class_shares / min(n, self.people or n), self.model / design.n_models,
             person if is_one else self.reciprocal / n, person if is_one else self.person / n,
         )  # fmt: skip
 
@@ -99,7 +102,8 @@ def components(influence: Influence) -> Components:
     person, residual = n * found.persistent, n * n_runs * (found.person - found.persistent)
     model, is_one = layout.n_models * found.fold_model, n_runs < ENOUGH_RUNS
     reciprocal = person if is_one else n * found.reciprocal
-    return Components(person, model, residual, reciprocal, n * found.class_shares, not is_one)
+    class_shares = n * found.class_shares
+    return Components(person, model, residual, reciprocal, class_shares, not is_one, n)
 
 
 def detectable(se: float, df: float, power: float = POWER, n_looks: int = 1) -> float:

@@ -233,6 +233,12 @@ def of_run(
             "what people add who test models trained on each other: all is taken to stay, and the "
             "latter to be as much, so intervals of more repeats may be narrower than the table says"
         )
+    if one.class_shares > 0:
+        said.append(
+            "the class shares of the sample move all models, near chance by no less with more "
+            f"people: beyond {parts['people']} people this part is taken to stay, so intervals of "
+            "more people may be narrower than the table says, and fewer people may be needed"
+        )
     two = _apart(one, correlation)
     return Outlook(
         metric, found["value"], one, two, found["is_share"], tuple(said),
@@ -333,7 +339,10 @@ def _apart(one: Components, correlation: float) -> Components:
     """
     left = 2 * (1 - correlation)
     half = left * (one.person + one.residual) / 2
-    return Components(half, 2 * one.model, half, left * one.reciprocal, left * one.class_shares)
+    return Components(
+        half, 2 * one.model, half, left * one.reciprocal, left * one.class_shares,
+        people=one.people,
+    )  # fmt: skip
 
 
 def _correlated(correlation: float) -> str:

@@ -1,8 +1,9 @@
 """Where the uncertainty of a value comes from, as shares, and what would lessen it most.
 
 person        people differ: only more people help
-class shares  the class shares of the sample move all models together: people help, and a metric
-              that no cut-off moves (AUROC), or class weights chosen on other folds
+class shares  the class shares of the sample move all models together: a metric that no cut-off
+              moves (AUROC) helps, or class weights chosen on other folds; people do where models
+              know something, and not near chance, so that what they leave is a bound
 reciprocal    people test models trained on each other, which weighs most near chance: people help
 fold model    models trained on other people, in another split, differ: repeats help
 seed          one training drawn anew differs: seeds of a fold help, and so do repeats
@@ -31,6 +32,7 @@ WORDS = {
     "repeats": "more repeats (--repeats)",
     "seeds": "more seeds (--seeds)",
 }
+SHARES_STAY = "; most of it is class shares, which near chance fall with neither people nor repeats"
 
 
 def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[str, Any] | None:
@@ -82,23 +84,25 @@ def budget(influence: Influence, seed_values: np.ndarray | None = None) -> dict[
     if not parts.separable:
         shares["reciprocal"] = shares["residual"] = None
     after = {
-        "people": (total + of_model) / 2,
+        "people": (total + of_model + amounts["class_shares"]) / 2,
         "repeats": parts.variance(replace(now, n_runs=2 * n_runs)),
         "seeds": total - of_seed / 2,
     }
     se_after: dict[str, float | None] = {name: sqrt(v / total) for name, v in after.items()}
-    at_most = [] if parts.separable else ["repeats"]
+    at_most = ["people"] if amounts["class_shares"] > 0 else []
+    at_most += [] if parts.separable else ["repeats"]
     if seed_values is None:
         se_after["seeds"] = None
     known = {name: value for name, value in se_after.items() if value is not None}
     buy = min(known, key=lambda name: known[name])
+    shares_lead = parts.class_shares / n > total / 2
     return {
         "shares": shares,
         "se_after": se_after,
         "at_most": at_most,
         "buy": buy,
         "text": f"{WORDS[buy]}: doubling them leaves {'at most ' if buy in at_most else ''}"
-        f"{100 * known[buy]:.0f} % of the error",
+        f"{100 * known[buy]:.0f} % of the error{SHARES_STAY if shares_lead else ''}",
         "components": {**dataclasses.asdict(parts), "people": n, "models": n_models},
     }
 
