@@ -106,7 +106,7 @@ def each_class(kept: Predictions, task: str, basis: Basis) -> list[dict[str, Any
     for c, name in enumerate(classes):
         has, called = y_true == c, y_prob.argmax(axis=1) == c
         n_smallest = max(1, min(len(np.unique(person[part])) for part in (has, ~has)))
-        of_class = Scored(y_true, y_prob, c, basis.layout)
+        of_class = Scored(y_true, y_prob, c, basis.layout, names=classes)
         rows.append(
             {
                 "class": name,
