@@ -19,7 +19,8 @@ from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.results.run import verdict
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import recipe_estimate
-from kfold_hs.judge.stats.influence import Influence, Scored, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
+from kfold_hs.judge.stats.scored import Scored
 from kfold_hs.predictions.table import Predictions
 
 SHARES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "weighted_accuracy"}

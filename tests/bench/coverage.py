@@ -29,8 +29,9 @@ from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.stats import expected_error, multiplicity
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bayle, fixed_estimate
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import around
+from kfold_hs.judge.stats.scored import influence
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"

@@ -40,8 +40,9 @@ from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats import expected_error
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bayle
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import around
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.predictions.table import Predictions
 

@@ -29,8 +29,9 @@ from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats import expected_error, paired
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import around
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 

@@ -16,9 +16,9 @@ from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results.validation import change
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
-from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.recalibration import calibration_model
+from kfold_hs.judge.stats.scored import influence
 
 SIZES, N_DRAWS, N_INTERNAL, N_TRUTH = (50, 100, 300), 1000, 200, 100_000
 THERE, HERE = (0.5, 0.7, 1.2), (0.0, 1.0, 1.5)

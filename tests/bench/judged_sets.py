@@ -16,7 +16,8 @@ from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats.class_shares import WAYS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import recipe_estimate, spread
-from kfold_hs.judge.stats.influence import Influence, Scored, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
+from kfold_hs.judge.stats.scored import Scored
 
 N_RUNS = 3
 CLASSES = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}

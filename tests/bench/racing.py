@@ -30,7 +30,8 @@ from support.simulation import World, draw, train, truth
 
 from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.judge.stats.sequential import Race
 
 DOCS = Path(__file__).parents[2] / "docs" / "tune.md"

@@ -16,8 +16,8 @@ from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.stats import expected_error
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bayle
-from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.intervals import around
+from kfold_hs.judge.stats.scored import influence
 
 N_SETS, N, N_RUNS = 300, 400, 3
 METRICS = [

@@ -35,12 +35,13 @@ from kfold_hs.judge.stats import sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
 from kfold_hs.judge.stats.expected_error import recipe_estimate
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import Estimate, possible_ends
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.multiplicity import Resamples, best
 from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.judge.stats.paired import compare
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import Predictions
 
 ALL = metrics_for(("Abnormal", "Normal"))

@@ -14,7 +14,7 @@ from kfold_hs.judge.results.labels import PRECISION, all_labels, each_class
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import Predictions
 
 N, K = 60, 3

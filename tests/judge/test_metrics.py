@@ -14,8 +14,8 @@ from support.fake_run import problem
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bca, fixed_estimate
-from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.intervals import Estimate
+from kfold_hs.judge.stats.scored import influence
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from support.simulation import World, draw, train, truth
 from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import recipe_estimate, spread
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import around
+from kfold_hs.judge.stats.scored import influence
 
 N_SETS, N, N_RUNS, N_FOLDS = 200, 200, 3, 5
 NAMES = ("weighted_accuracy", "auroc")

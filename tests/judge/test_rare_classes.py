@@ -13,8 +13,9 @@ from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.expected_error import recipe_estimate, spread
-from kfold_hs.judge.stats.influence import Influence, Scored, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
 from kfold_hs.judge.stats.intervals import NOTHING_VARIES, wilson
+from kfold_hs.judge.stats.scored import Scored, influence
 
 N = 100
 ONE_MODEL = Layout.of(np.zeros(N), np.zeros(N), np.arange(N))

@@ -18,9 +18,10 @@ from kfold_hs.judge.stats import class_shares, conditional_error, expected_error
 from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.judge.stats.influence import Influence, Scored, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import wilson
 from kfold_hs.judge.stats.paired import compare
+from kfold_hs.judge.stats.scored import Scored, influence
 from kfold_hs.judge.stats.variance_components import budget
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")

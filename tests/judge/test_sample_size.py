@@ -17,8 +17,8 @@ from kfold_hs.errors import ConfigError, KfoldHsError
 from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.stats import power, sample_size
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.sample_size import Assumptions, design, of_run, stated
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.workflows.sample_size import Designs, Known
 from kfold_hs.workflows.sample_size import plan as make_plan
 

@@ -35,7 +35,8 @@ from kfold_hs.judge.stats import (
     power,
 )
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.influence import Influence, influence, of_persons
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.scored import influence, of_persons
 from kfold_hs.judge.stats.variance_components import budget
 
 MURMUR, OUTCOME = ("Present", "Unknown", "Absent"), ("Abnormal", "Normal")

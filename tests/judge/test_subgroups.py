@@ -18,7 +18,7 @@ from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats import expected_error
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.judge.stats.influence import Scored, influence
+from kfold_hs.judge.stats.scored import Scored, influence
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 

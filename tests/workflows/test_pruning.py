@@ -15,7 +15,8 @@ from support.racing import race
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.stats.clusters import Layout
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.judge.stats.sequential import InterimTest, Race, level, spent
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.workflows.search import pruning

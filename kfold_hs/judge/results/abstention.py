@@ -27,8 +27,8 @@ from kfold_hs.judge.stats.bands import METHOD, Band, Statistic, bands, by_run
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.expected_error import UNDEFINED
-from kfold_hs.judge.stats.influence import influence
 from kfold_hs.judge.stats.intervals import LEVEL, TARGET, Estimate, wilson
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import PROBABILITIES, Predictions
 
 COVERAGE = 0.9

@@ -41,7 +41,8 @@ from kfold_hs.judge.selection.crossfit import Choice
 from kfold_hs.judge.selection.decisions import abnormal_of
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
+from kfold_hs.judge.stats.scored import influence
 
 OF_CALLS = ("accuracy", "weighted_accuracy", "cost")
 OF_PROBABILITIES = ("brier", "log_loss")

@@ -17,8 +17,9 @@ from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.factorial import Crossing, effects
-from kfold_hs.judge.stats.influence import Influence, Scored, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
 from kfold_hs.judge.stats.multiplicity import Resamples, against_baseline, all_pairs, best
+from kfold_hs.judge.stats.scored import Scored
 from kfold_hs.predictions.table import Predictions
 
 _ORDER = ["repeat", "seed", "fold", "patient_id"]

@@ -30,9 +30,10 @@ from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, task_result, variance_of
-from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.table import DECISIONS, PROBABILITIES, SCORES, Predictions
 

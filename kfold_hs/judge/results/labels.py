@@ -26,7 +26,8 @@ from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric, precision
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
-from kfold_hs.judge.stats.influence import Influence, Scored, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
+from kfold_hs.judge.stats.scored import Scored, influence
 from kfold_hs.predictions.table import DECISIONS, Predictions
 
 PRECISION = Metric("precision", "precision", precision, 0.01, gradient=gradients.precision)

@@ -28,9 +28,9 @@ from kfold_hs.judge.selection.optimism import mean_accuracy, optimism
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of, places_of, task_result, variance_of
 from kfold_hs.judge.stats.expected_error import RECOMMENDED_RUNS
-from kfold_hs.judge.stats.influence import Scored
 from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
+from kfold_hs.judge.stats.scored import Scored
 from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.epoch_rules import HONEST, RULES
 from kfold_hs.predictions.table import Predictions

@@ -24,13 +24,14 @@ from kfold_hs.judge.selection.optimism import mean_accuracy
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.estimates import metrics_of, persons_of_rarest
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import OPTIMISTIC, Estimate, possible_ends
 from kfold_hs.judge.stats.random_effects import (
     FEWEST_TO_PREDICT,
     combine,
     on_logit_scale,
 )
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import Predictions
 
 METHOD = (

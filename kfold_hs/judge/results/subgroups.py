@@ -32,8 +32,9 @@ from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
 from kfold_hs.judge.stats.expected_error import spread
-from kfold_hs.judge.stats.influence import Influence, Scored
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.multiplicity import holm
+from kfold_hs.judge.stats.scored import Scored
 
 FEWEST = 20
 MOST_LEVELS = 12

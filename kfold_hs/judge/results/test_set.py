@@ -16,7 +16,7 @@ from kfold_hs.judge.metrics.challenge2022 import metrics_for
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.estimates import persons_of_rarest
-from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.scored import influence
 
 
 def side_by_side(

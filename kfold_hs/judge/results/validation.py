@@ -43,10 +43,11 @@ from kfold_hs.judge.selection.crossfit import choose
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.estimates import metrics_of, persons_of_rarest
-from kfold_hs.judge.stats.influence import Influence, influence
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import Estimate, apart, possible_ends
 from kfold_hs.judge.stats.paired import BETTER, verdict_of
 from kfold_hs.judge.stats.recalibration import calibration_model, intercept_of, log_odds
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import Predictions
 
 AS_PREDICTED, SHIPPED = "as predicted", "temperature of the bundle"

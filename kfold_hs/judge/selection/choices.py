@@ -28,7 +28,7 @@ from kfold_hs.judge.selection.decisions import decisions
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis, persons_of_rarest
-from kfold_hs.judge.stats.influence import influence
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.aggregation import pool_groups
 from kfold_hs.predictions.table import Predictions
 

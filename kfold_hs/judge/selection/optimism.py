@@ -18,7 +18,8 @@ from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
-from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.epoch_rules import HONEST, RULES, chosen_epochs
 from kfold_hs.predictions.table import Predictions
 

@@ -23,8 +23,9 @@ from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import bca, fixed_estimate
 from kfold_hs.judge.stats.expected_error import ONE_MODEL, recipe_estimate, spread
-from kfold_hs.judge.stats.influence import Influence, Scored, of_persons
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import OPTIMISTIC, TARGET, Estimate
+from kfold_hs.judge.stats.scored import Scored, of_persons
 from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.epoch_rules import by_place
 from kfold_hs.predictions.table import DECISIONS, PROBABILITIES, SCORES, Predictions

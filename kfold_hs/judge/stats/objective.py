@@ -12,7 +12,8 @@ from kfold_hs.errors import ConfigError, enumerated, unknown_name
 from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
-from kfold_hs.judge.stats.influence import Influence, influence, mean_of
+from kfold_hs.judge.stats.influence import Influence, mean_of
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import COLUMNS, Predictions, label_column, prob_column
 
 
