@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from support import on_device
-from support.on_device import PLAIN, STEPS, check_same_step, fold_on, without_waiting
+from support.on_device import PLAIN, STEPS, check_same_step, fold_on
 from support.training import config
 
 from kfold_hs.cohort import Cohort
@@ -46,8 +46,8 @@ def test_the_exponential_average(cohort: Cohort, device: torch.device, figure: F
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_no_step_waits(cohort: Cohort, device: torch.device, name: str) -> None:
-    check_second_epoch(cohort, device, *STEPS[name])
+def test_no_step_waits(cohort: Cohort, cuda: torch.device, name: str) -> None:
+    check_second_epoch(cohort, cuda, *STEPS[name])
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -55,14 +55,17 @@ def test_no_recorded_step_waits(cohort: Cohort, cuda: torch.device, name: str) -
     check_second_epoch(cohort, cuda, *STEPS[name], "train.backend=cuda_graphs")
 
 
-def check_second_epoch(cohort: Cohort, device: torch.device, *words: str) -> None:
+def check_second_epoch(cohort: Cohort, cuda: torch.device, *words: str) -> None:
     """Later epochs have nothing left to record, to choose kernels for, or to take memory for."""
     settings = config("augment=none", "model.dropout=0.3", "track=[]", "train.epochs=4", *words)
-    fold = fold_on(cohort, settings, device)
-    with exactness(fold.config.train, device):
+    fold = fold_on(cohort, settings, cuda)
+    with exactness(fold.config.train, cuda):
         training, past = Training.of(fold), []
         for epoch in range(3):  # crops have grown by then
             past.append(float(torch.stack(train_epoch(training, epoch, past)).mean()))
-        with without_waiting(device):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
             losses = train_epoch(training, 3, past)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
         assert torch.stack(losses).isfinite().all()

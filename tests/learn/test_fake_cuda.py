@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from support.fake_cuda import CUDA, FakeGpu, fake_cuda
+from support.on_device import STEPS
 from support.training import config
 
 from kfold_hs.cohort import Cohort
@@ -27,16 +28,10 @@ from kfold_hs.learn.training.epoch import train_epoch
 from kfold_hs.learn.training.setup import Training
 from kfold_hs.splits import stratify
 
-RECIPES = {
-    "plain": [],
-    "mixed": ["augment.mixup_alpha=0.4", "augment.cutmix_alpha=1", "augment.stretch=0.1",
-              "augment.time_masks=2", "augment.time_mask_frames=8", "train.average=ema"],
-    "sound": ["features.normalise=band", "augment.gain_db=3", "augment.band_stops=1",
-              "augment.noise_share=0.5", "train.accumulate=2", "train.crops_per_recording=2"],
-    "patient": ["train.level=patient", "model.covariates=[age]", "augment.mixup_alpha=0.4"],
-    "grown": ["train.first_crop_frames=16", "train.first_n_mels=8", "loss=focal",
-              "loss.label_smoothing=0.1", "train.sampling=joint", "train.uncertain=drop"],
-}  # fmt: skip
+ASKED = ["covariates", "joint heads, attention, deltas", "noise, gain, stops, stretch", "patients"]
+"""Those that decide how people are predicted."""
+WALKED = sorted(set(STEPS) - {"balanced weights"})
+"""Without what counts labels before the first step: there are none to count."""
 
 
 @dataclass
@@ -74,11 +69,11 @@ def on_gpu(cohort: Cohort, monkeypatch: pytest.MonkeyPatch, *words: str) -> Iter
         yield ready
 
 
-@pytest.mark.parametrize("words", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("name", WALKED)
 def test_nothing_waits_from_the_first_step_of_an_epoch_to_the_last(
-    words: list[str], cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    name: str, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with on_gpu(cohort, monkeypatch, *words) as ready:
+    with on_gpu(cohort, monkeypatch, *STEPS[name]) as ready:
         losses = train_epoch(ready.training, 0, [])
         assert {loss.device for loss in losses} == {CUDA}
         assert len(losses) == ready.training.plan.n_batches
@@ -86,13 +81,13 @@ def test_nothing_waits_from_the_first_step_of_an_epoch_to_the_last(
         assert ready.gpu.waits == []
 
 
-@pytest.mark.parametrize("words", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("name", ASKED)
 def test_nothing_waits_while_people_are_predicted(
-    words: list[str], cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    name: str, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with on_gpu(cohort, monkeypatch, *words) as ready, torch.inference_mode():
+    with on_gpu(cohort, monkeypatch, *STEPS[name]) as ready, torch.inference_mode():
         asked = ready.predictor()
-        if "train.level=patient" in words:
+        if name == "patients":
             found = asked.embeddings(ready.crops)[0]
         else:
             found = asked.logits(ready.crops)["murmur"]
@@ -101,9 +96,9 @@ def test_nothing_waits_while_people_are_predicted(
         assert ready.gpu.waits == []
 
 
-@pytest.mark.parametrize("words", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("name", WALKED)
 def test_what_is_recorded_copies_nothing_from_the_host(
-    words: list[str], cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    name: str, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A graph would replay such a copy from memory that has gone; torch refuses some of them."""
     recorded = []
@@ -120,11 +115,11 @@ def test_what_is_recorded_copies_nothing_from_the_host(
     monkeypatch.setattr(cuda_graphs, "capture", walked)
     # A value is read of what a recording found, to refuse an empty one.
     monkeypatch.setattr(cuda_graphs, "_check_computes", lambda _: None)
-    with on_gpu(cohort, monkeypatch, *words, "train.backend=cuda_graphs") as ready:
+    with on_gpu(cohort, monkeypatch, *STEPS[name], "train.backend=cuda_graphs") as ready:
         train_epoch(ready.training, 0, [])
         with torch.inference_mode():
             asked = ready.predictor()
-            ask = asked.embeddings if "train.level=patient" in words else asked.logits
+            ask = asked.embeddings if name == "patients" else asked.logits
             ask(ready.crops)
         assert ready.gpu.waits == []
     assert len(recorded) >= 2

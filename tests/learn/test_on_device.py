@@ -7,13 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from support import on_device
-from support.on_device import PLAIN, STEPS, check_same_step, trained, without_waiting
+from support.on_device import PLAIN, STEPS, check_same_step, trained
 from support.training import config
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.learn.training import optimizer
-from kfold_hs.learn.training.epoch import train_epoch
-from kfold_hs.learn.training.setup import Training
 
 CPU = torch.device("cpu")
 
@@ -53,21 +51,6 @@ def test_gradients_of_one_batch_are_not_those_of_two(cohort: Cohort) -> None:
     one = trained(cohort, config(*PLAIN), CPU)
     two = trained(cohort, config(*PLAIN, "train.accumulate=2"), CPU)
     assert on_device.gradient_difference(one.gradients, two.gradients)[0] > 0.1
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_no_step_waits_for_the_device(cohort: Cohort, name: str) -> None:
-    settings = config(*PLAIN, *STEPS[name], "model.dropout=0.3", "model.drop_path=0.2")
-    training = Training.of(on_device.fold_on(cohort, settings, CPU))
-    with without_waiting(CPU):
-        train_epoch(training, 0, [])
-
-
-def test_waiting_is_found() -> None:
-    x = torch.arange(4.0)
-    for wait in (lambda: float(x.sum()), lambda: x[x > 1], lambda: x.nonzero(), lambda: bool(x[1])):
-        with without_waiting(CPU), pytest.raises(RuntimeError, match="would make the CPU wait"):
-            wait()
 
 
 ONE_STEP = [*PLAIN, "train.accumulate=2", "sched=constant", "sched.warmup=0", "optim.lr=0.01"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.losses import LOSSES
@@ -260,36 +257,3 @@ def check_average(cohort: Cohort, settings: Config, device: torch.device) -> flo
     worst = max(difference(found[name], wanted[name]) for name in floats)
     assert worst < 1e-6, f"the average differs by {worst:.2g}"
     return worst
-
-
-@contextlib.contextmanager
-def without_waiting(device: torch.device) -> Iterator[None]:
-    """Raise where the CPU would have to wait for the device.
-
-    On CUDA by torch's own switch. Beside the CPU, operations are refused whose result a
-    program, or the shape of a tensor, depends on: on a GPU each of them waits.
-    """
-    if device.type == "cuda":
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            yield
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        return
-    with _Refused():
-        yield
-
-
-_WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero",
-            "_unique2", "unique_dim", "unique_consecutive", "bincount"}  # fmt: skip
-
-
-class _Refused(TorchDispatchMode):
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        by_mask = name in {"index", "index_put", "index_put_"} and any(
-            each is not None and each.dtype in {torch.bool, torch.uint8} for each in args[1]
-        )
-        if name in _WAITING or by_mask:
-            raise RuntimeError(f"{func} would make the CPU wait for a GPU")
-        return func(*args, **(kwargs or {}))
