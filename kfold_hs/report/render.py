@@ -6,12 +6,13 @@ Pages open offline: the drawing library is inlined, and no request leaves them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import jinja2
 from jinja2.bccache import Bucket
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from kfold_hs.errors import enumerated
@@ -26,6 +27,8 @@ from kfold_hs.report.formats import (
     untold,
 )
 from kfold_hs.report.tables import BREAK, Table, details, tag
+
+_OPTION = re.compile(r"--[a-z][a-z-]*(?: \d+)?")
 
 
 class Page(str):
@@ -73,6 +76,11 @@ class _Compiled(jinja2.BytecodeCache):
 _COMPILED = _Compiled()
 
 
+def in_one_piece(text: str) -> Markup:
+    """Text in which no line ends within an option, as ``--repeats 3``, after its hyphens."""
+    return Markup(_OPTION.sub(r'<span class="whole">\g<0></span>', str(escape(text))))
+
+
 def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     """The page that a template makes of these values.
 
@@ -96,7 +104,7 @@ def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     )
     contents = _Contents()
     templates.filters |= FORMATS | {
-        each.__name__: each for each in (counted, enumerated, without_folders)
+        each.__name__: each for each in (counted, enumerated, in_one_piece, without_folders)
     }
     templates.globals |= {"section": contents.section, "table": contents.table, "br": BREAK}
     templates.globals |= {

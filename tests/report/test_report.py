@@ -14,6 +14,7 @@ from support.pages import unmarked
 
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import duration, number
+from kfold_hs.report.render import in_one_piece
 
 Run = tuple[dict, pd.DataFrame, Predictions]  # type: ignore[type-arg]
 
@@ -100,3 +101,11 @@ def test_numbers(value: float | None, text: str) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_an_option_stays_on_one_line_and_nothing_is_markup() -> None:
+    found = in_one_piece("<b> is conservative; --repeats 3 is - so to say - recommended.")
+    assert found == (
+        '&lt;b&gt; is conservative; <span class="whole">--repeats 3</span> is - so to say - '
+        "recommended."
+    )
