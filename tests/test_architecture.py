@@ -40,7 +40,7 @@ ALLOWED = {
 # Rooms of a folder: each needs only those right of it.
 ROOMS = {
     "judge": ("results", "selection", "stats", "metrics"),
-    "learn": ("training", "tracking", "prediction", "models", "data", "features"),
+    "learn": ("training", "tracking", "prediction", "frames", "models", "data", "features"),
     "cohort": ("readers", "synthetic"),
 }
 WITHOUT_TORCH = {"judge", "report", "cohort", "splits", "predictions", "config", "files"}

@@ -17,6 +17,7 @@ import torch
 
 from kfold_hs.bundle.format import Bundle, Member
 from kfold_hs.cohort import Task
+from kfold_hs.judge.selection.stacking import Evidence
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.models.network import HeartSoundNet
 from kfold_hs.learn.prediction.crops import Predictor
@@ -141,8 +142,8 @@ class Ensemble:
                 patients = np.flatnonzero(chunk.allowed[:, repeat, fold])
                 if len(patients):
                     probs = {name: each[patients, repeat, fold] for name, each in means.items()}
-                    whose = chunk.covariates.iloc[patients]
-                    found[task][patients, repeat, fold] = rule(probs, whose)
+                    beside = chunk.covariates.iloc[patients], pd.DataFrame(index=patients)
+                    found[task][patients, repeat, fold] = rule(Evidence(probs, *beside))
         return found
 
 

@@ -43,7 +43,7 @@ class Columns:
             A column has the new name of another column.
         """
         named: set[str | None] = {config.recording_column, config.patient_column}
-        named |= {config.person_column, config.site_column}
+        named |= {config.person_column, config.site_column, config.timing_column}
         for task, spec in config.tasks.items():
             named |= {spec.column or task, spec.recording_column}
         recording_id = None

@@ -170,6 +170,7 @@ class TableData(DataSettings):
     recording_column : path of the audio file, relative to the CSV
     person_column : None: every patient is a person of their own
     persons_known : false: nobody knows which patients are one person, and the report says so
+    timing_column : when a recording's murmur is heard, such as Early-systolic; for frames=cycle
     channel : None: stereo is an error; 0, 1, ...: take that channel
     """
 
@@ -180,6 +181,7 @@ class TableData(DataSettings):
     person_column: Name | None = None
     persons_known: bool = True
     site_column: Name | None = None
+    timing_column: Name | None = None
     channel: NonNegativeInt | None = None
 
     @pydantic.model_validator(mode="after")

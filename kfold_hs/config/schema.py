@@ -31,6 +31,7 @@ from kfold_hs.config.data import (
 )
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.features import FEATURES, AnyFeatures, FeatureConfig, FeatureSettings
+from kfold_hs.config.frames import FramesConfig
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
 from kfold_hs.config.losses import LOSSES, AnyLoss
 from kfold_hs.config.models import MODELS, AnyModel, ModelConfig, NetworkConfig
@@ -54,6 +55,7 @@ __all__ = [
     "DataConfig",
     "FeatureConfig",
     "FeatureSettings",
+    "FramesConfig",
     "GalleryConfig",
     "JudgeConfig",
     "Margins",
@@ -73,6 +75,8 @@ __all__ = [
 
 MOST_FOLD_MODELS = 10_000
 LEAST_CROP_S = 0.2
+FRAME_S = 0.005, 0.04
+"""Of a frame whose state of the heart cycle is told: heart sounds last some 100 ms."""
 MOST_NUMBERS = 2**29
 """Of one batch of crops: 2 GiB in float32, of which a network makes ten times as much and more."""
 
@@ -99,6 +103,7 @@ class Config(Settings):
     train: TrainConfig
     split: SplitConfig
     predict: PredictConfig
+    frames: FramesConfig = FramesConfig()
     recipe: str
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     n_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -153,6 +158,7 @@ class Config(Settings):
             )
         self._check_sizes()
         self._check_crops()
+        self._check_frames()
         if (self.train.first_n_mels or 0) > self.features.n_mels:
             raise ValueError(
                 f"train.first_n_mels={self.train.first_n_mels} is above features.n_mels="
@@ -206,6 +212,30 @@ class Config(Settings):
             raise ValueError(
                 f"train.crop_frames={crop} are {crop * frame_s:.2g} s of features={features.kind}, "
                 f"less than a heartbeat: 3 s are train.crop_frames={round(3 / frame_s)}"
+            )
+
+    def _check_frames(self) -> None:
+        """Refuse features of which no frame's state could be told."""
+        features, (low, high) = self.features, FRAME_S
+        if not self.frames.is_on:
+            return
+        if features.frame_s is None or not low <= features.frame_s <= high or features.n_mels < 4:
+            made = (
+                "one frame of a recording"
+                if features.frame_s is None
+                else (f"frames of {features.n_mels} bands every {1000 * features.frame_s:g} ms")
+            )
+            raise ValueError(
+                f"frames.epochs={self.frames.epochs} tells the state of every frame, and features="
+                f"{features.kind} makes {made}: it takes 4 bands or more every "
+                f"{1000 * low:g} to {1000 * high:g} ms, as features=logmel makes them. Set "
+                "frames=none otherwise"
+            )
+        if (name := self.frames.task) is not None and name not in self.data.tasks:
+            raise ValueError(
+                f"frames.task={name} is none of the tasks {', '.join(self.data.tasks)}: name the "
+                "one whose positive class is a murmur, or set frames.task=null, which tells the "
+                "states of the heart cycle alone"
             )
 
     def _check_sizes(self) -> None:
@@ -275,10 +305,12 @@ class Config(Settings):
 
         With select=last no part of a training looks at what is predicted, and configurations of one
         training digest have the same models to the bit. With another rule all of `digest` counts.
+        A frame branch is a network of its own, which moves no other.
         """
         values = self._decisive()
         if self.select == "last":
             values.pop("predict")
+            values.pop("frames", None)
             for task in values["data"]["tasks"].values():
                 task.pop("patient_pool", None)
         return _sha256(values)
@@ -300,6 +332,9 @@ class Config(Settings):
         for group in ("data", "features", "model", "loss", "optim", "sched", "augment", "train",
                       "split", "predict"):  # fmt: skip
             values[group] = for_digest(getattr(self, group), group)
+        values.pop("frames", None)
+        if self.frames.is_on:
+            values["frames"] = for_digest(self.frames, "frames")
         for key in ("target", "track", "judge", "plugins"):
             values.pop(key, None)
         if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:

@@ -2,8 +2,10 @@
 
     reports/<run>/    config.yaml  cohort.json  split.json  predictions.parquet  scored.parquet
                       history.csv  summary.json  gallery.json  report.html  tensorboard/
+                      segmentation.parquet (with a frame branch)
     checkpoints/<run>/r0-s0-f0/   best_model.pt  last.pt  inner.pt  resume.pt
-                                  history.csv  predictions.parquet   (last: the fold is done)
+                                  history.csv  segmentation.parquet (with a frame branch)
+                                  predictions.parquet   (last: the fold is done)
                                   failed.json   (why the last attempt at it failed)
     checkpoints/best_model.pt     the best fold of the latest run
     reports/<evaluation>/         predictions.parquet  scored.parquet  summary.json  report.html
@@ -97,6 +99,11 @@ class FoldPaths:
         return self.folder / "predictions.parquet"
 
     @property
+    def segmentation(self) -> Path:
+        """Heart cycles of the held-out recordings, with a frame branch; before the predictions."""
+        return self.folder / "segmentation.parquet"
+
+    @property
     def fault(self) -> Path:
         """Why the last training of this fold failed; removed once the fold is trained."""
         return self.folder / "failed.json"
@@ -159,6 +166,11 @@ class RunPaths:
     @property
     def summary(self) -> Path:
         return self.report_folder / "summary.json"
+
+    @property
+    def segmentation(self) -> Path:
+        """Heart cycles of all recordings, out of fold; where there is a frame branch."""
+        return self.report_folder / "segmentation.parquet"
 
     @property
     def gallery(self) -> Path:

@@ -19,6 +19,7 @@ _PURPOSES = (
     *("init", "order", "crop", "mask", "mixup", "dropout", "cutmix", "stretch"),
     # The order is part of every draw: new ones come last.
     *("sites", "gain", "stop", "noise", "extra"),
+    *("frames.init", "frames.order", "frames.crop", "frames.dropout"),
 )
 
 

@@ -18,6 +18,7 @@ from kfold_hs.learn.data.crops import Source
 from kfold_hs.learn.data.fold import Fold, FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.frames.targets import marks_digest
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
@@ -88,6 +89,7 @@ class RunContext:
             **inputs.digests,
             "features": bank.digest,
             **Source.of(config, inputs.cohort, bank).digests(),
+            **marks_digest(config, inputs.cohort, bank),
         }
         return cls(config, inputs, paths, digests, device, bank)
 

@@ -22,6 +22,7 @@ from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.hardware import hardware
 from kfold_hs.orchestrator.lock import lock
 from kfold_hs.orchestrator.plan import Plan
+from kfold_hs.predictions.segmentation import read_segmentation_table, write_segmentation
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
 
@@ -93,6 +94,10 @@ def collect(folds: Sequence[FoldId], context: RunContext) -> None:
             history.insert(0, column, getattr(fold, column))
         histories.append(history)
     Predictions.concat(predictions).write(paths.predictions, context.digests)
+    if context.config.frames.is_on:
+        tables = [read_segmentation_table(paths.fold(fold).segmentation) for fold in folds]
+        table = pd.concat(tables, ignore_index=True)
+        write_segmentation(paths.segmentation, table, context.digests)
     table = pd.concat(histories, ignore_index=True)
     write_text(paths.history, table.to_csv(index=False), True)
     best = table[table["best"]].copy()

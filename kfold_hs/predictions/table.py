@@ -7,6 +7,7 @@ patient (`level` = "patient", every epoch) or for one recording (`level` =
 level, repeat, seed, fold, epoch, person_id, patient_id, recording_id,
 y.<task>            the patient's label (class name)
 p.<task>.<class>    probability, one column a class, summing to 1 a task
+cycle.<name>...     numbers of the heart cycle, where there is a frame branch
 
 It is the only thing that training and judging share: no torch here, no metric.
 """
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 from kfold_hs.errors import DamagedFileError, PredictionsError, listing
 from kfold_hs.files import stored
 from kfold_hs.files.paths import FoldId, writing
+from kfold_hs.predictions import cycle
 
 KEYS = ("repeat", "seed", "fold", "epoch")
 _WHAT = "the predictions"
@@ -134,13 +136,14 @@ class Predictions:
         return self.with_rows(rows[keep].reset_index(drop=True))
 
     def mean_over_seeds(self) -> Predictions:
-        """The seed ensemble: mean probabilities of the seeds' models, as if of seed 0.
+        """The seed ensemble: means of what the seeds' models gave, as if of seed 0.
 
         For rows of one epoch a fold, as `at` gives them; the epoch is the latest of them.
         """
         if self.table["seed"].nunique() == 1:
             return self
         probs = [c for c in self.table.columns.astype(str) if c.startswith("p.")]
+        probs += cycle.columns_of(self.table)
         keys = ["level", "repeat", "fold", "patient_id", "recording_id"]
         rest = [c for c in self.table.columns.astype(str) if c not in {*probs, *keys}]
         how = {**dict.fromkeys(probs, "mean"), **dict.fromkeys(rest, "first"), "epoch": "max"}

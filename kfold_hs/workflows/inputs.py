@@ -52,7 +52,14 @@ def load_cohort(config: Config, progress: Progress, cohort: Cohort | None = None
     else:  # what training makes of the tasks does not depend on the recordings
         cohort = replace(cohort, tasks=tasks_of(config.data.tasks))
     if config.train.align == "cycle":
-        cohort = with_segmentation_note(cohort)
+        asked_by = "train.align=cycle train.align=none"
+        text = "with train.align=cycle their crops start anywhere"
+        cohort = with_segmentation_note(cohort, asked_by, text)
+    if config.frames.is_on:
+        text = "the frame branch does not learn from them"
+        cohort = with_segmentation_note(
+            cohort, f"frames.epochs={config.frames.epochs} frames=none", text
+        )
     for note in cohort.notes:
         progress.note(f"{note.count} {note.name}: {note.text}.")
     return cohort

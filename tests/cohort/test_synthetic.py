@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kfold_hs.cohort.readers.registry import read_cohort
-from kfold_hs.cohort.segmentation import s1_onsets
+from kfold_hs.cohort.segmentation import read_segmentation
 from kfold_hs.cohort.synthetic.dataset import ensure_cohort, write_cohort
 from kfold_hs.cohort.synthetic.people import draw_patients, render
 from kfold_hs.cohort.synthetic.phonocardiogram import SAMPLE_RATE_HZ, Phonocardiogram
@@ -62,7 +62,7 @@ def test_true_heart_cycles_lie_beside_the_recordings(tmp_path: Path) -> None:
     assert (rows[:, 1] > rows[:, 0]).all()
     assert [int(state) for state in rows[:, 2]] == [0, *[1, 2, 3, 4] * (len(rows) // 4), 0]
     beats = render(recording).beats
-    onsets = s1_onsets(path.with_suffix(".wav"), recording.duration_s)
+    onsets = read_segmentation(path.with_suffix(".wav"), recording.duration_s).s1_onsets
     inside = (beats.s1_s >= 0) & (beats.s1_s < recording.duration_s)
     np.testing.assert_allclose(onsets, beats.s1_s[inside][:-1], atol=1e-4)
 

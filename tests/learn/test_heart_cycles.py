@@ -10,7 +10,11 @@ import torch
 from support.project import TINY, Silent, write_table
 
 from kfold_hs.cohort.readers.registry import read_cohort
-from kfold_hs.cohort.segmentation import cycles_of, s1_onsets, with_segmentation_note
+from kfold_hs.cohort.segmentation import (
+    read_segmentation,
+    segmentations_of,
+    with_segmentation_note,
+)
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError
 from kfold_hs.learn.data.crops import Source
@@ -18,6 +22,8 @@ from kfold_hs.learn.data.heart_cycles import Cycles
 from kfold_hs.learn.features.bank import Bank, build
 from kfold_hs.workflows.cross_validation import run
 from kfold_hs.workflows.options import RunOptions
+
+ALIGN = "train.align=cycle train.align=none", "their crops start anywhere"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -27,20 +33,21 @@ def write(folder: Path, text: str) -> Path:
 
 def test_onsets_survive_the_blemishes_of_real_files(tmp_path: Path) -> None:
     rows = "0\t0.5\t0\r\n0.5\t0.6\t1\r\n0.55\t0.9\t2\n1.4\t1.4\t1\n1.41\t1.5\t1\n\n9\t9.1\t1\n"
-    np.testing.assert_array_equal(s1_onsets(write(tmp_path, rows), 2.0), [0.5, 1.41])
-    assert len(s1_onsets(write(tmp_path, "0 0 28\n"), 2.0)) == 0
-    assert len(s1_onsets(tmp_path / "b.wav", 2.0)) == 0
+    found = read_segmentation(write(tmp_path, rows), 2.0)
+    np.testing.assert_array_equal(found.s1_onsets, [0.5, 1.41])
+    assert len(read_segmentation(write(tmp_path, "0 0 28\n"), 2.0).s1_onsets) == 0
+    assert len(read_segmentation(tmp_path / "b.wav", 2.0).s1_onsets) == 0
     with pytest.raises(CohortError, match=r"a\.tsv, line 2: '0\.5 S1'.*remove the file"):
-        s1_onsets(write(tmp_path, "0 0.5 0\n0.5 S1\n"), 2.0)
+        read_segmentation(write(tmp_path, "0 0.5 0\n0.5 S1\n"), 2.0)
 
 
 def test_no_segmentation_is_an_error_and_some_are_counted(tmp_path: Path) -> None:
     path = write_table(tmp_path)
     cohort = read_cohort(compose([*TINY, f"data.path={path}"]).data)
     with pytest.raises(CohortError, match=r"none of the 32 recordings.*align=none.*p0_0\.tsv"):
-        with_segmentation_note(cohort)
+        with_segmentation_note(cohort, *ALIGN)
     (tmp_path / "p3_1.tsv").write_text("0.2\t0.3\t1\n")
-    noted = with_segmentation_note(cohort)
+    noted = with_segmentation_note(cohort, *ALIGN)
     note = noted.notes[-1]
     assert (note.name, note.count) == ("recordings without a segmentation", 31)
     assert len(note.items) == 31
@@ -72,7 +79,7 @@ def test_marked_onsets_are_where_the_sound_begins(circor_wav: Path) -> None:
     """Frames at the onsets of real recordings hold less than those just after them."""
     config = compose(["data=circor", f"data.root={circor_wav}", "train.align=cycle"])
     cohort = read_cohort(config.data)
-    assert all(len(each) for each in cycles_of(cohort))
+    assert all(len(each.s1_onsets) for each in segmentations_of(cohort))
     cycles = Cycles.of(cohort, config.features, torch.device("cpu"))
     bank = build(cohort, config.features)
     loudness = bank.frames[:, :12].float().mean(dim=1)

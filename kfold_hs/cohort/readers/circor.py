@@ -28,6 +28,7 @@ from kfold_hs.cohort.build import Listing, assemble, tasks_of
 from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.csv_file import read_csv, read_text
 from kfold_hs.cohort.ids import Spelling, clean_name
+from kfold_hs.cohort.segmentation import TIMING
 from kfold_hs.cohort.values import are_same, is_missing, number, word
 from kfold_hs.cohort.wfdb import Header, audio_of, header_path, read_header
 from kfold_hs.config.schema import CircorData
@@ -103,6 +104,7 @@ def load_circor(config: CircorData, on_progress: Progress | None = None) -> Coho
                     "path": str(audio_of(folder, stem, announced[stem])),
                     "site": site,
                     "murmur": _murmur_at(site, murmur, audible),
+                    TIMING: _timing(row),
                 }
             )
     found = Listing(
@@ -256,6 +258,12 @@ def _murmur_at(site: str, murmur: str, audible: str) -> str | None:
     if murmur != "Present" or is_missing(audible):
         return None
     return "Present" if site in _sites(audible) else "Absent"
+
+
+def _timing(row: Mapping[Any, str]) -> str | None:
+    """When a patient's murmur is heard, e.g. "Holosystolic+Early-diastolic"."""
+    said = [word(row[f"{phase} murmur timing"]) for phase in ("Systolic", "Diastolic")]
+    return "+".join(each for each in said if each) or None
 
 
 def _value(name: str, cell: str | None) -> str | float | None:

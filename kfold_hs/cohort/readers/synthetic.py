@@ -16,6 +16,7 @@ def load_synthetic(config: SyntheticData, on_progress: Progress | None = None) -
         path=ensure_cohort(config.n_patients, config.seed),
         person_column="person_id",
         site_column="site",
+        timing_column="murmur_timing",
         tasks=config.tasks,
     )
     return load_table(table, on_progress, name="synthetic")

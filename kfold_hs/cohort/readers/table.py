@@ -20,6 +20,7 @@ from kfold_hs.cohort.cohort import Cohort, Note
 from kfold_hs.cohort.columns import Columns
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
 from kfold_hs.cohort.ids import Spelling, find_file
+from kfold_hs.cohort.segmentation import TIMING, timings_of
 from kfold_hs.cohort.values import is_missing, label_of, number, word
 from kfold_hs.config.data import DataSettings
 from kfold_hs.config.names import clean_name
@@ -73,6 +74,7 @@ def cohort_of_frame(
         tasks=data.tasks,
         person_column=_PERSON_ID if _PERSON_ID in columns else None,
         site_column="site" if "site" in columns else None,
+        timing_column="murmur_timing" if "murmur_timing" in columns else None,
     )
     return _cohort(config, file, _check(config, file), data.kind, on_progress)
 
@@ -129,6 +131,7 @@ def _cohort(
             "patient_id": of_row[i],
             "path": str(find_file(config.path.parent, row[config.recording_column])),
             "site": word(row[config.site_column]) if config.site_column else "unknown",
+            **_timing(row, ids[i], config),
             **{
                 task: label_of(row[spec.recording_column], spec.classes)
                 for task, spec in config.tasks.items()
@@ -150,6 +153,17 @@ def _cohort(
     return assemble(found, on_progress)
 
 
+def _timing(
+    row: Mapping[Hashable, str], recording_id: str, config: TableData
+) -> dict[str, str | None]:
+    """When the murmur of a recording is heard, if the table says so."""
+    if config.timing_column is None:
+        return {}
+    text = word(row[config.timing_column])
+    timings_of(text, f"{config.path}: recording {recording_id}")
+    return {TIMING: text}
+
+
 def column_of(config: TableData, column: str) -> list[Any] | None:
     """A column of the CSV, one value for each recording; None where there is no such column."""
     table = _read(config)[0].table
@@ -169,6 +183,7 @@ def _check(config: TableData, file: CsvFile) -> list[Note]:
         "data.patient_column": config.patient_column,
         "data.person_column": config.person_column,
         "data.site_column": config.site_column,
+        "data.timing_column": config.timing_column,
     }
     for task, spec in config.tasks.items():
         wanted[f"data.tasks.{task}.column"] = spec.column or task

@@ -9,6 +9,7 @@ them (van der Laan, Polley & Hubbard 2007). The columns, standardised on the row
 
     log p_c / (1 - p_c)   of every class c but the last, for a source that is a task
     one or two columns    for a source that is a covariate (`CovariateEncoder`)
+    the columns cycle.*   for the source `cycle`, which a frame branch gives (`predictions.cycle`)
 
 The penalty is fixed, 0.5 |w|^2 + C sum log loss with C = 0.1, so that nothing is tuned.
 
@@ -33,6 +34,7 @@ from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.covariates import CovariateEncoder
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.predictions import cycle
 from kfold_hs.predictions.table import Predictions, prob_column
 
 _NUMBERS = ("mean", "scale", "coefficients", "intercepts", "classes")
@@ -42,10 +44,29 @@ CLIP = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
+class Evidence:
+    """What may tell a task, of some patients, row for row.
+
+    probs : of every task, (n, C)
+    patients : their covariates
+    cycle : the columns of `predictions.cycle`; none without a frame branch
+    """
+
+    probs: Mapping[str, np.ndarray]
+    patients: pd.DataFrame
+    cycle: pd.DataFrame
+
+    def at(self, rows: np.ndarray) -> Evidence:
+        """Of some of the rows."""
+        probs = {name: each[rows] for name, each in self.probs.items()}
+        return Evidence(probs, self.patients.iloc[rows], self.cycle.iloc[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class Stacking:
     """What is stacked on what.
 
-    sources : of every stacked task, the tasks and covariates that it is told from
+    sources : of every stacked task, the tasks and covariates that it is told from, and `cycle`
     patients : table with `patient_id` and the covariates
     """
 
@@ -56,6 +77,9 @@ class Stacking:
     def of(cls, config: Config, cohort: Cohort) -> Stacking:
         """As `data.tasks.<task>.stack` and `predict.stack` say.
 
+        Without a frame branch the source `cycle` is left out, and with it a task that would be told
+        from itself alone.
+
         Raises
         ------
         ConfigError
@@ -63,8 +87,13 @@ class Stacking:
         """
         if config.predict.stack == "none":
             return cls()
-        sources = {name: task.stack for name, task in config.data.tasks.items() if task.stack}
         known = [*(task.name for task in cohort.tasks), *cohort.covariates]
+        sources = {name: task.stack for name, task in config.data.tasks.items() if task.stack}
+        if config.frames.is_on:
+            known.append(cycle.SOURCE)
+        else:
+            left = {n: tuple(e for e in each if e != cycle.SOURCE) for n, each in sources.items()}
+            sources = {n: each for n, each in left.items() if each and set(each) != {n}}
         for task, names in sources.items():
             for name in names:
                 if name not in known:
@@ -131,13 +160,11 @@ class Stacking:
             return rest
         if not self.obstacles(rest):
             return self(rest)
-        stacked = rest.table.copy()
-        probs = {name: rest.y_prob(name) for name in rest.tasks}
-        whose = self._whose(rest, np.arange(len(rest)))
+        stacked, evidence = rest.table.copy(), self._evidence(rest)
         for task, sources in self.sources.items():
             names = rest.classes[task]
-            rule = Rule.fit(probs, whose, sources, rest.y_true(task), len(names))
-            stacked[[prob_column(task, name) for name in names]] = rule(probs, whose)
+            rule = Rule.fit(evidence, sources, rest.y_true(task), len(names))
+            stacked[[prob_column(task, name) for name in names]] = rule(evidence)
         return Predictions(stacked, rest.classes)
 
     def rules(self, scored: Predictions) -> dict[str, dict[tuple[int, int, int], Rule]]:
@@ -152,10 +179,9 @@ class Stacking:
     def _stacked(self, scored: Predictions, task: str, sources: Sequence[str]) -> np.ndarray:
         """Probabilities of the task, (n_rows, n_classes)."""
         y_prob = np.zeros((len(scored), len(scored.classes[task])))
-        probs = {name: scored.y_prob(name) for name in scored.tasks}
+        evidence = self._evidence(scored)
         for _, rows, rule in self._fits(scored, task, sources):
-            whose = self._whose(scored, rows)
-            y_prob[rows] = rule({name: each[rows] for name, each in probs.items()}, whose)
+            y_prob[rows] = rule(evidence.at(rows))
         return y_prob
 
     def _fits(
@@ -163,19 +189,20 @@ class Stacking:
     ) -> Iterator[tuple[tuple[int, int, int], np.ndarray, Rule]]:
         """Every fold's place, its row numbers, and the rule that the other folds gave."""
         y_true, n_classes = scored.y_true(task), len(scored.classes[task])
-        probs = {name: scored.y_prob(name) for name in scored.tasks}
+        evidence = self._evidence(scored)
         for (repeat, seed), folds in _folds_of_runs(scored):
             for fold, rows in folds.items():
                 rest = np.concatenate([other for f, other in folds.items() if f != fold])
-                others = {name: each[rest] for name, each in probs.items()}
-                whose = self._whose(scored, rest)
-                rule = Rule.fit(others, whose, sources, y_true[rest], n_classes)
+                rule = Rule.fit(evidence.at(rest), sources, y_true[rest], n_classes)
                 yield (repeat, seed, fold), rows, rule
 
-    def _whose(self, scored: Predictions, rows: np.ndarray) -> pd.DataFrame:
-        """Covariates of the patients of these rows."""
-        ids = scored.table["patient_id"].iloc[rows]
-        return pd.DataFrame(self.patients.set_index("patient_id").reindex(ids))
+    def _evidence(self, scored: Predictions) -> Evidence:
+        ids = scored.table["patient_id"]
+        return Evidence(
+            {name: scored.y_prob(name) for name in scored.tasks},
+            pd.DataFrame(self.patients.set_index("patient_id").reindex(ids)),
+            scored.table[cycle.columns_of(scored.table)],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +211,7 @@ class Rule:
 
     tasks : that it is told from
     encoder : of the covariates that it is told from
+    of_cycle : columns of the heart cycle that it is told from
     mean, scale : (d,) of the columns
     coefficients, intercepts : (C', d) and (C',), C' = 1 where it knows two classes
     classes : indices of the classes it knows, among `n_classes`
@@ -191,6 +219,7 @@ class Rule:
 
     tasks: tuple[str, ...]
     encoder: CovariateEncoder
+    of_cycle: tuple[str, ...]
     mean: np.ndarray
     scale: np.ndarray
     coefficients: np.ndarray
@@ -200,29 +229,27 @@ class Rule:
 
     @classmethod
     def fit(
-        cls,
-        y_prob: Mapping[str, np.ndarray],
-        patients: pd.DataFrame,
-        sources: Sequence[str],
-        y_true: np.ndarray,
-        n_classes: int,
+        cls, evidence: Evidence, sources: Sequence[str], y_true: np.ndarray, n_classes: int
     ) -> Rule:
-        """From some rows: probabilities by task, (n, C) each; covariates; labels."""
-        tasks = tuple(name for name in sources if name in y_prob)
-        names = [name for name in sources if name not in y_prob]
-        encoder = CovariateEncoder.fit(patients, names)
+        """From some rows and their labels."""
+        tasks = tuple(name for name in sources if name in evidence.probs)
+        names = [name for name in sources if name not in {*tasks, cycle.SOURCE}]
+        is_asked = cycle.SOURCE in sources and cycle.SOURCE not in tasks
+        of_cycle = tuple(evidence.cycle.columns.astype(str)) if is_asked else ()
+        encoder = CovariateEncoder.fit(evidence.patients, names)
         scaler = StandardScaler()
         model = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000, tol=1e-8)
-        columns = scaler.fit_transform(_columns(tasks, y_prob, encoder, patients))
+        columns = scaler.fit_transform(_columns(evidence, tasks, encoder, of_cycle))
         model.fit(columns, y_true)
         return cls(
-            tasks, encoder, scaler.mean_, scaler.scale_, model.coef_, model.intercept_,
+            tasks, encoder, of_cycle, scaler.mean_, scaler.scale_, model.coef_, model.intercept_,
             model.classes_, n_classes,
         )  # fmt: skip
 
-    def __call__(self, y_prob: Mapping[str, np.ndarray], patients: pd.DataFrame) -> np.ndarray:
-        """Probabilities (n, n_classes) of patients, given theirs by task and their covariates."""
-        columns = (_columns(self.tasks, y_prob, self.encoder, patients) - self.mean) / self.scale
+    def __call__(self, evidence: Evidence) -> np.ndarray:
+        """Probabilities (n, n_classes) of patients."""
+        columns = _columns(evidence, self.tasks, self.encoder, self.of_cycle)
+        columns = (columns - self.mean) / self.scale
         # Not a matrix product: its last bits depend on how many rows there are.
         scores = (columns[:, None] * self.coefficients).sum(axis=2) + self.intercepts
         if scores.shape[1] == 1:
@@ -239,6 +266,7 @@ class Rule:
         return {
             "tasks": list(self.tasks),
             "covariates": list(self.encoder.rules),
+            "cycle": list(self.of_cycle),
             "n_classes": self.n_classes,
             **{name: getattr(self, name).tolist() for name in _NUMBERS},
         }
@@ -249,6 +277,7 @@ class Rule:
         return cls(
             tasks=tuple(values["tasks"]),
             encoder=CovariateEncoder(tuple(values["covariates"])),
+            of_cycle=tuple(values.get("cycle", ())),  # older bundles have no frame branch
             n_classes=values["n_classes"],
             **{name: np.array(values[name]) for name in _NUMBERS},
         )
@@ -269,13 +298,12 @@ def _folds_of_runs(
 
 
 def _columns(
-    tasks: Sequence[str],
-    y_prob: Mapping[str, np.ndarray],
-    encoder: CovariateEncoder,
-    patients: pd.DataFrame,
+    evidence: Evidence, tasks: Sequence[str], encoder: CovariateEncoder, of_cycle: Sequence[str]
 ) -> np.ndarray:
     """Columns of every row, (n, d)."""
-    found = [logit(np.clip(y_prob[task][:, :-1], CLIP, 1 - CLIP)) for task in tasks]
+    found = [logit(np.clip(evidence.probs[task][:, :-1], CLIP, 1 - CLIP)) for task in tasks]
     if encoder.rules:
-        found.append(encoder.transform(patients))
+        found.append(encoder.transform(evidence.patients))
+    if of_cycle:
+        found.append(evidence.cycle[list(of_cycle)].to_numpy(dtype=np.float64))
     return np.concatenate(found, axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.segmentation import cycles_of
+from kfold_hs.cohort.segmentation import segmentations_of
 from kfold_hs.config.schema import FeatureSettings
 from kfold_hs.errors import ConfigError
 
@@ -41,7 +41,7 @@ class Cycles:
         CohortError
             None is.
         """
-        found = cycles_of(cohort)
+        found = [each.s1_onsets for each in segmentations_of(cohort)]
         counts = np.array([len(each) for each in found])
         if (hop_s := config.frame_s) is None:
             raise ConfigError(

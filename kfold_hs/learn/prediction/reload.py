@@ -11,6 +11,8 @@ from kfold_hs.learn import checkpoint
 from kfold_hs.learn.data.covariates import Covariates
 from kfold_hs.learn.data.examples import make_targets
 from kfold_hs.learn.data.fold import Fold
+from kfold_hs.learn.frames.cached import branch_of
+from kfold_hs.learn.frames.out_of_fold import with_cycle
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import Predictor
@@ -45,8 +47,11 @@ def predict_again(fold: Fold, model_file: Path) -> Predictions:
     cohort, config = fold.cohort, fold.config
     targets = make_targets(cohort, config.train, fold.device)
     losses = TaskLosses(config.loss, cohort.tasks, {n: q.cpu() for n, q in targets.items()})
-    probs, _ = score(predictor, cohort, fold.data.scored, targets, losses.to(fold.device))
-    found = fold_predictions(cohort, fold.data.scored, fold.id, [probs], 0)
+    people = fold.data.scored
+    probs, _ = score(predictor, cohort, people, targets, losses.to(fold.device))
+    found = fold_predictions(cohort, people, fold.id, [probs], 0)
+    if (branch := branch_of(fold)) is not None:
+        found = with_cycle(found, cohort, people, branch.hear(fold.bank, people.recordings))
     table = found.table.assign(epoch=np.int64(content["epoch"]))
     return Predictions(table, found.classes)
 

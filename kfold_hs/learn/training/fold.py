@@ -28,6 +28,9 @@ from kfold_hs.learn.data.covariates import check_covariates
 from kfold_hs.learn.data.examples import sampling_weights
 from kfold_hs.learn.data.fold import Fold, People
 from kfold_hs.learn.data.noise import noise_bank
+from kfold_hs.learn.frames.branch import FrameBranch
+from kfold_hs.learn.frames.cached import branch_of
+from kfold_hs.learn.frames.out_of_fold import heart_cycles, with_cycle
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.heads import check_heads
 from kfold_hs.learn.models.network import HeartSoundNet, check_network
@@ -51,6 +54,7 @@ from kfold_hs.learn.training.history import (
 )
 from kfold_hs.learn.training.optimizer import scored_model, update_batch_statistics
 from kfold_hs.learn.training.setup import Soft, Training
+from kfold_hs.predictions.segmentation import write_segmentation
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 
@@ -79,7 +83,7 @@ def fit_fold(
     StorageError, WeightsError, ConfigError
         As the parts say.
     """
-    course = _Course(Training.of(fold, soft), [], [])
+    course = _Course(Training.of(fold, soft), branch_of(fold), [], [])
     course.resume(paths)
     with checkpoint.Writer() as writer, closing(tracking(len(course.history))) as tracker:
         while not course.is_over:
@@ -100,6 +104,7 @@ class _Course:
     """A training and what it has come to: a row of history and the probabilities of each epoch."""
 
     training: Training
+    branch: FrameBranch | None
     history: History
     kept: list[EpochProbs]
     _unwritten: dict[Path, dict[str, Any]] = field(default_factory=dict)
@@ -207,6 +212,7 @@ class _Course:
             "tasks": {task.name: list(task.classes) for task in fold.cohort.tasks},
             "place": fold.id._asdict(),
             "digests": dict(fold.digests),
+            **({} if self.branch is None else {"frames": self.branch.to_state()}),
         }
 
     def _state(self) -> dict[str, Any]:
@@ -228,6 +234,11 @@ class _Course:
         assert keep is not None
         since = write_history(paths, self.history, keep, best, chosen)
         found = fold_predictions(fold.cohort, fold.data.scored, fold.id, self.kept, keep)
+        if self.branch is not None:
+            heard = self.branch.hear(fold.bank, fold.data.held_out)
+            found = with_cycle(found, fold.cohort, fold.data.scored, heard)
+            cycles = heart_cycles(fold, self.branch, heard)
+            write_segmentation(paths.segmentation, cycles, fold.digests)
         found.write(paths.predictions, fold.digests)
         return since
 

@@ -1,0 +1,67 @@
+"""The frame branch of a fold: found in the cache, or trained now and put there.
+
+It depends on the fold's training people, their marks and the settings of `frames`, and on nothing
+else of a recipe: variants that differ elsewhere share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from kfold_hs.config.digests import for_digest
+from kfold_hs.files.atomic import discard
+from kfold_hs.files.cache import cache_folder, is_whole, keeping
+from kfold_hs.files.paths import sweep, writing_folder
+from kfold_hs.learn import checkpoint
+from kfold_hs.learn.data.fold import Fold
+from kfold_hs.learn.device import device_kind
+from kfold_hs.learn.frames.branch import FrameBranch
+from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.frames.training import fit_branch
+
+VERSION = 1
+"""Of what a training gives; raised when it would give something else."""
+_FILE = "branch.pt"
+
+
+def branch_of(fold: Fold) -> FrameBranch | None:
+    """The frame branch of a fold; None where `frames` is off.
+
+    Raises
+    ------
+    CohortError, TrainingError, StorageError
+        As `fit_branch`; the cache cannot be written.
+    """
+    if not fold.config.frames.is_on:
+        return None
+    folder = _folder(fold)
+    sweep(folder.parent, ours=False)
+    if folder.exists() and not is_whole(folder, "a frame branch"):
+        discard(folder)
+    if not folder.is_dir():
+        state = fit_branch(fold).to_state()
+        with keeping(), writing_folder(folder, sums=True) as temporary:
+            checkpoint.save(temporary / _FILE, state)
+    state = checkpoint.load(folder / _FILE, fold.device)
+    return FrameBranch.from_state(state, fold.config, fold.device)
+
+
+def _folder(fold: Fold) -> Path:
+    config, cohort = fold.config, fold.cohort
+    targets = FrameTargets.of(config, cohort, fold.data.train, fold.bank.on_host[1])
+    content = [
+        VERSION,
+        for_digest(config.frames, "frames"),
+        for_digest(config.features.of_recordings, "features"),
+        cohort.recordings["sha256"].iloc[targets.recordings].tolist(),
+        targets.digest,
+        [config.seed, *fold.id],
+        [device_kind(fold.device), torch.get_num_threads()],
+        [config.train.tf32, config.train.deterministic],
+    ]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return cache_folder() / "frames" / digest

@@ -1,0 +1,171 @@
+"""The training of a frame branch, on the segmented stretches of a fold's training people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kfold_hs.errors import CohortError, TrainingError
+from kfold_hs.learn.data.fold import Fold
+from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.frames.branch import FrameBranch, _frames, untrained_net
+from kfold_hs.learn.frames.network import FrameNet, band_scale
+from kfold_hs.learn.frames.sojourn import Sojourn
+from kfold_hs.learn.frames.targets import FrameTargets
+
+WEIGHT_DECAY, GRAD_CLIP = 0.01, 5.0
+MOST_WEIGHT = 100.0
+"""Of a class against the mean frame: one that hardly occurs shall not rule the others."""
+
+
+def fit_branch(fold: Fold) -> FrameBranch:
+    """Train a frame branch on the fold's training people.
+
+    Raises
+    ------
+    CohortError
+        Too few of their recordings are segmented.
+    TrainingError
+        The loss is not a finite number.
+    """
+    config, frames = fold.config, fold.config.frames
+    assert config.features.frame_s is not None  # `Config` refuses it
+    targets = FrameTargets.of(config, fold.cohort, fold.data.train, fold.bank.on_host[1])
+    if len(targets.recordings) < 2:
+        raise CohortError(
+            f"fold {fold.id.fold}: {len(targets.recordings)} of {len(fold.data.train)} training "
+            "recordings are segmented, and a frame branch takes 2 at the least. Set frames=none."
+        )
+    sojourn = Sojourn.fit(targets.segmentations)
+    examples = _Examples.of(fold, targets)
+    torch.manual_seed(fold.streams.torch_seed("frames.init", 0))
+    net = untrained_net(config).to(fold.device)
+    loss = _Loss(targets, fold.device)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=frames.lr, weight_decay=WEIGHT_DECAY)
+    batch = min(frames.batch_size, len(targets.recordings))
+    n_batches = len(targets.recordings) // batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, frames.lr, total_steps=frames.epochs * n_batches
+    )
+    for epoch in range(frames.epochs):
+        torch.manual_seed(fold.streams.torch_seed("frames.dropout", epoch))
+        order = fold.streams.generator("frames.order", epoch).permutation(len(targets.recordings))
+        rng, net = fold.streams.generator("frames.crop", epoch), net.train()
+        total = torch.zeros((), device=fold.device)
+        for chosen in order[: n_batches * batch].reshape(n_batches, batch):
+            x, allowed = examples.draw(chosen, rng)
+            found = loss(net, x, allowed)
+            optimizer.zero_grad()
+            found.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), GRAD_CLIP)
+            optimizer.step()
+            schedule.step()
+            total += found.detach()
+        if not torch.isfinite(total):
+            raise TrainingError(
+                f"fold {fold.id.fold}: the loss of the frame branch is {float(total):g} in epoch "
+                f"{epoch + 1} of {frames.epochs}. Lower frames.lr={frames.lr:g}."
+            )
+    return FrameBranch(net.eval(), sojourn, config.features.frame_s)
+
+
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Training recordings, of which crops are drawn where they are annotated.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Of the bank.
+    mean, spread : Tensor, shape (n, n_mels)
+        Of every band of each.
+    allowed : Tensor of uint8
+        Targets of all frames, one recording after another.
+    first, length : Tensor of int64, shape (n,)
+        Where each one's targets begin, and how many they are.
+    low, high : ndarray of int64, shape (n,)
+        First and last start of its crops.
+    """
+
+    bank: Bank
+    rows: np.ndarray
+    mean: torch.Tensor
+    spread: torch.Tensor
+    allowed: torch.Tensor
+    first: torch.Tensor
+    length: torch.Tensor
+    low: np.ndarray
+    high: np.ndarray
+    n_frames: int
+
+    @classmethod
+    def of(cls, fold: Fold, targets: FrameTargets) -> _Examples:
+        bank, device, config = fold.bank, fold.device, fold.config
+        assert config.features.frame_s is not None
+        n_frames = round(config.frames.crop_s / config.features.frame_s)
+        scales = [band_scale(_frames(bank, int(row))) for row in targets.recordings]
+        mean, spread = (torch.stack(each) for each in zip(*scales, strict=True))
+        length = np.array([len(each) for each in targets.allowed])
+        marked = [np.flatnonzero(each)[[0, -1]] for each in targets.allowed]
+        begin, end = np.array(marked).T
+        margin = n_frames // 6  # of sound that is not annotated, on either side
+        low = np.clip(begin - margin, 0, np.maximum(length - n_frames, 0))
+        high = np.clip(end + margin - n_frames, low, np.maximum(length - n_frames, 0))
+        first = np.cumsum(length) - length
+        return cls(
+            bank,
+            targets.recordings,
+            mean[:, None, :, None],
+            spread[:, None, :, None],
+            torch.from_numpy(np.concatenate(targets.allowed)).to(device),
+            torch.from_numpy(first).to(device),
+            torch.from_numpy(length).to(device),
+            low,
+            high,
+            n_frames,
+        )
+
+    def draw(
+        self, chosen: np.ndarray, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """A crop of each: (n, n_mels, n_frames), and its targets (n, n_frames) uint8.
+
+        A recording shorter than a crop is repeated from its start.
+        """
+        device = self.first.device
+        starts = torch.from_numpy(rng.integers(self.low[chosen], self.high[chosen] + 1)).to(device)
+        rows = torch.from_numpy(self.rows[chosen]).to(device)
+        at = torch.from_numpy(chosen).to(device)
+        x = self.bank.crops(rows, starts, self.n_frames)
+        x = (x - self.mean[at]) / self.spread[at]
+        frames = starts[:, None] + torch.arange(self.n_frames, device=device)
+        frames = self.first[at, None] + frames % self.length[at, None]
+        return x[:, 0], self.allowed[frames]
+
+
+class _Loss:
+    """Mean of -log P(a class that is allowed) over annotated frames, classes weighted alike.
+
+    A frame that may be of two classes weighs as the network divides it among them.
+    """
+
+    def __init__(self, targets: FrameTargets, device: torch.device) -> None:
+        allowed = np.concatenate(targets.allowed)
+        counts = np.array([(allowed == 1 << k).sum() for k in range(targets.n_classes)])
+        share = counts / max(counts.sum(), 1)
+        weight = 1 / np.maximum(share * targets.n_classes, 1 / MOST_WEIGHT)
+        self._weight = torch.tensor(weight, dtype=torch.float32, device=device)
+        self._bits = torch.arange(targets.n_classes, device=device)
+
+    def __call__(self, net: FrameNet, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+        log_probs = net(x).log_softmax(dim=1).transpose(1, 2)
+        may = (allowed[..., None] >> self._bits) & 1 > 0
+        among = log_probs.masked_fill(~may, -torch.inf)
+        marked = allowed > 0
+        log_right = torch.where(marked[..., None], among, 0.0).logsumexp(dim=-1)
+        with torch.no_grad():
+            division = (among - log_right[..., None]).exp()
+            weight = torch.where(marked, (division * self._weight).sum(dim=-1), 0.0)
+        return -(weight * torch.where(marked, log_right, 0.0)).sum() / weight.sum().clamp_min(1e-6)
