@@ -40,7 +40,7 @@ class FrameBranch:
     def log_probs(self, bank: Bank, row: int) -> np.ndarray:
         """Of every frame's classes, (n_frames, n_classes) float32, each as frequent as any other.
 
-        A recording is heard whole and alone, so that its numbers are its own to the bit.
+        A recording is taken whole and alone, so that its numbers are its own to the bit.
 
         Parameters
         ----------
@@ -52,10 +52,10 @@ class FrameBranch:
         logits = self.net(((frames - mean) / spread).T[None])[0]
         return np.asarray(logits.T.log_softmax(dim=1).cpu().numpy())
 
-    def hear(self, bank: Bank, recordings: Sequence[int] | np.ndarray) -> Heard:
+    def cycles(self, bank: Bank, recordings: Sequence[int] | np.ndarray) -> HeartCycles:
         """The heart cycles of some rows of the bank."""
         rows = [int(row) for row in recordings]
-        return Heard.of(bank, rows, [self.log_probs(bank, row) for row in rows], self)
+        return HeartCycles.of(bank, rows, [self.log_probs(bank, row) for row in rows], self)
 
     def to_state(self) -> dict[str, Any]:
         """For a checkpoint: tensors and plain values."""
@@ -75,7 +75,7 @@ class FrameBranch:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class HeartCycles:
     """Heart cycles of some recordings.
 
     Parameters
@@ -91,7 +91,7 @@ class Heard:
     @classmethod
     def of(
         cls, bank: Bank, rows: Sequence[int], log_probs: Sequence[np.ndarray], branch: FrameBranch
-    ) -> Heard:
+    ) -> HeartCycles:
         """Decoded by a branch's times, from probabilities that it or several gave."""
         decoded = decode(log_probs, branch.sojourn, branch.frame_s)
         numbers = [

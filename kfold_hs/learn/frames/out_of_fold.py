@@ -6,20 +6,22 @@ import pandas as pd
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.learn.data.fold import Fold, People
-from kfold_hs.learn.frames.branch import FrameBranch, Heard
+from kfold_hs.learn.frames.branch import FrameBranch, HeartCycles
 from kfold_hs.learn.frames.measures import of_patients
 from kfold_hs.predictions.segmentation import segmentation_of, table_of
 from kfold_hs.predictions.table import Predictions
 
 
-def with_cycle(found: Predictions, cohort: Cohort, people: People, heard: Heard) -> Predictions:
+def with_cycle(
+    found: Predictions, cohort: Cohort, people: People, cycles: HeartCycles
+) -> Predictions:
     """Predictions of patients and recordings with the columns of `predictions.cycle`."""
     ids = cohort.recordings["recording_id"].iloc[people.recordings].tolist()
     whose = cohort.recordings["patient_id"].iloc[people.recordings]
     patients = cohort.patients["patient_id"].iloc[people.patients].tolist()
     owner = whose.map({each: row for row, each in enumerate(patients)}).to_numpy()
-    alone = of_patients(heard.measures, pd.RangeIndex(len(ids)).to_numpy(), len(ids))
-    whole = of_patients(heard.measures, owner, len(patients))
+    alone = of_patients(cycles.measures, pd.RangeIndex(len(ids)).to_numpy(), len(ids))
+    whole = of_patients(cycles.measures, owner, len(patients))
     table = found.table
     is_recording = (table["level"] == "recording").to_numpy()
     at_recording = table["recording_id"].map({each: row for row, each in enumerate(ids)})
@@ -33,8 +35,8 @@ def with_cycle(found: Predictions, cohort: Cohort, people: People, heard: Heard)
     return found.with_rows(table.assign(**parts))
 
 
-def heart_cycles(fold: Fold, branch: FrameBranch, heard: Heard) -> pd.DataFrame:
+def segmentation(fold: Fold, branch: FrameBranch, cycles: HeartCycles) -> pd.DataFrame:
     """The held-out recordings' states, as `predictions.segmentation` has them."""
     ids = fold.cohort.recordings["recording_id"].iloc[fold.data.held_out].tolist()
-    found = [segmentation_of(each.states, branch.frame_s) for each in heard.decoded]
+    found = [segmentation_of(each.states, branch.frame_s) for each in cycles.decoded]
     return table_of(ids, found, fold.id)

@@ -76,8 +76,8 @@ class FrameTargets:
         name, frame_s = config.frames.task, config.features.frame_s
         assert frame_s is not None  # `Config` refuses it
         rows = [int(row) for row in recordings if not marked[row].is_empty]
-        heard = _murmurs(cohort, name)
-        found = [_allowed(marked[row], int(n_frames[row]), frame_s, heard[row]) for row in rows]
+        murmurs = _murmurs(cohort, name)
+        found = [_allowed(marked[row], int(n_frames[row]), frame_s, murmurs[row]) for row in rows]
         kept = [k for k, each in enumerate(found) if each.any()]
         return cls(
             np.array([rows[k] for k in kept], dtype=np.int64),
@@ -97,7 +97,7 @@ class FrameTargets:
 
 
 Murmur = tuple[tuple[int, float, float], ...] | None
-"""Of a recording: states and shares of them in which it is heard, none: it has none; None: nobody
+"""Of a recording: states and shares of them in which it sounds, none: it has none; None: nobody
 says whether."""
 ANYWHERE: Murmur = ((SYSTOLE, -1.0, -1.0), (DIASTOLE, -1.0, -1.0))
 """It has one, and nobody says when."""

@@ -51,7 +51,7 @@ def predict_again(fold: Fold, model_file: Path) -> Predictions:
     probs, _ = score(predictor, cohort, people, targets, losses.to(fold.device))
     found = fold_predictions(cohort, people, fold.id, [probs], 0)
     if (branch := branch_of(fold)) is not None:
-        found = with_cycle(found, cohort, people, branch.hear(fold.bank, people.recordings))
+        found = with_cycle(found, cohort, people, branch.cycles(fold.bank, people.recordings))
     table = found.table.assign(epoch=np.int64(content["epoch"]))
     return Predictions(table, found.classes)
 

@@ -30,7 +30,7 @@ from kfold_hs.learn.data.fold import Fold, People
 from kfold_hs.learn.data.noise import noise_bank
 from kfold_hs.learn.frames.branch import FrameBranch
 from kfold_hs.learn.frames.cached import branch_of
-from kfold_hs.learn.frames.out_of_fold import heart_cycles, with_cycle
+from kfold_hs.learn.frames.out_of_fold import segmentation, with_cycle
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.heads import check_heads
 from kfold_hs.learn.models.network import HeartSoundNet, check_network
@@ -235,10 +235,10 @@ class _Course:
         since = write_history(paths, self.history, keep, best, chosen)
         found = fold_predictions(fold.cohort, fold.data.scored, fold.id, self.kept, keep)
         if self.branch is not None:
-            heard = self.branch.hear(fold.bank, fold.data.held_out)
-            found = with_cycle(found, fold.cohort, fold.data.scored, heard)
-            cycles = heart_cycles(fold, self.branch, heard)
-            write_segmentation(paths.segmentation, cycles, fold.digests)
+            cycles = self.branch.cycles(fold.bank, fold.data.held_out)
+            found = with_cycle(found, fold.cohort, fold.data.scored, cycles)
+            table = segmentation(fold, self.branch, cycles)
+            write_segmentation(paths.segmentation, table, fold.digests)
         found.write(paths.predictions, fold.digests)
         return since
 
