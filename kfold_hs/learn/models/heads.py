@@ -86,7 +86,7 @@ class Dichotomies(nn.Linear):
         rows = torch.tensor([asked.index(name) for name in task.classes])
         self.register_buffer("answers", answers[rows], persistent=False)
         with torch.no_grad():
-            self.bias -= torch.arange(n - 1, 0, -1).log()
+            self.bias.sub_(torch.arange(n - 1, 0, -1).log())
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         z = super().forward(hidden).float()
