@@ -34,14 +34,15 @@ class BackboneConfig(NetworkConfig):
 
     hidden : size of the hidden layer before the heads; 0: none
     covariates : of the patient, beside the sound, e.g. [age, sex, height_cm, weight_kg]
-    heads : `separate`: a linear head a task; `joint`: one over all combinations of their classes
+    heads : `separate`: a linear head a task; `binary`: a sigmoid for each of a task's classes but
+        the last, the positive one first; `joint`: one head over all combinations of their classes
     deltas : time derivatives beside the features, as further channels
     """
 
     hidden: Annotated[int, Field(ge=0, le=8192)] = 0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     covariates: tuple[str, ...] = ()
-    heads: Literal["separate", "joint"] = "separate"
+    heads: Literal["separate", "binary", "joint"] = "separate"
     deltas: Literal[0, 1, 2] = 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from support.project import TINY, Silent
 
 from kfold_hs.bundle import portable
-from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio
+from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio, bank_of
 from kfold_hs.bundle.certificate import Certificate
 from kfold_hs.bundle.format import Bundle, write_content
 from kfold_hs.bundle.graph import Graph, check_graph
@@ -30,6 +31,8 @@ from kfold_hs.config.compose import compose
 from kfold_hs.errors import BundleError, CohortError, ConfigError
 from kfold_hs.files.paths import write_json
 from kfold_hs.judge.selection.calibration import CALIBRATORS
+from kfold_hs.learn.models.network import Inputs, make_model
+from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits.split import TEST, TRAIN
 from kfold_hs.workflows import bundles, cross_validation
@@ -446,6 +449,28 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     assert [each.name for each in session.get_outputs()] == ["mean", "keys", "items"]
     (mean,) = session.run(["mean"], {"samples": np.zeros(8000, np.float32)})
     assert mean.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("heads", ["binary", "joint"])
+def test_a_graph_of_other_heads_says_what_torch_says(
+    made: Path, shared_table_csv: Path, heads: str
+) -> None:
+    bundle = Bundle.read(made / "bundle")
+    settings = bundle.config.model.model_copy(update={"covariates": (), "heads": heads})
+    config = bundle.config.model_copy(update={"model": settings})
+    bundle = dataclasses.replace(bundle, config=config)
+    model = make_model(settings, bundle.tasks, 1, Inputs.of(config, 0)).eval()
+    graph = Graph(config, bundle.tasks, [model]).eval()
+    raw = portable.WRITERS["onnx"](portable._traced(graph, bundle), graph, {})
+    patient = Patient("p", (Sound("p", shared_table_csv.parent / "p0_0.wav"),), ("p",))
+    heard = AudioReader(config, bundle.channel, bundle.content["typical"]).read(patient)
+    bank = bank_of([heard], config.features.normalise == "recording", torch.device("cpu"))
+    probs, *_ = Predictor(model, bank, config).of_recordings(np.arange(1), bundle.tasks)
+    samples, _ = soundfile.read(patient.sounds[0].path, dtype="float32")
+    found = onnxruntime.InferenceSession(raw).run([*probs], {"samples": samples})
+    for task, each in zip(probs, found, strict=True):
+        np.testing.assert_allclose(each, probs[task][0], atol=1e-5)
+        assert np.ptp(each) > 1e-3
 
 
 def test_names_that_would_be_two_of_a_graph(made: Path) -> None:

@@ -9,7 +9,9 @@ from support.fake_comparison import POSITIVES, kept
 from support.fake_run import SPLIT
 
 from kfold_hs.errors import PredictionsError
-from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
+from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants, ordered
+from kfold_hs.judge.selection.decisions import decisions
+from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import Predictions
 
 
@@ -38,6 +40,44 @@ def test_order_of_rows_does_not_matter() -> None:
         for each in (two, mixed)
     )
     assert first == second
+
+
+def test_decisions_of_the_other_folds_are_compared() -> None:
+    """Present made ten times less likely: fewer are called so, and as many decided to be."""
+    plain = kept(1.0)
+    table = plain.table.copy()
+    columns = [f"p.murmur.{name}" for name in plain.classes["murmur"]]
+    table[columns] *= [0.1, 1, 1]
+    table[columns] = table[columns].div(table[columns].sum(axis=1), axis=0)
+    tables = {"plain": plain, "shy": Predictions(table, plain.classes)}
+    variants = Variants.of(tables, POSITIVES, SPLIT)
+    margins = {"weighted_accuracy": 0.03, "cost": 700.0}
+    found = compare_variants(variants, Terms("plain", margins, n_resamples=50))["tasks"]["murmur"]
+    named = found["weighted_accuracy_decided"]
+    assert named["label"] == ("weighted accuracy (challenge), class weights of the other folds")
+    assert found["cost_decided"]["against_baseline"]["shy"]["margin"] == 700
+    assert found["weighted_accuracy"]["against_baseline"]["shy"]["difference"]["value"] < -0.05
+    assert named["against_baseline"]["shy"]["difference"]["value"] == pytest.approx(0, abs=1e-9)
+    assert named["against_baseline"]["shy"]["margin"] == 0.03
+    # The same as a run's own summary has.
+    kept_in_order = ordered(plain)
+    choices = {c.name: c for c in decisions(kept_in_order, "murmur", variants.layout)}
+    for name, metric in (("class weights", "weighted_accuracy"), ("referral threshold", "cost")):
+        alone = influence(
+            choices[name].metric, choices[name].y_true, choices[name].crossfit, 0, variants.layout
+        )
+        assert found[f"{metric}_decided"]["values"]["plain"] == alone.value
+
+
+def test_nothing_is_decided_where_there_is_no_other_fold() -> None:
+    table = kept(1.0).table
+    one = Predictions(table[table["fold"] == 0].reset_index(drop=True), kept(1.0).classes)
+    found = compare_variants(
+        Variants.of({"a": one, "b": one}, POSITIVES, {**SPLIT, "n_folds": 1}),
+        Terms("a", n_resamples=50),
+    )
+    assert not [name for name in found["tasks"]["murmur"] if name.endswith("_decided")]
+    assert found["tasks"]["murmur"]["weighted_accuracy"]["values"]["a"] > 0
 
 
 def test_other_folds_are_refused() -> None:

@@ -41,6 +41,7 @@ STEPS: dict[str, list[str]] = {
     "patients": ["train.level=patient", "train.sites_per_patient=2", "augment.mixup_alpha=0.4"],
     "growing crops and bands": ["train.first_crop_frames=16", "train.first_n_mels=8"],
     "covariates": ["model.covariates=[age]", "augment.mixup_alpha=0.4"],
+    "binary heads": ["model.heads=binary"],
     "joint heads, attention, deltas": ["model.heads=joint", "model.pool=attention",
                                        "model.deltas=1"],
 }  # fmt: skip

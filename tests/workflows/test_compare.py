@@ -64,9 +64,11 @@ def test_every_variant_is_a_run_of_its_own_on_one_split(compared: Path) -> None:
         summary = json.loads(paths.summary.read_text())
         assert summary["split"]["digest"] == found["split"]["digest"]
         assert re.match(r"kfold-hs run .*sched=(cosine|onecycle)", summary["provenance"]["command"])
-        values = [m["values"][each["name"]] for m in found["tasks"]["murmur"].values()]
-        of_run = [m["value"] for m in summary["tasks"]["murmur"]["metrics"].values()]
-        assert values == pytest.approx(of_run)
+        metrics, task = found["tasks"]["murmur"], summary["tasks"]["murmur"]
+        decided = {f"{name}_decided": m for name, m in task["decided"].items()}
+        assert set(decided) == {"weighted_accuracy_decided", "cost_decided"}
+        of_run = {name: m["value"] for name, m in {**task["metrics"], **decided}.items()}
+        assert {k: m["values"][each["name"]] for k, m in metrics.items()} == pytest.approx(of_run)
         tables.append(Predictions.read(paths.predictions).table)
     keys = ["repeat", "seed", "fold", "epoch", "patient_id"]
     pd.testing.assert_frame_equal(tables[0][keys], tables[1][keys])

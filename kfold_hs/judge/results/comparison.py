@@ -2,26 +2,34 @@
 
 Variants must have predicted the same patients in the same folds of the same repeats. Rows are
 put into one order first, so that the order of the tables does not matter.
+
+Where the challenge charges for a task, who is called what is compared as the classes' probabilities
+say, and as class weights and a threshold of referral say that were chosen on the other folds (see
+`judge.selection.decisions`; names end in `_decided`): probabilities that call too few Present may
+rank as well as others. Intervals take what was chosen as given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from kfold_hs.errors import PredictionsError, enumerated
-from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
+from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric
+from kfold_hs.judge.selection.crossfit import Choice, obstacle
+from kfold_hs.judge.selection.decisions import decisions
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.factorial import Crossing, effects
 from kfold_hs.judge.stats.influence import Influence, mean_of
 from kfold_hs.judge.stats.multiplicity import Resamples, against_baseline, all_pairs, best
 from kfold_hs.judge.stats.scored import Scored
-from kfold_hs.predictions.table import Predictions
+from kfold_hs.predictions.table import PROBABILITIES, Predictions
 
+_DECIDED = "_decided"
 _ORDER = ["repeat", "seed", "fold", "patient_id"]
 
 
@@ -69,16 +77,28 @@ class Variants:
         """Tasks and labels are the same in all."""
         return next(iter(self.tables.values()))
 
-    def influences(self, task: str) -> dict[str, dict[str, Influence]]:
-        """Of every metric of a task, by variant."""
+    def influences(self, task: str) -> tuple[dict[str, Metric], dict[str, dict[str, Influence]]]:
+        """The metrics of a task by name, and the influences of each by variant."""
+        metrics: dict[str, Metric] = {}
         found: dict[str, dict[str, Influence]] = {}
         for name, table in self.tables.items():
-            positive = self.positives[task]
-            rows = Scored(table.y_true(task), table.y_prob(task), positive, self.layout,
+            rows = Scored(table.y_true(task), table.y_prob(task), self.positives[task], self.layout,
                           names=table.classes[task])  # fmt: skip
-            for metric in metrics_of(table, task):
-                found.setdefault(metric.name, {})[name] = rows.influence(metric)
-        return found
+            measured = [(metric, rows) for metric in metrics_of(table, task)]
+            for choice in self._decisions(table, task):
+                label = f"{choice.metric.label}, {choice.name} of the other folds"
+                metric = replace(choice.metric, name=choice.metric.name + _DECIDED, label=label)
+                measured.append((metric, replace(rows, y_prob=choice.crossfit)))
+            for metric, scored in measured:
+                metrics[metric.name] = metric
+                found.setdefault(metric.name, {})[name] = scored.influence(metric)
+        return metrics, found
+
+    def _decisions(self, table: Predictions, task: str) -> list[Choice]:
+        """None where nothing can be chosen on other folds, or of what are no probabilities."""
+        if table.kind(task) != PROBABILITIES or obstacle(self.layout) is not None:
+            return []
+        return decisions(table, task, self.layout)
 
 
 @dataclass(frozen=True)
@@ -154,8 +174,13 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
             "effects": effects(found, terms.crossing, **how) if terms.crossing else [],
         }  # fmt: skip
 
-    metrics = {task: {m.name: m for m in metrics_of(first, task)} for task in first.tasks}
-    found = {task: variants.influences(task) for task in first.tasks}
+    def margin_of(metric: Metric) -> float:
+        return terms.margins.get(metric.name.removesuffix(_DECIDED), metric.margin)
+
+    metrics: dict[str, dict[str, Metric]] = {}
+    found: dict[str, dict[str, dict[str, Influence]]] = {}
+    for task in first.tasks:
+        metrics[task], found[task] = variants.influences(task)
     asked = terms.primary or first.tasks
     lead = next(m for m in (ACCURACY, METRICS["auroc"]) if any(m.name in found[t] for t in asked))
     led = [task for task in asked if lead.name in found[task]]
@@ -174,7 +199,7 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
     tasks = {
         task: {
             name: judged(
-                found[task][name], m.label, terms.margins.get(name, m.margin), m.higher_is_better,
+                found[task][name], m.label, margin_of(m), m.higher_is_better,
                 resampled.get((task, name)),
             )
             for name, m in by_name.items()
@@ -183,7 +208,7 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
     }  # fmt: skip
     label = lead.label[0].upper() + lead.label[1:]
     label = label if len(led) == 1 else f"{label}, mean of {enumerated(led)}"
-    of_mean, margin = resampled["", "mean"], terms.margins.get(lead.name, lead.margin)
+    of_mean, margin = resampled["", "mean"], margin_of(lead)
     return {
         "variants": list(tables),
         "baseline": terms.baseline,

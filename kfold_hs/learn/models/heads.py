@@ -1,4 +1,21 @@
-"""From features to logits by task: a linear head each, or one over the joint classes.
+"""From features to logits by task: a linear head each, binary ones, or one over the joint classes.
+
+Binary heads ask one question after the other (nested dichotomies; Frank & Kramer, "Ensembles of
+Nested Dichotomies for Multi-Class Problems", ICML 2004): first for the positive class against all
+others, then for the other classes in their order, each against those that are still left. The
+last class has no question of its own. With s_k = sigmoid(z_k) of the k-th question,
+
+    log p_k = log s_k + sum_{j<k} log (1 - s_j),    log p_last = sum_j log (1 - s_j)
+
+For murmur: p(Present) = s_1, p(Unknown) = (1 - s_1) s_2, p(Absent) = (1 - s_1) (1 - s_2). The
+probabilities sum to 1, and Present is told by a sigmoid in which Unknown has no part. A task's
+cross-entropy, weighted, smoothed or mixed, is the sum of binary ones: with a_c = w_c q_c,
+
+    sum_c a_c (-log p_c) = sum_k [ a_k (-log s_k) + sum_{c after k} a_c (-log (1 - s_k)) ]
+
+so that each question is learnt by itself, from the examples that get as far as it. (The focal
+loss weighs an example by the p of its class, which is of several questions.) Biases begin where
+all classes are about as likely, as with the other heads.
 
 The joint head has a class for each combination (Present and Abnormal, Present and Normal,
 ...); a task's log-probabilities are the logarithm of its marginals,
@@ -25,22 +42,57 @@ MOST_JOINT_CLASSES = 1024
 
 
 class SeparateHeads(nn.ModuleDict):
-    """A linear layer a task; `forward` gives logits (n, C) by task."""
+    """A head of its own for each task; `forward` gives its logits (n, C) by task."""
 
     def __init__(self, size: int, tasks: tuple[Task, ...]) -> None:
         keys = [_key(task.name, number) for number, task in enumerate(tasks)]
-        heads = (nn.Linear(size, task.n_classes) for task in tasks)
+        heads = (self._head(size, task) for task in tasks)
         super().__init__(dict(zip(keys, heads, strict=True)))
         self.names = {key: task.name for key, task in zip(keys, tasks, strict=True)}
 
     def forward(self, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
         return {self.names[key]: head(hidden) for key, head in self.items()}
 
+    @staticmethod
+    def _head(size: int, task: Task) -> nn.Module:
+        return nn.Linear(size, task.n_classes)
+
+
+class BinaryHeads(SeparateHeads):
+    """Questions of yes or no, one for each class but the last; `forward` gives log p (n, C)."""
+
+    @staticmethod
+    def _head(size: int, task: Task) -> nn.Module:
+        return Dichotomies(size, task)
+
 
 def _key(name: str, number: int) -> str:
     """A task's key in a ModuleDict: its name, unless torch does not take that."""
     is_taken = hasattr(nn.ModuleDict(), name) or name == "names"
     return f"task {number}" if "." in name or is_taken else name
+
+
+class Dichotomies(nn.Linear):
+    """One task's questions, the positive class's first; `forward` gives log p (n, C)."""
+
+    answers: torch.Tensor
+
+    def __init__(self, size: int, task: Task) -> None:
+        n = task.n_classes
+        super().__init__(size, n - 1)
+        asked = [task.positive, *(name for name in task.classes if name != task.positive)]
+        # Of each class: 1 for its own question, -1 for those before it, 0 for those after it.
+        answers = (torch.eye(n) - torch.ones(n, n).tril(-1))[:, : n - 1]
+        rows = torch.tensor([asked.index(name) for name in task.classes])
+        self.register_buffer("answers", answers[rows], persistent=False)
+        with torch.no_grad():
+            self.bias.sub_(torch.arange(n - 1, 0, -1).log())
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        z = super().forward(hidden).float()
+        # Not by a running sum, which has no deterministic kernel on GPUs.
+        each = nn.functional.logsigmoid(self.answers * z[:, None]) * self.answers.abs()
+        return each.sum(dim=2)
 
 
 class JointHead(nn.Module):
@@ -63,7 +115,7 @@ class JointHead(nn.Module):
         }
 
 
-HEADS = {"separate": SeparateHeads, "joint": JointHead}
+HEADS = {"separate": SeparateHeads, "binary": BinaryHeads, "joint": JointHead}
 
 
 def check_heads(name: str, tasks: tuple[Task, ...]) -> None:
