@@ -78,7 +78,7 @@ def read_segmentation(recording: Path, duration_s: float) -> Segmentation:
     Raises
     ------
     CohortError
-        A line of the file is not a start, an end and a state.
+        A line of the file is not a start, an end that is no earlier, and a state.
     """
     path, rows = recording.with_suffix(".tsv"), []
     for number, line in enumerate(
@@ -88,14 +88,14 @@ def read_segmentation(recording: Path, duration_s: float) -> Segmentation:
             continue
         try:
             start, end, state = (float(word) for word in line.split())
-            if start < end and state not in (0, *STATES):
+            if not 0 <= start <= end < np.inf or (start < end and state not in (0, *STATES)):
                 raise ValueError(state)
         except ValueError as error:
             raise CohortError(
-                f"{path}, line {number}: {line!r:.80} is not start (s), end (s) and state (0 to "
-                "4). Correct the line, or remove the file: the recording then has no segmentation."
+                f"{path}, line {number}: {line!r:.80} is not start (s), end (s, no earlier) and state "
+                "(0 to 4). Correct the line, or remove the file: the recording then has no segmentation."
             ) from error
-        if start < end and 0 <= start < duration_s:
+        if start < min(end, duration_s):
             rows.append((start, min(end, duration_s), state))
     starts, ends, states = np.array(rows, dtype=float).reshape(-1, 3).T
     return Segmentation(starts, ends, states.astype(np.int64))

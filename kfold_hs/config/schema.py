@@ -237,6 +237,15 @@ class Config(Settings):
                 "one whose positive class is a murmur, or set frames.task=null, which tells the "
                 "states of the heart cycle alone"
             )
+        crop = round(self.frames.crop_s / features.frame_s)
+        crop *= max(features.n_mels, self.frames.channels)
+        if (size := self.frames.batch_size) * crop > MOST_NUMBERS:
+            raise ValueError(
+                f"frames.batch_size={size} crops of frames.crop_s={self.frames.crop_s:g} in "
+                f"frames.channels={self.frames.channels} are {size * crop * 4 / 2**30:.0f} GiB a "
+                f"layer; {MOST_NUMBERS * 4 // 2**30} GiB fit: frames.batch_size="
+                f"{max(2, MOST_NUMBERS // crop)}, or shorter crops"
+            )
 
     def _check_sizes(self) -> None:
         """Refuse what no machine trains, before anything is read."""

@@ -89,7 +89,7 @@ class RunContext:
             **inputs.digests,
             "features": bank.digest,
             **Source.of(config, inputs.cohort, bank).digests(),
-            **marks_digest(config, inputs.cohort, bank),
+            **marks_digest(config, inputs.cohort),
         }
         return cls(config, inputs, paths, digests, device, bank)
 

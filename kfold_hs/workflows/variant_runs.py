@@ -115,6 +115,7 @@ class VariantRunner:
     ) -> Predictions:
         """What would be scored had the variant been run, by the models of another run."""
         from kfold_hs.learn.device import pick_device
+        from kfold_hs.learn.frames.targets import marks_digest
         from kfold_hs.orchestrator.context import RunContext
         from kfold_hs.orchestrator.repredict import predict_folds
 
@@ -122,6 +123,7 @@ class VariantRunner:
         trained, target = RunPaths(models, self.options.root), self.predictions(name)
         of_models = Predictions.digests(trained.predictions)
         digests = {**of_models, "config": config.digest, "models": of_models["config"]}
+        digests |= marks_digest(config, inputs.cohort)
         if not target.exists() or Predictions.digests(target) != digests:
             device = pick_device(self.options.device)
             context = RunContext.prepare(config, inputs, trained, device, progress)

@@ -33,7 +33,7 @@ from sklearn.preprocessing import StandardScaler
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.covariates import CovariateEncoder
 from kfold_hs.config.schema import Config
-from kfold_hs.errors import ConfigError, unknown_name
+from kfold_hs.errors import ConfigError, PredictionsError, unknown_name
 from kfold_hs.predictions import cycle
 from kfold_hs.predictions.table import Predictions, prob_column
 
@@ -83,12 +83,18 @@ class Stacking:
         Raises
         ------
         ConfigError
-            A source that is neither a task nor a covariate of the cohort.
+            A source that is neither a task nor a covariate of the cohort; `cycle` is one of these.
         """
         if config.predict.stack == "none":
             return cls()
         known = [*(task.name for task in cohort.tasks), *cohort.covariates]
         sources = {name: task.stack for name, task in config.data.tasks.items() if task.stack}
+        if cycle.SOURCE in known and any(cycle.SOURCE in each for each in sources.values()):
+            raise ConfigError(
+                f"the source {cycle.SOURCE} in data.tasks.<task>.stack is what a frame branch says, "
+                f"and {cohort.name} has a task or a column of that name, too. Give that one another "
+                "name."
+            )
         if config.frames.is_on:
             known.append(cycle.SOURCE)
         else:
@@ -231,11 +237,23 @@ class Rule:
     def fit(
         cls, evidence: Evidence, sources: Sequence[str], y_true: np.ndarray, n_classes: int
     ) -> Rule:
-        """From some rows and their labels."""
+        """From some rows and their labels.
+
+        Raises
+        ------
+        PredictionsError
+            The source is `cycle`, and there are no such columns.
+        """
         tasks = tuple(name for name in sources if name in evidence.probs)
         names = [name for name in sources if name not in {*tasks, cycle.SOURCE}]
         is_asked = cycle.SOURCE in sources and cycle.SOURCE not in tasks
         of_cycle = tuple(evidence.cycle.columns.astype(str)) if is_asked else ()
+        if is_asked and not of_cycle:
+            raise PredictionsError(
+                f"stacking takes the source {cycle.SOURCE}, and these predictions have no columns "
+                f"{cycle.PREFIX}*: they were made without a frame branch. Set frames=none, or "
+                "predict.stack=none, or train them again."
+            )
         encoder = CovariateEncoder.fit(evidence.patients, names)
         scaler = StandardScaler()
         model = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000, tol=1e-8)

@@ -36,7 +36,6 @@ class FrameBranch:
     sojourn: Sojourn
     frame_s: float
 
-    @torch.inference_mode()
     def log_probs(self, bank: Bank, row: int) -> np.ndarray:
         """Of every frame's classes, (n_frames, n_classes) float32, each as frequent as any other.
 
@@ -47,15 +46,21 @@ class FrameBranch:
         row : int
             Of the bank.
         """
+        return np.asarray(self.asked(bank, row).cpu().numpy())
+
+    @torch.inference_mode()
+    def asked(self, bank: Bank, row: int) -> torch.Tensor:
+        """`log_probs` where the network is: nothing is waited for."""
         frames = _frames(bank, row)
         mean, spread = band_scale(frames)
-        logits = self.net(((frames - mean) / spread).T[None])[0]
-        return np.asarray(logits.T.log_softmax(dim=1).cpu().numpy())
+        logits: torch.Tensor = self.net(((frames - mean) / spread).T[None])[0]
+        return logits.T.log_softmax(dim=1)
 
     def cycles(self, bank: Bank, recordings: Sequence[int] | np.ndarray) -> HeartCycles:
         """The heart cycles of some rows of the bank."""
         rows = [int(row) for row in recordings]
-        return HeartCycles.of(bank, rows, [self.log_probs(bank, row) for row in rows], self)
+        asked = [self.asked(bank, row) for row in rows]
+        return HeartCycles.of(bank, rows, [each.cpu().numpy() for each in asked], self)
 
     def to_state(self) -> dict[str, Any]:
         """For a checkpoint: tensors and plain values."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from kfold_hs.config.digests import for_digest
+from kfold_hs.config.plugins import source_of
 from kfold_hs.files.atomic import discard
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
 from kfold_hs.files.paths import sweep, writing_folder
@@ -62,6 +63,7 @@ def _folder(fold: Fold) -> Path:
         [config.seed, *fold.id],
         [device_kind(fold.device), torch.get_num_threads()],
         [config.train.tf32, config.train.deterministic],
+        *([source] if (source := source_of(config.features.of_recordings)) else []),
     ]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return cache_folder() / "frames" / digest

@@ -28,7 +28,8 @@ CYCLES_S = np.geomspace(0.3, 1.5, 16)
 """Lengths of a cycle that are tried: 200 to 40 beats a minute, by steps of 11 %."""
 LEAST_LOG = -8.0
 """Log probability of a frame at the least: a single frame shall not rule a path."""
-AT_ONCE = 64
+AT_ONCE = 64, 200_000
+"""Recordings that are decoded at once, and frames of them, the padded ones too: 200 MB at most."""
 _NEVER = np.float32(-1e9)
 
 
@@ -92,12 +93,23 @@ def decode(log_probs: Sequence[np.ndarray], sojourn: Sojourn, frame_s: float) ->
         Of every frame's classes (`targets.CLASSES`), each class as frequent as any other.
     """
     found: list[Decoded | None] = [None] * len(log_probs)
-    by_length = np.argsort([len(each) for each in log_probs], kind="stable")
-    for rows in np.split(by_length, range(AT_ONCE, len(by_length), AT_ONCE)):
+    for rows in _at_once(np.array([len(each) for each in log_probs], dtype=np.int64)):
         batch = [np.maximum(log_probs[row], LEAST_LOG).astype(np.float32) for row in rows]
         for row, each in zip(rows, _decode(batch, sojourn, frame_s), strict=True):
             found[row] = each
     return [each for each in found if each is not None]
+
+
+def _at_once(lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Row numbers of recordings that are decoded together, those of like length."""
+    (most, most_frames), chosen = AT_ONCE, list[int]()
+    for row in np.argsort(lengths, kind="stable").tolist():
+        if chosen and (len(chosen) == most or (len(chosen) + 1) * lengths[row] > most_frames):
+            yield np.array(chosen)
+            chosen = []
+        chosen.append(row)
+    if chosen:
+        yield np.array(chosen)
 
 
 def _decode(batch: list[np.ndarray], sojourn: Sojourn, frame_s: float) -> Iterator[Decoded]:

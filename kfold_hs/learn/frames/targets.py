@@ -7,6 +7,7 @@ nothing: within a systole of which nobody says whether it murmurs, both of its c
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +23,6 @@ from kfold_hs.cohort.segmentation import (
     timings_of,
 )
 from kfold_hs.config.schema import Config
-from kfold_hs.learn.features.bank import Bank
 
 STATE_NAMES = ("S1", "systole", "S2", "diastole")
 CLASSES = (*STATE_NAMES, "systolic murmur", "diastolic murmur")
@@ -71,8 +71,7 @@ class FrameTargets:
         CohortError
             No recording of the cohort is segmented; a timing is not known.
         """
-        asked_by = f"frames.epochs={config.frames.epochs} frames=none"
-        marked = segmentations_of(cohort, asked_by)
+        marked = segmentations_of(cohort, _asked_by(config))
         name, frame_s = config.frames.task, config.features.frame_s
         assert frame_s is not None  # `Config` refuses it
         rows = [int(row) for row in recordings if not marked[row].is_empty]
@@ -91,7 +90,7 @@ class FrameTargets:
         """SHA-256 (hex) of which frames may be what, and of the marks."""
         content = hashlib.sha256()
         for allowed, each in zip(self.allowed, self.segmentations, strict=True):
-            content.update(allowed.tobytes())
+            content.update(f"{len(allowed)} {len(each.state)} ".encode() + allowed.tobytes())
             content.update(each.start_s.tobytes() + each.end_s.tobytes() + each.state.tobytes())
         return content.hexdigest()
 
@@ -131,7 +130,8 @@ def _allowed(marked: Segmentation, n_frames: int, frame_s: float, murmur: Murmur
     """Of every frame of a recording, (n_frames,) uint8; frames are centred at multiples of one."""
     found = np.zeros(n_frames, dtype=np.uint8)
     for start, end, state in zip(marked.start_s, marked.end_s, marked.state, strict=True):
-        first, last = (min(n_frames, int(np.ceil(each / frame_s))) for each in (start, end))
+        # Rounded: 0.14 / 0.02 is a little above 7.
+        first, last = (min(n_frames, int(np.ceil(round(e / frame_s, 6)))) for e in (start, end))
         if state == 0:
             continue
         plain = 1 << (int(state) - 1)
@@ -150,9 +150,22 @@ def _allowed(marked: Segmentation, n_frames: int, frame_s: float, murmur: Murmur
     return found
 
 
-def marks_digest(config: Config, cohort: Cohort, bank: Bank) -> dict[str, str]:
-    """Of the marks of all recordings, for what a run stands on; empty without a frame branch."""
+def marks_digest(config: Config, cohort: Cohort) -> dict[str, str]:
+    """SHA-256 (hex) of all that is marked, for what a run stands on; empty without a frame branch.
+
+    Raises
+    ------
+    CohortError
+        No recording of the cohort is segmented; a timing is not known.
+    """
     if not config.frames.is_on:
         return {}
-    everybody = np.arange(cohort.n_recordings)
-    return {"marks": FrameTargets.of(config, cohort, everybody, bank.on_host[1]).digest}
+    content = hashlib.sha256(json.dumps(_murmurs(cohort, config.frames.task)).encode())
+    for each in segmentations_of(cohort, _asked_by(config)):
+        content.update(f"{len(each.state)} ".encode())
+        content.update(each.start_s.tobytes() + each.end_s.tobytes() + each.state.tobytes())
+    return {"marks": content.hexdigest()}
+
+
+def _asked_by(config: Config) -> str:
+    return f"frames.epochs={config.frames.epochs} frames=none"

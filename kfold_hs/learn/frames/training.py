@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from kfold_hs.errors import CohortError, TrainingError
 from kfold_hs.learn.data.fold import Fold
+from kfold_hs.learn.device import to_device
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.frames.branch import FrameBranch, _frames, untrained_net
 from kfold_hs.learn.frames.network import FrameNet, band_scale
@@ -39,40 +41,52 @@ def fit_branch(fold: Fold) -> FrameBranch:
             "recordings are segmented, and a frame branch takes 2 at the least. Set frames=none."
         )
     sojourn = Sojourn.fit(targets.segmentations)
-    examples = _Examples.of(fold, targets)
+    examples, loss = Examples.of(fold, targets), Loss(targets, fold.device)
     torch.manual_seed(fold.streams.torch_seed("frames.init", 0))
     net = untrained_net(config).to(fold.device)
-    loss = _Loss(targets, fold.device)
     optimizer = torch.optim.AdamW(net.parameters(), lr=frames.lr, weight_decay=WEIGHT_DECAY)
-    batch = min(frames.batch_size, len(targets.recordings))
-    n_batches = len(targets.recordings) // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, frames.lr, total_steps=frames.epochs * n_batches
-    )
+    n_steps = frames.epochs * len(examples.order(fold, 0))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, frames.lr, total_steps=n_steps)
     for epoch in range(frames.epochs):
         torch.manual_seed(fold.streams.torch_seed("frames.dropout", epoch))
-        order = fold.streams.generator("frames.order", epoch).permutation(len(targets.recordings))
-        rng, net = fold.streams.generator("frames.crop", epoch), net.train()
         total = torch.zeros((), device=fold.device)
-        for chosen in order[: n_batches * batch].reshape(n_batches, batch):
-            x, allowed = examples.draw(chosen, rng)
-            found = loss(net, x, allowed)
-            optimizer.zero_grad()
-            found.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(net.parameters(), GRAD_CLIP)
-            optimizer.step()
+        for x, allowed in examples.batches(fold, epoch):
+            total += train_step(net, loss, optimizer, x, allowed)
             schedule.step()
-            total += found.detach()
-        if not torch.isfinite(total):
+        if not torch.isfinite(total + _sum(net)):
             raise TrainingError(
-                f"fold {fold.id.fold}: the loss of the frame branch is {float(total):g} in epoch "
-                f"{epoch + 1} of {frames.epochs}. Lower frames.lr={frames.lr:g}."
+                f"fold {fold.id.fold}: the loss or the weights of the frame branch are no finite "
+                f"numbers after epoch {epoch + 1} of {frames.epochs}. Lower frames.lr="
+                f"{frames.lr:g}."
             )
     return FrameBranch(net.eval(), sojourn, config.features.frame_s)
 
 
+def train_step(
+    net: FrameNet,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    allowed: torch.Tensor,
+) -> torch.Tensor:
+    """The loss of a batch, before the step that it leads to; nothing is waited for."""
+    found = loss(net.train(), x, allowed)
+    optimizer.zero_grad()
+    found.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(net.parameters(), GRAD_CLIP)
+    optimizer.step()
+    return found.detach()
+
+
+@torch.no_grad()
+def _sum(net: FrameNet) -> torch.Tensor:
+    """Of all weights and batch statistics: a finite number when they all are."""
+    sums = [each.double().sum() for each in (*net.parameters(), *net.buffers())]
+    return torch.stack(sums).sum()
+
+
 @dataclass(frozen=True, eq=False)
-class _Examples:
+class Examples:
     """Training recordings, of which crops are drawn where they are annotated.
 
     Parameters
@@ -101,7 +115,7 @@ class _Examples:
     n_frames: int
 
     @classmethod
-    def of(cls, fold: Fold, targets: FrameTargets) -> _Examples:
+    def of(cls, fold: Fold, targets: FrameTargets) -> Examples:
         bank, device, config = fold.bank, fold.device, fold.config
         assert config.features.frame_s is not None
         n_frames = round(config.frames.crop_s / config.features.frame_s)
@@ -119,33 +133,37 @@ class _Examples:
             targets.recordings,
             mean[:, None, :, None],
             spread[:, None, :, None],
-            torch.from_numpy(np.concatenate(targets.allowed)).to(device),
-            torch.from_numpy(first).to(device),
-            torch.from_numpy(length).to(device),
+            *(to_device(e, device) for e in (np.concatenate(targets.allowed), first, length)),
             low,
             high,
             n_frames,
         )
 
-    def draw(
-        self, chosen: np.ndarray, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """A crop of each: (n, n_mels, n_frames), and its targets (n, n_frames) uint8.
+    def order(self, fold: Fold, epoch: int) -> np.ndarray:
+        """Which examples make each batch, (n_batches, batch)."""
+        n = len(self.rows)
+        batch = min(fold.config.frames.batch_size, n)
+        order = fold.streams.generator("frames.order", epoch).permutation(n)
+        return order[: n // batch * batch].reshape(-1, batch)
+
+    def batches(self, fold: Fold, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """A crop of each example: (n, n_mels, n_frames), and its targets (n, n_frames) uint8.
 
         A recording shorter than a crop is repeated from its start.
         """
-        device = self.first.device
-        starts = torch.from_numpy(rng.integers(self.low[chosen], self.high[chosen] + 1)).to(device)
-        rows = torch.from_numpy(self.rows[chosen]).to(device)
-        at = torch.from_numpy(chosen).to(device)
-        x = self.bank.crops(rows, starts, self.n_frames)
-        x = (x - self.mean[at]) / self.spread[at]
-        frames = starts[:, None] + torch.arange(self.n_frames, device=device)
-        frames = self.first[at, None] + frames % self.length[at, None]
-        return x[:, 0], self.allowed[frames]
+        device, order = self.first.device, self.order(fold, epoch)
+        rng = fold.streams.generator("frames.crop", epoch)
+        drawn = rng.integers(self.low[order], self.high[order] + 1)
+        at, rows, starts = (to_device(each, device) for each in (order, self.rows[order], drawn))
+        offsets = torch.arange(self.n_frames, device=device)
+        crops = self.bank.batches(list(rows), list(starts), self.n_frames)
+        for x, each, start in zip(crops, at, starts, strict=True):
+            frames = (start[:, None] + offsets) % self.length[each, None]
+            x = (x - self.mean[each]) / self.spread[each]
+            yield x[:, 0], self.allowed[self.first[each, None] + frames]
 
 
-class _Loss:
+class Loss:
     """Mean of -log P(a class that is allowed) over annotated frames, classes weighted alike.
 
     A frame that may be of two classes weighs as the network divides it among them.
