@@ -226,10 +226,10 @@ def test_a_name_of_two_meanings_is_refused(frames: str) -> None:
     config = compose([*SYNTHETIC, f"frames={frames}"])
     cohort = read_cohort(config.data)
     covariates = (*cohort.covariates, "cycle")
-    twice = replace(cohort, patients=cohort.patients.assign(cycle="1"), covariates=covariates)
+    twice = replace(cohort, patients=cohort.patients.assign(cycle="Absent"), covariates=covariates)
     with pytest.raises(ConfigError, match="task or a column of that name"):
         Stacking.of(config, twice)
     assert not Stacking.of(compose([*SYNTHETIC, "predict.stack=none"]), twice).sources
     task = replace(cohort.tasks[0], name="cycle")
     with pytest.raises(ConfigError, match="task or a column of that name"):
-        Stacking.of(config, replace(cohort, tasks=(*cohort.tasks, task)))
+        Stacking.of(config, replace(twice, tasks=(*cohort.tasks, task), covariates=()))

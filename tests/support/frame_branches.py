@@ -21,8 +21,9 @@ from kfold_hs.splits import stratify
 
 FRAMES = [
     "features.n_mels=16", "features.n_fft=256", "train.crop_frames=100", "train.epochs=1",
-    "train.batch_size=8", "split.n_folds=2", "frames=cycle", "frames.channels=8",
-    "frames.epochs=1", "frames.crop_s=2", "frames.batch_size=8",
+    "train.batch_size=8", "model.backbone=test_efficientnet", "model.weights=none",
+    "split.n_folds=2", "frames=cycle", "frames.channels=8", "frames.epochs=1", "frames.crop_s=2",
+    "frames.batch_size=8",
 ]  # fmt: skip
 """A frame branch in less than a second, which learns little; add `table_words`."""
 LEARNS = ["frames.channels=24", "frames.epochs=15", "frames.lr=0.01"]
