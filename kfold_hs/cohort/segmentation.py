@@ -92,8 +92,9 @@ def read_segmentation(recording: Path, duration_s: float) -> Segmentation:
                 raise ValueError(state)
         except ValueError as error:
             raise CohortError(
-                f"{path}, line {number}: {line!r:.80} is not start (s), end (s, no earlier) and state "
-                "(0 to 4). Correct the line, or remove the file: the recording then has no segmentation."
+                f"{path}, line {number}: {line!r:.80} is not start (s), end (s, no earlier) and "
+                "state (0 to 4). Correct the line, or remove the file: the recording then has no "
+                "segmentation."
             ) from error
         if start < min(end, duration_s):
             rows.append((start, min(end, duration_s), state))

@@ -75,8 +75,9 @@ __all__ = [
 
 MOST_FOLD_MODELS = 10_000
 LEAST_CROP_S = 0.2
-FRAME_S = 0.005, 0.04
-"""Of a frame whose state of the heart cycle is told: heart sounds last some 100 ms."""
+FRAME_S, LEAST_BANDS = (0.005, 0.04), 8
+"""Of frames whose state of the heart cycle is told: heart sounds last some 100 ms, and the levels
+of systole are told in eighths of the bands (`predictions.cycle`)."""
 MOST_NUMBERS = 2**29
 """Of one batch of crops: 2 GiB in float32, of which a network makes ten times as much and more."""
 
@@ -219,7 +220,11 @@ class Config(Settings):
         features, (low, high) = self.features, FRAME_S
         if not self.frames.is_on:
             return
-        if features.frame_s is None or not low <= features.frame_s <= high or features.n_mels < 4:
+        if (
+            features.frame_s is None
+            or not low <= features.frame_s <= high
+            or (features.n_mels < LEAST_BANDS)
+        ):
             made = (
                 "one frame of a recording"
                 if features.frame_s is None
@@ -227,7 +232,7 @@ class Config(Settings):
             )
             raise ValueError(
                 f"frames.epochs={self.frames.epochs} tells the state of every frame, and features="
-                f"{features.kind} makes {made}: it takes 4 bands or more every "
+                f"{features.kind} makes {made}: it takes {LEAST_BANDS} bands or more every "
                 f"{1000 * low:g} to {1000 * high:g} ms, as features=logmel makes them. Set "
                 "frames=none otherwise"
             )

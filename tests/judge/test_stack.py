@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from support.fake_run import fake_run, summary_of
 
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
-from kfold_hs.errors import ConfigError
-from kfold_hs.judge.selection.stacking import CLIP, INVERSE_PENALTY, Rule, Stacking
+from kfold_hs.errors import ConfigError, PredictionsError
+from kfold_hs.judge.selection.stacking import CLIP, INVERSE_PENALTY, Evidence, Rule, Stacking
+from kfold_hs.predictions.cycle import columns_of
 from kfold_hs.predictions.epoch_rules import kept_epochs
 from kfold_hs.predictions.table import Predictions
 
@@ -142,4 +144,92 @@ def test_a_rule_says_of_one_what_it_says_of_many_and_survives_json() -> None:
             probs = {task: predictions.y_prob(task)[[row]] for task in predictions.tasks}
             who = predictions.table["patient_id"].iloc[[row]]
             whose = stacking.patients.set_index("patient_id").loc[who]
-            np.testing.assert_array_equal(again(probs, whose)[0], whole.y_prob("outcome")[row])
+            of_cycle = predictions.table[columns_of(predictions.table)].iloc[[row]]
+            said = again(Evidence(probs, whose, of_cycle))[0]
+            np.testing.assert_array_equal(said, whole.y_prob("outcome")[row])
+
+
+# Numbers of the heart cycle
+
+
+def with_cycle(predictions: Predictions, **columns: np.ndarray | float) -> Predictions:
+    named = {f"cycle.{name.replace('_of_', '.')}": each for name, each in columns.items()}
+    return Predictions(predictions.table.assign(**named), predictions.classes)
+
+
+def test_it_finds_what_the_heart_cycle_knows() -> None:
+    rows = scored(n_patients=300)
+    truth = (rows.table["y.murmur"] == "Present").to_numpy()
+    noise = np.random.default_rng(0).normal(0, 0.3, len(rows))
+    told = with_cycle(rows, murmur_of_max=truth + noise, quality_of_min=0.5)
+    stacking = Stacking({"murmur": ("murmur", "cycle")}, rows.table[["patient_id"]])
+    before = roc_auc_score(truth, rows.y_prob("murmur")[:, 0])
+    stacked = stacking(told)
+    assert roc_auc_score(truth, stacked.y_prob("murmur")[:, 0]) > max(before, 0.95)
+    # Alone, too; and a column of one value says nothing and breaks nothing.
+    alone = Stacking({"murmur": ("cycle",)}, rows.table[["patient_id"]])
+    assert roc_auc_score(truth, alone(told).y_prob("murmur")[:, 0]) > 0.95
+    constant = with_cycle(rows, quality_of_min=0.5)
+    plain = Stacking({"murmur": ("murmur",)}, rows.table[["patient_id"]])(rows)
+    np.testing.assert_allclose(
+        stacking(constant).y_prob("murmur"), plain.y_prob("murmur"), atol=1e-8
+    )
+
+
+def test_no_label_of_a_fold_has_a_part_in_what_its_cycles_count() -> None:
+    rows = scored()
+    rng = np.random.default_rng(0)
+    told = with_cycle(rows, murmur_of_max=rng.normal(size=len(rows)))
+    stacking = Stacking({"murmur": ("murmur", "cycle")}, rows.table[["patient_id"]])
+    table, here = told.table.copy(), (told.table["fold"] == 2).to_numpy()
+    table.loc[here, "y.murmur"] = rng.permutation(table.loc[here, "y.murmur"])
+    table.loc[here, "cycle.murmur.max"] += 5.0
+    changed = Predictions(table, rows.classes)
+    rule = stacking.rules(told)["murmur"][0, 0, 2].to_dict()
+    assert stacking.rules(changed)["murmur"][0, 0, 2].to_dict() == rule
+    assert stacking.rules(changed)["murmur"][0, 0, 1].to_dict() != rule
+
+
+def test_predictions_without_a_frame_branch_are_refused_where_it_is_asked() -> None:
+    rows = scored()
+    for sources in (("cycle",), ("murmur", "cycle")):
+        with pytest.raises(PredictionsError, match=r"no columns cycle\.\*.*frames=none"):
+            Stacking({"murmur": sources}, rows.table[["patient_id"]])(rows)
+
+
+SYNTHETIC = ["data.n_patients=12"]
+
+
+def test_the_heart_cycle_is_left_out_without_a_frame_branch() -> None:
+    plain = compose(SYNTHETIC)
+    cohort = read_cohort(plain.data)
+    assert plain.data.tasks["murmur"].stack == ("murmur", "cycle")
+    assert not Stacking.of(plain, cohort).sources  # murmur alone is no stacking
+    assert Stacking.of(compose([*SYNTHETIC, "frames=cycle"]), cohort).sources == {
+        "murmur": ("murmur", "cycle")
+    }
+    beside = compose([*SYNTHETIC, "+data.tasks.outcome.stack=[murmur,cycle]"])
+    assert Stacking.of(beside, cohort).sources == {"outcome": ("murmur",)}
+    alone = compose([*SYNTHETIC, "+data.tasks.outcome.stack=[cycle]"])
+    assert not Stacking.of(alone, cohort).sources
+    off = compose([*SYNTHETIC, "frames=cycle", "predict.stack=none"])
+    assert not Stacking.of(off, cohort).sources
+    own = compose([*SYNTHETIC, "frames=cycle", "data.tasks.murmur.stack=[murmur,age]"])
+    assert Stacking.of(own, cohort).sources == {"murmur": ("murmur", "age")}
+    wrong = compose([*SYNTHETIC, "frames=cycle", "data.tasks.murmur.stack=[murmur,cycles]"])
+    with pytest.raises(ConfigError, match=r"'cycles'.*Did you mean 'cycle'"):
+        Stacking.of(wrong, cohort)
+
+
+@pytest.mark.parametrize("frames", ["none", "cycle"])
+def test_a_name_of_two_meanings_is_refused(frames: str) -> None:
+    config = compose([*SYNTHETIC, f"frames={frames}"])
+    cohort = read_cohort(config.data)
+    covariates = (*cohort.covariates, "cycle")
+    twice = replace(cohort, patients=cohort.patients.assign(cycle="Absent"), covariates=covariates)
+    with pytest.raises(ConfigError, match="task or a column of that name"):
+        Stacking.of(config, twice)
+    assert not Stacking.of(compose([*SYNTHETIC, "predict.stack=none"]), twice).sources
+    task = replace(cohort.tasks[0], name="cycle")
+    with pytest.raises(ConfigError, match="task or a column of that name"):
+        Stacking.of(config, replace(twice, tasks=(*cohort.tasks, task), covariates=()))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.fake_cuda import CUDA, FakeGpu, fake_cuda
+from support.frame_branches import copy_of_built_in, fold_of, settings
 from support.on_device import STEPS
 from support.training import config
 
@@ -23,6 +25,10 @@ from kfold_hs.learn import checkpoint, cuda_graphs
 from kfold_hs.learn.data.fold import Fold, FoldData
 from kfold_hs.learn.data.noise import noise_bank
 from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.frames.branch import FrameBranch, untrained_net
+from kfold_hs.learn.frames.sojourn import Sojourn
+from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.frames.training import Examples, Loss, train_step
 from kfold_hs.learn.prediction.crops import Crops, Predictor
 from kfold_hs.learn.training.epoch import train_epoch
 from kfold_hs.learn.training.setup import Training
@@ -124,6 +130,30 @@ def test_what_is_recorded_copies_nothing_from_the_host(
         assert ready.gpu.waits == []
     assert len(recorded) >= 2
     assert recorded == [[]] * len(recorded)
+
+
+def test_nothing_waits_while_a_frame_branch_learns_and_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fold = fold_of(settings(copy_of_built_in(tmp_path / "few", 3)))
+    bank, config = fold.bank, fold.config.on("cuda")
+    targets = FrameTargets.of(config, fold.cohort, fold.data.train, bank.on_host[1])
+    with fake_cuda(monkeypatch) as gpu:
+        moved = bank.to(CUDA)
+        vars(moved)["on_host"] = bank.on_host
+        fold = replace(fold, config=config, bank=moved, device=CUDA)
+        examples, loss = Examples.of(fold, targets), Loss(targets, CUDA)
+        net = untrained_net(config).to(CUDA)
+        optimizer = torch.optim.SGD(net.parameters())  # Adam's counts of steps are on the host
+        gpu.waits.clear()
+        gpu.copies.clear()
+        for x, allowed in examples.batches(fold, 0):
+            assert train_step(net, loss, optimizer, x, allowed).device == CUDA
+        branch = FrameBranch(net.eval(), Sojourn.fit(targets.segmentations), 0.02)
+        asked = [branch.asked(moved, int(row)) for row in fold.data.held_out]
+        assert {each.device for each in asked} == {CUDA}
+        assert gpu.copies  # the draws, by way of pinned memory
+        assert gpu.waits == []
 
 
 @pytest.mark.parametrize(

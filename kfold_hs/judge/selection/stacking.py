@@ -91,9 +91,9 @@ class Stacking:
         sources = {name: task.stack for name, task in config.data.tasks.items() if task.stack}
         if cycle.SOURCE in known and any(cycle.SOURCE in each for each in sources.values()):
             raise ConfigError(
-                f"the source {cycle.SOURCE} in data.tasks.<task>.stack is what a frame branch says, "
-                f"and {cohort.name} has a task or a column of that name, too. Give that one another "
-                "name."
+                f"the source {cycle.SOURCE} in data.tasks.<task>.stack is what a frame branch "
+                f"says, and {cohort.name} has a task or a column of that name, too. Give that one "
+                "another name."
             )
         if config.frames.is_on:
             known.append(cycle.SOURCE)

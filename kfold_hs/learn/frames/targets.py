@@ -142,7 +142,7 @@ def _allowed(marked: Segmentation, n_frames: int, frame_s: float, murmur: Murmur
         if murmur is None or murmur == ANYWHERE:
             found[first:last] = plain | other
             continue
-        share = (np.arange(first, last) * frame_s - start) / (end - start)
+        share = ((np.arange(first, last) * frame_s - start) / (end - start)).round(6)
         for phase, low, high in murmur:
             if phase == state:
                 inside = (share >= low) & (share <= high)
