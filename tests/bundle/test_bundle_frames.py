@@ -158,9 +158,13 @@ def test_a_branch_that_is_missing_or_was_changed_is_refused(made: Path, tmp_path
         none(content)
         content["stacking"] = {}
 
-    with pytest.raises(BundleError, match=r"lacks the frame branch of .*murmur, outcome is told"):
+    with pytest.raises(
+        BundleError, match=r"lacks the frame branch of .*murmur, outcome cannot be stacked"
+    ):
         Bundle.read(changed(none))
-    with pytest.raises(BundleError, match=r"r0-s0-f1\.safetensors, and .* is told from it"):
+    with pytest.raises(
+        BundleError, match=r"r0-s0-f1\.safetensors, and .* cannot be stacked without it"
+    ):
         Bundle.read(changed(lambda content: content["models"][1].pop("frames")))
     # As bundles of older versions are.
     older = Bundle.read(changed(neither))
