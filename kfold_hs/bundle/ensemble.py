@@ -19,6 +19,7 @@ from kfold_hs.bundle.format import Bundle, Member
 from kfold_hs.cohort import Task
 from kfold_hs.judge.selection.stacking import Evidence
 from kfold_hs.learn.features.bank import Bank
+from kfold_hs.learn.frames import measures
 from kfold_hs.learn.models.network import HeartSoundNet
 from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.predictions.aggregation import pool_groups
@@ -59,10 +60,14 @@ class Answer:
         By task, stacked where the run stacks; NaN where a model was not asked.
     recordings : dict of ndarray, each (n_recordings, C)
         Mean over the models that were asked, of the networks alone.
+    cycle : dict of ndarray, each (n_patients, n_repeats, n_folds)
+        The columns of `predictions.cycle`; NaN where a model was not asked, none without a frame
+        branch.
     """
 
     patients: dict[str, np.ndarray]
     recordings: dict[str, np.ndarray]
+    cycle: dict[str, np.ndarray]
 
 
 class Ensemble:
@@ -78,17 +83,20 @@ class Ensemble:
         self.bundle, self.device = bundle, device
         self.tasks = bundle.tasks
         self._rules = bundle.rules
-        models = {each.file: bundle.model(each, device) for each in bundle.members}
+        files = {each.file: each for each in bundle.members}
+        models = {file: bundle.model(each, device) for file, each in files.items()}
         self._models = [(each, models[each.file]) for each in bundle.members]
+        self._branches = {file: bundle.branch(each, device) for file, each in files.items()}
         self._n_seeds = 1 + max(each.seed for each in bundle.members)
 
     def __call__(self, chunk: Chunk) -> Answer:
         """Ask every model about the patients that it may be asked about."""
-        of_patients = {task.name: self._empty(chunk.allowed.shape, task) for task in self.tasks}
+        of_patients = {task.name: self._empty(chunk, task.n_classes) for task in self.tasks}
+        cycle: dict[str, np.ndarray] = {}
         sums = {t.name: np.zeros((len(chunk.owner), t.n_classes)) for t in self.tasks}
         counts = np.zeros((len(chunk.owner), 1))
         # One model can stand in several places, and is asked once.
-        said: dict[tuple[str, bytes], Any] = {}
+        said: dict[tuple[str, bytes], _Said] = {}
         for member, model in self._models:
             patients = np.flatnonzero(chunk.allowed[:, member.repeat, member.fold])
             if not len(patients):
@@ -96,25 +104,28 @@ class Ensemble:
             question = (member.file, patients.tobytes())
             if question not in said:
                 said[question] = self._ask(member, model, chunk, patients)
-            whole, parts, rows = said[question]
+            found = said[question]
+            place = (patients, member.repeat, member.seed, member.fold)
             for task in self.tasks:
-                place = (patients, member.repeat, member.seed, member.fold)
-                of_patients[task.name][place] = whole[task.name]
-                sums[task.name][rows] += parts[task.name]
-            counts[rows] += 1
+                of_patients[task.name][place] = found.patients[task.name]
+                sums[task.name][found.rows] += found.recordings[task.name]
+            for name in found.cycle.columns.astype(str):
+                column = cycle.setdefault(name, self._empty(chunk, 1))
+                column[place] = found.cycle[[name]]
+            counts[found.rows] += 1
         means = {name: mean_over_seeds(each) for name, each in of_patients.items()}
         with np.errstate(invalid="ignore"):  # a patient whom no model may hear
             recordings = {name: each / counts for name, each in sums.items()}
-        return Answer(self._stacked(means, chunk), recordings)
+        hearts = {name: mean_over_seeds(each)[..., 0] for name, each in cycle.items()}
+        return Answer(self._stacked(means, hearts, chunk), recordings, hearts)
 
-    def _empty(self, allowed: tuple[int, ...], task: Task) -> np.ndarray:
-        n_patients, n_repeats, n_folds = allowed
-        return np.full((n_patients, n_repeats, self._n_seeds, n_folds, task.n_classes), np.nan)
+    def _empty(self, chunk: Chunk, width: int) -> np.ndarray:
+        n_patients, n_repeats, n_folds = chunk.allowed.shape
+        return np.full((n_patients, n_repeats, self._n_seeds, n_folds, width), np.nan)
 
     def _ask(
         self, member: Member, model: HeartSoundNet, chunk: Chunk, patients: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
-        """Of some patients and of their recordings, and the rows of these in the bank."""
+    ) -> _Said:
         rows = np.flatnonzero(np.isin(chunk.owner, patients))
         owner = np.searchsorted(patients, chunk.owner[rows])
         config, beside = self.bundle.config, None
@@ -122,9 +133,13 @@ class Ensemble:
             values = member.encoder.transform(chunk.covariates.iloc[chunk.owner])
             beside = torch.from_numpy(values).to(self.device)
         predictor = Predictor(model, chunk.bank, config, beside)
+        heart = pd.DataFrame(index=patients)
+        if (branch := self._branches[member.file]) is not None:
+            cycles = branch.cycles(chunk.bank, rows)
+            heart = measures.of_patients(cycles.measures, owner, len(patients))
         if config.train.level == "patient":
             whole, parts, _ = predictor.of_patients(rows, owner)
-            return whole, parts, rows
+            return _Said(whole, parts, rows, heart)
         parts, _, _ = predictor.of_recordings(rows, self.tasks)
         named, whole = config.predict.patient_pool, {}
         for task in self.tasks:
@@ -132,9 +147,11 @@ class Ensemble:
             whole[task.name] = pool_groups(
                 parts[task.name], owner, len(patients), rule, task.positive_index
             )
-        return whole, parts, rows
+        return _Said(whole, parts, rows, heart)
 
-    def _stacked(self, means: dict[str, np.ndarray], chunk: Chunk) -> dict[str, np.ndarray]:
+    def _stacked(
+        self, means: dict[str, np.ndarray], hearts: dict[str, np.ndarray], chunk: Chunk
+    ) -> dict[str, np.ndarray]:
         found = dict(means)
         for task, rules in self._rules.items():
             found[task] = np.full_like(means[task], np.nan)
@@ -142,9 +159,22 @@ class Ensemble:
                 patients = np.flatnonzero(chunk.allowed[:, repeat, fold])
                 if len(patients):
                     probs = {name: each[patients, repeat, fold] for name, each in means.items()}
-                    beside = chunk.covariates.iloc[patients], pd.DataFrame(index=patients)
+                    heart = {name: each[patients, repeat, fold] for name, each in hearts.items()}
+                    beside = chunk.covariates.iloc[patients], pd.DataFrame(heart, index=patients)
                     found[task][patients, repeat, fold] = rule(Evidence(probs, *beside))
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """By one model: of some patients, of their recordings, which are these rows of the bank, and
+    of the patients' hearts.
+    """
+
+    patients: dict[str, np.ndarray]
+    recordings: dict[str, np.ndarray]
+    rows: np.ndarray
+    cycle: pd.DataFrame
 
 
 def mean_over_seeds(probs: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
     bundle.json        configuration, tasks, models, stacking, calibration, decisions, digests
     certificate.json   who the models were trained on; see `certificate`
     models/r0-s0-f0.safetensors ...   weights of every fold model: reading them executes nothing
+    models/r0-s0-f0.frames.safetensors ...   those of its frame branch, where the run has one
     plugins/           source of the plug-ins that the models are made of; nothing imports it here
     README.md          the model card
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,17 +32,19 @@ from kfold_hs.cohort import Task
 from kfold_hs.cohort.build import tasks_of
 from kfold_hs.cohort.covariates import CovariateEncoder
 from kfold_hs.config.schema import Config
-from kfold_hs.errors import BundleError, DamagedFileError
+from kfold_hs.errors import BundleError, DamagedFileError, listing
 from kfold_hs.files import stored
-from kfold_hs.files.paths import write_json
+from kfold_hs.files.paths import write_bytes, write_json
 from kfold_hs.judge.selection.conformal import CLASS, Conformal
 from kfold_hs.judge.selection.stacking import Rule
+from kfold_hs.learn.frames.branch import FrameBranch
 from kfold_hs.learn.models.network import HeartSoundNet, to_device, untrained_model
 
 SCHEMA = 2
 """Of bundle.json; 2: what is fitted on labels is there for every fold, too (`fits`).
 
-Conformal scores came to name their class later; without, see `Bundle.check_promise`.
+Conformal scores came to name their class later; without, see `Bundle.check_promise`. So did frame
+branches: a run without them gives a bundle without them, as it always did.
 """
 CONTENT, CERTIFICATE, CARD = "bundle.json", "certificate.json", "README.md"
 PLUGINS = "plugins"
@@ -48,7 +52,10 @@ PLUGINS = "plugins"
 
 @dataclass(frozen=True)
 class Member:
-    """One fold model: its place in the run, its file, the rules of its covariates."""
+    """One fold model: its place in the run, its file, the rules of its covariates.
+
+    frames : of its frame branch, what `write_branch` gave; None: it has none
+    """
 
     repeat: int
     seed: int
@@ -57,6 +64,7 @@ class Member:
     file: str
     sha256: str
     covariates: tuple[Mapping[str, Any], ...] = ()
+    frames: Mapping[str, Any] | None = None
 
     @property
     def encoder(self) -> CovariateEncoder:
@@ -111,7 +119,7 @@ class Bundle:
                 _check(path, *_sealed(content))
             known = stored.read_bytes(folder / CERTIFICATE, "the certificate", stored.MOST_TEXT)
             _check(folder / CERTIFICATE, known, content["certificate"])
-            return cls(
+            found = cls(
                 folder,
                 Config.model_validate(content["config"]),
                 tuple(
@@ -121,6 +129,8 @@ class Bundle:
                 Certificate.from_dict(stored.parse_json(known)),
                 content,
             )
+            found._check_branches()
+            return found
         except BundleError:
             raise
         except Exception as error:  # anything may be where something else belongs
@@ -205,17 +215,52 @@ class Bundle:
         BundleError
             Its file is missing, was changed, or does not fit the configuration.
         """
-        path = self.folder / member.file
-        try:
-            raw = stored.read_bytes(path, "the weights")
-            _check(path, raw, member.sha256)
+        with _weights(self.folder / member.file, member.sha256, "the model") as weights:
             model = untrained_model(self.config, self.tasks, member.encoder.width)
-            model.load_state_dict(load_tensors(raw))
-        except DamagedFileError as error:
-            raise BundleError(f"cannot load the model {path}: {error.fault}.") from error
-        except (SafetensorError, RuntimeError) as error:
-            raise BundleError(f"cannot load the model {path}: {stored.words(error)}.") from error
+            model.load_state_dict(weights)
         return to_device(model, device).eval()
+
+    @property
+    def has_branch(self) -> bool:
+        """Whether its models have a frame branch: all of them or none."""
+        return self.members[0].frames is not None
+
+    def branch(self, member: Member, device: torch.device) -> FrameBranch | None:
+        """The frame branch of a fold model, ready to be asked; None where the run has none.
+
+        Raises
+        ------
+        BundleError
+            As `model`.
+        """
+        if (said := member.frames) is None:
+            return None
+        path = self.folder / said["file"]
+        with _weights(path, said["sha256"], "the frame branch") as weights:
+            return FrameBranch.from_state({**said, "net": weights}, self.config, device)
+
+    def _check_branches(self) -> None:
+        lacking = [each.file for each in self.members if each.frames is None]
+        asking = [t for t, each in self.rules.items() if any(r.of_cycle for r in each.values())]
+        if lacking and (asking or len(lacking) < len(self.members)):
+            why = f"{', '.join(asking)} is told from it" if asking else "other models have one"
+            raise BundleError(
+                f"{self.folder} lacks the frame branch of {listing(lacking)}, and {why}. Export "
+                "the run again."
+            )
+
+
+@contextmanager
+def _weights(path: Path, digest: str, what: str) -> Iterator[dict[str, torch.Tensor]]:
+    """Tensors of a file; what is wrong with it, or with putting them into a network, is told."""
+    try:
+        raw = stored.read_bytes(path, "the weights")
+        _check(path, raw, digest)
+        yield load_tensors(raw)
+    except DamagedFileError as error:
+        raise BundleError(f"cannot load {what} {path}: {error.fault}.") from error
+    except (SafetensorError, RuntimeError) as error:
+        raise BundleError(f"cannot load {what} {path}: {stored.words(error)}.") from error
 
 
 def pack(state: Mapping[str, torch.Tensor], place: Mapping[str, int]) -> bytes:
@@ -223,6 +268,28 @@ def pack(state: Mapping[str, torch.Tensor], place: Mapping[str, int]) -> bytes:
     plain = {name: each.detach().cpu().contiguous().clone() for name, each in state.items()}
     # One entry: safetensors writes several in any order, and the file's digest would change.
     return save_tensors(plain, metadata={"place": json.dumps(dict(place))})
+
+
+def write_branch(
+    folder: Path, name: str, state: Mapping[str, Any], place: Mapping[str, int]
+) -> dict[str, Any]:
+    """Write the weights of a frame branch beside those of the model called `name`.
+
+    Parameters
+    ----------
+    state : mapping
+        `FrameBranch.to_state`, as a checkpoint has it.
+
+    Returns
+    -------
+    dict
+        `frames` of its member: file, sha256, sojourn, frame_s.
+    """
+    raw = pack(state["net"], place)
+    file = f"models/{name}.frames.safetensors"
+    write_bytes(folder / file, raw)
+    plain = {key: value for key, value in state.items() if key != "net"}
+    return {"file": file, "sha256": sha256(raw), **plain}
 
 
 def write_content(folder: Path, content: Mapping[str, Any]) -> None:

@@ -6,6 +6,10 @@ scored_by, n_models  which models were asked, e.g. "r0-f3", and how many (seeds 
 n_recordings         that were audio
 quality              ok, or the flags of its recordings (see `typical`)
 problem              what could not be used and why, or empty
+cycle.heart_rate_bpm.mean, cycle.quality.min
+                     with a frame branch: the heart rate, and how sure it is of the heart cycle in
+                     the recording where it is least (`predictions.cycle`), mean of the models that
+                     were asked
 label.<task>         the most probable class
 p.<task>.<class>     mean of the models that were asked
 spread.<task>        standard deviation between them of the positive class's probability
@@ -45,9 +49,11 @@ from kfold_hs.judge.selection.conformal import (
     persons_needed,
 )
 from kfold_hs.judge.selection.decisions import called, referral_score
+from kfold_hs.predictions import cycle
 from kfold_hs.predictions.table import prob_column
 
 Row = dict[str, Any]
+HEART_RATE, CYCLE_QUALITY = cycle.column("heart_rate_bpm", "mean"), cycle.column("quality", "min")
 _UNFITTED = (
     "neither calibrated nor decided: this person's label has a part in all that could be used, "
     "since the run has one fold"
@@ -65,6 +71,8 @@ def columns(bundle: Bundle) -> dict[str, type]:
         "quality": str,
         "problem": str,
     }
+    if bundle.has_branch:
+        found |= {HEART_RATE: float, CYCLE_QUALITY: float}
     for task in bundle.tasks:
         found[f"label.{task.name}"] = str
         found |= {prob_column(task.name, name): float for name in task.classes}
@@ -124,6 +132,11 @@ def rows_of(
             reason = "every model was trained on this person"
             row["problem"] = "; ".join([reason, *one.problems])
     scored = np.flatnonzero(allowed.any(axis=(1, 2)))
+    for name in (HEART_RATE, CYCLE_QUALITY):
+        if name in answer.cycle:
+            means = mean_over_models(answer.cycle[name][..., None])[:, 0]
+            for number in scored.tolist():
+                found[number][name] = float(means[number])
     for task in bundle.tasks:
         probs = patients[task.name]
         mean, spread = mean_over_models(probs), spread_over_models(probs)

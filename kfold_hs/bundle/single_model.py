@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kfold_hs.bundle.format import CARD, CERTIFICATE, Bundle, pack, sha256, write_content
+from kfold_hs.bundle.format import (
+    CARD,
+    CERTIFICATE,
+    Bundle,
+    pack,
+    sha256,
+    write_branch,
+    write_content,
+)
 from kfold_hs.files.paths import write_bytes, write_json, write_text
 from kfold_hs.files.stored import read_bytes
 from kfold_hs.splits.split import TEST, TRAIN
@@ -41,6 +49,8 @@ def write_alternative(
     people = [_trained_on(person) for person in known.people]
     write_json(folder / CERTIFICATE, {**known.to_dict(), "people": people}, checksum=False)
     own = {"file": file, "sha256": sha256(raw), "covariates": trained["covariates"]}
+    if "frames" in trained:
+        own["frames"] = write_branch(folder, name, trained["frames"], place)
     content = {key: value for key, value in bundle.content.items() if key != "graphs"}
     content["models"] = [
         {**place, "repeat": repeat, "fold": fold, **own}

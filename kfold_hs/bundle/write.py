@@ -1,6 +1,7 @@
 """A finished run -> a bundle: its models, and what is fitted on its out-of-fold predictions.
 
-    models         of every repeat, seed and fold, at the epoch that `select` keeps
+    models         of every repeat, seed and fold, at the epoch that `select` keeps, with its frame
+                   branch
     stacking       the regression that scored each fold, for the tasks that are stacked
     calibration    a temperature a task, of least log loss; vector scaling, isotonic functions
     decisions      class weights for the challenge's weighted accuracy, a threshold for its cost
@@ -31,7 +32,16 @@ from kfold_hs.bundle.card import card
 from kfold_hs.bundle.certificate import Certificate
 from kfold_hs.bundle.data_quality import typical
 from kfold_hs.bundle.fits import Fit, held_out_fits
-from kfold_hs.bundle.format import CARD, CERTIFICATE, PLUGINS, SCHEMA, pack, sha256, write_content
+from kfold_hs.bundle.format import (
+    CARD,
+    CERTIFICATE,
+    PLUGINS,
+    SCHEMA,
+    pack,
+    sha256,
+    write_branch,
+    write_content,
+)
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config import plugins
 from kfold_hs.config.schema import Config
@@ -200,7 +210,10 @@ def _model(folder: Path, run: FinishedRun, fold: FoldId, epoch: int) -> dict[str
     raw = pack(state, key)
     name = f"models/{fold.name}.safetensors"
     write_bytes(folder / name, raw)
-    return {**key, "file": name, "sha256": sha256(raw), "covariates": found["covariates"]}
+    entry = {**key, "file": name, "sha256": sha256(raw), "covariates": found["covariates"]}
+    if "frames" in found:
+        entry["frames"] = write_branch(folder, fold.name, found["frames"], key)
+    return entry
 
 
 def _calibration(

@@ -33,6 +33,7 @@ from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.files.paths import RunPaths, write_text, writing_folder
 from kfold_hs.judge.metrics.challenge2022 import MURMUR, OUTCOME
 from kfold_hs.orchestrator.progress import Progress
+from kfold_hs.predictions import cycle
 from kfold_hs.workflows import bundles, cross_validation
 from kfold_hs.workflows.options import RunOptions
 
@@ -90,7 +91,8 @@ def check_entry(config: Config, run: Path | None) -> None:
         why.append(f"the challenge asks for two tasks ({there}), and there is {here}")
     names = [*config.model.covariates]
     if config.predict.stack != "none":
-        names += [name for task in tasks.values() for name in task.stack if name not in tasks]
+        ours = {*tasks, cycle.SOURCE}
+        names += [name for task in tasks.values() for name in task.stack if name not in ours]
     if config.split.stratify != "auto":
         names += [name for name in config.split.stratify if name not in {"n_recordings", "site"}]
     names += [config.split.hold_out] if config.split.hold_out else []

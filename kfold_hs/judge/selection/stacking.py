@@ -250,8 +250,10 @@ class Rule:
         """Probabilities (n, n_classes) of patients."""
         columns = _columns(evidence, self.tasks, self.encoder, self.of_cycle)
         columns = (columns - self.mean) / self.scale
-        # Not a matrix product: its last bits depend on how many rows there are.
-        scores = (columns[:, None] * self.coefficients).sum(axis=2) + self.intercepts
+        # Not a matrix product: its last bits depend on how many rows there are. And in one order in
+        # memory, which numpy adds up in one way: coefficients that were read have another.
+        weighted = np.ascontiguousarray(columns[:, None] * self.coefficients)
+        scores = weighted.sum(axis=2) + self.intercepts
         if scores.shape[1] == 1:
             found = np.hstack([1 - expit(scores), expit(scores)])
         else:
