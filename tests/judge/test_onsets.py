@@ -136,7 +136,8 @@ def test_the_numbers_of_a_run_are_those_of_all_its_beats() -> None:
     assert found["hours"] == pytest.approx(60 * 0.8 / 3600, rel=1e-3)
     assert found["recordings"] == {"n": 5, "median": 1.0, "p10": pytest.approx(0.4)}
     assert [fold["f1"]["S1"] for fold in found["folds"]] == [pytest.approx(46 / 66), 1.0]
-    assert "0.833" in found["sentence"] and "5 recordings" in found["sentence"]
+    assert "0.833" in found["sentence"]
+    assert "5 recordings" in found["sentence"]
 
 
 def test_seeds_and_repeats_are_averaged() -> None:
