@@ -264,10 +264,17 @@ class FoldModel:
 
     def predict(self, inputs: Inputs, **options: Any) -> pd.DataFrame:
         """As `Models.predict`, by this model alone; people whom it was trained on get no score."""
+        return self._alone.predict(inputs, **options)
+
+    def segment(self, inputs: Inputs, **options: Any) -> Segmentations:
+        """As `Models.segment`, by this model alone; people of its training get no states."""
+        return self._alone.segment(inputs, **options)
+
+    @property
+    def _alone(self) -> Models:
         bundle = self.models.bundle
         only = replace(bundle.certificate, only=(self.member.repeat, self.member.fold))
-        alone = replace(bundle, members=(self.member,), certificate=only)
-        return Models(alone, self.models).predict(inputs, **options)
+        return Models(replace(bundle, members=(self.member,), certificate=only), self.models)
 
 
 def load_bundle(folder: str | Path) -> Models:

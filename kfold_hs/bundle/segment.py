@@ -194,10 +194,10 @@ class Segmenter:
         for one in asked.audio:
             mine = {}
             if one.sounds:
-                told = asked.allowed[number], asked.known[number]
+                place = asked.allowed[number], asked.known[number]
                 number += 1
                 for sound, flags in zip(one.sounds, one.quality, strict=True):
-                    mine[sound] = self._segmented(one, sound, flags, cycles.get(row), *told)
+                    mine[sound] = self._segmented(one, sound, flags, cycles.get(row), *place)
                     row += 1
             for sound in one.patient.sounds:
                 found.append(mine.get(sound) or _unusable(one, sound))
