@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import pandas as pd
 
@@ -28,6 +28,23 @@ if TYPE_CHECKING:
 
 Inputs = str | Path | Sequence[str | Path] | pd.DataFrame | Cohort
 """Files, folders and CSVs as `kfold-hs predict` takes them; a frame with a row a recording."""
+
+
+class Segmentations(NamedTuple):
+    """Heart cycles of recordings.
+
+    Parameters
+    ----------
+    recordings : DataFrame
+        A row a recording: confidence, segmented, heart_rate_bpm, murmur, ...; `problem` says why
+        one has no states.
+    states : DataFrame
+        recording, patient_id, start_s, end_s, state (0: not sure, 1: S1, 2: systole, 3: S2,
+        4: diastole).
+    """
+
+    recordings: pd.DataFrame
+    states: pd.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +140,61 @@ class Models(Sequence["FoldModel"]):
             rows = [row for each in found for row in each]
         return pd.DataFrame(rows, columns=list(columns(self.bundle)))
 
+    def segment(
+        self,
+        inputs: Inputs,
+        *,
+        device: str = "auto",
+        progress: Shown = None,
+        confidence: float = 0.5,
+    ) -> Segmentations:
+        """Find the heart cycle in recordings, by the models of a run with frames=cycle.
+
+        Whoever was in the run is segmented only by models that held them out. The command
+        `kfold-hs segment` writes the same as files.
+
+        Parameters
+        ----------
+        inputs, device, progress
+            As in `predict`.
+        confidence : float
+            Beats with a mean probability of their states below this are left out (state 0).
+
+        Raises
+        ------
+        KfoldHsError
+            As `predict`; or the run had no frame branch (frames=none).
+        """
+        from kfold_hs.bundle.segment import COLUMNS, segment_patients
+        from kfold_hs.learn.device import pick_device
+        from kfold_hs.workflows.segmenting import SegmentOptions
+
+        options = SegmentOptions(device, confidence)
+        with watching(progress) as watcher:
+            patients = self._patients(inputs, watcher)
+            watcher.stage("patients")
+            found = segment_patients(
+                self.bundle, patients, pick_device(device), watcher.step, options.least
+            )
+            each = [one for some in found for one in some]
+        names = [name for name in COLUMNS if name not in ("file", "sha256")]
+        states = [
+            pd.DataFrame(
+                {
+                    "recording": one.row["recording"], "patient_id": one.row["patient_id"],
+                    "start_s": one.segmentation.start_s, "end_s": one.segmentation.end_s,
+                    "state": one.segmentation.state,
+                }
+            )
+            for one in each
+            if one.segmentation is not None
+        ]  # fmt: skip
+        columns = ["recording", "patient_id", "start_s", "end_s", "state"]
+        return Segmentations(
+            pd.DataFrame([one.row for one in each], columns=names),
+            pd.concat(states, ignore_index=True) if states else pd.DataFrame(columns=columns),
+        )
+
     def _patients(self, inputs: Inputs, progress: Progress) -> Sequence[Patient]:
         from kfold_hs.bundle.inputs import find_patients, of_cohort
 
@@ -192,10 +264,17 @@ class FoldModel:
 
     def predict(self, inputs: Inputs, **options: Any) -> pd.DataFrame:
         """As `Models.predict`, by this model alone; people whom it was trained on get no score."""
+        return self._alone.predict(inputs, **options)
+
+    def segment(self, inputs: Inputs, **options: Any) -> Segmentations:
+        """As `Models.segment`, by this model alone; people of its training get no states."""
+        return self._alone.segment(inputs, **options)
+
+    @property
+    def _alone(self) -> Models:
         bundle = self.models.bundle
         only = replace(bundle.certificate, only=(self.member.repeat, self.member.fold))
-        alone = replace(bundle, members=(self.member,), certificate=only)
-        return Models(alone, self.models).predict(inputs, **options)
+        return Models(replace(bundle, members=(self.member,), certificate=only), self.models)
 
 
 def load_bundle(folder: str | Path) -> Models:

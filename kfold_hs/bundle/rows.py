@@ -125,7 +125,7 @@ def rows_of(
     for row, one, persons, models in zip(found, audio, known, allowed, strict=True):
         row["known"] = "yes" if persons else "no"
         row["n_models"] = int(models.sum())
-        row["scored_by"] = _places(models)
+        row["scored_by"] = places_text(models)
         row["n_recordings"] = len(one.sounds)
         row["quality"] = _quality(one)
         if not models.any():
@@ -281,7 +281,7 @@ def _quality(one: PatientAudio) -> str:
     return "; ".join(flags) or OK
 
 
-def _places(allowed: np.ndarray) -> str:
+def places_text(allowed: np.ndarray) -> str:
     if allowed.all():
         return "all"
     return " ".join(f"r{repeat}-f{fold}" for repeat, fold in np.argwhere(allowed))

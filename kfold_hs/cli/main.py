@@ -26,6 +26,7 @@ from kfold_hs.cli.plan import plan
 from kfold_hs.cli.report import report
 from kfold_hs.cli.run import run
 from kfold_hs.cli.score import score
+from kfold_hs.cli.segment import segment
 from kfold_hs.cli.serve import serve
 from kfold_hs.cli.splits import audit, split
 from kfold_hs.cli.tune import tune
@@ -35,7 +36,7 @@ SECTIONS = {
     "Measure": (run, evaluate, plan),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
-    "Use the ensemble": (export, predict, validate, serve),
+    "Use the ensemble": (export, predict, segment, validate, serve),
     "Check data, splits and settings": (split, audit, config, score, doctor),
 }
 """The commands by what a user wants to do, in the order of --help."""

@@ -25,11 +25,11 @@ _COLUMNS = ("repeat", "seed", "fold", "recording_id", "start_s", "end_s", "state
 
 
 def segmentation_of(states: np.ndarray, frame_s: float) -> Segmentation:
-    """Runs of equal states, (n_frames,) from 1; a frame begins half its length before its centre.
+    """Runs of equal states, (n_frames,) from 0; a frame begins half its length before its centre.
 
     The last one ends with its frame.
     """
-    begins = np.flatnonzero(np.diff(states, prepend=0))
+    begins = np.flatnonzero(np.diff(states, prepend=-1))
     ends = np.append(begins[1:], len(states))
     half = frame_s / 2
     start_s = np.maximum(begins * frame_s - half, 0.0)

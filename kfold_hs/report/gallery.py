@@ -76,6 +76,9 @@ def view(
         return {"absent": None, "problem": content["problem"]}
     content = traced(content, "gallery.json#")
     found: dict[str, Any] = {**content, "absent": None, "media": None}
+    found["has_states"] = any(
+        each.get("states") for patient in content["patients"] for each in patient["recordings"]
+    )
     if content["audio"] is not None:
         found["media"] = MEDIA_TYPES[content["audio"]["format"]]
     found["patients"] = [
@@ -117,7 +120,22 @@ def _with_ticks(recording: Mapping[str, Any]) -> dict[str, Any]:
     seconds = range(math.ceil(start), math.floor(end) + 1)
     ticks = [{"s": s, "at": (s - start) / max(end - start, 1e-9)} for s in seconds]
     # Those at the ends would touch what stands beside the axis.
-    return {**recording, "ticks": [tick for tick in ticks if 0.03 <= tick["at"] <= 0.97]}
+    ticks = [tick for tick in ticks if 0.03 <= tick["at"] <= 0.97]
+    beside = {"states": _placed(recording), "cycle": recording.get("cycle")}
+    return {**recording, **beside, "ticks": ticks}
+
+
+def _placed(recording: Mapping[str, Any]) -> list[dict[str, float]]:
+    """States of the heart cycle in thousandths of the picture's width: from, width, state.
+
+    Files of earlier versions, and of runs without a frame branch, have none.
+    """
+    start, end = recording["start_s"], recording["end_s"]
+    scale = 1000 / max(end - start, 1e-9)
+    return [
+        {"from": round(scale * (a - start), 1), "width": round(scale * (b - a), 1), "state": state}
+        for a, b, state in recording.get("states") or ()
+    ]
 
 
 def name(text: object, most: int = _MOST_CHARACTERS) -> str:

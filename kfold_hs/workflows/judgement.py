@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.segmentation import segmentations_of
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import DamagedFileError
 from kfold_hs.files import stored
@@ -17,12 +18,14 @@ from kfold_hs.files.stored import read_history
 from kfold_hs.judge.metrics.own import using
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
+from kfold_hs.judge.results.segmentation import segmentation
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.orchestrator.context import RunInputs
 from kfold_hs.orchestrator.finished import variants_tried
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.predictions.epoch_rules import kept_epochs
+from kfold_hs.predictions.segmentation import read_segmentation_table
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.gallery import read_gallery
 from kfold_hs.report.run_page import render
@@ -81,6 +84,8 @@ def judge_run(
     with using(config.plugins):
         summary = summarise(record)
     summary = summary.extended(tripod=tripod(summary, config.as_dict()))
+    if config.frames.is_on and paths.segmentation.is_file():
+        summary = summary.extended(segmentation=_segmentation(paths, cohort, record))
     if nested is not None:
         summary = summary.extended(nested=dict(nested))
     record.selected.scored.write(paths.scored, Predictions.digests(paths.predictions))
@@ -116,6 +121,19 @@ def development(cohort: Cohort, split: Split) -> dict[str, Any]:
             for task in cohort.tasks
         ],
     }
+
+
+def _segmentation(paths: RunPaths, cohort: Cohort, record: RunRecord) -> dict[str, Any]:
+    """How well the run's frame branches found the cycles that somebody marked."""
+    recordings, patients = cohort.recordings, cohort.patients
+    person = dict(zip(patients["patient_id"], patients["person_id"], strict=True))
+    ids, whose = recordings["recording_id"], recordings["patient_id"].map(person)
+    return segmentation(
+        read_segmentation_table(paths.segmentation),
+        dict(zip(ids, segmentations_of(cohort), strict=True)),
+        dict(zip(ids, whose, strict=True)),
+        record.basis,
+    )
 
 
 def _faults(

@@ -22,6 +22,7 @@ BENCHES = (
     "frameworks",
     "jobs",
     "predict_throughput",
+    "segmenting",
 )
 
 

@@ -141,6 +141,7 @@ class Summary(JsonPart):
     tripod: list[dict[str, Any]] = pydantic.Field(default_factory=list)
     nested: dict[str, Any] | None = None
     sources: Sources | None = None
+    segmentation: dict[str, Any] | None = None
 
     def extended(self, **parts: Any) -> Self:
         """With more keys, or other values of these."""

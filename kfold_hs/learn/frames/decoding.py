@@ -216,8 +216,7 @@ def viterbi(
     ndarray of float32, shape (n,)
     """
     (n_frames, n, n_states), longest = emitted.shape, len(durations)
-    total = np.zeros((n_frames + 1, n, n_states), np.float32)
-    np.cumsum(emitted, axis=0, out=total[1:])
+    total = np.zeros((n_frames + 1, n, n_states), np.float32)  # filled as far as t
     # entered[longest + t, :, s]: best end of the state before s at t, less what s has added by t.
     entered = np.full((longest + n_frames + 1, n, n_states), _NEVER, np.float32)
     backwards = durations[::-1].copy()  # row j: a stay of longest - j
@@ -229,6 +228,7 @@ def viterbi(
     for row, length in enumerate(lengths.tolist()):
         ends.setdefault(length, []).append(row)
     for t in range(1, n_frames + 1):
+        np.add(total[t - 1], emitted[t - 1], out=total[t])
         window = entered[t : t + longest]
         score, stay = _longest(window + backwards, stays is not None)
         if t <= longest:  # the first state, which may have begun before
@@ -251,7 +251,8 @@ def viterbi(
             best[rows] = whole[at, state]
             last[rows] = np.stack([state, longest - left[at, state]], axis=1)
         ended = score + total[t]
-        entered[longest + t] = np.roll(ended, 1, axis=1) - total[t]
+        np.subtract(ended[:, :-1], total[t, :, 1:], out=entered[longest + t, :, 1:])
+        np.subtract(ended[:, -1], total[t, :, 0], out=entered[longest + t, :, 0])
     if traced is not None and stays is not None:
         traced += [_path(stays[:, k], int(lengths[k]), last[k].tolist()) for k in range(n)]
     return best

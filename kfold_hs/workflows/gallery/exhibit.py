@@ -10,7 +10,7 @@ and what `judge.results.hardest` gives, with, for every patient, fold, epoch, co
 n_more_recordings, looked_for (the class), and recordings: recording_id, site, duration_s,
 start_s, end_s, label (task -> the recording's own), probs (task -> class -> probability, mean
 over seeds and repeats), peak_s and peak_hz (where it was looked at most, or null), and the
-files spectrogram, look and audio in base64, or null
+files spectrogram, look and audio in base64, or null; with a frame branch what `cycle` says
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from kfold_hs.report.gallery import SCHEMA
 from kfold_hs.workflows.gallery import spectrogram
 from kfold_hs.workflows.gallery.audio import best_format, excerpt
 from kfold_hs.workflows.gallery.checks import check_held_out, check_model, check_same
+from kfold_hs.workflows.gallery.cycle import Cycles
 
 MOST_RECORDINGS = 6
 """Of one patient; the others are counted."""
@@ -74,6 +75,9 @@ class Exhibit:
         self.losses = worst(Predictions.read(paths.scored), settings.patients)
         content = [SCHEMA, MOST_RECORDINGS, MOST_BYTES, self.digests, self.losses]
         content.append(settings.model_dump(mode="json"))
+        if paths.segmentation.is_file():
+            content.append("with states of the heart cycle")
+        self.cycles = Cycles({}, pd.DataFrame())
         self.stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self._rows = cohort.recordings.reset_index(drop=True).groupby("patient_id").groups
 
@@ -90,6 +94,7 @@ class Exhibit:
         repeat, seed, _ = min(epochs)
         fold_of = self._folds(repeat)
         probs = self._of_recordings(predictions, epochs)
+        self.cycles = Cycles.of(self.paths, predictions, FoldId(repeat, seed, 0))
         patients = self.losses["patients"]
         for patient in patients:
             fold = fold_of[patient["patient_id"]]
@@ -234,6 +239,9 @@ class Exhibit:
             "probs": probs[str(facts["recording_id"])],
             "row": row,
             **self._peak(part, start),
+            **self.cycles.shown(
+                str(facts["recording_id"]), start * hop_s, min(end * hop_s, duration_s)
+            ),
             "spectrogram": _base64(spectrogram.spectrogram(shown)),
             "look": None if part is None else _base64(spectrogram.overlay(part, top)),
             "audio": None,
