@@ -45,6 +45,7 @@ from kfold_hs.config.training import (
     PredictConfig,
     TrainConfig,
 )
+from kfold_hs.errors import counted
 
 __all__ = [
     "AugmentConfig",
@@ -225,11 +226,10 @@ class Config(Settings):
             or not low <= features.frame_s <= high
             or (features.n_mels < LEAST_BANDS)
         ):
-            made = (
-                "one frame of a recording"
-                if features.frame_s is None
-                else (f"frames of {features.n_mels} bands every {1000 * features.frame_s:g} ms")
-            )
+            made = "one frame of a recording"
+            if features.frame_s is not None:
+                bands, ms = counted(features.n_mels, "band"), 1000 * features.frame_s
+                made = f"a frame of {bands} every {ms:g} ms"
             raise ValueError(
                 f"frames.epochs={self.frames.epochs} tells the state of every frame, and features="
                 f"{features.kind} makes {made}: it takes {LEAST_BANDS} bands or more every "

@@ -166,7 +166,7 @@ def test_a_timing_that_nobody_knows_is_refused(tmp_path: Path) -> None:
         ("frames.lr=1", "frames.epochs=0 trains none"),
         (
             "frames=cycle features=waveform augment=none train.crop_frames=6000",
-            "one frame of a recording",
+            "makes a frame of 1 band every 0.5 ms",
         ),
         ("frames=cycle features.hop_s=0.06", "60 ms"),
         ("frames=cycle features.n_mels=7", "8 bands or more"),
