@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 
 from kfold_hs.bundle.format import Bundle, Member
-from kfold_hs.cohort import Task
 from kfold_hs.judge.selection.stacking import Evidence
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.frames import measures

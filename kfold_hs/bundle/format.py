@@ -243,7 +243,11 @@ class Bundle:
         lacking = [each.file for each in self.members if each.frames is None]
         asking = [t for t, each in self.rules.items() if any(r.of_cycle for r in each.values())]
         if lacking and (asking or len(lacking) < len(self.members)):
-            why = f"{', '.join(asking)} is told from it" if asking else "other models have one"
+            why = (
+                f"{', '.join(asking)} cannot be stacked without it"
+                if asking
+                else "other models have one"
+            )
             raise BundleError(
                 f"{self.folder} lacks the frame branch of {listing(lacking)}, and {why}. Export "
                 "the run again."

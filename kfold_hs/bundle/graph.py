@@ -8,6 +8,10 @@
     -> crops that cover the recording evenly [at every gain] -> network -> softmax
     -> `predict.crop_pool` over the crops
 
+A frame branch is a graph of its own: the same features -> every band of mean 0 and variance 1 over
+the recording -> network -> log softmax of every frame's classes. The path through them, the numbers
+of it and stacking stay outside.
+
 Outside stays what comes before: one channel, the rate, `features.band_pass_hz`,
 `features.remove_spikes`; and what comes after, which takes several recordings of a patient: their
 pooling and stacking, calibration, decisions, conformal sets, and who is known to the bundle.
@@ -29,9 +33,12 @@ from kfold_hs.config.features import WaveformConfig
 from kfold_hs.config.schema import Config, FeatureConfig
 from kfold_hs.errors import BundleError
 from kfold_hs.learn.features.mel import FLOOR_POWER, LEAST_SPREAD, MelFeatures
+from kfold_hs.learn.frames.branch import FrameBranch
+from kfold_hs.learn.frames.network import band_scale
 from kfold_hs.learn.models.network import HeartSoundNet
 
 INPUT = "samples"
+LOG_PROBS = "log_probs"
 Pool = Callable[[torch.Tensor, int], torch.Tensor]
 
 
@@ -168,13 +175,7 @@ class Graph(nn.Module):
 
     def __init__(self, config: Config, tasks: Sequence[Task], models: Sequence[HeartSoundNet]):
         super().__init__()
-        features = config.features
-        self.features: nn.Module
-        if isinstance(features, WaveformConfig):
-            self.features = Wave(features)
-        else:
-            assert isinstance(features, FeatureConfig)  # `check_graph`
-            self.features = LogMel(features)
+        self.features = _features_of(config)
         self.crops = CropsOf(config)
         self.models = nn.ModuleList(models)
         self.pool = POOLS[config.predict.crop_pool]
@@ -196,6 +197,32 @@ class Graph(nn.Module):
         each = {name: torch.stack(found[name]) for name in self.positive}
         means = [probs.mean(dim=0) for probs in each.values()]
         return (*means, *each.values()) if len(self.models) > 1 else tuple(means)
+
+
+class FrameGraph(nn.Module):
+    """A frame branch: samples -> log probabilities of every frame's classes, (n_frames, C), as
+    `FrameBranch.log_probs`.
+    """
+
+    names = (LOG_PROBS,)
+
+    def __init__(self, config: Config, branch: FrameBranch) -> None:
+        super().__init__()
+        self.features, self.net = _features_of(config), branch.net
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        frames = self.features(samples)
+        mean, spread = band_scale(frames)
+        logits: torch.Tensor = self.net(((frames - mean) / spread).T[None])[0]
+        return logits.T.log_softmax(dim=1)
+
+
+def _features_of(config: Config) -> nn.Module:
+    features = config.features
+    if isinstance(features, WaveformConfig):
+        return Wave(features)
+    assert isinstance(features, FeatureConfig)  # `check_graph`
+    return LogMel(features)
 
 
 # The rules of `kfold_hs.config.poolings`, for (n, C) tensors.

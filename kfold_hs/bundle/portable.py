@@ -3,6 +3,8 @@
     onnx/r0-s0-f0.onnx ...    one a model: samples -> <task> (C,)
     onnx/ensemble.onnx        all of them: samples -> <task> (C,), their mean, and
                               <task>.models (n_models, C)
+    onnx/r0-s0-f0.frames.onnx ...   its frame branch, where there is one: samples -> log_probs
+                              (n_frames, C) of every frame's classes
     pt2/r0-s0-f0.pt2 ...      the same for torch.export.load
 
 What a file's user has to know stands in it, as `metadata_props` or as `metadata.json`.
@@ -14,7 +16,7 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,21 @@ import torch
 
 from kfold_hs.bundle.card import card
 from kfold_hs.bundle.format import CARD, Bundle, Member, sha256, write_content
-from kfold_hs.bundle.graph import INPUT, Graph
+from kfold_hs.bundle.graph import INPUT, FrameGraph, Graph
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import FoldId, write_bytes, write_text
+from kfold_hs.learn.frames.targets import CLASSES
 
 OPSET = 18
 """Of ONNX; what torch's exporter writes without converting."""
 PEOPLE = (
     "A graph treats all people alike. For people that its models were trained on, named in "
     "certificate.json, it says too much: ask `kfold-hs predict`, which asks held-out models only."
+)
+AFTER_FRAMES = (
+    "What comes after is not in the graph: the path of the heart cycle through the frames (a "
+    "hidden semi-Markov model with these times in the states, kfold_hs.learn.frames.decoding), the "
+    "numbers that are made of it (kfold_hs.predictions.cycle), and stacking."
 )
 ENSEMBLE = "ensemble"
 _EXAMPLE_CROPS = 3.4
@@ -68,27 +76,24 @@ def add_graphs(
     kinds : sequence of str
         onnx, pt2.
     on_progress : callable
-        Called with (models done, models in all).
+        Called with (graphs done, graphs in all).
 
     Returns
     -------
     dict
         The content of bundle.json.
     """
-    bundle, cpu = Bundle.read(folder), torch.device("cpu")
+    bundle = Bundle.read(folder)
     features = bundle.config.features
     before = {
         "sample_rate_hz": features.sample_rate_hz,
         "band_pass_hz": features.band_pass_hz,
         "remove_spikes": features.remove_spikes,
     }
-    groups: dict[str, tuple[Member, ...]] = {_name(each): (each,) for each in bundle.members}
+    total = len(bundle.members) * (1 + bundle.has_branch) + 1
     files = []
-    for done, (name, members) in enumerate({**groups, ENSEMBLE: bundle.members}.items()):
-        on_progress(done, len(groups) + 1)
-        models = [bundle.model(each, cpu) for each in members]
-        graph = Graph(bundle.config, bundle.tasks, models).eval()
-        about = _about(bundle, members, before)
+    for done, (name, graph, about) in enumerate(_graphs(bundle, before)):
+        on_progress(done, total)
         program = _traced(graph, bundle)
         for kind in kinds:
             raw = WRITERS[kind](program, graph, about)
@@ -104,7 +109,7 @@ def add_graphs(
     }
     write_content(folder, content)
     write_text(folder / CARD, card(content, summary))
-    on_progress(len(groups) + 1, len(groups) + 1)
+    on_progress(total, total)
     return content
 
 
@@ -117,25 +122,54 @@ def _name(member: Member) -> str:
     return FoldId(member.repeat, member.seed, member.fold).name
 
 
-def _about(bundle: Bundle, members: Sequence[Member], before: Mapping[str, Any]) -> dict[str, str]:
+def _graphs(
+    bundle: Bundle, before: Mapping[str, Any]
+) -> Iterator[tuple[str, Graph | FrameGraph, dict[str, str]]]:
+    """Name of a file, its graph, and what it says of itself."""
+    cpu = torch.device("cpu")
+    groups: dict[str, tuple[Member, ...]] = {_name(each): (each,) for each in bundle.members}
+    for name, members in {**groups, ENSEMBLE: bundle.members}.items():
+        models = [bundle.model(each, cpu) for each in members]
+        own = {
+            "classes": {task.name: task.classes for task in bundle.tasks},
+            "crop_pool": bundle.config.predict.crop_pool,
+            "weights_sha256": [each.sha256 for each in members],
+        }
+        graph = Graph(bundle.config, bundle.tasks, models).eval()
+        yield name, graph, _about(bundle, members, before, own)
+    for name, (member,) in groups.items():
+        branch, said = bundle.branch(member, cpu), member.frames
+        if branch is not None and said is not None:
+            own = {
+                "classes": CLASSES[: branch.net.last.out_channels],
+                "frame_s": said["frame_s"],
+                "sojourn": said["sojourn"],
+                "weights_sha256": [said["sha256"]],
+                "after": AFTER_FRAMES,
+            }
+            graph_of_frames = FrameGraph(bundle.config, branch).eval()
+            yield f"{name}.frames", graph_of_frames, _about(bundle, (member,), before, own)
+
+
+def _about(
+    bundle: Bundle, members: Sequence[Member], before: Mapping[str, Any], own: Mapping[str, Any]
+) -> dict[str, str]:
     content = bundle.content
     values = {
         "run": content["run"],
-        "classes": {task.name: task.classes for task in bundle.tasks},
         "sample_rate_hz": before["sample_rate_hz"],
         "before": before,
         "min_samples": min_samples(bundle),
-        "crop_pool": bundle.config.predict.crop_pool,
         "models": [_name(each) for each in members],
         "people": PEOPLE,
-        "weights_sha256": [each.sha256 for each in members],
         "digests": content["digests"],
         "opset": OPSET,
+        **own,
     }
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
-def _traced(graph: Graph, bundle: Bundle) -> torch.export.ExportedProgram:
+def _traced(graph: Graph | FrameGraph, bundle: Bundle) -> torch.export.ExportedProgram:
     config = bundle.config
     frame_s = config.features.frame_s
     assert frame_s is not None  # `check_graph`
@@ -148,14 +182,16 @@ def _traced(graph: Graph, bundle: Bundle) -> torch.export.ExportedProgram:
         return torch.export.export(graph, (example,), dynamic_shapes={INPUT: {0: length}})
 
 
-def _onnx(program: torch.export.ExportedProgram, graph: Graph, about: Mapping[str, str]) -> bytes:
+def _onnx(
+    program: torch.export.ExportedProgram, graph: Graph | FrameGraph, about: Mapping[str, str]
+) -> bytes:
     import onnx
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's of its own parts
         found = torch.onnx.export(
             program, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=[INPUT], output_names=graph.names,
+            input_names=[INPUT], output_names=list(graph.names),
         )  # fmt: skip
     assert found is not None
     outputs = set(graph.names)
@@ -170,9 +206,11 @@ def _onnx(program: torch.export.ExportedProgram, graph: Graph, about: Mapping[st
     return raw
 
 
-def _pt2(program: torch.export.ExportedProgram, graph: Graph, about: Mapping[str, str]) -> bytes:
+def _pt2(
+    program: torch.export.ExportedProgram, graph: Graph | FrameGraph, about: Mapping[str, str]
+) -> bytes:
     file = io.BytesIO()
-    names = {"outputs": json.dumps(graph.names)}
+    names = {"outputs": json.dumps(list(graph.names))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's of its own parts
         extra = {"metadata.json": json.dumps({**about, **names})}

@@ -28,7 +28,9 @@ CYCLES_S = np.geomspace(0.3, 1.5, 16)
 """Lengths of a cycle that are tried: 200 to 40 beats a minute, by steps of 11 %."""
 LEAST_LOG = -8.0
 """Log probability of a frame at the least: a single frame shall not rule a path."""
-AT_ONCE = 64
+AT_ONCE, MOST_FRAMES = 64, 250_000
+"""Recordings that are decoded together, and frames of all of them, the shorter ones filled up: what
+they need grows with both (0.8 KB a frame), whatever the length of one recording."""
 _NEVER = np.float32(-1e9)
 
 
@@ -92,12 +94,24 @@ def decode(log_probs: Sequence[np.ndarray], sojourn: Sojourn, frame_s: float) ->
         Of every frame's classes (`targets.CLASSES`), each class as frequent as any other.
     """
     found: list[Decoded | None] = [None] * len(log_probs)
-    by_length = np.argsort([len(each) for each in log_probs], kind="stable")
-    for rows in np.split(by_length, range(AT_ONCE, len(by_length), AT_ONCE)):
+    for rows in _together([len(each) for each in log_probs]):
         batch = [np.maximum(log_probs[row], LEAST_LOG).astype(np.float32) for row in rows]
         for row, each in zip(rows, _decode(batch, sojourn, frame_s), strict=True):
             found[row] = each
     return [each for each in found if each is not None]
+
+
+def _together(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows of recordings of like length, so many that memory holds their paths."""
+    rows: list[int] = []
+    for row in np.argsort(lengths, kind="stable").tolist():
+        n = len(rows) + 1
+        if rows and (n > AT_ONCE or n * lengths[row] > MOST_FRAMES):
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
 
 
 def _decode(batch: list[np.ndarray], sojourn: Sojourn, frame_s: float) -> Iterator[Decoded]:
