@@ -156,9 +156,9 @@ class _Files:
         not_ours = [path for path in paths if path.is_file() and _digest(path) not in ours]
         if not_ours and not force:
             raise ConfigError(
-                f"{counted(len(not_ours), 'file is', 'files are')} not what kfold-hs segment wrote: "
-                f"{listing(map(str, not_ours))}. Somebody marked these recordings, or changed "
-                "the files since. Write to another folder with -o, or overwrite them with "
+                f"{counted(len(not_ours), 'file is', 'files are')} not what kfold-hs segment "
+                f"wrote: {listing(map(str, not_ours))}. Somebody marked these recordings, or "
+                "changed the files since. Write to another folder with -o, or overwrite them with "
                 "--force."
             )
         return cls(output, names, before)
