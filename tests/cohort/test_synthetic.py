@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.segmentation import read_segmentation
-from kfold_hs.cohort.synthetic.dataset import ensure_cohort, write_cohort
+from kfold_hs.cohort.synthetic.dataset import _segmentation, ensure_cohort, write_cohort
 from kfold_hs.cohort.synthetic.people import draw_patients, render
-from kfold_hs.cohort.synthetic.phonocardiogram import SAMPLE_RATE_HZ, Phonocardiogram
+from kfold_hs.cohort.synthetic.phonocardiogram import SAMPLE_RATE_HZ, Beats, Phonocardiogram
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, StorageError
 
@@ -142,3 +142,12 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="not empty"):
         write_cohort(tmp_path, 10, 0)
     assert (tmp_path / "mine").read_text() == "keep"
+
+
+def test_the_marks_of_a_fast_heart_follow_each_other() -> None:
+    beats = Beats(np.array([0.1, 0.4, 0.7]), np.array([0.15, 0.45]), np.zeros(2))
+    rows = [line.split("\t") for line in _segmentation(beats, 1.0).splitlines()]
+    times = np.array([[float(start), float(end)] for start, end, _ in rows])
+    assert (times[:, 0] < times[:, 1]).all()
+    np.testing.assert_array_equal(times[1:, 0], times[:-1, 1])
+    assert [int(state) for *_, state in rows] == [0, 1, 2, 3, 4, 1, 2, 3, 4, 0]
