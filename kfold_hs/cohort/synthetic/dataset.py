@@ -28,7 +28,7 @@ from kfold_hs.errors import CohortError, ConfigError, StorageError
 from kfold_hs.files.atomic import discard, sweep, writing_folder
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
 
-SIMULATOR_VERSION = 2
+SIMULATOR_VERSION = 3
 """Raised by every change that alters a file."""
 S1_S, S2_S = 0.12, 0.10
 """Marked length of the sounds, which fade out."""
@@ -153,7 +153,9 @@ def _segmentation(beats: Beats, duration_s: float) -> str:
             continue
         if not rows:
             rows.append((0.0, s1, 0))
-        phases = (s1, s1 + S1_S, s2, min(s2 + S2_S, (s2 + next_s1) / 2), next_s1)
+        # The fastest hearts leave less room than the sounds take.
+        s1_end, s2_end = min(s1 + S1_S, (s1 + s2) / 2), min(s2 + S2_S, (s2 + next_s1) / 2)
+        phases = (s1, s1_end, s2, s2_end, next_s1)
         rows += [(*pair, state) for state, pair in enumerate(itertools.pairwise(phases), start=1)]
         end = next_s1
     rows.append((end, duration_s, 0))
