@@ -183,10 +183,14 @@ def show_cost(found: Mapping[str, Any]) -> None:
     counts |= {"seed": found["seeds"], "fold": found["folds"]}
     memory = max(run["memory_bytes"] for run in runs)
     banks = sum({run["bank_bytes"] for run in runs if not run["has_features"]})
+    n_branches = sum(run["branches"] for run in runs)
+    branches_s = sum(run["branches"] * run["branch_s"] for run in runs)
+    of_branches = counted(n_branches, "frame branch", "frame branches")
     sentences = [
         " x ".join(f"{n} {name}" + ("s" if n > 1 else "") for name, n in counts.items())
         + f": {found['left']} fold models are left to train.",
         f"Time: about {_duration(found['left_s'])} one fold after another"
+        + (f", {_duration(branches_s)} of it for {of_branches}" if n_branches else "")
         + (f", with --jobs {jobs} at least {_duration(found['at_least_s'])}" if jobs > 1 else "")
         + ", estimated from one step timed here. Crops, checkpoints and the report take more.",
         f"Memory: about {_size(memory)} for each fold that is trained at the same time, and "

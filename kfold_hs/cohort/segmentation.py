@@ -59,6 +59,11 @@ class Segmentation:
         return np.unique(self.start_s[self.state == state])
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all four states are marked."""
+        return set(STATES) <= set(self.state.tolist())
+
+    @property
     def is_empty(self) -> bool:
         """Whether no state is marked."""
         return not (self.state > 0).any()

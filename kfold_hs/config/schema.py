@@ -239,8 +239,8 @@ class Config(Settings):
         if (name := self.frames.task) is not None and name not in self.data.tasks:
             raise ValueError(
                 f"frames.task={name} is none of the tasks {', '.join(self.data.tasks)}: name the "
-                "one whose positive class is a murmur, or set frames.task=null, which tells the "
-                "states of the heart cycle alone"
+                "one whose positive class is a murmur; frames.task=null tells the states of the "
+                "heart cycle alone, and frames=none trains no frame branch"
             )
         crop = round(self.frames.crop_s / features.frame_s)
         crop *= max(features.n_mels, self.frames.channels)

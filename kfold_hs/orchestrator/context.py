@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from kfold_hs.cohort import Cohort
@@ -18,7 +20,8 @@ from kfold_hs.learn.data.crops import Source
 from kfold_hs.learn.data.fold import Fold, FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.frames.targets import marks_digest
+from kfold_hs.learn.frames.targets import FrameTargets, marks_digest
+from kfold_hs.learn.training.benchmark import frames_of
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
@@ -40,6 +43,38 @@ class RunInputs:
         """The same people and folds, with what another configuration makes of the tasks."""
         cohort = dataclasses.replace(self.cohort, tasks=tasks_of(config.data.tasks))
         return dataclasses.replace(self, cohort=cohort)
+
+    def fold_data(self, config: Config, repeat: int, fold: int) -> FoldData:
+        """Who a fold trains on, who is set aside to choose its epoch, and who is held out."""
+        cohort = self.cohort
+        data = FoldData.of(cohort, self.split.fold_of_patients(cohort, repeat), fold)
+        if config.select != "inner":
+            return data
+        key = (config.seed, repeat, fold)
+        persons = inner_persons(cohort, data.train, config.train.inner_share, key)
+        return data.without(cohort, persons)
+
+    def check_folds(self, config: Config, within: str = "") -> None:
+        """Refuse, before any fold is trained, one that cannot be trained on its own people.
+
+        Parameters
+        ----------
+        within : str
+            What the split is a part of; begins the message.
+
+        Raises
+        ------
+        CohortError
+            Too few training recordings of a fold are segmented for its frame branch.
+        """
+        if not config.frames.is_on:
+            return
+        cohort, split = self.cohort, self.split
+        rows = np.arange(cohort.n_recordings)
+        targets = FrameTargets.of(config, cohort, rows, frames_of(cohort, config))
+        for repeat, fold in product(range(split.n_repeats), range(split.n_folds)):
+            train = self.fold_data(config, repeat, fold).train
+            targets.among(train).check(len(train), f"{within}repeat {repeat}, fold {fold}")
 
     @property
     def positives(self) -> dict[str, int]:
@@ -128,13 +163,7 @@ class RunContext:
 
     def fold_data(self, repeat: int, fold: int) -> FoldData:
         """Who a fold trains on, who is set aside to choose its epoch, and who is held out."""
-        config, cohort = self.config, self.cohort
-        data = FoldData.of(cohort, self.split.fold_of_patients(cohort, repeat), fold)
-        if config.select != "inner":
-            return data
-        key = (config.seed, repeat, fold)
-        persons = inner_persons(cohort, data.train, config.train.inner_share, key)
-        return data.without(cohort, persons)
+        return self.inputs.fold_data(self.config, repeat, fold)
 
 
 def build_bank(config: Config, cohort: Cohort, progress: Progress | None = None) -> Bank:

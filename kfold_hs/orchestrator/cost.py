@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from kfold_hs.config.schema import Config
-from kfold_hs.files.paths import RunPaths
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.data.fold import FoldData
-from kfold_hs.learn.features.bank import is_cached
-from kfold_hs.learn.training.benchmark import TimingRun, frames_of, n_predicted, time_steps
+from kfold_hs.learn.device import threads
+from kfold_hs.learn.features.bank import build, is_cached
+from kfold_hs.learn.frames.cached import place_of
+from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.training.benchmark import (
+    BranchTiming,
+    TimingRun,
+    frames_of,
+    n_predicted,
+    time_branch,
+    time_steps,
+)
 from kfold_hs.learn.training.epoch_plan import steps_of_an_epoch
 from kfold_hs.orchestrator.context import RunInputs
 from kfold_hs.orchestrator.folder import finished
@@ -33,6 +46,10 @@ class Estimate:
         The features are in the cache.
     bank_bytes : int
         Of the features.
+    branch : BranchTiming or None
+        Of a frame branch; None without one, and where no fold is left.
+    branches : frozenset of Path
+        Places in the cache of frame branches that are not there, of the folds that are left.
     """
 
     n_folds: int
@@ -42,6 +59,8 @@ class Estimate:
     timing: TimingRun
     has_features: bool
     bank_bytes: int
+    branch: BranchTiming | None
+    branches: frozenset[Path]
 
     @property
     def n_left(self) -> int:
@@ -49,14 +68,14 @@ class Estimate:
 
     @property
     def fold_s(self) -> float:
-        """Of a fold model."""
-        cost = self.timing
-        return self.n_steps * cost.step_s + self.n_batches * cost.predict_s
+        """Of a fold model; with its frame branch, unless all of them are in the cache."""
+        return self.left_s(1, min(1, len(self.branches)))
 
-    @property
-    def left_s(self) -> float:
-        """Of all that is left, one after another."""
-        return self.n_left * self.fold_s
+    def left_s(self, n_folds: int, n_branches: int) -> float:
+        """Of so many networks and frame branches, one after another."""
+        cost = self.timing
+        network_s = self.n_steps * cost.step_s + self.n_batches * cost.predict_s
+        return n_folds * network_s + n_branches * (self.branch.total_s if self.branch else 0.0)
 
     @property
     def fold_bytes(self) -> int:
@@ -68,7 +87,9 @@ class Estimate:
         features = 0 if self.has_features else self.bank_bytes
         at_once = min(n_jobs, self.n_left)
         cost = self.timing
-        return features + self.n_left * cost.kept_bytes + at_once * cost.passing_bytes
+        branch = self.branch.model_bytes if self.branch else 0
+        kept = self.n_left * (cost.kept_bytes + 2 * branch) + len(self.branches) * branch
+        return features + kept + at_once * (cost.passing_bytes + 4 * branch)
 
 
 def estimate(config: Config, inputs: RunInputs, paths: RunPaths, device: torch.device) -> Estimate:
@@ -79,15 +100,41 @@ def estimate(config: Config, inputs: RunInputs, paths: RunPaths, device: torch.d
     cohort, split = inputs.cohort, inputs.split
     plan = Plan.of(config, split)
     data = FoldData.of(cohort, split.fold_of_patients(cohort, 0), 0)
+    done = finished(plan, paths)
+    branch, branches = _branches(config, inputs, set(plan) - set(done), device)
     frames = frames_of(cohort, config)
     n_batches, _ = steps_of_an_epoch(config, len(Bags.of(cohort, data.train, config.train)))
     n_crops = n_predicted(frames[data.held_out], config)
     return Estimate(
         n_folds=len(plan),
-        n_done=len(finished(plan, paths)),
+        n_done=len(done),
         n_steps=n_batches * config.train.epochs,
         n_batches=math.ceil(n_crops / config.predict.batch_size) * config.train.epochs,
         timing=time_steps(config, cohort, data, device),
         has_features=is_cached(cohort, config.features),
         bank_bytes=int(frames.sum()) * config.features.n_mels * 2,
+        branch=branch,
+        branches=branches,
     )
+
+
+def _branches(
+    config: Config, inputs: RunInputs, left: Collection[FoldId], device: torch.device
+) -> tuple[BranchTiming | None, frozenset[Path]]:
+    """What a frame branch of some folds costs, and those that are not in the cache."""
+    if not config.frames.is_on or not left:
+        return None, frozenset()
+    cohort = inputs.cohort
+    if is_cached(cohort, config.features):  # those of a plug-in's features are not known before
+        frames = build(cohort, config.features).length.numpy()
+    else:
+        frames = frames_of(cohort, config)
+    marked = FrameTargets.of(config, cohort, np.arange(cohort.n_recordings), frames)
+    missing, largest = set(), marked.among(np.empty(0, dtype=np.int64))
+    with threads(config.train.threads):
+        for fold in left:
+            of_fold = marked.among(inputs.fold_data(config, fold.repeat, fold.fold).train)
+            largest = max(largest, of_fold, key=lambda each: len(each.recordings))
+            missing.add(place_of(fold, config, cohort, of_fold, device))
+    missing = {place for place in missing if not place.is_dir()}
+    return time_branch(config, largest, device), frozenset(missing)

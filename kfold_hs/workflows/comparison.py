@@ -78,6 +78,7 @@ def compare(
     for each in design.variants:
         check_device(each.config)
         check(each.config, of_variants[each.name].cohort)
+        of_variants[each.name].check_folds(each.config)
     runs = {each.name: run_name(each.config, of_variants[each.name]) for each in design.variants}
     paths = ComparisonPaths(options.name or _name(runs, inputs), options.root)
     if paths.is_run:

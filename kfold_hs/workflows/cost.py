@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kfold_hs.config.schema import Config
@@ -30,8 +31,9 @@ def estimate_cost(
     dict
         repeats, seeds, folds (of each variant), jobs, device; runs: a list of name, run, folds
         (all fold models), done, steps, predict_batches (of a fold model), step_s, predict_s,
-        fold_s, left_s, memory_bytes (of a process), disk_bytes, bank_bytes, has_features,
-        predicted_with (the run whose models are asked, or null); left, left_s,
+        fold_s, branches (frame branches that neither the cache has nor a run before trains),
+        branch_s (of one), left_s, memory_bytes (of a process), disk_bytes, bank_bytes,
+        has_features, predicted_with (the run whose models are asked, or null); left, left_s,
         at_least_s (were all jobs busy all the time, and none slower for the others).
     """
     from kfold_hs.learn.device import check_device, pick_device
@@ -47,6 +49,7 @@ def estimate_cost(
     progress.stage("timing run")
     runs: list[dict[str, Any]] = []
     trained: dict[str, str] = {}
+    branches: set[Path] = set()
     for number, (variant, config) in enumerate(variants.items(), start=1):
         own_inputs = inputs.for_tasks_of(config)
         config = config.on(kind)
@@ -57,7 +60,9 @@ def estimate_cost(
         asks = models is not None and not own.predictions.exists()
         if not asks:
             trained.setdefault(config.training_digest, own.name)
-        cost = found.timing
+        cost, n_left = found.timing, 0 if asks else found.n_left
+        n_branches = len(found.branches - branches)
+        branches |= found.branches
         runs.append(
             {
                 "name": variant,
@@ -65,13 +70,15 @@ def estimate_cost(
                 "predicted_with": models if asks else None,
                 "folds": found.n_folds,
                 "done": found.n_done,
-                "left": 0 if asks else found.n_left,
+                "left": n_left,
                 "steps": found.n_steps,
                 "predict_batches": found.n_batches,
                 "step_s": cost.step_s,
                 "predict_s": cost.predict_s,
                 "fold_s": found.fold_s,
-                "left_s": 0.0 if asks else found.left_s,
+                "branches": n_branches,
+                "branch_s": found.branch.total_s if found.branch else 0.0,
+                "left_s": found.left_s(n_left, n_branches),
                 "memory_bytes": found.fold_bytes,
                 "disk_bytes": 0 if asks else found.disk_bytes(jobs),
                 "bank_bytes": found.bank_bytes,

@@ -41,6 +41,7 @@ def read_inputs(config: Config, progress: Progress, cohort: Cohort | None = None
     cohort = load_cohort(config, progress, cohort)
     check(config, cohort)
     split = split_of(config, cohort)
+    RunInputs(cohort, split).check_folds(config)
     return RunInputs(cohort, split, check_leaks(config, cohort, split, progress))
 
 

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 import torch
 from fastapi.testclient import TestClient
+from support.frame_branches import QUIET
 from support.project import TINY, Silent, write_table
 
 from kfold_hs.bundle import portable
@@ -47,6 +48,7 @@ from kfold_hs.workflows.validation import ValidationOptions, validate
 
 WORDS = [
     *TINY,
+    *QUIET,
     "train.epochs=1",
     "frames=cycle",
     "frames.epochs=2",

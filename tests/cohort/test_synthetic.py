@@ -67,6 +67,18 @@ def test_true_heart_cycles_lie_beside_the_recordings(tmp_path: Path) -> None:
     np.testing.assert_allclose(onsets, beats.s1_s[inside][:-1], atol=1e-4)
 
 
+def test_the_marks_of_the_fastest_hearts_are_in_order(tmp_path: Path) -> None:
+    """At 200 beats a minute S2 begins before S1 would have faded out."""
+    s1_s = np.arange(-0.1, 2.2, 0.3)
+    beats = Beats(s1_s, s1_s[:-1] + 0.108, np.zeros(len(s1_s) - 1))
+    path = tmp_path / "fast.wav"
+    path.with_suffix(".tsv").write_text(_segmentation(beats, 2.0))
+    found = read_segmentation(path, 2.0)
+    assert (found.end_s > found.start_s).all()
+    np.testing.assert_allclose(found.start_s[1:], found.end_s[:-1])
+    np.testing.assert_allclose(found.onsets(2) - found.s1_onsets, 0.054, atol=1e-4)
+
+
 def test_shares_are_those_of_the_real_table() -> None:
     patients = draw_patients(400, seed=1)
     murmur = pd.Series([p.murmur for p in patients]).value_counts(normalize=True)

@@ -10,13 +10,19 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from sklearn.metrics import roc_auc_score
-from support.frame_branches import LEARNS, copy_of_built_in, fold_of, settings
+from support.frame_branches import (
+    LEARNS,
+    LEAST_AGREEMENT,
+    copy_of_built_in,
+    fold_of,
+    learnt,
+    settings,
+)
 
-from kfold_hs.cohort.segmentation import segmentations_of
 from kfold_hs.errors import CohortError, StorageError, TrainingError
 from kfold_hs.files.cache import cache_folder
 from kfold_hs.learn.data.fold import Fold
+from kfold_hs.learn.device import threads
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.frames import cached
 from kfold_hs.learn.frames.branch import FrameBranch
@@ -56,16 +62,10 @@ def bits(branch: FrameBranch) -> str:
 def test_it_learns_where_heart_sounds_begin_and_who_has_a_murmur(table: Path) -> None:
     fold = fold_of(settings(table, *LEARNS))
     branch = fit_branch(fold)
-    found, marks = branch.cycles(fold.bank, fold.data.held_out), segmentations_of(fold.cohort)
-    agreement = []
-    for decoded, row in zip(found.decoded, fold.data.held_out, strict=True):
-        at, marked = np.arange(len(decoded.states)) * branch.frame_s, marks[row]
-        within = (at >= marked.start_s[:, None]) & (at < marked.end_s[:, None])
-        truth = (within * marked.state[:, None]).max(axis=0)
-        agreement.append((decoded.states == truth)[truth > 0].mean())
-    assert np.median(agreement) > 0.9  # half of the frames are diastole
-    has_murmur = fold.cohort.recordings["murmur"].iloc[fold.data.held_out] == "Present"
-    assert roc_auc_score(has_murmur, found.measures["murmur"]) > 0.65
+    agreement, auroc = learnt(fold, branch)
+    assert agreement > LEAST_AGREEMENT
+    assert auroc > 0.65
+    found = branch.cycles(fold.bank, fold.data.held_out[:4])
     assert found.measures["heart_rate_bpm"].between(40, 200).all()
     assert found.measures["quality"].between(0, 1).all()
 
@@ -156,7 +156,9 @@ def test_it_is_trained_once_and_shared(few: Path, cache: Path, counted: list[Fol
     for words in (["frames.lr=0.001"], ["seed=1"], ["features.n_mels=24"], ["frames.task=null"]):
         keys.add(cached._folder(fold_of(settings(few, *words))))
     keys.add(cached._folder(fold_of(settings(few), 1)))
-    assert len(keys) == 6
+    with threads(torch.get_num_threads() + 1):  # they decide the last bits
+        keys.add(cached._folder(fold))
+    assert len(keys) == 7
     assert branch_of(fold_of(settings(few, "features.hop_s=0.02"))) is not None
     assert len(counted) == 1
 

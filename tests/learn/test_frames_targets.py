@@ -11,6 +11,7 @@ from support.project import TINY, write_table
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.cohort.readers.table import cohort_of_frame
 from kfold_hs.cohort.segmentation import Segmentation, read_segmentation
 from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config
@@ -227,3 +228,15 @@ def test_nobody_in_whom_all_states_are_marked() -> None:
     assert Sojourn.fit([half, marked((0.1, 0.3, 0.1, 0.3))]).slope[1] == pytest.approx(0.375)
     with pytest.raises(CohortError, match=r"in none of 2 segmented.*frames=none"):
         Sojourn.fit([half, half])
+
+
+def test_a_plug_ins_reader_says_when_murmurs_sound(tmp_path: Path) -> None:
+    config, _ = made(tmp_path)
+    table = pd.read_csv(tmp_path / "table.csv", dtype=str, keep_default_na=False)
+    table["recording"] = [str(tmp_path / name) for name in table["recording"]]
+    given = table.drop(columns="timing").assign(murmur_timing="Early-systolic")
+    found = targets(config, cohort_of_frame(given, config.data)).allowed[0].astype(int)
+    np.testing.assert_array_equal(found, of_present("Early-systolic", tmp_path))
+    given["murmur_timing"] = "Never"
+    with pytest.raises(CohortError, match=r"the timing of the murmur is Never.*leave it empty"):
+        cohort_of_frame(given, config.data)

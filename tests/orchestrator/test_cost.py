@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from support.frame_branches import FRAMES, copy_of_built_in, fold_of, settings, table_words
 from support.project import TINY, Silent
 
 from kfold_hs.cli.main import cli
@@ -18,8 +19,17 @@ from kfold_hs.config.compose import compose
 from kfold_hs.files.paths import FoldId
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
+from kfold_hs.learn.frames.cached import branch_of
+from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.frames.training import fit_branch
 from kfold_hs.learn.prediction.crops import Crops
-from kfold_hs.learn.training.benchmark import TimingRun, frames_of, n_predicted, time_steps
+from kfold_hs.learn.training.benchmark import (
+    TimingRun,
+    frames_of,
+    n_predicted,
+    time_branch,
+    time_steps,
+)
 from kfold_hs.splits import stratify
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.options import RunOptions
@@ -119,3 +129,56 @@ def test_what_is_printed(shared_table_csv: Path, tmp_path: Path) -> None:
     assert "Disk: up to" in words
     assert [_duration(s) for s in (0, 89, 720, 12_000)] == ["0 s", "89 s", "12 min", "3 h 20 min"]
     assert [_size(n) for n in (5e6, 2.5e9)] == ["5 MB", "2.5 GB"]
+
+
+def test_frame_branches_are_foreseen_unless_they_are_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = copy_of_built_in(tmp_path / "few", 3)
+    monkeypatch.setenv("KFOLD_HS_CACHE", str(tmp_path / "cache"))
+    shared = [w for w in FRAMES if not w.startswith(("frames", "split"))] + table_words(table)
+    shared += ["--folds", "2", "--root", str(tmp_path), "--device", "cpu", "--dry-run", "-q"]
+    branch = [word for word in FRAMES if word.startswith("frames")]
+
+    def foreseen(command: str, *words: str) -> list[dict]:
+        done = CliRunner().invoke(cli, [command, "--json", *shared, *words])
+        assert done.exit_code == 0, done.output
+        return list(json.loads(done.stdout)["runs"])
+
+    def network_s(run: dict) -> float:
+        return float(run["steps"] * run["step_s"] + run["predict_batches"] * run["predict_s"])
+
+    (run,) = foreseen("run", *branch)
+    assert run["branches"] == 2
+    assert run["branch_s"] > 0
+    assert run["fold_s"] == pytest.approx(network_s(run) + run["branch_s"])
+    assert run["left_s"] == pytest.approx(2 * run["fold_s"])
+    assert not list((tmp_path / "cache").rglob("branch.pt"))
+    fold = fold_of(settings(table))
+    assert branch_of(fold) is not None
+    (run,) = foreseen("run", *branch)
+    assert run["branches"] == 1
+    assert run["left_s"] == pytest.approx(2 * network_s(run) + run["branch_s"])
+    # The networks are asked, and branches of earlier variants found.
+    plain = [
+        word for word in branch if not word.startswith(("frames.epochs", "frames=", "frames.lr"))
+    ]
+    runs = foreseen("compare", "frames=cycle", "frames.epochs=1,2", "optim.lr=0.01,0.001", *plain)
+    assert [each["branches"] for each in runs] == [1, 0, 2, 0]
+    assert runs[2]["predicted_with"] == runs[0]["run"]
+    assert runs[2]["left_s"] == pytest.approx(2 * runs[2]["branch_s"])
+    assert (
+        CliRunner().invoke(cli, ["run", *shared, *branch]).stdout.count("for 1 frame branch") == 1
+    )
+
+
+def test_a_frame_branch_is_trained_for_so_many_steps(tmp_path: Path) -> None:
+    fold = fold_of(settings(copy_of_built_in(tmp_path / "few", 3), "frames.epochs=3"))
+    config, lengths = fold.config, frames_of(fold.cohort, fold.config)
+    targets = FrameTargets.of(config, fold.cohort, fold.data.train, lengths)
+    whole = FrameTargets.of(config, fold.cohort, np.arange(fold.cohort.n_recordings), lengths)
+    assert whole.among(fold.data.train).digest == targets.digest
+    cost = time_branch(config, targets, fold.device)
+    assert cost.n_steps == 3 * (len(fold.data.train) // 8)
+    weights = fit_branch(fold).to_state()["net"].values()
+    assert cost.model_bytes == sum(each.nbytes for each in weights)

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 
+from kfold_hs.cohort import Cohort
 from kfold_hs.config.digests import for_digest
 from kfold_hs.config.plugins import source_of
+from kfold_hs.config.schema import Config
 from kfold_hs.files.atomic import discard
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
-from kfold_hs.files.paths import sweep, writing_folder
+from kfold_hs.files.paths import FoldId, sweep, writing_folder
 from kfold_hs.learn import checkpoint
 from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.device import device_kind
@@ -54,14 +56,29 @@ def branch_of(fold: Fold) -> FrameBranch | None:
 def _folder(fold: Fold) -> Path:
     config, cohort = fold.config, fold.cohort
     targets = FrameTargets.of(config, cohort, fold.data.train, fold.bank.on_host[1])
+    return place_of(fold.id, config, cohort, targets, fold.device)
+
+
+def place_of(
+    fold: FoldId, config: Config, cohort: Cohort, targets: FrameTargets, device: torch.device
+) -> Path:
+    """The folder of a fold's branch in the cache, trained with as many threads as torch has now.
+
+    It need not be there.
+
+    Parameters
+    ----------
+    targets : FrameTargets
+        Of the fold's training recordings.
+    """
     content = [
         VERSION,
         for_digest(config.frames, "frames"),
         for_digest(config.features.of_recordings, "features"),
         cohort.recordings["sha256"].iloc[targets.recordings].tolist(),
         targets.digest,
-        [config.seed, *fold.id],
-        [device_kind(fold.device), torch.get_num_threads()],
+        [config.seed, *fold],
+        [device_kind(device), torch.get_num_threads()],
         [config.train.tf32, config.train.deterministic],
         *([source] if (source := source_of(config.features.of_recordings)) else []),
     ]

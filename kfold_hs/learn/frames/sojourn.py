@@ -50,10 +50,7 @@ class Sojourn:
         each = [_times(one) for one in marked]
         times = np.array([t for t in each if t is not None])  # (n, 2, 4): mean, sd
         if not len(times):
-            raise CohortError(
-                f"in none of {len(marked)} segmented training recordings are S1, systole, S2 and "
-                "diastole all marked: nothing says how long a state lasts. Set frames=none."
-            )
+            raise no_times(len(marked))
         mean, sd = times[:, 0], times[:, 1]
         cycle = mean.sum(axis=1)
         if cycle.std() < LEAST_SPREAD_S:
@@ -79,9 +76,17 @@ class Sojourn:
         return cls(**{name: tuple(float(v) for v in each) for name, each in values.items()})
 
 
+def no_times(n: int) -> CohortError:
+    """What is wrong with `n` segmented recordings of which none has all four states."""
+    return CohortError(
+        f"in none of {n} segmented training recordings are S1, systole, S2 and diastole all "
+        "marked: nothing says how long a state lasts. Set frames=none."
+    )
+
+
 def _times(marked: Segmentation) -> np.ndarray | None:
     """Mean and standard deviation of the time in each state, (2, 4) in s; None: not all there."""
-    times = [(marked.end_s - marked.start_s)[marked.state == state] for state in STATES]
-    if not all(len(each) for each in times):
+    if not marked.is_whole:
         return None
+    times = [(marked.end_s - marked.start_s)[marked.state == state] for state in STATES]
     return np.array([[each.mean() for each in times], [each.std() for each in times]])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,8 +23,12 @@ from kfold_hs.cohort.segmentation import (
     timings_of,
 )
 from kfold_hs.config.schema import Config
+from kfold_hs.errors import CohortError
+from kfold_hs.learn.frames.sojourn import no_times
 
 STATE_NAMES = ("S1", "systole", "S2", "diastole")
+LEAST_RECORDINGS = 2
+"""That a frame branch is trained on: a batch of one has no variance."""
 CLASSES = (*STATE_NAMES, "systolic murmur", "diastolic murmur")
 """Of a frame; the first four alone where nobody says who has a murmur (frames.task=null)."""
 MURMUR_OF = {SYSTOLE: 4, DIASTOLE: 5}
@@ -84,6 +88,40 @@ class FrameTargets:
             [marked[rows[k]] for k in kept],
             len(STATE_NAMES) if name is None else len(CLASSES),
         )
+
+    def among(self, recordings: np.ndarray) -> FrameTargets:
+        """Those of some rows of `cohort.recordings`, as `of` gives them."""
+        kept = np.flatnonzero(np.isin(self.recordings, recordings)).tolist()
+        return replace(
+            self,
+            recordings=self.recordings[kept],
+            allowed=[self.allowed[k] for k in kept],
+            segmentations=[self.segmentations[k] for k in kept],
+        )
+
+    def check(self, n_recordings: int, where: str) -> None:
+        """Refuse what no frame branch can be trained on.
+
+        Parameters
+        ----------
+        n_recordings : int
+            How many the fold is trained on.
+        where : str
+            Begins the message.
+
+        Raises
+        ------
+        CohortError
+            Too few are segmented, or none of them has all four states.
+        """
+        if len(self.recordings) < LEAST_RECORDINGS:
+            raise CohortError(
+                f"{where}: {len(self.recordings)} of {n_recordings} training recordings are "
+                f"segmented, and a frame branch takes {LEAST_RECORDINGS} at the least. Set "
+                "frames=none."
+            )
+        if not any(each.is_whole for each in self.segmentations):
+            raise CohortError(f"{where}: {no_times(len(self.recordings))}")
 
     @cached_property
     def digest(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kfold_hs.errors import CohortError, TrainingError
+from kfold_hs.errors import TrainingError
 from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.device import to_device
 from kfold_hs.learn.features.bank import Bank
@@ -35,11 +35,7 @@ def fit_branch(fold: Fold) -> FrameBranch:
     config, frames = fold.config, fold.config.frames
     assert config.features.frame_s is not None  # `Config` refuses it
     targets = FrameTargets.of(config, fold.cohort, fold.data.train, fold.bank.on_host[1])
-    if len(targets.recordings) < 2:
-        raise CohortError(
-            f"fold {fold.id.fold}: {len(targets.recordings)} of {len(fold.data.train)} training "
-            "recordings are segmented, and a frame branch takes 2 at the least. Set frames=none."
-        )
+    targets.check(len(fold.data.train), f"fold {fold.id.fold}")
     sojourn = Sojourn.fit(targets.segmentations)
     examples, loss = Examples.of(fold, targets), Loss(targets, fold.device)
     torch.manual_seed(fold.streams.torch_seed("frames.init", 0))

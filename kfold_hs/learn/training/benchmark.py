@@ -17,6 +17,9 @@ from kfold_hs.learn.data.covariates import Covariates
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.device import autocast, exactness, threads
 from kfold_hs.learn.features.transform import transform_of
+from kfold_hs.learn.frames.branch import untrained_net
+from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.frames.training import Loss, train_step
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.network import to_device, untrained_model
 from kfold_hs.learn.prediction.crops import crop_starts
@@ -60,6 +63,30 @@ class TimingRun:
         """On the disk while a fold is trained: resume.pt, and its next version beside it."""
         averaged = self.model_bytes if self.is_averaged else 0
         return 2 * (self.model_bytes + self.optimizer_bytes + averaged)
+
+
+@dataclass(frozen=True)
+class BranchTiming:
+    """What a fold's frame branch costs.
+
+    Parameters
+    ----------
+    step_s : float
+        Seconds of a training step, as of `TimingRun`.
+    n_steps : int
+        Of a training.
+    model_bytes : int
+        Of what a checkpoint, and the cache, hold.
+    """
+
+    step_s: float
+    n_steps: int
+    model_bytes: int
+
+    @property
+    def total_s(self) -> float:
+        """Of a training."""
+        return self.n_steps * self.step_s
 
 
 def time_steps(config: Config, cohort: Cohort, data: FoldData, device: torch.device) -> TimingRun:
@@ -113,6 +140,35 @@ def time_steps(config: Config, cohort: Cohort, data: FoldData, device: torch.dev
         _bytes(optimizer.state_dict()),
         averaged is not None,
     )
+
+
+def time_branch(config: Config, targets: FrameTargets, device: torch.device) -> BranchTiming:
+    """Make the frame branch of a fold, train it on noise for a few steps, and take the time.
+
+    Finding heart cycles in the held-out recordings is not in it.
+
+    Parameters
+    ----------
+    targets : FrameTargets
+        Of the fold's training recordings.
+    """
+    frames, frame_s = config.frames, config.features.frame_s
+    assert frame_s is not None  # `Config` refuses it
+    n = len(targets.recordings)
+    size = min(frames.batch_size, n)
+    shape = size, round(frames.crop_s / frame_s)
+    marks = np.resize(np.concatenate(targets.allowed), shape)
+    allowed = torch.from_numpy(marks).to(device)
+    net, loss = untrained_net(config).to(device), Loss(targets, device)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=frames.lr)
+
+    def train() -> None:
+        x = torch.randn(shape[0], config.features.n_mels, shape[1], device=device)
+        train_step(net, loss, optimizer, x, allowed)
+
+    with threads(config.train.threads), exactness(config.train, device):
+        step_s = _seconds(train, device)
+    return BranchTiming(step_s, frames.epochs * (n // size), _bytes(net.state_dict()))
 
 
 def frames_of(cohort: Cohort, config: Config) -> np.ndarray:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -85,16 +86,21 @@ def nested(
     with fleet.open(), locked(paths):
         inputs = settle(config, inputs, paths)
         split = inputs.split
+        inner = {
+            place: inner_split(cohort, split, *place, inner_folds)
+            for place in product(range(split.n_repeats), range(split.n_folds))
+        }
+        for (repeat, fold), each in inner.items():
+            within = f"within repeat {repeat}, fold {fold}: "
+            RunInputs(cohort, each).check_folds(config, within)
         chosen: dict[OuterFold, SearchResult] = {}
-        for repeat in range(split.n_repeats):
-            for fold in range(split.n_folds):
-                place = f"repeat {repeat}, fold {fold}" if split.n_repeats > 1 else f"fold {fold}"
-                progress.note(f"outer {place}: searching among its training people")
-                inner = inner_split(cohort, split, repeat, fold, inner_folds)
-                findings = check_leaks(config, cohort, inner, progress)
-                own = replace(options, name=f"{paths.name}-r{repeat}-f{fold}")
-                found = tune(search, progress, own, RunInputs(cohort, inner, findings))
-                chosen[repeat, fold] = found.result
+        for (repeat, fold), each in inner.items():
+            place = f"repeat {repeat}, fold {fold}" if split.n_repeats > 1 else f"fold {fold}"
+            progress.note(f"outer {place}: searching among its training people")
+            findings = check_leaks(config, cohort, each, progress)
+            own = replace(options, name=f"{paths.name}-r{repeat}-f{fold}")
+            found = tune(search, progress, own, RunInputs(cohort, each, findings))
+            chosen[repeat, fold] = found.result
         parts = []
         for variant, places in _by_variant(search, chosen):
             progress.note(f"outer folds of {variant.name}")

@@ -79,6 +79,7 @@ def tune(
     check_configs(each.config for each in search.each_value())
     inputs = inputs or read_inputs(first, progress)
     check(first, inputs.cohort)
+    inputs.check_folds(first)
     tasks = {task.name: task.classes for task in inputs.cohort.tasks}
     objective = Objective.of(search.objective, tasks)
     terms = search.terms(inputs.cohort.fingerprint, inputs.split.assignment)
@@ -154,7 +155,9 @@ class _Search:
         from kfold_hs.predictions.epoch_rules import HONEST
 
         runner, variant = self.runner, self.search.variant(ticket.point)
-        check(variant.config, runner.inputs_of(variant).cohort)
+        inputs = runner.inputs_of(variant)
+        check(variant.config, inputs.cohort)
+        inputs.check_folds(variant.config)
         outcome |= {
             "run": runner.run_name(variant),
             "digest": variant.config.digest,
