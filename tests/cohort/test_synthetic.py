@@ -154,12 +154,3 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="not empty"):
         write_cohort(tmp_path, 10, 0)
     assert (tmp_path / "mine").read_text() == "keep"
-
-
-def test_the_marks_of_a_fast_heart_follow_each_other() -> None:
-    beats = Beats(np.array([0.1, 0.4, 0.7]), np.array([0.15, 0.45]), np.zeros(2))
-    rows = [line.split("\t") for line in _segmentation(beats, 1.0).splitlines()]
-    times = np.array([[float(start), float(end)] for start, end, _ in rows])
-    assert (times[:, 0] < times[:, 1]).all()
-    np.testing.assert_array_equal(times[1:, 0], times[:-1, 1])
-    assert [int(state) for *_, state in rows] == [0, 1, 2, 3, 4, 1, 2, 3, 4, 0]
