@@ -21,7 +21,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.learn.features.bank import Bank
 
 _LEAST_SPREAD = 1e-3
-OK = "ok"
+OK, SILENT = "ok", "silent"
 
 
 def profile(frames: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def flags(
     if facts.clipped_share > CLIPPED_SHARE:
         found.append("saturated")
     if facts.is_flat:
-        found.append("silent")
+        found.append(SILENT)
     elif distance(frames, known) > known["limit"] * (1 + 1e-9):
         found.append("unlike training")
     return found

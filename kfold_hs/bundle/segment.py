@@ -6,7 +6,8 @@ known                   "yes" when the bundle's certificate knows the person, el
 scored_by, n_models     frame branches that were asked, as `predict` has them, and how many
 confidence              mean probability of the state that a frame was found to be in
 segmented               share of the recording in beats that are sure enough; the rest is state 0
-heart_rate_bpm          60 / median interval from S1 to S1
+heart_rate_bpm          60 / median interval from S1 to S1, of all beats; this and the next two are
+                        empty for a silent recording
 murmur                  log likelihood of the best path with a murmur of systole less that of the
                         healthy path, a frame
 murmur_share            share of systole that murmurs
@@ -33,7 +34,7 @@ import numpy as np
 import torch
 
 from kfold_hs.bundle.audio_reader import AudioReader, PatientAudio, bank_of
-from kfold_hs.bundle.data_quality import OK
+from kfold_hs.bundle.data_quality import OK, SILENT
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.patients import Patient, Sound
 from kfold_hs.bundle.rows import places_text
@@ -244,7 +245,9 @@ class Segmenter:
         sure = beat_confidence(states, log_probs) >= self.least_confidence
         row |= {"confidence": float(numbers["quality"]), "segmented": float(sure.mean())}
         for name in ("heart_rate_bpm", "murmur", "murmur_share"):
-            row[name] = float(numbers[name]) if name in numbers else None
+            # In silence a path is found as well, and its rate is nobody's.
+            is_known = name in numbers and SILENT not in flags
+            row[name] = float(numbers[name]) if is_known else None
         whole = segmentation_of(np.where(sure, states, 0), self._any.frame_s)
         # The last frame is centred at the end of the recording, or before.
         end_s = np.minimum(whole.end_s, (len(states) - 1) * self._any.frame_s)

@@ -31,6 +31,8 @@ def show_run(summary: Mapping[str, Any], report: Path) -> None:
         console.print(table)
         _say_why(console, {each["label"]: each for each in result["metrics"].values()})
     console.print(Text(summary["headline"]["sentence"]))
+    if found := summary.get("segmentation"):
+        console.print(Text(found["sentence"]))
     for note in summary["cohort"]["notes"] if "imported" in summary else ():
         _say(console, f"Noticed: {note['text']} ({note['name']}: {note['count']}).")
     _say(console, f"Report: {report}")

@@ -231,7 +231,7 @@ class Config(Settings):
                 bands, ms = counted(features.n_mels, "band"), 1000 * features.frame_s
                 made = f"a frame of {bands} every {ms:g} ms"
             raise ValueError(
-                f"frames.epochs={self.frames.epochs} tells the state of every frame, and features="
+                f"frames=cycle tells the state of every frame, and features="
                 f"{features.kind} makes {made}: it takes {LEAST_BANDS} bands or more every "
                 f"{1000 * low:g} to {1000 * high:g} ms, as features=logmel makes them. Set "
                 "frames=none otherwise"

@@ -20,6 +20,7 @@ RECORDINGS = frozenset(
 )
 """Suffixes of sound files, in lower case. Formats that cannot be read are found, too, so that their
 reader can refuse them."""
+_SUFFIX = "not the suffix of a recording"
 _OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
 
 
@@ -63,9 +64,18 @@ def find_files(folder: Path, suffixes: Collection[str] = RECORDINGS) -> Found:
             seen.add(real)
             _take(link, suffixes, found)
     found.files.sort()
+    _forget_marks(found)
     for paths in found.left_out.values():
         paths.sort()
     return found
+
+
+def _forget_marks(found: Found) -> None:
+    """A recording's segmentation, `RECORDING.tsv` beside it, is no file that was left out."""
+    recordings = {path.with_suffix("") for path in found.files}
+    others = found.left_out.pop(_SUFFIX, [])
+    if rest := [p for p in others if p.suffix != ".tsv" or p.with_suffix("") not in recordings]:
+        found.left_out[_SUFFIX] = rest
 
 
 def plain(name: str) -> str:
@@ -105,7 +115,7 @@ def _search(
 
 def _take(path: Path, suffixes: Collection[str], found: Found) -> None:
     if path.suffix.lower() not in suffixes:
-        _leave(found, "not the suffix of a recording", path)
+        _leave(found, _SUFFIX, path)
     elif not path.exists():
         _leave(found, "a broken link", path)
     elif not path.is_file():

@@ -211,7 +211,8 @@ def test_the_heart_cycle_is_left_out_without_a_frame_branch() -> None:
     beside = compose([*SYNTHETIC, "+data.tasks.outcome.stack=[murmur,cycle]"])
     assert Stacking.of(beside, cohort).sources == {"outcome": ("murmur",)}
     alone = compose([*SYNTHETIC, "+data.tasks.outcome.stack=[cycle]"])
-    assert not Stacking.of(alone, cohort).sources
+    with pytest.raises(ConfigError, match=r"outcome\.stack=\[cycle\].*set frames=cycle"):
+        Stacking.of(alone, cohort)
     off = compose([*SYNTHETIC, "frames=cycle", "predict.stack=none"])
     assert not Stacking.of(off, cohort).sources
     own = compose([*SYNTHETIC, "frames=cycle", "data.tasks.murmur.stack=[murmur,age]"])

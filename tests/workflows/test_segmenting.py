@@ -229,6 +229,13 @@ def test_new_people_are_asked_of_all_models_once(made: Path, people: Path, tmp_p
     assert problems == {"", "every model was trained on this person"}
 
 
+def test_silence_has_no_heart_rate(made: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "still.wav", np.zeros(32_000), 4000, subtype="PCM_16")
+    row = kf.load_bundle(made / "bundle").segment(tmp_path, device="cpu").recordings.iloc[0]
+    assert "silent" in row["quality"]
+    assert row[["heart_rate_bpm", "murmur", "murmur_share"]].isna().all()
+
+
 def test_each_lies_where_its_recording_lies(made: Path, people: Path, tmp_path: Path) -> None:
     first, second = ids_of(made, 2)
     copied(people, tmp_path / "in/a", [first])

@@ -83,7 +83,8 @@ class Stacking:
         Raises
         ------
         ConfigError
-            A source that is neither a task nor a covariate of the cohort; `cycle` is one of these.
+            A source that is neither a task nor a covariate of the cohort; `cycle` is one of these,
+            or is the only source and there is no frame branch.
         """
         if config.predict.stack == "none":
             return cls()
@@ -99,7 +100,12 @@ class Stacking:
             known.append(cycle.SOURCE)
         else:
             left = {n: tuple(e for e in each if e != cycle.SOURCE) for n, each in sources.items()}
-            sources = {n: each for n, each in left.items() if each and set(each) != {n}}
+            if alone := [name for name, each in left.items() if not each]:
+                raise ConfigError(
+                    f"data.tasks.{alone[0]}.stack=[{cycle.SOURCE}] is what a frame branch says, "
+                    "and frames=none trains none: set frames=cycle, or leave it out."
+                )
+            sources = {n: each for n, each in left.items() if set(each) != {n}}
         for task, names in sources.items():
             for name in names:
                 if name not in known:
