@@ -158,7 +158,8 @@ class _Files:
             raise ConfigError(
                 f"{counted(len(not_ours), 'file is', 'files are')} not what kfold-hs segment "
                 f"wrote: {listing(map(str, not_ours))}. Somebody marked these recordings, or "
-                "changed the files since. Write to another folder with -o, or overwrite them with --force."
+                "changed the files since. Write to another folder with -o, or overwrite them with "
+                "--force."
             )
         return cls(output, names, before)
 
