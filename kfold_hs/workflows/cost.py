@@ -54,6 +54,7 @@ def estimate_cost(
         own_inputs = inputs.for_tasks_of(config)
         config = config.on(kind)
         check_device(config)
+        own_inputs.check_folds(config)
         own = RunPaths(options.name or run_name(config, own_inputs), options.root)
         models = trained.get(config.training_digest)
         found = estimate(config, own_inputs, own, device)

@@ -62,7 +62,7 @@ GROUPS = (
     Group("steps", 90, ("-m", "gpu", "tests/gpu/test_steps.py")),
     Group("backends", 100, ("-m", "gpu", "tests/gpu/test_backends.py")),
     Group("runs", 120, ("-m", "gpu", "tests/gpu/test_runs.py"), n_workers=6),
-    Group("frames", 60, ("-m", "gpu", "tests/gpu/test_frame_branch.py")),
+    Group("frames", 90, ("-m", "gpu", "tests/gpu/test_frame_branch.py")),
     Group("suite on the GPU", 90, (*(f"tests/learn/{name}.py" for name in TRAININGS),
           "-m", "not slow", "-k", TRAIN), "cuda", 6),
     Group("suite on the CPU", 90, (*(f"tests/{name}.py" for name in PARTS),

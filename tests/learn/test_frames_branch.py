@@ -222,11 +222,11 @@ def test_a_bank_larger_than_the_memory_gives_the_same(
 @pytest.mark.parametrize(
     "words",
     [
-        "features.normalise=band", "features.normalise=none", "features=pcen",
-        "frames.task=null", "features.hop_s=0.04 features.n_mels=8",
-        # Longer than any recording; above the number of recordings; as small as can be.
-        "frames.crop_s=60 frames.batch_size=1000", "frames.channels=4 frames.batch_size=2",
-        "frames.crop_s=1 frames.dropout=0.9",
+        "features.normalise=band frames.channels=4 frames.batch_size=2",
+        # Longer than any recording, and above the number of recordings.
+        "features.normalise=none frames.crop_s=60 frames.batch_size=1000",
+        "features=pcen frames.crop_s=1 frames.dropout=0.9",
+        "frames.task=null features.hop_s=0.04 features.n_mels=8",
     ],
 )  # fmt: skip
 def test_it_goes_with_other_settings(words: str, few: Path) -> None:

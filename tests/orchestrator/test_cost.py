@@ -16,7 +16,7 @@ from kfold_hs.cli.main import cli
 from kfold_hs.cli.tables import _duration, _size
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
-from kfold_hs.files.paths import FoldId
+from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.frames.cached import branch_of
@@ -30,7 +30,9 @@ from kfold_hs.learn.training.benchmark import (
     time_branch,
     time_steps,
 )
+from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.splits import stratify
+from kfold_hs.splits.make import split_of
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.options import RunOptions
 
@@ -154,8 +156,12 @@ def test_frame_branches_are_foreseen_unless_they_are_in_the_cache(
     assert run["fold_s"] == pytest.approx(network_s(run) + run["branch_s"])
     assert run["left_s"] == pytest.approx(2 * run["fold_s"])
     assert not list((tmp_path / "cache").rglob("branch.pt"))
-    fold = fold_of(settings(table))
-    assert branch_of(fold) is not None
+    config, device = settings(table), torch.device("cpu")
+    cohort = read_cohort(config.data)
+    inputs = RunInputs(cohort, split_of(config, cohort))
+    bank = banks.build(cohort, config.features)
+    context = RunContext(config, inputs, RunPaths("run"), {"config": "d"}, device, bank)
+    assert branch_of(context.fold(FoldId(0, 0, 1))) is not None
     (run,) = foreseen("run", *branch)
     assert run["branches"] == 1
     assert run["left_s"] == pytest.approx(2 * network_s(run) + run["branch_s"])

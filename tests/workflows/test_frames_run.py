@@ -30,6 +30,11 @@ from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.search.nested import nested
 from kfold_hs.workflows.search.spec import Search, SearchOptions
 
+STATES_ALONE = [
+    "data=table", "data.person_column=person_id", "frames.task=null",
+    "data.tasks={outcome: {classes: [Abnormal, Normal], stack: [outcome, cycle]}}",
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -162,13 +167,10 @@ def test_patients_as_examples_and_the_epoch_that_inner_people_choose(
         assert rows.table[cycle.columns_of(rows.table)].notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_other_tasks_than_murmurs(table: Path, tmp_path: Path) -> None:
     """Nothing says what a murmur is: states alone."""
-    config = compose([
-        *FRAMES, f"data.path={table}", "data=table", "data.person_column=person_id",
-        "data.tasks={outcome: {classes: [Abnormal, Normal], stack: [outcome, cycle]}}",
-        "frames.task=null",
-    ])  # fmt: skip
+    config = compose([*FRAMES, *STATES_ALONE, f"data.path={table}"])
     done = run(config, Silent(), RunOptions(name="r", root=tmp_path, device="cpu")).paths
     assert "cycle.s1_db.mean" in Predictions.read(done.predictions).table
     assert "cycle.murmur.max" not in Predictions.read(done.predictions).table
@@ -192,7 +194,7 @@ def test_evaluated_as_a_table_it_is_as_without(two_seeds: RunPaths, tmp_path: Pa
         each.to_parquet(tmp_path / f"{name}.parquet")
         source = tmp_path / f"{name}.parquet"
         done = evaluate(source, root=tmp_path, name=name, band_resamples=0)
-        scored = Predictions.read(done.paths.folder / "scored.parquet")
+        scored = Predictions.read(done.paths.report_folder / "scored.parquet")
         assert not cycle.columns_of(scored.table)
         found.append((scored.table, done.summary.tasks))
     pd.testing.assert_frame_equal(found[0][0], found[1][0], check_exact=True)
@@ -216,8 +218,8 @@ def persons_of(split: Split, repeat: int, fold: int) -> list[str]:
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """The same people; its files may be changed."""
-    return copy_of_built_in(tmp_path / "odd", 3)
+    """24 people; its files may be changed."""
+    return copy_of_built_in(tmp_path / "odd")
 
 
 def test_a_fold_without_marks_is_refused_before_another_is_trained(
@@ -237,7 +239,7 @@ def test_a_fold_without_marks_is_refused_before_another_is_trained(
     for command in (["compare"], ["compare", "--dry-run"]):
         done = CliRunner().invoke(cli, [*command, *typed])
         assert re.search(said, str(done.exception)), done.output
-    assert not (tmp_path / "checkpoints").exists()
+    assert not list(tmp_path.rglob("*.pt"))
     # Set aside to choose the epoch, people are not trained on.
     with pytest.raises(CohortError, match="repeat 1, fold 0: 0 of"):
         RunInputs(read_cohort(config.data), split).check_folds(settings(odd, "select=inner"))
@@ -246,15 +248,15 @@ def test_a_fold_without_marks_is_refused_before_another_is_trained(
 
 
 def test_a_fold_within_a_fold_is_refused_before_any_search(odd: Path, tmp_path: Path) -> None:
-    config = settings(odd)
+    words = [*FRAMES, *STATES_ALONE, f"data.path={odd}"]
+    config = compose(words)
     split = split_of(config, read_cohort(config.data))
     keep_marks(odd, [persons_of(split, 0, fold)[0] for fold in (0, 1)])
     RunInputs(read_cohort(config.data), split).check_folds(config)
-    words = [*FRAMES, *table_words(odd), "optim.lr=0.01,0.001"]
-    search = Search.of(words, SearchOptions(sampler="grid"))
+    search = Search.of([*words, "optim.lr=0.01,0.001"], SearchOptions(sampler="grid"))
     with pytest.raises(CohortError, match=r"within repeat 0, fold 0: repeat 0, fold \d: \d of"):
         nested(search, Silent(), RunOptions(root=tmp_path, device="cpu"), inner_folds=2)
-    assert not (tmp_path / "checkpoints").exists()
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_whole_hearts_are_marked_or_nothing_is_trained(odd: Path) -> None:
