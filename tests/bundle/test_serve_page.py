@@ -19,6 +19,7 @@ from support.project import TINY, Silent
 
 from kfold_hs.config.compose import compose
 from kfold_hs.workflows import bundles, cross_validation, serving
+from kfold_hs.workflows.bundles import PredictOptions
 from kfold_hs.workflows.options import RunOptions
 
 pytestmark = pytest.mark.slow
@@ -49,8 +50,8 @@ def address(bundle: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.Server, "run", remembered)
         thread = threading.Thread(
-            target=serving.serve, args=(bundle, "127.0.0.1", 0, found.append),
-            kwargs={"device": "cpu"},
+            target=serving.serve,
+            args=(bundle, ("127.0.0.1", 0), found.append, PredictOptions(device="cpu")),
         )  # fmt: skip
         thread.start()
         while not (servers and servers[0].started):
