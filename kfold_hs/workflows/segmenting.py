@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.errors import ConfigError, counted, listing
 from kfold_hs.files import stored
 from kfold_hs.files.paths import write_text
@@ -241,8 +242,7 @@ def _read(path: Path) -> pd.DataFrame:
 
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS), dtype=str)
-    with stored.parsing(path, "the table"):
-        found = pd.read_csv(path, dtype=str, keep_default_na=False)
+    found = read_csv(path).table.reset_index(drop=True)
     if missing := [name for name in _KEYS if name not in found]:
         raise ConfigError(
             f"{path} is no table of kfold-hs segment: it has no column {missing[0]}. Write to "
@@ -252,4 +252,5 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    raw = stored.read_bytes(path, "the segmentation", stored.MOST_TEXT)
+    return hashlib.sha256(raw).hexdigest()
