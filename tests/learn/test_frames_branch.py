@@ -28,7 +28,8 @@ from kfold_hs.learn.frames import cached
 from kfold_hs.learn.frames.branch import FrameBranch
 from kfold_hs.learn.frames.cached import branch_of
 from kfold_hs.learn.frames.decoding import CYCLES_S
-from kfold_hs.learn.frames.training import fit_branch
+from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.frames.training import fit_branch, targets_of
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_nothing_of_the_held_out_people_has_a_part_in_it(
 ) -> None:
     """Sounds, marks, labels and timings replaced: the same weights, and the same place."""
     fold = fold_of(settings(few, f"select={select}", "train.inner_share=0.3"))
-    branch, places = bits(fit_branch(fold)), {cached._folder(fold)}
+    branch, places = bits(fit_branch(fold)), {place(fold)}
     copy = replaced(few, fold, tmp_path / "copy")
     words = [f"select={select}", "train.inner_share=0.3"]
     # The split is stratified on labels: here it is that of the people as they were.
@@ -112,7 +113,7 @@ def test_nothing_of_the_held_out_people_has_a_part_in_it(
     held_out = other.cohort.recordings.iloc[fold.data.held_out]
     assert not set(held_out["sha256"]) & set(fold.cohort.recordings["sha256"])
     assert bits(fit_branch(other)) == branch
-    assert {cached._folder(other)} == places
+    assert {place(other)} == places
     if select == "inner":
         assert len(fold.data.inner)
         assert not set(fold.data.inner) & set(fold.data.train)
@@ -123,10 +124,15 @@ def test_nothing_of_the_held_out_people_has_a_part_in_it(
     marks.unlink()
     marks.write_text("".join(text[: len(text) // 2]))
     assert bits(fit_branch(other)) != branch
-    assert {cached._folder(other)} != places
+    assert {place(other)} != places
 
 
 # The cache
+
+
+def place(fold: Fold) -> Path:
+    """Of its branch in the cache."""
+    return cached.place_of(fold.id, fold.config, fold.cohort, targets_of(fold), fold.device)
 
 
 @pytest.fixture
@@ -134,9 +140,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Fold]:
     """The folds whose branch was trained."""
     trained: list[Fold] = []
 
-    def fit(fold: Fold) -> FrameBranch:
+    def fit(fold: Fold, targets: FrameTargets) -> FrameBranch:
         trained.append(fold)
-        return fit_branch(fold)
+        return fit_branch(fold, targets)
 
     monkeypatch.setattr(cached, "fit_branch", fit)
     return trained
@@ -152,12 +158,12 @@ def test_it_is_trained_once_and_shared(few: Path, cache: Path, counted: list[Fol
         assert again is not None
         assert bits(again) == bits(branch)
     assert len(counted) == 1
-    keys = {cached._folder(fold)}
+    keys = {place(fold)}
     for words in (["frames.lr=0.001"], ["seed=1"], ["features.n_mels=24"], ["frames.task=null"]):
-        keys.add(cached._folder(fold_of(settings(few, *words))))
-    keys.add(cached._folder(fold_of(settings(few), 1)))
+        keys.add(place(fold_of(settings(few, *words))))
+    keys.add(place(fold_of(settings(few), 1)))
     with threads(torch.get_num_threads() + 1):  # they decide the last bits
-        keys.add(cached._folder(fold))
+        keys.add(place(fold))
     assert len(keys) == 7
     assert branch_of(fold_of(settings(few, "features.hop_s=0.02"))) is not None
     assert len(counted) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kfold_hs.cohort.segmentation import S1
-from kfold_hs.learn.frames.decoding import _of_states
+from kfold_hs.learn.frames.decoding import of_states
 
 
 def beat_confidence(states: np.ndarray, log_probs: np.ndarray) -> np.ndarray:
@@ -21,8 +21,8 @@ def beat_confidence(states: np.ndarray, log_probs: np.ndarray) -> np.ndarray:
     log_probs : ndarray, shape (n_frames, 4 or 6)
         Of every frame's classes.
     """
-    of_states = np.exp(_of_states(log_probs).astype(np.float64))
-    chosen = of_states[np.arange(len(states)), states - 1]
+    probs = np.exp(of_states(log_probs).astype(np.float64))
+    chosen = probs[np.arange(len(states)), states - 1]
     is_s1 = states == S1
     begins = is_s1 & ~np.append(False, is_s1[:-1])
     begins[0] = True

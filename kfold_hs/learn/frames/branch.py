@@ -51,7 +51,7 @@ class FrameBranch:
     @torch.inference_mode()
     def asked(self, bank: Bank, row: int) -> torch.Tensor:
         """`log_probs` where the network is: nothing is waited for."""
-        frames = _frames(bank, row)
+        frames = frames_of(bank, row)
         mean, spread = band_scale(frames)
         logits: torch.Tensor = self.net(((frames - mean) / spread).T[None])[0]
         return logits.T.log_softmax(dim=1)
@@ -113,7 +113,7 @@ def untrained_net(config: Config) -> FrameNet:
     return FrameNet(config.features.n_mels, frames.channels, n_classes, frames.dropout)
 
 
-def _frames(bank: Bank, row: int) -> torch.Tensor:
+def frames_of(bank: Bank, row: int) -> torch.Tensor:
     """Of a recording, (n_frames, n_mels) float32, on the bank's device."""
     first, length = (int(each[row]) for each in bank.on_host)
     return bank.frames[first : first + length].to(bank.device).float()
@@ -122,4 +122,4 @@ def _frames(bank: Bank, row: int) -> torch.Tensor:
 def _levels(bank: Bank, row: int) -> np.ndarray:
     """In the unit of the features, up to a constant: (n_frames, n_mels) float64."""
     _, spread = bank.scale(torch.tensor([row], device=bank.device))
-    return _frames(bank, row).cpu().numpy().astype(np.float64) * float(spread.flatten()[0])
+    return frames_of(bank, row).cpu().numpy().astype(np.float64) * float(spread.flatten()[0])

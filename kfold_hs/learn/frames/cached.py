@@ -24,7 +24,7 @@ from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.device import device_kind
 from kfold_hs.learn.frames.branch import FrameBranch
 from kfold_hs.learn.frames.targets import FrameTargets
-from kfold_hs.learn.frames.training import fit_branch
+from kfold_hs.learn.frames.training import fit_branch, targets_of
 
 VERSION = 1
 """Of what a training gives; raised when it would give something else."""
@@ -41,22 +41,17 @@ def branch_of(fold: Fold) -> FrameBranch | None:
     """
     if not fold.config.frames.is_on:
         return None
-    folder = _folder(fold)
+    targets = targets_of(fold)
+    folder = place_of(fold.id, fold.config, fold.cohort, targets, fold.device)
     sweep(folder.parent, ours=False)
     if folder.exists() and not is_whole(folder, "a frame branch"):
         discard(folder)
     if not folder.is_dir():
-        state = fit_branch(fold).to_state()
+        state = fit_branch(fold, targets).to_state()
         with keeping(), writing_folder(folder, sums=True) as temporary:
             checkpoint.save(temporary / _FILE, state)
     state = checkpoint.load(folder / _FILE, fold.device)
     return FrameBranch.from_state(state, fold.config, fold.device)
-
-
-def _folder(fold: Fold) -> Path:
-    config, cohort = fold.config, fold.cohort
-    targets = FrameTargets.of(config, cohort, fold.data.train, fold.bank.on_host[1])
-    return place_of(fold.id, config, cohort, targets, fold.device)
 
 
 def place_of(

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kfold_hs.learn.frames.sojourn import Sojourn
+from kfold_hs.learn.frames.targets import MURMUR_OF
 
 CYCLES_S = np.geomspace(0.3, 1.5, 16)
 """Lengths of a cycle that are tried: 200 to 40 beats a minute, by steps of 11 %."""
@@ -116,7 +117,7 @@ def _together(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 def _decode(batch: list[np.ndarray], sojourn: Sojourn, frame_s: float) -> Iterator[Decoded]:
     lengths = np.array([len(each) for each in batch])
-    states = _padded([_of_states(each) for each in batch])
+    states = _padded([of_states(each) for each in batch])
     n, rates = len(batch), len(CYCLES_S)
     every_rate = _durations(HEALTHY, sojourn, CYCLES_S, frame_s)  # (D, rates, 4)
     scores = viterbi(
@@ -158,13 +159,14 @@ class _Paths:
         return viterbi(emitted, self.lengths, times).astype(np.float64)
 
 
-def _of_states(log_probs: np.ndarray) -> np.ndarray:
+def of_states(log_probs: np.ndarray) -> np.ndarray:
     """Log probabilities of the four states, murmuring or not, (n_frames, 4)."""
     if log_probs.shape[1] == len(HEALTHY):
         return log_probs
     found = log_probs[:, :4].copy()
-    for state, murmuring in ((1, 4), (3, 5)):
-        found[:, state] = np.logaddexp(log_probs[:, state], log_probs[:, murmuring])
+    for state, murmuring in MURMUR_OF.items():
+        both = log_probs[:, state - 1], log_probs[:, murmuring]
+        found[:, state - 1] = np.logaddexp(*both)
     return found
 
 

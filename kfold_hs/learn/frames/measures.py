@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.learn.frames.decoding import Decoded
-from kfold_hs.learn.frames.targets import STATE_NAMES
+from kfold_hs.learn.frames.targets import MURMUR_OF, STATE_NAMES
 from kfold_hs.predictions.cycle import N_BAND_GROUPS, POOLS, column
 
 
@@ -29,8 +29,8 @@ def measure(
     knows_murmurs = probs.shape[1] > len(STATE_NAMES)
     in_state = probs[:, :4].copy()
     if knows_murmurs:
-        in_state[:, 1] += probs[:, 4]
-        in_state[:, 3] += probs[:, 5]
+        for state, murmuring in MURMUR_OF.items():
+            in_state[:, state - 1] += probs[:, murmuring]
     # Band levels in each state, weighted by how likely a frame is of it.
     weight = in_state / np.maximum(in_state.sum(axis=0), 1e-6)
     level = (weight[:, :, None] * levels[:, None, :]).sum(axis=0)

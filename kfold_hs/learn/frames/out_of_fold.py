@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from kfold_hs.cohort import Cohort
@@ -20,7 +21,7 @@ def with_cycle(
     whose = cohort.recordings["patient_id"].iloc[people.recordings]
     patients = cohort.patients["patient_id"].iloc[people.patients].tolist()
     owner = whose.map({each: row for row, each in enumerate(patients)}).to_numpy()
-    alone = of_patients(cycles.measures, pd.RangeIndex(len(ids)).to_numpy(), len(ids))
+    alone = of_patients(cycles.measures, np.arange(len(ids)), len(ids))
     whole = of_patients(cycles.measures, owner, len(patients))
     table = found.table
     is_recording = (table["level"] == "recording").to_numpy()

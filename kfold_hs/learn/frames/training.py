@@ -12,7 +12,7 @@ from kfold_hs.errors import TrainingError
 from kfold_hs.learn.data.fold import Fold
 from kfold_hs.learn.device import to_device
 from kfold_hs.learn.features.bank import Bank
-from kfold_hs.learn.frames.branch import FrameBranch, _frames, untrained_net
+from kfold_hs.learn.frames.branch import FrameBranch, frames_of, untrained_net
 from kfold_hs.learn.frames.network import FrameNet, band_scale
 from kfold_hs.learn.frames.sojourn import Sojourn
 from kfold_hs.learn.frames.targets import FrameTargets
@@ -22,8 +22,18 @@ MOST_WEIGHT = 100.0
 """Of a class against the mean frame: one that hardly occurs shall not rule the others."""
 
 
-def fit_branch(fold: Fold) -> FrameBranch:
+def targets_of(fold: Fold) -> FrameTargets:
+    """Targets of the fold's training recordings; the .tsv of the cohort are read."""
+    return FrameTargets.of(fold.config, fold.cohort, fold.data.train, fold.bank.on_host[1])
+
+
+def fit_branch(fold: Fold, targets: FrameTargets | None = None) -> FrameBranch:
     """Train a frame branch on the fold's training people.
+
+    Parameters
+    ----------
+    targets : FrameTargets, optional
+        `targets_of` the fold, where they are known already.
 
     Raises
     ------
@@ -34,7 +44,7 @@ def fit_branch(fold: Fold) -> FrameBranch:
     """
     config, frames = fold.config, fold.config.frames
     assert config.features.frame_s is not None  # `Config` refuses it
-    targets = FrameTargets.of(config, fold.cohort, fold.data.train, fold.bank.on_host[1])
+    targets = targets or targets_of(fold)
     targets.check(len(fold.data.train), f"fold {fold.id.fold}")
     sojourn = Sojourn.fit(targets.segmentations)
     examples, loss = Examples.of(fold, targets), Loss(targets, fold.device)
@@ -115,7 +125,7 @@ class Examples:
         bank, device, config = fold.bank, fold.device, fold.config
         assert config.features.frame_s is not None
         n_frames = round(config.frames.crop_s / config.features.frame_s)
-        scales = [band_scale(_frames(bank, int(row))) for row in targets.recordings]
+        scales = [band_scale(frames_of(bank, int(row))) for row in targets.recordings]
         mean, spread = (torch.stack(each) for each in zip(*scales, strict=True))
         length = np.array([len(each) for each in targets.allowed])
         marked = [np.flatnonzero(each)[[0, -1]] for each in targets.allowed]
