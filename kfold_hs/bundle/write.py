@@ -44,6 +44,7 @@ from kfold_hs.bundle.format import (
 )
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config import plugins
+from kfold_hs.config.backbones import LOCAL
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import BundleError
 from kfold_hs.files.paths import (
@@ -192,6 +193,10 @@ def _without_places(config: Config) -> dict[str, Any]:
     values["augment"]["noise_folder"] = None
     if values["model"].get("weights") == "file":
         values["model"] |= {"weights": "none", "weights_file": None}
+    if source := values["model"].get("source"):  # the architecture stays, the place does not
+        place = source["name"] if source["file"] is None else f"{LOCAL}{source['architecture']}"
+        values["model"] |= {"backbone": place, "weights": "none"}
+        values["model"]["source"] |= {"name": place}
     return values
 
 

@@ -353,6 +353,8 @@ class Config(Settings):
             values.pop(key, None)
         if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:
             values["plugins"] = used
+        if isinstance(self.model, ModelConfig) and (source := self.model.source):
+            values["model"] |= {"backbone": source.architecture, "source": source.identity}
         for key in ("root", "path", "aliases", "map"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():
