@@ -40,7 +40,7 @@ class BackboneSource(Settings):
 
     name: str
     architecture: str
-    args: dict[str, Any] = {}
+    args: dict[str, Any]
     digest: str
     file: str | None = None
 

@@ -173,9 +173,9 @@ def test_what_is_wrong_with_a_place_is_told(
 
 def test_weights_of_two_places_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "net")
-    with pytest.raises(ConfigError, match="brings its weights along, and model.weights=hub names"):
+    with pytest.raises(ConfigError, match=r"brings its weights along, and model\.weights=hub"):
         composed(tmp_path / "net", "model.weights=hub")
-    with pytest.raises(ConfigError, match="model.backbone=resnet18 names none"):
+    with pytest.raises(ConfigError, match=r"model\.backbone=resnet18 names none"):
         compose([*TINY, "data.path=t.csv", "model.backbone=resnet18", "model.weights=source"])
 
 

@@ -267,7 +267,7 @@ def _make_backbone(config: ModelConfig) -> nn.Module:
 
 
 def _name_for_timm(config: ModelConfig) -> str:
-    """The architecture; where weights are to follow from a place, the place, which describes them."""
+    """The architecture; or the place that describes weights which are to be loaded."""
     source = config.source
     if source is None or config.weights != "source":
         return config.architecture
