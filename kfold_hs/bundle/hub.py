@@ -11,7 +11,7 @@ recordings      SHA-256 of their samples are digested again with a salt of this 
 labels          stand beside a score of a conformal set alone: beside no person and no recording.
                 Scores are rounded up to three decimals and numbered anew in every task and repeat,
                 so that no score can be computed again and looked up. Sets can only become larger
-characteristics counts below 5 are put together, and no smallest or largest value is told
+characteristics counts below 5 are put together; smallest and largest values are left out
 
 Weights, calibrations and mean spectra are of many people; what a network remembers of one is not
 measured here.
