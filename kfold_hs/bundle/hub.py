@@ -159,14 +159,12 @@ def _scores(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     table = table.sort_values(["repeat", "fold", "label", "score"], kind="stable")
     numbers = table.groupby("repeat")["person_id"].transform(lambda ids: pd.factorize(ids)[0])
     table["person_id"] = numbers.astype(str)
-    return [
-        {
-            "repeat": int(repeat),
-            "fold": int(fold),
-            **{name: rows[name].tolist() for name in ("person_id", "label", "score")},
-        }
-        for (repeat, fold), rows in table.groupby(["repeat", "fold"])
-    ]
+    found = []
+    for key, rows in table.groupby(["repeat", "fold"]):
+        repeat, fold = np.asarray(key, dtype=int).tolist()
+        each = {name: rows[name].tolist() for name in ("person_id", "label", "score")}
+        found.append({"repeat": repeat, "fold": fold, **each})
+    return found
 
 
 def _characteristics(found: Mapping[str, Any]) -> dict[str, Any]:
