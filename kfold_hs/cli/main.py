@@ -20,6 +20,7 @@ from kfold_hs.cli.config import config
 from kfold_hs.cli.doctor import doctor
 from kfold_hs.cli.evaluate import evaluate
 from kfold_hs.cli.gallery import gallery
+from kfold_hs.cli.init import init
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
 from kfold_hs.cli.plan import plan
@@ -33,7 +34,7 @@ from kfold_hs.cli.tune import tune
 from kfold_hs.cli.validate import validate
 
 SECTIONS = {
-    "Measure": (run, evaluate, plan),
+    "Measure": (init, run, evaluate, plan),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, segment, validate, serve),
@@ -62,7 +63,8 @@ def cli() -> None:
     """K-fold cross-validation of heart-sound classifiers that can be trusted.
 
     Settings are given as KEY=VALUE or GROUP=NAME, e.g. data=circor data.root=DIR
-    recipe=lite optim.lr=1e-4. `kfold-hs config` prints them all.
+    recipe=lite optim.lr=1e-4, or in a study file: -c study.yaml, which `kfold-hs init` writes for
+    data of your own. `kfold-hs config` prints them all.
     """
 
 

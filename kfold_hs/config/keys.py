@@ -35,6 +35,16 @@ def is_path(key: str) -> bool:
 
 
 @plugins.cached
+def is_section(key: str) -> bool:
+    """Whether the setting is a group of others, e.g. `optim`, `data` and `judge.margins`."""
+    arms = [arm for kind in _types(key) for arm in _arms(kind)]
+    return any(
+        get_origin(arm) is dict or (isinstance(arm, type) and issubclass(arm, BaseModel))
+        for arm in arms
+    )
+
+
+@plugins.cached
 def is_text(key: str) -> bool:
     """Whether the setting takes any text, e.g. the name of a column."""
     return any(str in _arms(kind) for kind in _types(key))
