@@ -16,6 +16,7 @@ import click
 from kfold_hs import __version__
 from kfold_hs.cli.bundle import export, predict
 from kfold_hs.cli.compare import compare
+from kfold_hs.cli.completion import VARIABLE, answer_shells, completion
 from kfold_hs.cli.config import config
 from kfold_hs.cli.doctor import doctor
 from kfold_hs.cli.evaluate import evaluate
@@ -38,7 +39,7 @@ SECTIONS = {
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, segment, validate, serve),
-    "Check data, splits and settings": (split, audit, config, score, doctor),
+    "Check data, splits and settings": (split, audit, config, score, doctor, completion),
 }
 """The commands by what a user wants to do, in the order of --help."""
 
@@ -91,8 +92,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
+    answer_shells()
     try:
-        result: Any = cli.main(args=words, prog_name="kfold-hs", standalone_mode=False)
+        result: Any = cli.main(
+            args=words, prog_name="kfold-hs", complete_var=VARIABLE, standalone_mode=False
+        )
     except KfoldHsError as error:
         if debug:
             raise

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kfold_hs.cli.completion import complete_settings, complete_study
+
 if TYPE_CHECKING:
     from kfold_hs.config.schema import Config
     from kfold_hs.orchestrator.executor import Fleet
@@ -28,6 +30,7 @@ STUDY = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
+    shell_complete=complete_study,
     help="Study file: settings in YAML, its paths relative to it. Of several, later ones win; "
     "KEY=VALUE wins over all. `kfold-hs init` writes one.",
 )
@@ -57,7 +60,10 @@ def with_settings(
                 words = (*([str(path)] if path else []), *layered(studies, words))
             command(**{parameter: words}, **values)
 
-        return click.argument(parameter, nargs=-1, metavar=metavar)(STUDY(wrapped))
+        argument = click.argument(
+            parameter, nargs=-1, metavar=metavar, shell_complete=complete_settings
+        )
+        return argument(STUDY(wrapped))
 
     return decorate
 
