@@ -260,10 +260,11 @@ def _extras() -> Iterator[Check]:
 def _figures() -> Iterator[Check]:
     """What --figures takes beside kaleido: a browser, and fonts that it draws with."""
     found = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if found is None and util.find_spec("choreographer") is not None:
-        from choreographer.browsers.chromium import get_browser_path  # type: ignore[import-untyped]
+    if found is None and util.find_spec("choreographer") is not None:  # where kaleido gets one
+        from choreographer.cli.defaults import default_download_path
 
-        found = get_browser_path(("chrome",)) if callable(get_browser_path) else None
+        own = (path for path in Path(default_download_path).glob("chrome*/chrome*"))
+        found = next((str(path) for path in own if path.is_file()), None)
     advice = "For --figures only: apt install chromium, or kaleido_get_chrome"
     if found is None:
         yield Check("figures", "browser", "no Chrome or Chromium", "missing", advice)
