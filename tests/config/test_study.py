@@ -27,8 +27,8 @@ def written(folder: Path, text: str | bytes, name: str = "study.yaml") -> Path:
         ["recipe=best", "data=circor", "data.root=/x", "loss=focal", "loss.gamma=3"],
         ["data=table", "data.path=/my.csv", TASKS, "features=pcen", "sched=plateau"],
         ["data=table", "data.path=/a b.csv", "split.file=column:fold", "split.n_folds=3"],
-        ["data=zchsound", "data.root=/q", "split.hold_out=source", "train.crop_frames=6000", "features=waveform",
-         "augment=none", "model=tiny", "data.map.abnormal={task: outcome}"],
+        ["data=zchsound", "data.root=/q", "split.hold_out=source", "train.crop_frames=6000",
+         "features=waveform", "augment=none", "data.map.abnormal={task: outcome}"],
         ["model=timm", "model.weights=file", "model.weights_file=/w.pt", "model.backbone=resnet18"],
     ],
 )  # fmt: skip
