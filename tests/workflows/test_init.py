@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ RATE = 4000
 
 def sound(path: Path, seconds: float = 1.5, channels: int = 1, rate: int = RATE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(len(str(path))).standard_normal((round(seconds * rate), channels))
+    noise = np.random.default_rng(zlib.crc32(str(path).encode())).standard_normal(
+        (round(seconds * rate), channels)
+    )
     soundfile.write(path, 0.1 * noise, rate, subtype="PCM_16")
 
 
@@ -151,7 +154,7 @@ def test_names_without_folder_or_suffix_and_broken_rows(tmp_path: Path) -> None:
     (tmp_path / "a" / "5.wav").write_bytes(b"RIFF")
     started = init(table(tmp_path, rows))
     assert [each.name for each in started.written] == ["study.yaml", "study-recordings.csv"]
-    assert "lines 5 of my.csv" in asked(started)
+    assert "names no file: line 5 of my.csv" in asked(started)
     assert "cannot be read" in asked(started)
     assert "label is empty" in asked(started)
     cohort = read_cohort(config_of(started).data)
