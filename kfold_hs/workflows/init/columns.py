@@ -387,7 +387,7 @@ class _Table:
             )
         people = self._people(column)
         for name in [each for each in labels.classes if people[each] < 2 < len(labels.classes)]:
-            self._leave_out(self.table[column] != name, f"{column} is {name}, which nobody else has",
+            self._leave_out(self.table[column] != name, f"{column} is {name}, as one person is",
                             f"data.tasks.{column}.classes")  # fmt: skip
             labels = labels.without(name)
         counts = ", ".join(f"{people[each]} {each}" for each in labels.classes)
