@@ -77,7 +77,7 @@ def one_a_row(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]
     `recording` is the file, and `position` the column that it was in. A table that has one such
     column, or none, stays as it is.
     """
-    columns = [column for column in table if _share(table[column], path.parent)]
+    columns = [str(column) for column in table if _share(table[column], path.parent)]
     if len(columns) < 2 or {"recording", "position"} & set(table.columns):
         return table, []
     rest = [column for column in table if column not in columns]
