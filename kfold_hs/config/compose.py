@@ -33,7 +33,7 @@ from kfold_hs.config.former_keys import advice
 from kfold_hs.config.keys import can_be, is_always, with_defaults, with_folds_of_column
 from kfold_hs.config.losses import LOSSES
 from kfold_hs.config.models import MODELS
-from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
+from kfold_hs.config.overrides import MOST_VALUES, read, understood, values, with_places
 from kfold_hs.config.registry import Registry
 from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.schema import Config
@@ -48,6 +48,8 @@ TABLES: dict[str, Registry] = {
 SPACES = "tune"
 WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
 """Settings whose keys are names of the user's, or lists: one is given as a whole."""
+NAMED = WHOLE | {"data.map"}
+"""Settings whose keys are names of the user's; `data.map.NAME` may be given by itself, too."""
 
 
 def config_folder() -> Path:
@@ -84,8 +86,11 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     ConfigError
         With every fault found: the key, the value, what is allowed, the nearest name.
     """
-    load_plugins(overrides)
-    return _compose(tuple(overrides))
+    try:
+        load_plugins(overrides)
+        return _compose(tuple(overrides))
+    except ConfigError as error:
+        raise with_places(error, overrides) from error
 
 
 def load_plugins(overrides: Sequence[str]) -> None:
