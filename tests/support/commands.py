@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import IO
 
 COMMAND = [sys.executable, "-m", "kfold_hs.cli.main"]
-NURSERY = Path(__file__).parent / "nursery.py"
+FORK_SERVER = Path(__file__).parent / "fork_server.py"
 
 
 class Child:
     """`COMMAND`, or a script, as a process of its own that need not load torch.
 
-    It is forked from one that has loaded it (`nursery.py`), which takes none of the seconds that
-    `subprocess.Popen([*COMMAND, ...])` takes; what is here is used as there.
+    It is forked from one that has loaded it (`fork_server.py`), and takes none of the seconds of
+    `subprocess.Popen([*COMMAND, ...])`; what is here is used as there.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ class Child:
             "script": str(script) if script else "", "environment": dict(os.environ),
         }  # fmt: skip
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        socket.send_fds(_nursery(), [json.dumps(asked).encode()], [out_end, err_end])
+        socket.send_fds(_fork_server(), [json.dumps(asked).encode()], [out_end, err_end])
         os.close(out_end)
         os.close(err_end)
-        self.pid: int = json.loads(_nursery().recv(1 << 10))
+        self.pid: int = json.loads(_fork_server().recv(1 << 10))
         self.stdout: IO[str] = os.fdopen(out)
         self.stderr: IO[str] = os.fdopen(err)
         self.returncode: int | None = None
@@ -52,8 +52,8 @@ class Child:
     def poll(self) -> int | None:
         """As of `subprocess.Popen`."""
         if self.returncode is None:
-            _nursery().send(json.dumps({"wait": self.pid}).encode())
-            self.returncode = json.loads(_nursery().recv(1 << 10))
+            _fork_server().send(json.dumps({"wait": self.pid}).encode())
+            self.returncode = json.loads(_fork_server().recv(1 << 10))
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -71,11 +71,11 @@ class Child:
 
 
 @functools.cache
-def _nursery() -> socket.socket:
+def _fork_server() -> socket.socket:
     """The line to the process that children are forked from, one for each worker of the suite."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
-        [sys.executable, str(NURSERY), str(there.fileno())], pass_fds=[there.fileno()]
+        [sys.executable, str(FORK_SERVER), str(there.fileno())], pass_fds=[there.fileno()]
     )
     there.close()
 
