@@ -101,15 +101,11 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     DamagedFileError
         See `read_bytes`; or the file holds something else.
     """
-    import yaml
-    from omegaconf import OmegaConf
+    from kfold_hs.files.yaml_text import parse_yaml
 
     raw = read_bytes(path, what, MOST_YAML)
     with parsing(path, what):
-        text = raw.decode()
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("it has YAML aliases, which kfold-hs does not write")
-        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
+        values = parse_yaml(raw.decode())
         if not isinstance(values, dict):
             raise ValueError(f"it holds a {type(values).__name__}, not a mapping")
         return {str(key): value for key, value in values.items()}

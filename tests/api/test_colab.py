@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from support.api import TASKS
 from support.colab import NOTEBOOK, cells, nbformat, said, stand_in
+from support.commands import Child
 from support.project import write_table
 
 import kfold_hs as kf
@@ -46,6 +47,21 @@ def execute(book: Any, folder: Path) -> Any:
     return book
 
 
+def lose(colab: Path, choices: str) -> None:
+    """A session that ends in the second fold: its cells by themselves, as a kernel runs them."""
+    parts = cells()
+    begun = [parts[name].source for name in ("Drive", "Install", "The GPU", "Recordings")]
+    train = parts["Train every fold, and report"].source
+    path = "import os, sys\nsys.path.insert(0, os.environ['PYTHONPATH'])"
+    script = colab / "lost.py"
+    words = [path, parts["Your choices"].source, choices, *begun, LOSING, train]
+    script.write_text("\n".join(words))
+    (colab / "first").mkdir()
+    session = Child([], colab / "first", script)
+    _, told = session.communicate()
+    assert session.returncode == -signal.SIGKILL, told
+
+
 @pytest.fixture
 def colab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A folder with the stand-in, which kernels will find; TensorBoard is ended afterwards."""
@@ -67,14 +83,7 @@ def test_a_lost_session_is_continued_by_run_all(
     more = {"path": "table.csv", "person_column": "person", "tasks": TASKS}
     mine = f'DATA, KIND, MORE = "drive/MyDrive/mine.zip", "table", {more!r}\nSETTINGS = {tiny!r}'
     choices = nbformat.v4.new_code_cell(mine)
-
-    parts = cells()
-    begun = [parts[name] for name in ("Drive", "Install", "The GPU", "Recordings")]
-    losing = nbformat.v4.new_code_cell(LOSING)
-    train = parts["Train every fold, and report"]
-    lost = nbformat.v4.new_notebook(cells=[parts["Your choices"], choices, *begun, losing, train])
-    with pytest.raises(nbclient.exceptions.DeadKernelError):
-        execute(lost, colab / "first")
+    lose(colab, mine)
 
     book = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in book.cells), "commit it without outputs"

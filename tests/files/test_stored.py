@@ -199,7 +199,7 @@ OTHERS_FILES = {
     "workflows/challenge_entry.py", "bundle/server/app.py", "workflows/prediction_folders.py",
     "config/plugins.py", "config/source_files.py", "config/backbones.py", "api/cohorts.py",
 }  # fmt: skip
-THE_DOOR = {"files/stored.py", "files/atomic.py", "learn/checkpoint.py"}
+THE_DOOR = {"files/stored.py", "files/yaml_text.py", "files/atomic.py", "learn/checkpoint.py"}
 READERS = {
     "json": {"load"}, "yaml": {"load", "safe_load"}, "OmegaConf": {"load"}, "pq": {"read_table"},
     "pd": {"read_csv", "read_parquet", "read_json"}, "torch": {"load"}, "np": {"fromfile"},

@@ -97,7 +97,8 @@ def run(group: Group, limit_s: float, root: Path = ROOT) -> Ended:
     workers = ["-n", str(min(group.n_workers, os.cpu_count() or 1)), "--dist", "worksteal"]
     command = [
         sys.executable, "-m", "pytest", "-q", "-p", "support.check_log", "-p", "no:cacheprovider",
-        "-o", "addopts=", "-W", "default", "--tb=short",
+        "-o", "addopts=", "-p", "no:schemathesis", "-p", "no:hydra_pytest",
+        "-W", "default", "--tb=short",
         *(workers if group.n_workers and find_spec("xdist") else []), *group.words,
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as name:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torchaudio
-from support.training import Interrupts, config, fit
+from support.training import check_resumed, config
 
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config.schema import ModelConfig
@@ -81,11 +80,7 @@ def test_both_train_and_resume_to_the_bit(cohort: Cohort, tmp_path: Path, level:
              "train.sites_per_patient=2", "model.pool=gem", "train.average=ema",
              "train.average_decay=0.8",
              "augment.noise_share=0.5", "augment.gain_db=3", "train.first_n_mels=8"]  # fmt: skip
-    paths, whole = fit(cohort, tmp_path / "whole", *words)
-    with pytest.raises(KeyboardInterrupt):
-        fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
-    _, parts = fit(cohort, tmp_path / "parts", *words)
-    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+    paths, _ = check_resumed(cohort, tmp_path, *words, folds=1)
     # The checkpoint's scaling is that of the fold's training people.
     data = FoldData.of(cohort, stratify(cohort, 2, 0).fold_of_patients(cohort, 0), 0)
     bank = banks.build(cohort, config(*words).features)

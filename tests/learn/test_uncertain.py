@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from support.project import TINY
-from support.training import Interrupts, fit
+from support.training import check_resumed, fit
 
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config.compose import compose
@@ -97,11 +97,7 @@ def test_it_trains_resumes_and_scores_everybody(
 ) -> None:
     words = [f"train.uncertain={uncertain}", f"train.level={level}", "train.epochs=3"]
     words += ["train.sites_per_patient=2", "augment.mixup_alpha=0.5", "augment.cutmix_alpha=0.5"]
-    _, whole = fit(cohort, tmp_path / "whole", *words)
-    with pytest.raises(KeyboardInterrupt):
-        fit(cohort, tmp_path / "parts", *words, listener=Interrupts(after=2))
-    _, parts = fit(cohort, tmp_path / "parts", *words)
-    pd.testing.assert_frame_equal(parts.table, whole.table, check_exact=True)
+    _, whole = check_resumed(cohort, tmp_path, *words)
     last = whole.where(level="patient", epoch=2)
     assert (last.table["y.murmur"] == "Unknown").sum() == 4
     assert np.isfinite(last.y_prob("murmur")).all()

@@ -76,7 +76,7 @@ class LosesANode(Silent):
             self._cluster.remove_node(node, allow_graceful=False)
 
 
-N_EPOCHS = 30
+N_EPOCHS = 16
 """Long enough to be killed in."""
 LONG = [f"train.epochs={N_EPOCHS}", "track=[]"]
 

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
 import threading
 from contextlib import ExitStack
 from multiprocessing import forkserver
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from support.commands import COMMAND, heeds_ctrl_c
+from support.commands import Child
 from support.jobs import CPU, check_same_bits, fit, wait_for_the_end_of
 from support.project import TINY, Silent
 from support.training import config
@@ -79,18 +78,14 @@ def test_ctrl_c_ends_all_processes_and_their_whole_epochs_are_kept(
 ) -> None:
     words = ["run", "--folds", "2", "--name", "a", "--jobs", "2", *TINY[:-1]]
     words += [f"data.path={shared_table_csv}", "train.epochs=2000"]
-    process = subprocess.Popen(
-        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        preexec_fn=heeds_ctrl_c, start_new_session=True,
-    )  # fmt: skip
-    assert process.stderr is not None
+    process = Child(words, tmp_path, alone=True)
     heard = set()
     for line in process.stderr:
         heard |= {fold for fold in (0, 1) if f"fold {fold} epoch" in line}
         if heard == {0, 1}:
             break
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every one of them
-    _, rest = process.communicate(timeout=900)
+    _, rest = process.communicate()
     assert process.returncode == 130
     assert "To continue, repeat" in rest
     assert "Traceback" not in rest

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from support.commands import COMMAND
+from support.commands import Child
 from support.jobs import wait_for_the_end_of
 from support.killed import MOMENTS
 from support.project import TINY, Silent
@@ -52,10 +50,9 @@ def resume(config: Config, root: Path) -> tuple[RunPaths, Silent]:
 def kill(words: list[str], root: Path, moment: str, n: int) -> None:
     """Begin or go on with the run, up to a moment that it must come to."""
     script = Path(__file__).parents[1] / "support" / "killed.py"
-    done = subprocess.run(
-        [sys.executable, script, moment, str(n), *words], cwd=root, capture_output=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    process = Child([moment, str(n), *words], root, script)
+    _, told = process.communicate()
+    assert process.returncode == -signal.SIGKILL, told
 
 
 def check_same(run: RunPaths, once: RunPaths) -> None:
@@ -108,14 +105,10 @@ def test_killed_with_several_folds_under_way(
 ) -> None:
     """Processes end with their parent, so that the next command is alone with the run."""
     words = settings(shared_table_csv)
-    process = subprocess.Popen(
-        [*COMMAND, "run", "--name", "a", "--jobs", "2", *words], cwd=tmp_path, text=True,
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    assert process.stderr is not None
+    process = Child(["run", "--name", "a", "--jobs", "2", *words], tmp_path, alone=True)
     for line in process.stderr:
         if f"epoch {epoch}/3" in line:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             break
     process.communicate()  # closed when the last of its processes has ended
     run, _ = resume(compose(words), tmp_path)

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
-from support.commands import COMMAND
+from support.commands import COMMAND, Child
 from support.plugin_files import commands, examples, importable
 from support.project import TINY, kfold_hs, write_table
 
@@ -204,13 +204,11 @@ assert "torch" not in sys.modules
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == digest
     assert (folder / "reports" / "r" / "report.html").read_text() == page
-    asked = subprocess.run(
-        [*COMMAND, "predict", "bundle", "p3_0.wav"], cwd=folder, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    asked = Child(["predict", "bundle", "p3_0.wav"], folder)
+    _, told = asked.communicate()
     assert asked.returncode == 2
-    assert "there is no plug-in my_waves" in asked.stderr
-    assert "PYTHONPATH" in asked.stderr
+    assert "there is no plug-in my_waves" in told
+    assert "PYTHONPATH" in told
 
 
 def test_a_configuration_takes_its_plugins_along(folder: Path) -> None:

@@ -125,6 +125,8 @@ TINY = [
     "train.crop_frames=32",
     "train.epochs=3",
     "train.batch_size=8",
+    "judge.gallery.patients=0",
+    "judge.band_resamples=200",
     "split.n_folds=2",
 ]
-"""A training that takes a second; add data.path=CSV."""
+"""A training that takes a second; add data.path=CSV, and a gallery where it is looked at."""

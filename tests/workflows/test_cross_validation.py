@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from support.commands import COMMAND, heeds_ctrl_c
+from support.commands import Child
 from support.project import TINY, Silent, kfold_hs
 
 from kfold_hs.cohort.readers.registry import read_cohort
@@ -34,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path) -
     folder = tmp_path_factory.mktemp("run")
     done = kfold_hs(
         "run", "--folds", "2", "--name", "one", *TINY[:-1], f"data.path={shared_table_csv}",
-        cwd=folder,
+        "judge.gallery.patients=2", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.search(r"fold 1 epoch 3/3 +loss", done.stderr)
@@ -134,11 +134,7 @@ def test_ctrl_c_is_resumable_and_a_second_command_is_told(
 ) -> None:
     config = compose([*TINY, f"data.path={shared_table_csv}"])
     words = ["run", "--folds", "2", "--name", "one", *TINY[:-1], f"data.path={shared_table_csv}"]
-    process = subprocess.Popen(
-        [*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        preexec_fn=heeds_ctrl_c,
-    )  # fmt: skip
-    assert process.stderr is not None
+    process = Child(words, tmp_path)
     for line in process.stderr:
         if "fold 0 epoch 2/3" in line:
             process.send_signal(signal.SIGSTOP)  # so that it does not end meanwhile
@@ -151,7 +147,7 @@ def test_ctrl_c_is_resumable_and_a_second_command_is_told(
         process.send_signal(signal.SIGINT)
     finally:
         process.send_signal(signal.SIGCONT)
-    _, rest = process.communicate(timeout=900)
+    _, rest = process.communicate()
     assert process.returncode == 130
     assert "Interrupted." in rest
     assert "--name one" in rest  # the command to repeat
@@ -187,12 +183,10 @@ def test_errors_are_one_paragraph_with_their_status(
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--debug", "run", "sched=cosin"], cwd=tmp_path, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+    process = Child(["--debug", "run", "sched=cosin"], tmp_path)
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" in told
 
 
 def test_config_prints_a_document_a_variant(tmp_path: Path) -> None:
@@ -252,14 +246,13 @@ def test_another_target_does_not_train_again(again: Path, shared_table_csv: Path
 
 def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path: Path) -> None:
     words = ["run", "--name", "a", *TINY, f"data.path={shared_table_csv}", "train.epochs=60"]
-    process = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    process = Child(words, tmp_path)
     for line in process.stderr:
         if "epoch 5/60" in line:
             time.sleep(0.05)
             os.kill(process.pid, signal.SIGKILL)
             break
-    process.communicate(timeout=900)
+    process.communicate()
     paths = RunPaths("a", tmp_path)
     assert not paths.fold(FoldId(0, 0, 0)).is_done
     # Whatever lies under its proper name is whole.
