@@ -101,7 +101,9 @@ def completed(summary: Summary) -> dict[str, Any]:
     """The headline, with what files of earlier versions do not say of it."""
     results, imported = summary["tasks"], summary.get("imported") or {}
     primary = list(summary["target"].get("tasks") or imported.get("primary") or results)
-    has = {name: [t for t in primary if _metric(results, t, name)] for name in ("accuracy", "auroc")}
+    has = {
+        name: [t for t in primary if _metric(results, t, name)] for name in ("accuracy", "auroc")
+    }
     metric = "accuracy" if has["accuracy"] else "auroc"
     tasks = has[metric]
     label = _metric(results, tasks[0], metric)["label"] if tasks else metric
@@ -173,7 +175,10 @@ def _how_good(summary: Summary, head: Mapping[str, Any]) -> Content:
         return "That is unknown: the headline has no value."
     said: list[Content] = []
     if head["chance"] is not None:
-        said += ["A guess that knows only how frequent the classes are gets ", number(head["chance"])]
+        said += [
+            "A guess that knows only how frequent the classes are gets ",
+            number(head["chance"]),
+        ]
         said += [_against(head, head["chance"]), ". "]
     else:
         said += [head["label"], ": ", number(head["value"]), ". "]
@@ -208,7 +213,9 @@ def _how_sure(summary: Summary, head: Mapping[str, Any]) -> Content:
         said.append("How the models were chosen, and on whom, is not known.")
     elif summary.get("tried", {}).get("n_variants", 1) > 1:
         n = summary["tried"]["n_variants"]
-        said.append([whole(n), " variants were tried on these people: a picked one looks too good."])
+        said.append(
+            [whole(n), " variants were tried on these people: a picked one looks too good."]
+        )
     return said
 
 
@@ -216,7 +223,11 @@ def _for_whom(summary: Summary) -> Content:
     cohort, split = summary["cohort"], summary["split"]
     if summary.get("simulated"):
         return "Nobody: these people are simulated, and no number here is about hearts."
-    said: list[Content] = ["People like these ", whole(cohort["n_persons"]), f" of {cohort['name']}. "]
+    said: list[Content] = [
+        "People like these ",
+        whole(cohort["n_persons"]),
+        f" of {cohort['name']}. ",
+    ]
     if summary.get("imported"):
         said.append("What the models were trained on is not proved. ")
     elif split["settings"].get("by") == "patient":
@@ -240,7 +251,9 @@ def differing_groups(summary: Summary) -> list[str]:
     found = []
     for name, covariate in covariates.items():
         for group in covariate["groups"]:
-            tested = [m["above_rest"]["p_holm"] for t in group["tasks"].values() for m in t.values()]
+            tested = [
+                m["above_rest"]["p_holm"] for t in group["tasks"].values() for m in t.values()
+            ]
             if any(p is not None and p <= 0.05 for p in tested):
                 found.append(f"{name} {group['name']}")
     return found
@@ -328,7 +341,12 @@ def _ends(head: Mapping[str, Any], rows: Iterable[Row]) -> tuple[float, float]:
     shown: list[float] = [] if head["target"] is None else [head["target"]]
     for row in rows:
         parts = [row.found, row.models or {}]
-        shown += [each[end] for each in parts for end in ("value", "low", "high") if each.get(end) is not None]
+        shown += [
+            each[end]
+            for each in parts
+            for end in ("value", "low", "high")
+            if each.get(end) is not None
+        ]
         shown += [*row.folds, *(value for _, value in row.rules)]
         shown += [] if row.chance is None else [row.chance]
     room = 0.05 * (max(shown) - min(shown)) or 1.0

@@ -81,8 +81,12 @@ class _Contents:
         items = Markup()
         for name, title, sections in self._parts:
             below = Markup().join(_LINK.format(*each, "") for each in sections)
-            items += _LINK.format(name, title, Markup("\n<ul>\n{}</ul>").format(below) if below else "")
-        return Markup('<nav class="contents" aria-label="Contents"><ul>\n{}</ul></nav>').format(items)
+            items += _LINK.format(
+                name, title, Markup("\n<ul>\n{}</ul>").format(below) if below else ""
+            )
+        return Markup('<nav class="contents" aria-label="Contents"><ul>\n{}</ul></nav>').format(
+            items
+        )
 
     def table(self, *args: Any, **named: Any) -> Table:
         """A `Table` of the section, to be filled and placed."""
