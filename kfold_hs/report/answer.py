@@ -136,10 +136,10 @@ def scale(summary: Summary, head: Mapping[str, Any]) -> Scale | None:
     tasks, metric, results = head["tasks"], head["metric"], summary["tasks"]
     found = {task: _metric(results, task, metric) for task in tasks}
     found = {task: each for task, each in found.items() if each and each["value"] is not None}
-    rows = [
-        Row(task, each, _folds([each]), _chance(summary, task, metric), _rules(summary, task, metric))
-        for task, each in list(found.items())[:MOST_TASKS]
-    ]  # fmt: skip
+    rows = []
+    for task, each in list(found.items())[:MOST_TASKS]:
+        beside = _chance(summary, task, metric), _rules(summary, task, metric)
+        rows.append(Row(task, each, _folds([each]), *beside))
     models = head.get("these_models")
     if len(tasks) == 1 and rows:  # the headline is this task's value
         only = rows[0]
@@ -230,9 +230,9 @@ def _for_whom(summary: Summary) -> Content:
     ]
     if summary.get("imported"):
         said.append("What the models were trained on is not proved. ")
-    elif split["settings"].get("by") == "patient":
+    elif split.get("settings", {}).get("by") == "patient":
         said.append("Some people were trained on and scored, so that it holds for no new people. ")
-    if hold_out := split["settings"].get("hold_out"):
+    if hold_out := split.get("settings", {}).get("hold_out"):
         said.append(f"Each model is scored on a {hold_out} that it has never met. ")
     else:
         said.append("Other hospitals, devices and ages are not tested. ")
@@ -272,7 +272,7 @@ def _what_next(summary: Summary, head: Mapping[str, Any]) -> Content:
         )
     weaker = "Look at the patients with the highest loss and at the labels; "
     if reached == "not reached":
-        return f"{weaker}kfold-hs compare tries another recipe. Repeats alone will not reach the target."
+        return f"{weaker}kfold-hs compare tries another recipe. Repeats alone reach no target."
     if reached == "cannot tell":
         buy = (summary.get("budget") or {}).get("buy")
         return f"Get more {buy or 'people'}: the target lies within the interval."
@@ -287,7 +287,7 @@ def _obstacle(summary: Summary, head: Mapping[str, Any]) -> Content:
         return f"Repeat the command: {n} missing, and it trains no other."
     if any(each["is_leak"] for each in split["findings"]):
         return "Remove the leak first: nothing here can be trusted before."
-    if split["settings"].get("by") == "patient":
+    if split.get("settings", {}).get("by") == "patient":
         return "Split by person: split.by=person."
     if head["honest"] is False:
         return "Quote the value of the last epoch, which nothing chose: How sure? has it."

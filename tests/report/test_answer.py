@@ -144,7 +144,7 @@ def test_nothing_is_said_of_a_target_that_nobody_set(summary: dict[str, Any]) ->
         ({"headline": {"honest": False}}, "Quote the value of the last epoch"),
         ({"simulated": True}, "Use recordings"),
         ({"headline": {"verdict": "reached"}}, "kfold-hs validate"),
-        ({"headline": {"verdict": "not reached"}}, "Repeats alone will not reach"),
+        ({"headline": {"verdict": "not reached"}}, "Repeats alone reach no target"),
         ({"headline": {"verdict": "cannot tell"}}, "the target lies within the interval"),
         ({"headline": {"target": None, "verdict": None}}, "kfold-hs compare says"),
         ({"split": {"findings": [{"is_leak": True}]}}, "Remove the leak first"),
