@@ -104,6 +104,7 @@ class Opened:
         self.logged: list[str] = []
         self.asked: list[str] = []
         self.page = browser.new_page(viewport={"width": 1200, "height": 900})
+        self.page.set_default_timeout(180_000)  # also where the machine is busy
         self.page.on("console", lambda message: self.logged.append(message.text))
         self.page.on("pageerror", lambda error: self.logged.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
