@@ -21,7 +21,7 @@ _GUESS = "prevalence"
 _UNKNOWN_PERSONS = "unknown persons"
 _OF_TARGET = {
     "reached": "is reached by the whole interval",
-    "not reached": "is not reached by any of the interval",
+    "not reached": "is not reached: the whole interval falls short of it",
     "cannot tell": "cannot be judged: it lies within the interval, or there is none",
 }
 Summary = Mapping[str, Any]
@@ -270,13 +270,15 @@ def _what_next(summary: Summary, head: Mapping[str, Any]) -> Content:
             "Check it on people of another place: kfold-hs export makes a bundle, kfold-hs "
             "validate scores it."
         )
-    weaker = "Look at the patients with the highest loss and at the labels; "
-    if reached == "not reached":
-        return f"{weaker}kfold-hs compare tries another recipe. Repeats alone reach no target."
     if reached == "cannot tell":
         buy = (summary.get("budget") or {}).get("buy")
         return f"Get more {buy or 'people'}: the target lies within the interval."
-    return f"{weaker}kfold-hs compare says whether another recipe is better."
+    other = "of another program" if summary.get("imported") else "of another recipe"
+    more = " More repeats will not reach the target." if reached == "not reached" else ""
+    return (
+        "Look at the labels and at the patients with the highest loss; kfold-hs compare says "
+        f"whether predictions {other} are better.{more}"
+    )
 
 
 def _obstacle(summary: Summary, head: Mapping[str, Any]) -> Content:

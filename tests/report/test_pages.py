@@ -112,7 +112,10 @@ class Opened:
         self.page.goto(self.url)
         drawn = """[...document.querySelectorAll("[data-figure]")].every(
             (place) => place.querySelector(".main-svg"))"""
-        self.page.wait_for_function(drawn)  # those in sight first
+        for _ in range(1800):  # those in sight are drawn first
+            if self.page.evaluate(drawn):
+                break
+            self.page.wait_for_timeout(100)
 
 
 @pytest.fixture(scope="module")
