@@ -15,7 +15,7 @@ from kfold_hs.cli.options import ROOT
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write every figure of the page into this folder, as SVG and PNG.",
+    help="Write every figure of the page into this folder, as PDF, SVG and PNG.",
 )
 @click.option(
     "--tables",

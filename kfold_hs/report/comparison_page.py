@@ -18,7 +18,7 @@ from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
 MOST_PATIENTS = 25
-_WIDTH, _HEIGHT = 220, 18
+_WIDTH, _HEIGHT = 170, 18
 
 
 def render_comparison(result: Comparison) -> Page:

@@ -1,4 +1,4 @@
-"""The figures of a page as files for a paper: SVG and PNG.
+"""The figures of a page as files for a paper: PDF, SVG and PNG.
 
 They are those that the page draws, black on white. Plotly draws in a browser, which
 kaleido (extra `figures`) starts and which needs no display and no network.
@@ -15,6 +15,7 @@ from typing import Any
 
 from kfold_hs.errors import KfoldHsError
 from kfold_hs.files.paths import write_bytes
+from kfold_hs.report.tables import distinct
 
 WIDTH_PX = 700
 """Of a figure; at the PNG's scale these are 7 inches at 300 dots per inch."""
@@ -23,12 +24,12 @@ FONT_PX = 13
 
 
 def write_figures(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Path]:
-    """Draw every figure of a page as SVG and as PNG.
+    """Draw every figure of a page as PDF, as SVG and as PNG.
 
     Returns
     -------
     list of Path
-        ``<name>.svg`` and ``<name>.png``, in the order of the page's data.
+        ``<name>.pdf``, ``<name>.svg`` and ``<name>.png``, in the order of the page's data.
 
     Raises
     ------
@@ -37,16 +38,12 @@ def write_figures(figures: Mapping[str, Mapping[str, Any]], folder: Path) -> lis
     """
     if not figures:
         return []
-    kinds = ("svg", "png")
+    kinds = ("pdf", "svg", "png")
     # A thread of its own: where this is called from, as in a notebook, a loop may be running.
     with ThreadPoolExecutor(1) as thread:
         drawing = _drawn([on_paper(figure) for figure in figures.values()], kinds)
         drawn = thread.submit(asyncio.run, drawing).result()
-    names: list[str] = []
-    for figure in figures:
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", figure)[:100]
-        same = sum(re.fullmatch(rf"{re.escape(name)}(_\d+)?", each) is not None for each in names)
-        names.append(f"{name}_{same + 1}" if same else name)
+    names = distinct(re.sub(r"[^A-Za-z0-9._-]+", "_", figure)[:100] for figure in figures)
     paths = [folder / f"{name}.{kind}" for name in names for kind in kinds]
     for path, content in zip(paths, drawn, strict=True):
         write_bytes(path, content)
@@ -78,7 +75,7 @@ async def _drawn(figures: list[dict[str, Any]], kinds: tuple[str, ...]) -> list[
 
 
 def _scale(kind: str) -> int:
-    return 1 if kind == "svg" else SCALE
+    return SCALE if kind == "png" else 1
 
 
 def on_paper(figure: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kfold_hs.judge.results import sentences
 from kfold_hs.report.gallery import name
+from kfold_hs.report.glossary import GLOSSARY
 from kfold_hs.report.tables import BREAK, Content, tag
 from kfold_hs.report.traced import traceable
 
@@ -141,9 +142,12 @@ def difference(estimate: Mapping[str, Any], between: Content = BREAK) -> Content
 
 
 def labelled(metric: Mapping[str, Any]) -> Content:
-    """A metric's name, and its direction where lower is better."""
+    """A metric's name, what it is, and its direction where lower is better."""
     lower = [" ", tag("span", "(lower is better)", "soft")]
-    return [metric["label"], "" if metric["higher_is_better"] else lower]
+    shown: Content = metric["label"]
+    if meaning := GLOSSARY.get(metric["label"].split(" (")[0]):
+        shown = tag("abbr", shown, title=meaning)
+    return [shown, "" if metric["higher_is_better"] else lower]
 
 
 def run_of(variant: Mapping[str, Any]) -> Content:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from kfold_hs.config.keys import is_path
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
@@ -13,6 +15,10 @@ from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
+
+MOST_KEYS = 12
+"""Columns of settings; the names of further ones stand below the table."""
+_NO_MATTER = {"track", "judge", "plugins"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,10 @@ class Entry:
         ISO 8601.
     value, low, high : float, optional
         What the headline is about, with its interval.
+    split : str
+        Digest of the split of a run.
+    settings : dict
+        Of a run: key -> value, as text.
     """
 
     name: str
@@ -37,16 +47,20 @@ class Entry:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    split: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_run(name: str, summary: Summary) -> Entry:
-    """The row of a run; pointers are into summary.json."""
+def of_run(name: str, summary: Summary, config: Mapping[str, Any]) -> Entry:
+    """The row of a run, whose configuration is empty for an evaluation; pointers are into
+    summary.json."""
     shown = traced(summary.headline.to_json(), f"{name}/summary.json#/headline")
-    verdict = shown["verdict"] + (" (optimistic)" if shown["honest"] is False else "")
+    words = [shown["verdict"], "(optimistic)" if shown["honest"] is False else ""]
     kind = "run" if summary.imported is None else "evaluation"
     return Entry(
-        name, kind, verdict, shown["sentence"], f"{name}/report.html",
+        name, kind, " ".join(filter(None, words)), shown["sentence"], f"{name}/report.html",
         summary.provenance.started, shown["value"], shown["low"], shown["high"],
+        summary.split.digest, dict(_flat(config)),
     )  # fmt: skip
 
 
@@ -88,7 +102,29 @@ def of_validation(name: str, result: Validation) -> Entry:
     )  # fmt: skip
 
 
+def differing(entries: Iterable[Entry]) -> list[str]:
+    """Keys of settings that are not the same in all runs, those that most runs have first."""
+    runs = [each.settings for each in entries if each.settings]
+    keys = dict.fromkeys(key for each in runs for key in each)
+    apart = [key for key in keys if len({each.get(key) for each in runs}) > 1]
+    return sorted(apart, key=lambda key: -sum(key in each for each in runs))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """What may matter to a result: no paths, and nothing that only judging or watching reads."""
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{key}.")
+        elif key.split(".")[0] not in _NO_MATTER and not is_path(key):
+            listed = value if isinstance(value, list) else [value]
+            yield key, ", ".join("none" if each is None else str(each) for each in listed)
+
+
 def render_index(entries: Iterable[Entry]) -> Page:
     """The page; rows are sorted by date, the newest first, those without a date last."""
     newest = sorted(entries, key=lambda each: (each.date, each.name), reverse=True)
-    return rendered("index.html.j2", {}, entries=newest)
+    keys = differing(newest)
+    return rendered(
+        "index.html.j2", {}, entries=newest, keys=keys[:MOST_KEYS], others=keys[MOST_KEYS:]
+    )

@@ -26,7 +26,8 @@ from kfold_hs.report.formats import (
     run_of,
     untold,
 )
-from kfold_hs.report.tables import BREAK, Table, details, tag
+from kfold_hs.report.glossary import GLOSSARY
+from kfold_hs.report.tables import BREAK, Table, details, tag, text
 
 _OPTION = re.compile(r"--[a-z][a-z-]*(?: \d+)?")
 
@@ -38,20 +39,54 @@ class Page(str):
     figures: Mapping[str, Any]
 
 
+_CONTENTS = Markup("<!--contents-->")
+_LINK = Markup('<li><a href="#{}">{}</a>{}</li>\n')
+
+
 class _Contents:
-    """What a template makes beside text: sections, and the tables in them."""
+    """What a template makes beside text: parts, sections, and the tables in them."""
 
     def __init__(self) -> None:
         self.tables: list[Table] = []
         self._section = ""
+        self._parts: list[tuple[str, str, list[tuple[str, str]]]] = []
+        self._in_part = False
+
+    def part(self, name: str = "", title: str = "") -> Markup:
+        """The heading of a question that the sections after it answer; without one, its end."""
+        self._in_part = bool(name)
+        if not name:
+            return Markup()
+        self._parts.append((name, title, []))
+        return Markup('<h2 class="part" id="{}">{}</h2>').format(name, title)
 
     def section(self, name: str, title: str, kind: str = "") -> Markup:
         """The beginning of a section, which the template ends."""
         self._section = name
-        attributes = Markup(' class="{}"').format(kind) if kind else ""
+        if self._in_part:
+            self._parts[-1][2].append((name, title))
+        else:
+            self._parts.append((name, title, []))
         return Markup(
-            '<section aria-labelledby="{name}"{attributes}>\n<h2 id="{name}">{title}</h2>'
-        ).format(name=name, attributes=attributes, title=title)
+            '<section aria-labelledby="{name}"{kind}>\n<{tag} id="{name}">{title}</{tag}>'
+        ).format(
+            name=name,
+            kind=Markup(' class="{}"').format(kind) if kind else "",
+            tag="h3" if self._in_part else "h2",
+            title=title,
+        )
+
+    def links(self) -> Markup:
+        """The list of all parts and sections, which stays in sight."""
+        items = Markup()
+        for name, title, sections in self._parts:
+            below = Markup().join(_LINK.format(*each, "") for each in sections)
+            items += _LINK.format(
+                name, title, Markup("\n<ul>\n{}</ul>").format(below) if below else ""
+            )
+        return Markup('<nav class="contents" aria-label="Contents"><ul>\n{}</ul></nav>').format(
+            items
+        )
 
     def table(self, *args: Any, **named: Any) -> Table:
         """A `Table` of the section, to be filled and placed."""
@@ -106,13 +141,18 @@ def rendered(name: str, figures: Mapping[str, Any], **values: Any) -> Page:
     templates.filters |= FORMATS | {
         each.__name__: each for each in (counted, enumerated, in_one_piece, without_folders)
     }
-    templates.globals |= {"section": contents.section, "table": contents.table, "br": BREAK}
+    templates.tests["ended"] = has_ends
+    templates.globals |= {
+        "section": contents.section, "part": contents.part, "table": contents.table,
+        "contents": _CONTENTS, "br": BREAK, "glossary": GLOSSARY,
+    }  # fmt: skip
     templates.globals |= {
         each.__name__: each
-        for each in (details, difference, interval, has_ends, labelled, run_of, tag, untold)
+        for each in (details, difference, interval, has_ends, labelled, run_of, tag, text, untold)
     }
     values |= {"figures": Markup(script_json(figures)), "plotly": Markup(get_plotlyjs())}
-    page = Page(templates.get_template(name).render(values))
+    drawn = templates.get_template(name).render(values)
+    page = Page(drawn.replace(_CONTENTS, contents.links(), 1))
     page.tables, page.figures = contents.tables, figures
     return page
 

@@ -1,6 +1,7 @@
-"""report.html: one file that opens offline and says what the run found out.
+"""report.html: one file that opens offline and says what the run, or the evaluation, found out.
 
-Everything on the page comes from summary.json, history.csv and the predictions.
+Everything on the page comes from summary.json, history.csv and the predictions; all of an
+evaluation's comes from its summary.json.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.answer import completed, scale, short_answers
 from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
 from kfold_hs.report.charts.curves import abstention_figures, curve_figures
@@ -27,6 +29,11 @@ from kfold_hs.report.traced import traced
 from kfold_hs.report.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.report.tripod import tripod
 
+MAIN = (
+    "accuracy", "balanced_accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc",
+    "auprc", "brier", "log_loss", "cost",
+)  # fmt: skip
+"""What is printed on one page."""
 # On a scale from 0 to 1, so that they can share one axis.
 FOREST = (
     "accuracy", "balanced_accuracy", "weighted_accuracy", "sensitivity", "specificity", "macro_f1",
@@ -68,12 +75,34 @@ def render(
         "report.html.j2",
         _figures(left | found, history),
         simulated=is_simulated(content),
-        s=left | traced(found),
+        **_first_screen(left | traced(found)),
         tripod_source=TRIPOD_SOURCE,
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         g=view(gallery, content, config),
         n_rows=len(predictions),
     )
+
+
+def render_evaluation(summary: Summary) -> Page:
+    """The page of imported predictions, from its summary: that of a run, less what is not known."""
+    content = summary.to_json()
+    return rendered(
+        "evaluation.html.j2",
+        _figures_of_predictions(content),
+        simulated=False,
+        **_first_screen(traced(content)),
+    )
+
+
+def _first_screen(summary: dict[str, Any]) -> dict[str, Any]:
+    head = completed(summary)
+    return {
+        "s": summary,
+        "head": head,
+        "scale": scale(summary, head),
+        "four": short_answers(summary, head),
+        "main": MAIN,
+    }
 
 
 def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,18 +115,10 @@ def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[
 
 
 def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.Figure]:
-    figures, learnt = {}, summary["learning"]
-    for task, result in summary["tasks"].items():
-        names = [name for name in FOREST if name in result["metrics"]]
-        figures[f"forest-{task}"] = base.forest(result, names, summary["target"]["value"])
-        figures[f"confusion-{task}"] = base.confusion(result)
+    figures, learnt = _figures_of_predictions(summary), summary["learning"]
     for task, each in summary.get("beside", {}).items():
         if each["official"]:
             figures[f"official-{task}"] = official(each)
-    if "curves" in summary:
-        figures |= curve_figures(summary["curves"])
-    if "abstention" in summary:
-        figures |= abstention_figures(summary["abstention"])
     if summary.get("sources"):
         figures["sources"] = sources_forest(summary["sources"])
     losses = {"train_loss": "training", "val_loss": "validation"}
@@ -105,5 +126,22 @@ def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.F
     accuracies = {f"acc.{task}": task for task in summary["tasks"]}
     figures["accuracy"] = curves(history, accuracies, "accuracy", learnt, list(accuracies))
     figures["lr"] = curves(history, {"lr": "learning rate"}, "learning rate", learnt)
-    figures["balance"] = base.balance(summary["split"]["balance"])
+    return figures
+
+
+def _figures_of_predictions(summary: dict[str, Any]) -> dict[str, base.Figure]:
+    """What needs no training to be known."""
+    figures: dict[str, base.Figure] = {}
+    target = summary["target"]["value"] if summary["target"].get("tasks") else None
+    for task, result in summary["tasks"].items():
+        names = [name for name in FOREST if name in result["metrics"]]
+        figures[f"forest-{task}"] = base.forest(result, names, target)
+        if result["confusion"]:
+            figures[f"confusion-{task}"] = base.confusion(result)
+    if "curves" in summary:
+        figures |= curve_figures(summary["curves"])
+    if "abstention" in summary:
+        figures |= abstention_figures(summary["abstention"])
+    if summary["split"]["balance"]:
+        figures["balance"] = base.balance(summary["split"]["balance"])
     return figures

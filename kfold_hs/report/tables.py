@@ -86,6 +86,9 @@ class Table:
         style sheet.
     names_in : int, optional
         Index of the column that names the rows.
+    label : str
+        What tells it apart from the section's other tables, whatever its numbers are: a part of
+        the names of files.
     """
 
     section: str
@@ -93,12 +96,13 @@ class Table:
     head: list[Content] = field(default_factory=list)
     kinds: dict[int, str] = field(default_factory=dict)
     names_in: int | None = 0
+    label: str = ""
     rows: list[list[Content]] = field(default_factory=list, init=False)
 
     @property
     def name(self) -> str:
-        """``<section>-<caption>``, in letters that a file may have."""
-        return "-".join(filter(None, map(_slug, (self.section, self.caption))))
+        """``<section>-<label>``, in letters that a file may have: the same in every run."""
+        return "-".join(filter(None, map(_slug, (self.section, self.label))))
 
     def row(self, *contents: Content) -> list[Content]:
         """Add a row, to which more can be appended."""
@@ -122,6 +126,11 @@ class Table:
             lines.append(f"<tr>{''.join(cells)}</tr>")
         return Markup("\n".join([*lines, "</tbody></table></div>"]))
 
+    def folded(self, most: int = 12) -> Markup:
+        """The table, on request where it has more rows than these."""
+        n = len(self.rows)
+        return text(details(f"{self.caption} ({n} rows)", self.html()) if n > most else self.html())
+
     def csv(self) -> str:
         """CSV; a cell of several numbers becomes a column for each, named by its pointer's end.
 
@@ -141,12 +150,19 @@ class Table:
         writer.writerows(zip(*columns, strict=True))
         return out.getvalue()
 
-    def latex(self) -> str:
-        r"""A `table` with booktabs' rules; needs ``\usepackage{booktabs}``."""
+    def latex(self, label: str = "") -> str:
+        r"""A `table` with booktabs' rules; needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        label : str
+            For ``\ref``; of a table that has a caption, and so a number.
+        """
         kinds = "".join(_alignment(cells) for _, cells in self._columns())
         lines = [r"\begin{table}", r"\centering"]
         if self.caption:
             lines.append(rf"\caption{{{_escaped(_joined(self.caption))}}}")
+            lines += [rf"\label{{{label}}}"] if label else []
         lines += [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
         if self.head:
             lines += [_latex_row(self._cells(self.head)), r"\midrule"]
@@ -180,6 +196,11 @@ def details(summary: str, content: Content) -> list[Content]:
     return ["\n", opened, content, Markup("</details>")]
 
 
+def text(content: Content) -> Markup:
+    """The content as HTML, outside of a table: its numbers say where they stand, as in one."""
+    return Markup("").join(map(_html, _parts(content)))
+
+
 BREAK: Content = [Markup("<br>"), "\n"]
 """A new line of a cell."""
 
@@ -190,15 +211,25 @@ def write_tables(tables: Iterable[Table], folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        ``<number>-<section>-<caption>.csv`` and ``.tex``, in the order of the tables.
+        ``<section>-<label>.csv`` and ``.tex``, in the order of the tables; the LaTeX's label is
+        ``tab:<section>-<label>``.
     """
-    written = []
-    for number, table in enumerate(tables, start=1):
-        name = f"{number:02}-{table.name}"
-        for suffix, text in (("csv", table.csv()), ("tex", table.latex())):
+    tables, written = list(tables), []
+    for name, table in zip(distinct(each.name for each in tables), tables, strict=True):
+        for suffix, content in (("csv", table.csv()), ("tex", table.latex(f"tab:{name}"))):
             written.append(folder / f"{name}.{suffix}")
-            write_text(written[-1], text)
+            write_text(written[-1], content)
     return written
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names of files, of which a repeated one gets a number."""
+    found: list[str] = []
+    for name in names:
+        again = re.compile(rf"{re.escape(name)}(_\d+)?")
+        same = sum(again.fullmatch(each) is not None for each in found)
+        found.append(f"{name}_{same + 1}" if same else name)
+    return found
 
 
 def _parts(content: Content) -> Iterator[str]:

@@ -32,8 +32,8 @@ from kfold_hs.judge.results.summary import Summary
 from kfold_hs.orchestrator.progress import NullProgress, Progress
 from kfold_hs.predictions.import_columns import Columns
 from kfold_hs.predictions.imported import Imported, from_arrays, read_frame, read_table
-from kfold_hs.report.evaluation_page import render_evaluation
 from kfold_hs.report.render import Page
+from kfold_hs.report.run_page import render_evaluation
 from kfold_hs.report.tables import write_tables
 from kfold_hs.splits.implied import audit_rows, refuse_implied_leaks
 from kfold_hs.workflows.prediction_folders import read_folder, read_labels, with_labels

@@ -148,6 +148,12 @@ def index(root: Path = Path()) -> tuple[Path, list[Entry]]:
     return page, entries
 
 
+def _config_of(run: RunPaths) -> dict[str, Any]:
+    """What the run was configured as, unchecked; empty for what has no configuration."""
+    is_there = run.config.is_file()
+    return stored.read_yaml(run.config, "the configuration") if is_there else {}
+
+
 _INNER = re.compile(r"(.+)-r\d+-f\d+")
 
 
@@ -164,7 +170,7 @@ def _entries(root: Path) -> Iterator[Entry]:
                     found: Mapping[str, Any] = stored.read_json(content, "the results")
                     with stored.making_sense_of(content):
                         if content == run.summary:
-                            entry = of_run(name, Summary.from_json(found))
+                            entry = of_run(name, Summary.from_json(found), _config_of(run))
                         elif content == comparison.content:
                             entry = of_comparison(name, Comparison.from_json(found))
                         elif content == search.content:

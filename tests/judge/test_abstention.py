@@ -93,7 +93,7 @@ def test_what_a_run_says_of_answers_that_are_left_out() -> None:
     found = summary["abstention"] = abstention(Selected(kept, POSITIVES, 5), 200)
     json.dumps(found, allow_nan=False)
     page = unmarked(html.unescape(render(summary, history, predictions)))
-    assert "Answering only when sure</h2>" in page
+    assert "Answering only when sure</h3>" in page
     for task, each in found["tasks"].items():
         curve, y_true, y_prob = each["curve"], kept.y_true(task), kept.y_prob(task)
         wrong, top = y_prob.argmax(axis=1) != y_true, y_prob.max(axis=1)

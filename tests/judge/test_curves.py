@@ -178,7 +178,7 @@ def test_curves_of_a_run_reach_the_page() -> None:
             for name in ("ece", "brier", "reliability", "resolution", "uncertainty", "within"):
                 assert f"<td>{number(version[name])}</td>" in page
         assert len(each["decision"]["all"]) == len(PROBABILITIES)
-    assert "Curves</h2>" in page
+    assert "Curves</h3>" in page
     assert "200 resamples" in page
 
 

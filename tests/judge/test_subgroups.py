@@ -143,7 +143,7 @@ def test_the_page_shows_the_groups() -> None:
     predictions, history = fake_run(n_patients=N)
     summary = summary_of(predictions, history, patients=people())
     page = render(summary, history, predictions)
-    assert ">Groups of people</h2>" in page
+    assert ">Groups of people</h3>" in page
     assert "sex: Female" in page
     assert "Left out, campaign: first (4 people)" in " ".join(page.split())
     without = render(summary_of(predictions, history), history, predictions)

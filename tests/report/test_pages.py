@@ -104,11 +104,18 @@ class Opened:
         self.logged: list[str] = []
         self.asked: list[str] = []
         self.page = browser.new_page(viewport={"width": 1200, "height": 900})
+        self.page.set_default_timeout(180_000)  # also where the machine is busy
         self.page.on("console", lambda message: self.logged.append(message.text))
         self.page.on("pageerror", lambda error: self.logged.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.url = file.as_uri()
         self.page.goto(self.url)
+        drawn = """[...document.querySelectorAll("[data-figure]")].every(
+            (place) => place.querySelector(".main-svg"))"""
+        for _ in range(1800):  # those in sight are drawn first
+            if self.page.evaluate(drawn):
+                break
+            self.page.wait_for_timeout(100)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +143,7 @@ SECTIONS = {
 def test_every_section_and_figure_is_seen(opened: dict[str, Opened], name: str) -> None:
     page = opened[name].page
     for section in SECTIONS[name]:
-        assert page.locator(f"h2#{section}").is_visible()
+        assert page.locator(f":is(h2, h3)#{section}").is_visible()
     empty = page.evaluate(
         """[...document.querySelectorAll("[data-figure]")].filter(
             (place) => !(place.querySelector("svg.main-svg")?.getBoundingClientRect().width > 100)
@@ -290,6 +297,71 @@ def test_it_prints_light_and_within_the_paper(opened: dict[str, Opened], name: s
     assert all(0 < width <= 700 for width in page.evaluate("printed"))
 
 
+def test_a_run_prints_one_page_or_all_of_it(opened: dict[str, Opened]) -> None:
+    page = opened["report"].page
+
+    def n_pages() -> int:
+        margin = dict.fromkeys(("top", "bottom", "left", "right"), "10mm")
+        paper = page.pdf(format="A4", margin=margin)
+        return len(re.findall(rb"/Type\s*/Page\b", paper))
+
+    assert n_pages() == 1
+    page.locator("#print-all").check()
+    assert n_pages() > 5
+    page.locator("#print-all").uncheck()
+    assert page.locator("details[open]").count() == 0  # what was opened for it is folded again
+
+
+@pytest.mark.parametrize("name", PAGES[:-1])
+def test_the_contents_stay_in_sight_and_nothing_is_cut(
+    opened: dict[str, Opened], name: str
+) -> None:
+    page = opened[name].page
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    contents = page.locator("nav.contents")
+    assert contents.bounding_box()["y"] >= 0
+    for width in (400, 1200):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert contents.locator("a").first.is_visible()
+    page.evaluate("scrollTo(0, 0)")
+    page.set_viewport_size({"width": 1200, "height": 900})
+    # What cannot be seen at once says so.
+    silent = page.evaluate(
+        """[...document.querySelectorAll(".wide")].filter((wide) => wide.checkVisibility()
+        && wide.scrollWidth > wide.clientWidth && wide.tabIndex < 0).length"""
+    )
+    assert silent == 0
+
+
+def test_the_list_filters_and_says_how_to_compare(browser: Any, files: dict[str, Path]) -> None:
+    page = Opened(browser, files["index"]).page
+    rows = page.locator("tbody tr:visible")
+    n = rows.count()
+    page.locator("#filter").fill("TUNE search")
+    assert rows.count() == 1
+    page.locator("#filter").fill("")
+    assert rows.count() == n
+    runs = page.get_by_label(re.compile("^Compare "))
+    assert not page.locator("#command").is_visible()
+    for place in range(2):
+        runs.nth(place).check()
+    names = [link.get_attribute("data-run") for link in page.locator("a[data-run]").all()]
+    said = f"kfold-hs compare reports/{names[0]} reports/{names[1]}"
+    assert page.locator("#command").text_content() == said
+    page.locator("#copy").click()
+    assert page.locator("#copied").text_content() != ""
+    runs.nth(0).uncheck()
+    assert not page.locator("#command").is_visible()
+    page.close()
+
+
+def test_settings_that_differ_are_columns(files: dict[str, Path]) -> None:
+    page = files["index"].read_text()
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', page)
+    assert "predict.patient_pool" in heads  # what the comparison and the search vary
+    assert not {"data.path", "seed", "judge.band_resamples"} & set(heads)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_logged_and_nothing_leaves_the_page(
     opened: dict[str, Opened], name: str
@@ -361,10 +433,11 @@ def test_figures_and_tables_are_written(
     names = pages.redraw(files["report"].parent).page.figures
     where = ["--figures", tmp_path / "f", "--tables", tmp_path / "t"]
     said = invoke("report", files["report"].parent, *where)
-    assert f"{2 * len(names)} files of figures: {tmp_path / 'f'}" in said
+    assert f"{3 * len(names)} files of figures: {tmp_path / 'f'}" in said
     assert len(list((tmp_path / "t").glob("*.csv"))) > 5
     for name in names:
         drawn = tmp_path / "f" / name
         assert drawn.with_suffix(".svg").read_text().startswith("<svg")
+        assert drawn.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         with Image.open(drawn.with_suffix(".png")) as image:
             assert image.width == WIDTH_PX * SCALE

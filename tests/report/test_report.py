@@ -49,7 +49,7 @@ def test_sections_and_figures(run: Run) -> None:
     page = unmarked(render(*run))
     for title in ("The answer", "Metrics, out of fold", "Learning", "Confusion", "Split and data",
                   "How to reproduce"):  # fmt: skip
-        assert re.search(rf"<h2 [^>]*>{title}</h2>", page)
+        assert re.search(rf"<h(\d) [^>]*>{title}</h\1>", page)
     places = set(re.findall(r'data-figure="([^"]+)"', page))
     block = re.search(r'id="figures">(.*?)</script>', page, flags=re.DOTALL)
     assert block is not None

@@ -15,8 +15,10 @@ from support.fake_run import fake_run, summary_of
 from support.fake_run import page_of as render
 
 from kfold_hs.report.formats import interval, number, percent
-from kfold_hs.report.tables import BREAK, Table, details, tag, write_tables
+from kfold_hs.report.tables import BREAK, Table, details, distinct, tag, write_tables
 from kfold_hs.report.traced import traced
+
+DOCS = Path(__file__).parents[2] / "docs" / "report.md"
 
 
 @pytest.fixture
@@ -96,12 +98,12 @@ def test_every_table_of_a_run(tmp_path: Path) -> None:
     page = render(summary, history, predictions)
     captions = re.findall(r"<table>\n<caption>(.*?)</caption>", page, flags=re.S)
     assert list(map(html.unescape, captions)) == [table.caption for table in page.tables]
-    headings = re.findall(r'<h2 id="([^"]+)">', page)
+    headings = re.findall(r'<h[23] id="([^"]+)">', page)
     assert {table.section for table in page.tables} <= set(headings)
     files = write_tables(page.tables, tmp_path / "new")
     assert len(files) == 2 * page.count("<table>") == len(set(files))
     assert all(file.stat().st_size > 0 for file in files)
-    (metrics,) = [file for file in files if file.match("*-metrics-murmur-*.csv")]
+    (metrics,) = [file for file in files if file.name == "metrics-murmur.csv"]
     with metrics.open() as lines:
         rows = {row["metric"].split(" (")[0]: row for row in csv.DictReader(lines)}
     for metric in summary["tasks"]["murmur"]["metrics"].values():
@@ -111,3 +113,29 @@ def test_every_table_of_a_run(tmp_path: Path) -> None:
         assert (float(high) if high else None) == metric["high"]
         assert (metric["high"] is None) == (metric["label"] == "calibration error (ECE)")
         assert float(row["fold 3"]) == metric["folds"][3]["value"]
+
+
+def test_every_name_of_a_file_is_documented() -> None:
+    """Papers include these files: their names are the same in every run."""
+    paper = DOCS.read_text().split("## For a paper")[1]
+    documented = set(re.findall(r"`([^`\n]+)`", paper))
+    predictions, history = fake_run()
+    page = render(summary_of(predictions, history), history, predictions)
+    for name in [*(table.name for table in page.tables), *page.figures]:
+        assert re.sub("murmur|outcome", "<task>", name) in documented
+    assert not [table.name for table in page.tables if re.search(r"[0-9]", table.name)]
+
+
+def test_a_label_for_latex_and_names_that_repeat(table: Table) -> None:
+    assert "\\caption{Of a \\& b}\n\\label{tab:x}" in table.latex("tab:x")
+    assert "label" not in table.latex()
+    table.caption = ""
+    assert "label" not in table.latex("tab:x")
+    assert distinct(["a", "b", "a", "a", "b"]) == ["a", "b", "a_2", "a_3", "b_2"]
+
+
+def test_a_long_table_is_folded(table: Table) -> None:
+    assert table.folded() == table.html()
+    folded = table.folded(1)
+    assert "<details><summary>Of a &amp; b (2 rows)</summary>" in folded
+    assert table.html() in folded

@@ -94,7 +94,7 @@ def test_the_run_says_how_well_it_found_the_cycle(made: Path) -> None:
     assert found["sentence"].startswith("F1 of S1 onsets 0.")
     assert Summary.from_json(content).to_json() == content
     page = (made / "reports/one/report.html").read_text()
-    assert '<h2 id="heart-cycle">Heart cycle</h2>' in page
+    assert '<h3 id="heart-cycle">Heart cycle</h3>' in page
     assert found["sentence"] in page
     # Of an earlier version, or of a run without a frame branch: no section, and it is read.
     del content["segmentation"]
