@@ -1,5 +1,6 @@
 # make run     sets up .venv, cross-validates the built-in cohort, prints where the report is
 # make test    sets up .venv with what tests need too, checks style and types, runs the tests
+# make docs    builds the documentation as a site, build/docs/index.html
 # make gpu-kit collects what the checks on a GPU need where there is no package index (docs/gpu.md)
 # make browser tries to install a browser for the tests of the pages, where there is none; test does, too
 #
@@ -13,7 +14,7 @@ PIP    := $(BIN)/python -m pip install --progress-bar on -c constraints.txt
 TORCH_INDEX ?=
 TORCH  := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test test-slow gpu-kit lint setup setup-test browser clean
+.PHONY: run test test-slow docs gpu-kit lint setup setup-test browser clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -50,6 +51,16 @@ test: lint browser
 
 test-slow: setup-test
 	$(BIN)/python -m pytest -m slow
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "Installing Sphinx: 22 packages, 100 MB."
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[docs]'
+	touch $@
+
+# A warning is an error: a link that leads nowhere, a name or setting that is not documented.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -E -W --keep-going -q -d build/docs-trees docs build/docs
+	@echo "The site is build/docs/index.html"
 
 gpu-kit: setup
 	$(BIN)/python tests/gpu/collect.py

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 import zipfile
@@ -11,10 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.plugin_files import examples, importable
 
 from kfold_hs.cli.main import cli
-from kfold_hs.config.compose import compose, expand
+from kfold_hs.config.compose import compose
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,32 +58,6 @@ def test_wheel_works_from_any_directory_with_the_same_defaults(wheel: Path, tmp_
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == compose(["recipe=lite", "data=circor", "data.root=x"]).to_yaml()
-
-
-def readme_commands() -> list[list[str]]:
-    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("kfold-hs ")]
-
-
-@pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
-def test_commands_of_the_readme_parse_and_compose(words: list[str], tmp_path: Path) -> None:
-    (tmp_path / "my_net.py").write_text(examples()["my_net.py"])
-    with importable(tmp_path):
-        parse_and_compose(words)
-
-
-def parse_and_compose(words: list[str]) -> None:
-    command = cli.commands[words[0]]
-    context = command.make_context(words[0], list(words[1:]))
-    for variant in expand(list(context.params.get("overrides", ()))):
-        compose(variant)
-
-
-def test_every_command_is_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text()
-    for name in cli.commands:
-        assert f"kfold-hs {name}" in text
 
 
 def test_make_targets_of_the_readme_exist() -> None:

@@ -33,6 +33,7 @@ class BackboneConfig(NetworkConfig):
     """From crops to an embedding, with what the package puts on it.
 
     hidden : size of the hidden layer before the heads; 0: none
+    dropout : share of the embedding that is left out in training
     covariates : of the patient, beside the sound, e.g. [age, sex, height_cm, weight_kg]
     heads : `separate`: a linear head a task; `binary`: a sigmoid for each of a task's classes but
         the last, the positive one first; `joint`: one head over all combinations of their classes
@@ -55,8 +56,10 @@ class LinearConfig(BackboneConfig):
 class ModelConfig(BackboneConfig):
     """A timm backbone with one linear head a task; see `kfold_hs.learn.models.network`.
 
+    backbone : a name of timm, such as efficientnet_b0, or of the package
     weights : `package`: of the extra `weights` (EfficientNet-Lite0 only); `hub`: of timm; `file`:
         `weights_file`; `none`: trained from scratch
+    weights_file : a file of weights, with weights=file
     drop_path : stochastic depth (Huang et al. 2016)
     pool : over bands and time; `backbone`: as the backbone does
     """
