@@ -276,13 +276,10 @@ def page() -> str:
 def _entry(each: Setting, seen: set[str]) -> str:
     again = ":no-index:\n" if each.key in seen else ""
     seen.add(each.key)
-    default = "must be given" if each.default is None else f"`` {each.default or '(empty)'} ``"
-    default = f":default: {default}\n"
-    if each.takes == "settings, below":
-        default = ""
-    head = f"```{{confval}} {each.key}\n:type: {each.takes}\n"
+    default = "must be given" if each.default is None else f"default `` {each.default or ' '} ``"
+    takes = each.takes if each.takes.endswith("settings, below") else f"{each.takes}; {default}"
     said = f"{each.meaning[:1].upper()}{each.meaning[1:]}."
-    return f"{head}{default}{again}\n{said}\n```\n"
+    return f"```{{confval}} {each.key}\n{again}\n*{takes}*\n\n{said}\n```\n"
 
 
 def _choices(group: Group) -> list[str]:
