@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfold_hs.cli.options import DEVICE, QUIET, SETS, leading_path, print_json
+from kfold_hs.cli.options import DEVICE, QUIET, SETS, leading_path, print_json, with_settings
 
 if TYPE_CHECKING:
     from kfold_hs.orchestrator.rich_progress import RichProgress
@@ -17,7 +17,7 @@ FORMATS = ("csv", "json", "parquet", "challenge")
 
 
 @click.command(short_help="Make a bundle of a run, to predict new people.")
-@click.argument("words", nargs=-1, metavar="[RUN] [KEY=VALUE]...")
+@with_settings("words", "[RUN] [KEY=VALUE]...", has_path=True)
 @click.option(
     "-o",
     "--output",

@@ -15,11 +15,12 @@ from kfold_hs.cli.options import (
     print_json,
     resumable,
     run_options,
+    with_settings,
 )
 
 
 @click.command(short_help="Say which of several variants is better.")
-@click.argument("words", nargs=-1, metavar="[KEY=VALUE]... | TABLE TABLE...")
+@with_settings("words", "[KEY=VALUE]... | TABLE TABLE...")
 @run_options("comparison", "compare-<data>-<digest>", "comparison.json")
 @DRY_RUN
 def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> None:

@@ -16,10 +16,12 @@ import click
 from kfold_hs import __version__
 from kfold_hs.cli.bundle import export, predict
 from kfold_hs.cli.compare import compare
+from kfold_hs.cli.completion import VARIABLE, answer_shells, completion
 from kfold_hs.cli.config import config
 from kfold_hs.cli.doctor import doctor
 from kfold_hs.cli.evaluate import evaluate
 from kfold_hs.cli.gallery import gallery
+from kfold_hs.cli.init import init
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
 from kfold_hs.cli.plan import plan
@@ -33,11 +35,11 @@ from kfold_hs.cli.tune import tune
 from kfold_hs.cli.validate import validate
 
 SECTIONS = {
-    "Measure": (run, evaluate, plan),
+    "Measure": (init, run, evaluate, plan),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, segment, validate, serve),
-    "Check data, splits and settings": (split, audit, config, score, doctor),
+    "Check data, splits and settings": (split, audit, config, score, doctor, completion),
 }
 """The commands by what a user wants to do, in the order of --help."""
 
@@ -62,7 +64,8 @@ def cli() -> None:
     """K-fold cross-validation of heart-sound classifiers that can be trusted.
 
     Settings are given as KEY=VALUE or GROUP=NAME, e.g. data=circor data.root=DIR
-    recipe=lite optim.lr=1e-4. `kfold-hs config` prints them all.
+    recipe=lite optim.lr=1e-4, or in a study file: -c study.yaml, which `kfold-hs init` writes for
+    data of your own. `kfold-hs config` prints them all.
     """
 
 
@@ -89,8 +92,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
+    answer_shells()
     try:
-        result: Any = cli.main(args=words, prog_name="kfold-hs", standalone_mode=False)
+        result: Any = cli.main(
+            args=words, prog_name="kfold-hs", complete_var=VARIABLE, standalone_mode=False
+        )
     except KfoldHsError as error:
         if debug:
             raise

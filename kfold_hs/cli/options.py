@@ -15,13 +15,60 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kfold_hs.cli.completion import complete_settings, complete_study
+
 if TYPE_CHECKING:
     from kfold_hs.config.schema import Config
     from kfold_hs.orchestrator.executor import Fleet
     from kfold_hs.workflows.options import RunOptions
     from kfold_hs.workflows.search.spec import Search
 
-OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+STUDY = click.option(
+    "-c",
+    "--config",
+    "studies",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    shell_complete=complete_study,
+    help="Study file: settings in YAML, its paths relative to it. Of several, later ones win; "
+    "KEY=VALUE wins over all. `kfold-hs init` writes one.",
+)
+
+
+def with_settings(
+    parameter: str, metavar: str = "[KEY=VALUE]...", has_path: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command words KEY=VALUE and study files, which it takes together as one tuple.
+
+    Parameters
+    ----------
+    parameter : str
+        The command's name for them.
+    has_path : bool
+        The first word may be a path, see `leading_path`; it stays the first.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(**values: Any) -> None:
+            studies, words = values.pop("studies"), values.pop(parameter)
+            if studies:
+                from kfold_hs.config.study import layered
+
+                path, words = leading_path(words) if has_path else (None, words)
+                words = (*([str(path)] if path else []), *layered(studies, words))
+            command(**{parameter: words}, **values)
+
+        argument = click.argument(
+            parameter, nargs=-1, metavar=metavar, shell_complete=complete_settings
+        )
+        return argument(STUDY(wrapped))
+
+    return decorate
+
+
+OVERRIDES = with_settings("overrides")
 FOLDS = click.option(
     "--folds", type=int, metavar="N", help="Number of folds; the same as split.n_folds=N."
 )

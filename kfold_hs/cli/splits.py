@@ -15,6 +15,7 @@ from kfold_hs.cli.options import (
     counts,
     leading_path,
     print_json,
+    with_settings,
 )
 
 
@@ -57,7 +58,7 @@ def split(
 
 
 @click.command(short_help="Look for leaks in a split, or in the data.")
-@click.argument("words", nargs=-1, metavar="[SPLIT] [KEY=VALUE]...")
+@with_settings("words", "[SPLIT] [KEY=VALUE]...", has_path=True)
 @FOLDS
 @REPEATS
 @click.option(

@@ -12,11 +12,12 @@ from kfold_hs.cli.options import (
     resumable,
     run_options,
     search_options,
+    with_settings,
 )
 
 
 @click.command(short_help="Search for the best settings.")
-@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
+@with_settings("words")
 @search_options
 @run_options("search", "tune-<data>-<digest>", "tune.json")
 def tune(words: tuple[str, ...], search: SearchFlags, options: CommandOptions) -> None:

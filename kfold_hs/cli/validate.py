@@ -65,20 +65,40 @@ def validate(
 
     Nothing is trained. Beside each metric are the value of the cross-validation and the change.
     """
+    from kfold_hs.errors import counted, listing
     from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.options import RunOptions
     from kfold_hs.workflows.validation import ValidationOptions
     from kfold_hs.workflows.validation import validate as validate_bundle
 
-    _check(overrides)
-    data = composed(overrides, ()).data
+    words, unused = _of_data(overrides)
+    _check(words)
+    data = composed(words, ()).data
     run = RunOptions(name=name, root=root, device=device, command=command_line())
     with RichProgress(quiet) as progress:
+        if unused:
+            progress.note(
+                f"{counted(len(unused), 'setting')} of the study file not used, since a bundle "
+                f"stays as it is: {listing(unused)}."
+            )
         found = validate_bundle(bundle, data, ValidationOptions(run, known, match), progress)
     if as_json:
         print_json(found.result.to_json())
     else:
         show_validation(found.result.to_json(), found.paths.page)
+
+
+def _of_data(overrides: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+    """The words, without what study files say of trainings; and that."""
+    from kfold_hs.config.compose import key_of
+    from kfold_hs.config.overrides import Word
+
+    unused: list[str] = [
+        word
+        for word in overrides
+        if isinstance(word, Word) and key_of(word).split(".")[0] not in ("data", "plugins")
+    ]
+    return tuple(word for word in overrides if word not in unused), unused
 
 
 def _check(overrides: tuple[str, ...]) -> None:
@@ -88,7 +108,7 @@ def _check(overrides: tuple[str, ...]) -> None:
     if not any(key_of(word) == "data" for word in overrides):
         raise click.UsageError("name the people: data=NAME, e.g. data=cinc2016 data.root=DIR.")
     for word in overrides:
-        if key_of(word).split(".")[0].lstrip("+~") != "data":
+        if key_of(word).split(".")[0].lstrip("+~") not in ("data", "plugins"):
             raise click.UsageError(
                 f"{word} is a setting of a training. A bundle stays as it is; only data=NAME and "
                 "data.KEY=VALUE are taken."

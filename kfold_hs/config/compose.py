@@ -32,7 +32,7 @@ from kfold_hs.config.former_keys import advice
 from kfold_hs.config.keys import can_be, is_always, with_defaults, with_folds_of_column
 from kfold_hs.config.losses import LOSSES
 from kfold_hs.config.models import MODELS
-from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
+from kfold_hs.config.overrides import MOST_VALUES, read, understood, values, with_places
 from kfold_hs.config.registry import Registry
 from kfold_hs.config.schedules import SCHEDULES
 from kfold_hs.config.schema import Config
@@ -83,8 +83,11 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     ConfigError
         With every fault found: the key, the value, what is allowed, the nearest name.
     """
-    load_plugins(overrides)
-    return _compose(tuple(overrides))
+    try:
+        load_plugins(overrides)
+        return _compose(tuple(overrides))
+    except ConfigError as error:
+        raise with_places(error, overrides) from error
 
 
 def load_plugins(overrides: Sequence[str]) -> None:

@@ -28,6 +28,8 @@ def _as_names(value: Any) -> Any:
 Name = Annotated[str, pydantic.BeforeValidator(_as_name)]
 """A name of the user's, cleaned; 1, 1.0 and true are taken as text."""
 
+COLUMN = "column:"
+"""Begins a split.file that is no file but a column of the data's own table."""
 _UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of Unicode: control characters, halves of pairs, line and paragraph separators."""
 

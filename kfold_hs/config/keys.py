@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -35,9 +35,33 @@ def is_path(key: str) -> bool:
 
 
 @plugins.cached
+def is_section(key: str) -> bool:
+    """Whether the setting is a group of others, e.g. `optim`, `data` and `judge.margins`."""
+    arms = [arm for kind in _types(key) for arm in _arms(kind)]
+    return any(
+        get_origin(arm) is dict or (isinstance(arm, type) and issubclass(arm, BaseModel))
+        for arm in arms
+    )
+
+
+@plugins.cached
 def is_text(key: str) -> bool:
     """Whether the setting takes any text, e.g. the name of a column."""
     return any(str in _arms(kind) for kind in _types(key))
+
+
+def values_of(key: str) -> list[str]:
+    """The values of a setting that takes one of a few: choices, true and false, null."""
+    found: dict[str, None] = {}
+    for kind in _types(key):
+        for arm in _arms(kind):
+            if get_origin(arm) is Literal:
+                found |= dict.fromkeys(map(str, get_args(arm)))
+            elif arm is bool:
+                found |= {"true": None, "false": None}
+            elif arm is types.NoneType:
+                found["null"] = None
+    return list(found)
 
 
 def keys() -> list[str]:

@@ -31,7 +31,7 @@ from yaml import YAMLError
 
 from kfold_hs.config import plugins
 from kfold_hs.config.keys import is_path, is_text
-from kfold_hs.errors import ConfigError, KfoldHsError, readable, shown
+from kfold_hs.errors import ConfigError, KfoldHsError, listing, readable, shown
 
 MOST_WORDS = 500
 LONGEST_WORD = 10_000
@@ -39,6 +39,21 @@ DEEPEST = 20
 MOST_INTERPOLATIONS = 20
 MOST_VALUES = 100
 """Of one key; and variants that several keys make together."""
+
+
+class Word(str):
+    """An override from a study file; `file` and `line` say from where."""
+
+    file: Path
+    line: int
+
+    @classmethod
+    def at(cls, text: str, file: Path, line: int) -> Word:
+        """The override `text`, which a line of a file makes."""
+        word = cls(text)
+        word.file, word.line = file, line
+        return word
+
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*")
@@ -81,6 +96,19 @@ def _read(word: str) -> Override:
 def _parsed(word: str) -> Override:
     (override,) = OverridesParser.create().parse_overrides([word])
     return override
+
+
+def with_places(error: ConfigError, words: Sequence[str]) -> ConfigError:
+    """The error, with the file and line of each key in it that a study file sets."""
+    text, found = str(error), []
+    for word in words:
+        if isinstance(word, Word):
+            key = word.partition("=")[0].lstrip("+~")
+            end = r"(?!\w)" if "." in key else "(?=[='])"
+            if re.search(rf"(?<![\w.]){re.escape(key)}{end}", text):
+                found.append(f"{word.file}, line {word.line} ({key})")
+    known = "study file" in text or not found
+    return error if known else ConfigError(f"{text} See {listing(found, 3)}.")
 
 
 def check_text(word: str) -> None:

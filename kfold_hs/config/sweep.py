@@ -167,7 +167,7 @@ def _parts(word: str) -> list[str]:
             start = cut.end()
             if of_path:
                 whole[start:] = whole_at(word[start:])
-    return [*parts, word[start:]]
+    return [*parts, word[start:]] if parts else [word]
 
 
 def check_same_inputs(variants: Sequence[Variant]) -> None:

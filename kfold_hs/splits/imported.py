@@ -34,6 +34,7 @@ from kfold_hs.cohort.csv_file import read_csv
 from kfold_hs.cohort.ids import clean_name
 from kfold_hs.cohort.readers.table import column_of
 from kfold_hs.cohort.whose import PATIENT, PERSON, RECORDING, kind_of_column
+from kfold_hs.config.data import COLUMN
 from kfold_hs.config.schema import DataConfig, TableData
 from kfold_hs.errors import SplitError, counted, listing
 from kfold_hs.files.stored import warn
@@ -41,8 +42,6 @@ from kfold_hs.files.walk import find_files
 from kfold_hs.splits.fold_names import consecutive, fold_numbers
 from kfold_hs.splits.nnunet import folds_of_cases
 from kfold_hs.splits.split import Split
-
-_COLUMN = "column:"
 
 
 def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = None) -> pd.DataFrame:
@@ -68,8 +67,8 @@ def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = Non
     """
     text = str(source)
     path = Path(source)
-    if text.startswith(_COLUMN):
-        return _from_column(text.removeprefix(_COLUMN), cohort, data)
+    if text.startswith(COLUMN):
+        return _from_column(text.removeprefix(COLUMN), cohort, data)
     if path.is_dir():
         return _from_folders(path, cohort)
     if not path.is_file():
@@ -87,7 +86,7 @@ def read_folds(source: str | Path, cohort: Cohort, data: DataConfig | None = Non
 def is_imported(source: str | Path) -> bool:
     """Whether the source is anything but a split.json of kfold-hs."""
     path = Path(source)
-    if str(source).startswith(_COLUMN) or path.is_dir() or path.suffix.lower() != ".json":
+    if str(source).startswith(COLUMN) or path.is_dir() or path.suffix.lower() != ".json":
         return True
     return isinstance(_json(path), list)
 

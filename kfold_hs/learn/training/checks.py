@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from kfold_hs.cohort.build import tasks_of
+from kfold_hs.config.data import COLUMN
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import CohortError, ConfigError, SplitError, unknown_name
 from kfold_hs.learn.data.noise import noise_bank
@@ -62,7 +63,7 @@ def check_training(config: Config) -> None:
 def _check_paths(config: Config) -> None:
     """What is read after the recordings; where they are is told at once by reading them."""
     file, aliases = config.split.file, config.data.aliases
-    if file is not None and not str(file).startswith("column:") and not file.exists():
+    if file is not None and not str(file).startswith(COLUMN) and not file.exists():
         raise SplitError(f"split.file={file} does not exist (from {Path.cwd()}).")
     if aliases is not None and not aliases.exists():
         raise CohortError(f"data.aliases={aliases} does not exist (from {Path.cwd()}).")
