@@ -80,7 +80,7 @@ def _commands() -> Iterator[Item]:
 
 def _settings() -> Iterator[Item]:
     missing = set(settings.undocumented())
-    for key in settings.keys():
+    for key in settings.all_keys():
         yield Item("setting", key, key not in missing)
 
 
@@ -106,7 +106,9 @@ def of_site(folder: Path) -> tuple[str, list[str]]:
         return name in python or (owner in python and member in _told(owner))
 
     items = of_code()
-    missing = [f"{each.kind} {each.name}" for each in items if not (each.is_told and is_shown(each))]
+    missing = [
+        f"{each.kind} {each.name}" for each in items if not (each.is_told and is_shown(each))
+    ]
     return table(items, missing), missing
 
 

@@ -6,6 +6,7 @@ type, default and bounds are those of the field. Nothing here needs Sphinx.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -88,9 +89,9 @@ def takes(kind: Any, notes: tuple[Any, ...] = ()) -> str:
         return _either([f"`{_yaml(value)}`" for value in get_args(kind)])
     if get_origin(kind) is tuple:
         first, *rest = get_args(kind)
-        length = _bounds(notes, "", "of ", " or more")
+        length = _bounds(notes, "", " or more")
         if rest == [...]:
-            return f"list{length} of {_plural(takes(first))}"
+            return f"list of{length} {_plural(takes(first))}"
         return f"list of {1 + len(rest)}: each a {takes(first)}"
     if get_origin(kind) is dict:
         return f"mapping from name to {takes(get_args(kind)[1])}"
@@ -103,14 +104,14 @@ def takes(kind: Any, notes: tuple[Any, ...] = ()) -> str:
 
 def _plural(words: str) -> str:
     """Of the first noun: "number above 0" -> "numbers above 0"."""
-    return re.sub(r"^(whole number|number|path)", r"\1s", words)
+    return re.sub(r"^(whole number|number|path|text)\b", r"\1s", words)
 
 
 def _either(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _bounds(notes: tuple[Any, ...], start: str = ", ", low: str = "", end: str = "") -> str:
+def _bounds(notes: tuple[Any, ...], start: str = ", ", length: str = "") -> str:
     """What limits a number, or the length of a list."""
     found: dict[str, Any] = {}
     for note in notes:
@@ -121,9 +122,9 @@ def _bounds(notes: tuple[Any, ...], start: str = ", ", low: str = "", end: str =
             ):  # fmt: skip
                 if isinstance(each, kind):
                     found[sign] = getattr(each, "min_length" if sign == "min" else sign)
-    if "min" in found and low:
-        return f" {low}{found['min']}{end}"
-    if low or not found.keys() & {"ge", "gt", "le", "lt"}:
+    if "min" in found and length:
+        return f" {found['min']}{length}"
+    if length or not found.keys() & {"ge", "gt", "le", "lt"}:
         return ""
     if found.get("le") in _SLIPS:
         del found["le"]
@@ -252,7 +253,7 @@ def undocumented() -> list[str]:
     return sorted({s.key for group in read() for s in group.settings if not s.meaning})
 
 
-def keys() -> list[str]:
+def all_keys() -> list[str]:
     """Every key, once."""
     return sorted({s.key for group in read() for s in group.settings})
 
@@ -278,8 +279,27 @@ def _entry(each: Setting, seen: set[str]) -> str:
     seen.add(each.key)
     default = "must be given" if each.default is None else f"default `` {each.default or ' '} ``"
     takes = each.takes if each.takes.endswith("settings, below") else f"{each.takes}; {default}"
-    said = f"{each.meaning[:1].upper()}{each.meaning[1:]}."
+    said = _linked(f"{each.meaning[:1].upper()}{each.meaning[1:]}.", each.key)
     return f"```{{confval}} {each.key}\n{again}\n*{takes}*\n\n{said}\n```\n"
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    """Keys that a docstring may mention, none of a plug-in's."""
+    return frozenset(all_keys())
+
+
+def _linked(text: str, own: str) -> str:
+    """What a docstring says, as one reads it in YAML; other keys in it become links."""
+    known = _known()
+
+    def link(match: re.Match[str]) -> str:
+        return f"{{confval}}`{match[0]}`" if match[0] in known - {own} else match[0]
+
+    parts = re.split(r"(`[^`]*`)", re.sub(r"\bNone\b", "`null`", text))
+    return "".join(
+        part if part[:1] == "`" else re.sub(r"\w+\.[\w.]*\w", link, part) for part in parts
+    )
 
 
 def _choices(group: Group) -> list[str]:

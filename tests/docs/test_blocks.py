@@ -24,6 +24,7 @@ def folder_of_a_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     folder = tmp_path_factory.mktemp("reader")
     for name, source in examples().items():
         (folder / name).write_text(source)
+    (folder / "study.yaml").write_text("data: {kind: table, path: people.csv}\n")
     with importable(folder), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield
@@ -46,7 +47,7 @@ def test_commands_of_a_page_parse_and_compose(page: Path) -> None:
         (["run", "train.epoks=3"], "train.epoks"),
         (["compare", "sched=onecycle", "sched=cosin"], "cosin"),
         (["tune", "optim.lr=1e-4,fast"], "optim.lr"),
-        (["predict"], "Missing argument"),
+        (["predict"], "bundle"),
     ],
 )
 def test_a_wrong_command_would_be_seen(words: list[str], said: str) -> None:

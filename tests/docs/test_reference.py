@@ -9,9 +9,9 @@ from typing import Literal
 
 import pytest
 
-from kfold_hs.config import keys
 from kfold_hs.config.base import Settings
 from kfold_hs.config.features import FeatureConfig
+from kfold_hs.config.keys import keys
 
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "ext"))
@@ -52,7 +52,7 @@ def test_what_is_not_documented_is_named() -> None:
 
 def test_every_key_is_in_the_reference_of_settings() -> None:
     shown = set(re.findall(r"^```\{confval\} (.+)$", settings.page(), re.MULTILINE))
-    every = {key.replace("*", "NAME") for key in keys.keys()}
+    every = {key.replace("*", "NAME") for key in keys()}
     assert shown <= every
     # The others are groups, which are headings, and names of the user's.
     groups = {group.name for group in settings.read()}
@@ -65,7 +65,7 @@ def test_every_key_is_in_the_reference_of_settings() -> None:
         (bool, "`true` or `false`"),
         (Literal["a", "b"] | None, "`a` or `b` or `null`"),
         (tuple[float, float], "list of 2: each a number"),
-        (tuple[str, ...], "list of text"),
+        (tuple[str, ...], "list of texts"),
         (dict[str, Path], "mapping from name to path"),
     ],
 )

@@ -61,7 +61,9 @@ def blocks(page: Path) -> list[Block]:
     """Every block of a page."""
     text = page.read_text()
     return [
-        Block(page, text.count("\n", 0, m.start("language")) + 1, m["language"], m["text"], m["why"])
+        Block(
+            page, text.count("\n", 0, m.start("language")) + 1, m["language"], m["text"], m["why"]
+        )
         for m in _FENCE.finditer(text)
     ]
 
