@@ -1,5 +1,6 @@
 # docker build -t kfold-hs .                                     for the CPU
 # docker build -t kfold-hs:cuda --build-arg TORCH=cu130 .        for NVIDIA GPUs (docker run --gpus all)
+# mkdir -p results
 # docker run --rm -v "$PWD/results:/results" kfold-hs            the built-in cohort; the report is in ./results
 #
 # TORCH is the name of a build of torch on pytorch.org: cpu, cu130, ... (uv knows the place).
@@ -12,13 +13,13 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /opt/kfold-hs
 
 # First what seldom changes, so that a change of the code does not fetch torch again.
-COPY constraints.txt setup.cfg ./
+COPY constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache \
     pip install --no-cache-dir --root-user-action=ignore uv==0.13.9 \
     && uv pip install --system --torch-backend "${TORCH}" -c constraints.txt \
        torch torchaudio torchvision
 
-COPY pyproject.toml setup.py README.md LICENSE THIRD_PARTY.md ./
+COPY pyproject.toml setup.cfg setup.py README.md LICENSE THIRD_PARTY.md ./
 COPY configs configs
 COPY kfold_hs kfold_hs
 RUN --mount=type=cache,target=/root/.cache \

@@ -24,10 +24,9 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml constraints.txt tools/inst
 	@$(INSTALL) $(VENV) --extras weights
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
-	@echo "Installing what the tests need beside it: Ray, wandb, a browser driver and others."
-	@$(INSTALL) $(VENV) --extras weights,dev
-	@touch $@
+$(VENV)/.installed-test: setup.cfg setup.py pyproject.toml constraints.txt tools/install.py
+	@$(INSTALL) $(VENV) --extras dev --compile
+	@touch $(VENV)/.installed $@
 
 run: setup
 	$(BIN)/kfold-hs run --folds 5
@@ -51,7 +50,7 @@ test-slow: setup-test
 
 # In an environment of its own, which stays: remove .venv-NAME after it.
 check-python:
-	@$(INSTALL) $(CHECKED) --extras weights,test
+	@$(INSTALL) $(CHECKED) --extras weights,test --compile
 	$(CHECKED)/bin/python tools/check_python.py
 
 gpu-kit: setup

@@ -1,6 +1,6 @@
 """Sets up an environment with kfold-hs in it: what `make run` and `make test` do first.
 
-    python tools/install.py [--venv .venv] [--extras weights] [--torch-index INDEX]
+    python tools/install.py [--venv .venv] [--extras weights] [--torch-index INDEX] [--compile]
 
 INDEX, or the environment variable TORCH_INDEX, says where torch comes from:
 
@@ -10,7 +10,9 @@ INDEX, or the environment variable TORCH_INDEX, says where torch comes from:
     a URL, a folder an index of wheels, or a folder with wheels, that are preferred to others
 
 The releases are those of constraints.txt. What was interrupted is set up anew: pip keeps what was
-downloaded. Needs nothing but Python, and runs where there is no make.
+downloaded. Modules are compiled when they are first loaded, which most never are; with --compile at
+once, as tests need it that take a warning for an error. Needs nothing but Python, and runs where
+there is no make.
 """
 
 import argparse
@@ -31,16 +33,20 @@ def main() -> None:
     words.add_argument("--venv", type=Path, default=ROOT / ".venv", metavar="DIR")
     words.add_argument("--extras", default="weights", metavar="NAME,...")
     words.add_argument("--torch-index", default=os.environ.get("TORCH_INDEX", ""), metavar="INDEX")
+    words.add_argument("--compile", action="store_true")
     given = words.parse_args()
     index = given.torch_index.strip()
     check_host(given.venv, index)
     unfinished = given.venv / ".installing"
     python = environment(given.venv, unfinished)
     unfinished.touch()
-    for command in commands(python, given.extras, index):
+    for command in commands(python, given.extras, index, given.compile):
         print("+", subprocess.list2cmdline(command), flush=True)
         if subprocess.run(command, cwd=ROOT).returncode:
             raise SystemExit(advice(given.venv, index))
+    if given.compile:  # what was there before; a file of Python 2 among them is no fault
+        subprocess.run([str(python), "-m", "compileall", "-q", "-j", "0", str(given.venv)],
+                       stdout=subprocess.DEVNULL)  # fmt: skip
     unfinished.unlink()
 
 
@@ -89,9 +95,10 @@ def environment(venv: Path, unfinished: Path) -> Path:
     return python
 
 
-def commands(python: Path, extras: str, index: str) -> list[list[str]]:
+def commands(python: Path, extras: str, index: str, compiled: bool = False) -> list[list[str]]:
     """What is run, one after the other."""
     pip = [str(python), "-m", "pip", "install", "--progress-bar", "on", "--retries", "8"]
+    pip += [] if compiled else ["--no-compile"]
     what = ["-c", "constraints.txt", "-e", f".[{extras}]" if extras else "."]
     # 25.2 goes on with a broken download.
     first = [*pip, "--upgrade", "pip>=25.2", "setuptools"]
@@ -107,7 +114,7 @@ def commands(python: Path, extras: str, index: str) -> list[list[str]]:
 
 def advice(venv: Path, index: str) -> str:
     """What to do after pip's own words."""
-    again = "make run" if index == "" else f"make run TORCH_INDEX={index}"
+    again = "make run" if not index else f"make run TORCH_INDEX={index}"
     return (
         f"\nThe installation did not finish; the lines above say why.\n"
         f"- No connection, or a broken download: repeat `{again}`. What was downloaded is kept.\n"

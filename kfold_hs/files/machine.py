@@ -10,7 +10,7 @@ import sys
 def memory_bytes() -> int:
     """All memory of this machine."""
     if sys.platform == "win32":
-        # MEMORYSTATUSEX: its own length and the load in 32 bits each, then totals; the first is ours.
+        # MEMORYSTATUSEX: its own length and the load in 32 bits each, then all memory.
         status = (ctypes.c_uint64 * 8)(64)
         if not ctypes.windll.kernel32.GlobalMemoryStatusEx(status):
             raise ctypes.WinError()

@@ -66,7 +66,7 @@ def train(plan: Plan, context: RunContext, progress: Progress, n_jobs: int) -> N
     free = list(reversed(devices))
     started: list[_Worker] = []
     ready: list[_Worker] = []
-    busy: dict[object, _Worker] = {}
+    busy: dict[Any, _Worker] = {}
     try:
         while left or busy:
             while left and (ready or free):
