@@ -31,7 +31,7 @@ RUN useradd --uid 1000 --create-home kfold \
     && chown kfold:kfold /results /cache \
     && chmod 1777 /results /cache
 ENV KFOLD_HS_CACHE=/cache
-USER kfold
+USER 1000
 WORKDIR /results
 VOLUME ["/results"]
 ENTRYPOINT ["kfold-hs"]
