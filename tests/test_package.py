@@ -6,11 +6,14 @@ import re
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from kfold_hs import __version__
 from kfold_hs.cli.main import cli
 from kfold_hs.config.compose import compose
 
@@ -21,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the tracked folders, so that no build leaves traces here."""
     source = tmp_path_factory.mktemp("source")
-    names = ["kfold_hs", "configs", "setup.cfg", "pyproject.toml", "README.md"]
+    names = ["kfold_hs", "configs", "setup.cfg", "setup.py", "pyproject.toml", "README.md"]
+    names += ["LICENSE", "THIRD_PARTY.md"]
     subprocess.run(["cp", "-r", *(str(ROOT / name) for name in names), str(source)], check=True)
     target = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -44,6 +48,32 @@ def test_wheel_holds_every_module_template_and_configuration(wheel: Path) -> Non
     }
     assert not expected - found
     assert not [name for name in found if name.endswith((".pt", ".wav", ".flac"))]
+
+
+def test_wheel_says_whose_it_is_and_under_which_terms(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        about = message_from_bytes(archive.read(f"{info}/METADATA"))
+        for name in ("LICENSE", "THIRD_PARTY.md"):
+            assert archive.read(f"{info}/licenses/{name}") == (ROOT / name).read_bytes()
+    assert about["License-Expression"] == "Apache-2.0"
+    assert about["Author"] == "kfold-hs developers"
+    assert about["Version"] == __version__
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    # What `pip install .` brings: nothing of the extras.
+    needed = [text for text in about.get_all("Requires-Dist", []) if "extra ==" not in text]
+    assert not re.findall(r"^(?:ray|wandb|playwright|schemathesis|optuna)", "\n".join(needed), re.M)
+
+
+def test_extras_are_documented_and_name_extras_that_exist() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = setup["options.extras_require"]
+    text = (ROOT / "docs" / "install.md").read_text()
+    for name, lines in extras.items():
+        assert f"`{name}`" in text
+        for inner in re.findall(r"kfold-hs\[(.*)\]", lines):
+            assert set(inner.split(",")) <= set(extras)
 
 
 def test_wheel_works_from_any_directory_with_the_same_defaults(wheel: Path, tmp_path: Path) -> None:

@@ -20,13 +20,16 @@ from kfold_hs import errors, register, testing
 from kfold_hs.cli.main import SECTIONS
 
 MARK = re.compile(r"^<!-- generated: (\w+)(.*?) -->$", re.MULTILINE | re.DOTALL)
+OUTSIDE = re.compile(r"\[([^\[\]]+)\]\(\.\./([\w/]+\.md)\)")
+"""A link to a page that is not of the site, such as CONTRIBUTING.md."""
 PROGRAM = "kfold-hs"
 BASES = ("kfold_hs.api.results.Results",)
 """What public classes share, without being a public name."""
 
 
 def filled(text: str) -> str:
-    """A page with the references in their places."""
+    """A page with the references in their places; pages of the repository alone are only named."""
+    text = OUTSIDE.sub(r"\1 (`\2`)", text)
     return MARK.sub(lambda match: KINDS[match[1]](match[2].split()), text)
 
 

@@ -50,8 +50,23 @@ WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
 
 
 def config_folder() -> Path:
-    """`configs/`, which is in an installed package and, by a link, in a checkout's."""
-    return Path(__file__).parent.parent / "configs"
+    """`configs/`: in the package where it is installed, beside it in a checkout.
+
+    Raises
+    ------
+    ConfigError
+        It is in neither place.
+    """
+    package = Path(__file__).parent.parent
+    places = [package / "configs", package.parent / "configs"]
+    for place in places:
+        if (place / "config.yaml").is_file():
+            return place
+    raise ConfigError(
+        f"the settings' files are missing: there is no config.yaml in {places[0]} or {places[1]}. "
+        "Install kfold-hs again: pip install --force-reinstall --no-deps kfold-hs, or PATH of the "
+        "checkout in its place."
+    )
 
 
 def groups() -> dict[str, list[str]]:

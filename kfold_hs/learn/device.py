@@ -27,6 +27,7 @@ import torch
 from kfold_hs.config.schema import Config, TrainConfig
 from kfold_hs.config.training import DeviceKind
 from kfold_hs.errors import ConfigError
+from kfold_hs.files.machine import memory_bytes
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -193,8 +194,8 @@ def room_on(device: torch.device) -> int:
     """Bytes that a process can have: what is free on a GPU, all memory beside the CPU."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    room = memory_bytes()
     for path in map(Path, _LIMITS):
-        if path.is_file() and (text := path.read_text().strip()).isdigit():
+        if path.is_file() and (text := path.read_text(encoding="ascii").strip()).isdigit():
             room = min(room, int(text))
     return room

@@ -1,6 +1,6 @@
 """docs/tutorial.md, as a newcomer types it: every block, in its order, with its own settings.
 
-    python -m pytest -m slow tests/docs/test_tutorial.py
+python -m pytest -m slow tests/docs/test_tutorial.py
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ def test_the_blocks_of_the_tutorial_run_as_they_stand(
     shown = next(text for text in said.values() if "Looked at" in text)
     # What the page shows of it are lines of it.
     (quoted,) = re.findall(r"^```\n(Looked at.*?)^```$", PAGE.read_text(), re.M | re.S)
-    assert not [
-        line for line in quoted.splitlines() if line.strip() != "..." and line not in shown
-    ]
+    assert not [line for line in quoted.splitlines() if line.strip() != "..." and line not in shown]
     rows = (folder / "predictions.csv").read_text().splitlines()
     assert len(rows) == 61
     shutil.rmtree(folder)

@@ -75,8 +75,11 @@ def shell_blocks(*pages: Path) -> list[Block]:
 def our_commands(block: Block) -> Iterator[list[str]]:
     """What a block asks `kfold-hs`, wherever it is in a line."""
     for words in block.lines:
-        if PROGRAM in words:
-            yield words[words.index(PROGRAM) + 1 :]
+        is_image = words[0] == "docker"  # its name, before a command or none
+        if PROGRAM in words and not (is_image and words[1] == "build"):
+            asked = words[words.index(PROGRAM) + 1 :]
+            if asked or not is_image:
+                yield asked
 
 
 def spans(page: Path) -> Iterator[list[str]]:
