@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from kfold_hs.config.backbones import HUB
 from kfold_hs.judge.results.sentences import counted, ends
 from kfold_hs.judge.selection.conformal import Conformal, most_promised
 
@@ -38,7 +39,7 @@ def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         "most_promised": most_promised,
     }  # fmt: skip
     split = summary["split"]
-    return environment.get_template("card.md.j2").render(
+    return header(content, summary) + environment.get_template("card.md.j2").render(
         bundle=content,
         run=summary,
         # Earlier versions did not count the hold-out test persons apart.
@@ -49,6 +50,60 @@ def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
             for name, task in summary["tasks"].items()
         },
     )
+
+
+_OF_THE_HUB = {"auroc": "roc_auc", "brier": "brier_score"}
+"""Names of metrics where the hub's are others."""
+
+
+def header(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """The card's metadata in the form of the Hugging Face Hub, with a result for every metric.
+
+    The licence stands there only where somebody has said it, a base model where it is one of the
+    hub's.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    simulated = bool(summary.get("simulated"))
+    dataset = f"{summary['cohort']['name']}{' (simulated people)' * simulated}"
+    of_fold = "out of fold" if content["select"]["honest"] else "out of fold, optimistic"
+    results = [
+        EvalResult(
+            task_type="audio-classification",
+            task_name=task,
+            dataset_type=content["config"]["data"]["kind"],
+            dataset_name=dataset,
+            dataset_config=task,  # results of one data set and configuration are put together
+            dataset_split=of_fold,
+            metric_type=_OF_THE_HUB.get(name, name),
+            metric_name=metric["label"],
+            metric_value=metric["value"],
+            metric_args=_interval(metric),
+        )
+        for task, each in summary["tasks"].items()
+        for name, metric in each["metrics"].items()
+        if metric["value"] is not None
+    ]
+    model = content["config"]["model"]
+    source = model.get("source") or {}
+    is_of_hub = source and source["file"] is None and model["weights"] == "source"
+    tags = ["heart-sounds", "phonocardiogram", "cross-validation", "ensemble"]
+    data = ModelCardData(
+        base_model=source["name"].removeprefix(HUB).split("@")[0] if is_of_hub else None,
+        library_name="kfold-hs",
+        license=content.get("anonymous", {}).get("license"),
+        metrics=sorted({each.metric_type for each in results}) or None,
+        model_name=content["run"],
+        pipeline_tag="audio-classification",
+        tags=[*tags, *["simulated-data"] * simulated],
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def _interval(metric: Mapping[str, Any]) -> dict[str, Any] | None:
+    ends = [metric.get("low"), metric.get("high")]
+    return None if None in ends else {"interval_95_percent": ends}
 
 
 def plain(text: object) -> str:

@@ -6,12 +6,13 @@ are two numberings: patient 7 is not person 7. Recordings without sound are like
 identify nobody. Whoever is known is told only by models that trained on nothing of them; a model of
 fold f of a repeat trained on everybody but the people of fold f and the hold-out test people.
 
-    certificate.json    by, n_folds, n_repeats, split, fingerprint,
+    certificate.json    by, n_folds, n_repeats, split, fingerprint, salt (of an anonymous bundle),
                         people: person_id, patients: patient_id, folds (one a repeat), sha256
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ class Certificate:
         Digests of the split and of the cohort.
     only : tuple of int, optional
         Repeat and fold of the one model that is asked; by default all are.
+    salt : str, optional
+        Where nobody is named: ids are left out, and recordings are known by `again` of their
+        SHA-256 (`kfold_hs.bundle.hub`).
     """
 
     people: tuple[Mapping[str, Any], ...]
@@ -44,6 +48,7 @@ class Certificate:
     split: str
     fingerprint: str
     only: tuple[int, int] | None = None
+    salt: str | None = None
 
     @classmethod
     def of(cls, split: Split) -> Certificate:
@@ -74,6 +79,7 @@ class Certificate:
             "n_folds": self.n_folds,
             "n_repeats": self.n_repeats,
             "people": [dict(person) for person in self.people],
+            **({} if self.salt is None else {"salt": self.salt}),
         }
 
     def known(
@@ -88,11 +94,14 @@ class Certificate:
         digests : iterable of str
             SHA-256 of the samples of recordings that hold sound.
         """
-        asked = (
+        asked: tuple[tuple[Mapping[str, set[int]], Iterable[str]], ...] = (
             (self._rows_of_patient, patients),
             (self._rows_of_person, persons),
             (self._rows_of_digest, digests),
         )
+        if self.salt is not None:
+            digests = [again(each, self.salt) for each in digests]
+            asked = ((self._rows_of_person, persons), (self._rows_of_digest, digests))
         return frozenset(
             row for rows, names in asked for name in names for row in rows.get(name, ())
         )
@@ -135,3 +144,8 @@ class Certificate:
                 for digest in patient["sha256"]:
                     found.setdefault(digest, set()).add(row)
         return found
+
+
+def again(digest: str, salt: str) -> str:
+    """Digest of a digest (hex), which is on no other list."""
+    return hashlib.sha256(f"{salt} {digest}".encode()).hexdigest()

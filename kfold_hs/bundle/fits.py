@@ -114,8 +114,10 @@ class Fits:
     scored: Collection[str]
 
     @classmethod
-    def read(cls, content: Mapping[str, Any], task: str) -> Fits:
-        """From bundle.json."""
+    def read(
+        cls, content: Mapping[str, Any], task: str, people: Collection[str] | None = None
+    ) -> Fits:
+        """From bundle.json; `people` are those whose rows these are, where it names nobody."""
         methods, decided = content["calibration"][task]["methods"], content["decisions"]
         mine = decided.get(task, {})
         calibration = {name: each["fitted"] for name, each in methods.items()}
@@ -126,7 +128,8 @@ class Fits:
             )
             for each in content["held_out"][task]
         }
-        people = {name for each in content["conformal"][task] for name in each["person_id"]}
+        if people is None:
+            people = {name for each in content["conformal"][task] for name in each["person_id"]}
         return cls(of_all, held_out, people)
 
     def for_patient(

@@ -185,7 +185,22 @@ class Bundle:
     @cached_property
     def fits(self) -> dict[str, Fits]:
         """Calibrators and decisions by task."""
-        return {task.name: Fits.read(self.content, task.name) for task in self.tasks}
+        people = None
+        if self.is_anonymous:  # conformal scores are of numbers there
+            known = range(len(self.certificate.people))
+            scored = [row for row in known if not self.certificate.untouched([row]).all()]
+            people = frozenset(self.certificate.names(scored))
+        return {task.name: Fits.read(self.content, task.name, people) for task in self.tasks}
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it names nobody (`kfold_hs.bundle.hub`)."""
+        return "anonymous" in self.content
+
+    @property
+    def forgets(self) -> bool:
+        """Whether it knows nobody, so that everybody is scored by all of its models."""
+        return self.is_anonymous and self.content["anonymous"]["forgets"]
 
     @cached_property
     def conformal(self) -> dict[str, Conformal]:

@@ -42,8 +42,10 @@ from kfold_hs.bundle.format import (
     write_branch,
     write_content,
 )
+from kfold_hs.bundle.hub import HubOptions, make_anonymous, write_hub_files
 from kfold_hs.cohort import Cohort, Task
 from kfold_hs.config import plugins
+from kfold_hs.config.backbones import LOCAL
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import BundleError
 from kfold_hs.files.paths import (
@@ -79,8 +81,9 @@ def write_bundle(
     run: FinishedRun,
     cohort: Cohort,
     bank: Bank,
+    hub: HubOptions | None = None,
 ) -> dict[str, Any]:
-    """Write the bundle of a finished run into an empty folder.
+    """Write the bundle of a finished run into an empty folder; for a hub, one that names nobody.
 
     Returns
     -------
@@ -129,7 +132,11 @@ def write_bundle(
         "development": _development(cohort, split, kept, summary),
         "certificate": sha256(read_bytes(folder / CERTIFICATE, "the certificate")),
     }
-    write_content(folder, content)
+    if hub is None:
+        write_content(folder, content)
+    else:
+        content = make_anonymous(folder, content, hub)
+        write_hub_files(folder, content)
     write_text(folder / CARD, card(content, summary))
     return content
 
@@ -192,6 +199,11 @@ def _without_places(config: Config) -> dict[str, Any]:
     values["augment"]["noise_folder"] = None
     if values["model"].get("weights") == "file":
         values["model"] |= {"weights": "none", "weights_file": None}
+    source = values["model"].get("source")
+    if source and source["file"] is not None:  # the architecture stays, the place does not
+        place = f"{LOCAL}{source['architecture']}"
+        values["model"] |= {"backbone": place, "weights": "none"}
+        values["model"]["source"] |= {"name": place}
     return values
 
 

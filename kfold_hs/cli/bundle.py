@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,23 @@ FORMATS = ("csv", "json", "parquet", "challenge")
 )
 @click.option("--pt2", is_flag=True, help="Add the same as torch.export files.")
 @click.option(
+    "--hub-ready",
+    "hub",
+    is_flag=True,
+    help="Name nobody, and add what a hub of models wants: a folder that can be uploaded as it is.",
+)
+@click.option(
+    "--license",
+    metavar="NAME",
+    help="Licence of a --hub-ready folder, as the hub writes it, e.g. apache-2.0.",
+)
+@click.option(
+    "--forget-people",
+    "forgets",
+    is_flag=True,
+    help="Leave the digests of recordings out of a --hub-ready folder; then it knows nobody.",
+)
+@click.option(
     "--compare-refit",
     "refit",
     is_flag=True,
@@ -52,6 +70,9 @@ def export(
     challenge: Path | None,
     onnx: bool,
     pt2: bool,
+    hub: bool,
+    license: str | None,
+    forgets: bool,
     refit: bool,
     device: str,
     quiet: bool,
@@ -70,16 +91,19 @@ def export(
     graphs = [kind for kind, is_asked in (("onnx", onnx), ("pt2", pt2)) if is_asked]
     if (output is None) == (challenge is None):
         raise click.UsageError("give -o DIR for a bundle, or --challenge DIR for an entry.")
+    if not hub and (license or forgets):
+        raise click.UsageError("--license and --forget-people are about --hub-ready: add it.")
     with RichProgress(quiet) as progress:
         if challenge is not None:
-            _check_entry(graphs, refit, run, overrides)
+            _check_entry([*graphs, *["hub-ready"] * hub], refit, run, overrides)
             _write_entry(challenge, run, overrides, progress)
             done, found = f"Entry: {challenge}", None
         else:
             if run is None or overrides:
                 raise click.UsageError("a bundle needs one RUN, and takes no KEY=VALUE.")
             assert output is not None
-            done, found = _write_bundle(run, output, graphs, device if refit else None, progress)
+            how = _How(graphs, device if refit else None, hub, license, forgets)
+            done, found = _write_bundle(run, output, how, progress)
     click.echo(done)
     if found is not None:
         from kfold_hs.cli.tables import show_refit
@@ -108,27 +132,40 @@ def _write_entry(
     write_entry(folder, config, run, progress)
 
 
-def _write_bundle(
-    run: Path, folder: Path, graphs: Sequence[str], refit_on: str | None, progress: RichProgress
-) -> tuple[str, dict[str, Any] | None]:
-    """Write a bundle; what to print of it, and the comparison with the models of everybody.
+@dataclass(frozen=True)
+class _How:
+    """How a bundle is made.
 
     Parameters
     ----------
     refit_on : str, optional
-        The device that these are trained on; without it they are not.
+        The device that models of everybody are trained on; without it they are not.
     """
+
+    graphs: Sequence[str]
+    refit_on: str | None
+    hub: bool
+    license: str | None
+    forgets: bool
+
+
+def _write_bundle(
+    run: Path, folder: Path, how: _How, progress: RichProgress
+) -> tuple[str, dict[str, Any] | None]:
+    """Write a bundle; what to print of it, and the comparison with the models of everybody."""
+    from kfold_hs.bundle.hub import HubOptions
     from kfold_hs.workflows import bundles
 
-    if refit_on is not None:
+    hub = HubOptions(how.license, how.forgets) if how.hub else None
+    if how.refit_on is not None:
         from kfold_hs.workflows import refit
 
         # Before the folder is made, so that an interrupted command can be repeated.
-        refit.train_both(run, progress, refit_on)
-    content = bundles.export(run, folder, progress, graphs)
+        refit.train_both(run, progress, how.refit_on)
+    content = bundles.export(run, folder, progress, how.graphs, hub)
     found = None
-    if refit_on is not None:
-        found = refit.compare_refit(run, folder, progress, refit_on)
+    if how.refit_on is not None:
+        found = refit.compare_refit(run, folder, progress, how.refit_on)
     return f"{len(content['models'])} models of {content['run']}: {folder}", found
 
 

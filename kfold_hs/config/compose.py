@@ -26,6 +26,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kfold_hs.config import plugins
+from kfold_hs.config.backbones import with_own_weights
 from kfold_hs.config.data import DATA
 from kfold_hs.config.features import FEATURES
 from kfold_hs.config.former_keys import advice
@@ -140,8 +141,11 @@ def _compose(overrides: tuple[str, ...]) -> Config:
                 if override.key_or_group not in groups():
                     _apply(override, composed)
         values = _plain(composed)
-        if "split.n_folds" not in {override.key_or_group for override in parsed}:
+        given = {override.key_or_group for override in parsed}
+        if "split.n_folds" not in given:
             values["split"] = with_folds_of_column(values["split"])
+        if "model.weights" not in given:
+            values["model"] = with_own_weights(values["model"])
         return _validated(values)
 
 

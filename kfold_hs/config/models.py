@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
 
+from kfold_hs.config.backbones import BackboneSource, find_source, is_place
 from kfold_hs.config.base import Choice
 from kfold_hs.config.registry import Registry, Row, one_of
 
@@ -56,20 +57,35 @@ class LinearConfig(BackboneConfig):
 class ModelConfig(BackboneConfig):
     """A timm backbone with one linear head a task; see `kfold_hs.learn.models.network`.
 
-    backbone : a name of timm, such as efficientnet_b0, or of the package
+    backbone : a name of timm's, or a place with a network in timm's form: hf-hub:OWNER/NAME,
+        local-dir:FOLDER
     weights : `package`: of the extra `weights` (EfficientNet-Lite0 only); `hub`: of timm; `file`:
-        `weights_file`; `none`: trained from scratch
+        `weights_file`; `source`: of the place that backbone names; `none`: trained from scratch
     weights_file : a file of weights, with weights=file
     drop_path : stochastic depth (Huang et al. 2016)
     pool : over bands and time; `backbone`: as the backbone does
+    source : what the place that backbone names holds; found, not set
     """
 
     kind: Literal["timm"] = "timm"
     backbone: str
-    weights: Literal["none", "hub", "file", "package"]
+    weights: Literal["none", "hub", "file", "package", "source"]
     weights_file: Path | None = None
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pool: Literal["backbone", "avg", "max", "gem", "attention"] = "backbone"
+    source: BackboneSource | None = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _find_source(cls, values: Any) -> Any:
+        """Look into the place, unless that was done when these settings were written."""
+        if not isinstance(values, dict):
+            return values
+        backbone, source = values.get("backbone"), values.get("source")
+        if not is_place(backbone):
+            return {**values, "source": None}
+        known = source.get("name") if isinstance(source, dict) else getattr(source, "name", None)
+        return values if known == backbone else {**values, "source": find_source(str(backbone))}
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -78,7 +94,22 @@ class ModelConfig(BackboneConfig):
                 "model.weights=file and model.weights_file=PATH go together: "
                 f"weights is {self.weights!r} and weights_file is {self.weights_file}"
             )
+        if self.source is None and self.weights == "source":
+            raise ValueError(
+                "model.weights=source are those of the place that model.backbone names, and "
+                f"model.backbone={self.backbone} names none: hf-hub:OWNER/NAME or local-dir:FOLDER"
+            )
+        if self.source is not None and self.weights not in {"source", "none"}:
+            raise ValueError(
+                f"model.backbone={self.backbone} brings its weights along, and model.weights="
+                f"{self.weights} names others: leave model.weights out; none trains from scratch"
+            )
         return self
+
+    @property
+    def architecture(self) -> str:
+        """Its name in timm."""
+        return self.backbone if self.source is None else self.source.architecture
 
 
 MODELS = Registry(

@@ -89,7 +89,8 @@ class Config(Settings):
     recipe : name of the recipe, `recipe=NAME`: a file of `configs/recipe/`, which sets many keys
     seed : of the split, of the training and of every resampling
     n_seeds : trainings of every fold, each with other random draws; their mean is scored
-    track : `wandb` stays on this machine unless WANDB_MODE=online
+    track : `wandb` stays on this machine unless WANDB_MODE=online, `mlflow` unless
+        MLFLOW_TRACKING_URI names a server
     select : the epoch that is shipped and scored; `inner`: best on training people who are set
         aside; `best`: best on the people who are scored: optimistic, and labelled so
     target : accuracy that the report judges: reached, not reached, cannot tell
@@ -111,7 +112,7 @@ class Config(Settings):
     recipe: str
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     n_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
-    track: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     select: Literal["last", "inner", "best"] = "last"
     target: Annotated[float, Field(gt=0, lt=1)] = 0.95
     judge: JudgeConfig = JudgeConfig()
@@ -355,6 +356,8 @@ class Config(Settings):
             values.pop(key, None)
         if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:
             values["plugins"] = used
+        if isinstance(self.model, ModelConfig) and (source := self.model.source):
+            values["model"] |= {"backbone": source.architecture, "source": source.identity}
         for key in ("root", "path", "aliases", "map"):
             values["data"].pop(key, None)
         for task in values["data"]["tasks"].values():

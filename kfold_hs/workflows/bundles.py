@@ -17,6 +17,7 @@ from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.inputs import load_cohort
 
 if TYPE_CHECKING:
+    from kfold_hs.bundle.hub import HubOptions
     from kfold_hs.bundle.rows import RowOptions
 
 
@@ -29,7 +30,11 @@ class Predicted:
 
 
 def export(
-    folder: Path, output: Path, progress: Progress, graphs: Sequence[str] = ()
+    folder: Path,
+    output: Path,
+    progress: Progress,
+    graphs: Sequence[str] = (),
+    hub: HubOptions | None = None,
 ) -> dict[str, Any]:
     """Make a bundle of a finished run.
 
@@ -43,6 +48,8 @@ def export(
         The bundle's folder; must not exist yet.
     graphs : sequence of str
         Kinds of files beside the weights that go from samples to probabilities: onnx, pt2.
+    hub : HubOptions, optional
+        Name nobody, and add the files that a hub of models wants (`kfold_hs.bundle.hub`).
 
     Returns
     -------
@@ -56,6 +63,7 @@ def export(
     """
     from kfold_hs.bundle.write import check_finished, write_bundle
     from kfold_hs.orchestrator.context import build_bank
+    from kfold_hs.workflows.mlflow_runs import attach_bundle
 
     refuse_existing(output)
     run = finished_run(folder)
@@ -75,11 +83,12 @@ def export(
     progress.stage("bundle")
     with writing_folder(output) as temporary:
         with making_sense_of(run.paths.summary, run.paths.history, run.paths.predictions):
-            content = write_bundle(temporary, run, cohort, bank)
+            content = write_bundle(temporary, run, cohort, bank, hub)
         if graphs:
             progress.stage("graphs")
             content = add_graphs(temporary, run.summary, graphs, progress.step)
         temporary.chmod(0o755)
+    attach_bundle(config, run.paths, output, progress)
     return content
 
 
@@ -200,6 +209,11 @@ def predict(
                     audit.count(row)
     certificate = bundle.certificate
     sentences = audit.sentences(certificate.n_repeats * certificate.n_folds)
+    if bundle.forgets:
+        sentences.append(
+            "This bundle knows nobody (--forget-people): the scores of people whom it was trained "
+            "on are too good."
+        )
     sentences += beyond_promise(bundle, options.rows)
     if audit.n_known:
         sentences += beyond_promise_to_known(bundle, options.rows)

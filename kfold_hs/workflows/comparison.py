@@ -21,6 +21,7 @@ from kfold_hs.orchestrator.finished import plan_of, variants_tried
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.cross_validation import run_name
 from kfold_hs.workflows.inputs import read_inputs
+from kfold_hs.workflows.main_metrics import show_comparison_in_tensorboard
 from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.variant_runs import VariantResult, VariantRunner
 
@@ -104,6 +105,7 @@ def compare(
     result = _judge(design, results, inputs, options.root, origin)
     write_json(paths.content, result.to_json())
     _render(paths, result)
+    show_comparison_in_tensorboard(design, paths, result)
     return FinishedComparison(paths, result)
 
 

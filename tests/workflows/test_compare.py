@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from support.hparams import metrics_of, read
 from support.project import TINY, Silent
 from support.traced import check
 
@@ -227,3 +228,48 @@ def test_a_variant_that_diverges_does_not_end_the_others(
     with pytest.raises(UnfinishedError, match=r"1 of 2 variants are not finished\. optim\.lr=10: "):
         compare(design(words), Silent(), RunOptions(root=tmp_path, device="cpu"))
     assert len(list(tmp_path.glob("reports/*/summary.json"))) == 1
+
+
+def test_tensorboard_shows_the_variants_with_all_main_metrics(compared: Path) -> None:
+    """What is compared comes first, then the headline and every metric of every task."""
+    result = content(compared)
+    experiment, rows = read(compared / "reports" / "c" / "tensorboard")
+    names = [each.name for each in experiment.hparam_infos]
+    first = [each.name for each in experiment.hparam_infos if each.differs]
+    assert names[: len(first)] == first
+    assert "sched.kind" in first
+    assert all(name.startswith("sched.") for name in first)
+    assert "optim.lr" in names[len(first) :]
+    tags = [f"{task}/{name}" for task, found in result["tasks"].items() for name in found]
+    assert [each.name.tag for each in experiment.metric_infos] == ["Headline", *tags]
+    by_run = {row.name: row for row in rows}
+    assert len(rows) == 2
+    for variant in result["variants"]:
+        row = by_run[variant["run"]]
+        assert f"sched={row.hparams['sched.kind'].string_value}" == variant["name"]
+        found = metrics_of(row)
+        values = {"Headline": result["headline"]["values"][variant["name"]]}
+        for task, metrics in result["tasks"].items():
+            values |= {f"{task}/{k}": m["values"][variant["name"]] for k, m in metrics.items()}
+        assert found == pytest.approx({k: v for k, v in values.items() if v is not None})
+
+
+def test_tensorboard_shows_a_run_as_one_row(compared: Path) -> None:
+    """Its folds and the whole; in a folder of several runs, what differs comes first."""
+    runs = [each["run"] for each in content(compared)["variants"]]
+    paths = RunPaths(runs[0], compared)
+    summary = json.loads(paths.summary.read_text())
+    experiment, (row,) = read(paths.report_folder / "tensorboard")
+    assert (row.name, len(row.sessions)) == (runs[0], 5)  # four folds, and out of fold
+    found = metrics_of(row)
+    assert {"Loss/val", "Accuracy/murmur", "Headline", "Headline.low", "murmur/auroc"} <= set(found)
+    assert found["Headline"] == pytest.approx(summary["headline"]["value"])
+    for task, each in summary["tasks"].items():
+        for name, metric in each["metrics"].items():
+            for key, end in (("", "value"), (".low", "low"), (".high", "high")):
+                known = metric[end]
+                assert found.get(f"{task}/{name}{key}") == (known and pytest.approx(known))
+    assert {each.name.tag for each in experiment.metric_infos} >= set(found)
+    experiment, rows = read(compared / "reports")
+    assert {row.name for row in rows} >= set(runs)
+    assert experiment.hparam_infos[0].name.startswith("sched.")

