@@ -188,6 +188,8 @@ def _inside(kind: Any) -> tuple[type[BaseModel], bool] | None:
     if get_origin(kind) is dict:
         below = _inside(get_args(kind)[1])
         return None if below is None else (below[0], True)
+    if get_origin(kind) in _UNIONS:
+        return next((found for arm in get_args(kind) if (found := _inside(arm))), None)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind, False
     return None
