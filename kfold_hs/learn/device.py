@@ -107,6 +107,11 @@ def pick_device(name: str) -> torch.device:
     ConfigError
         The name is none of auto, cpu, cuda and cuda:N, or there is no such device here.
     """
+    if name == "mps":
+        raise ConfigError(
+            "--device mps: Apple's GPU is not used; nothing of kfold-hs was tried on it. On a Mac "
+            "folds are trained on the processor: --device cpu."
+        )
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise ConfigError(f"--device {name!r} is not one of auto, cpu, cuda and cuda:N.")
     n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
