@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kfold_hs.api.cohorts import Cohort
 from kfold_hs.api.progress import Shown, watching
-from kfold_hs.config.compose import compose, differences, is_key
+from kfold_hs.config.compose import compose, differences, is_key, key_of
 from kfold_hs.config.keys import keys
+from kfold_hs.config.overrides import Word
 from kfold_hs.config.schema import Config
+from kfold_hs.config.study import layered
 from kfold_hs.config.sweep import inputs_of
 from kfold_hs.config.words import words_of
 from kfold_hs.errors import ConfigError, listing, nearest, readable
@@ -49,6 +51,9 @@ OPTIONS = """\
         Short for `split.n_folds`, `split.n_repeats` and `n_seeds`.
     overrides : sequence of str, optional
         Words of a command line, e.g. ``["train.epochs=2"]``.
+    study : str, Path or sequence of them, optional
+        Study files, as `kfold-hs init` writes them; later ones win, and everything else that is
+        given wins over all. The people are those of `cohort`, where it is given.
     **settings
         Every other keyword is a setting, by its key on the command line: ``sched="cosine"``,
         ``seed=1``, ``train={"epochs": 2}`` or ``**{"train.epochs": 2}``. In a dict, `kind`
@@ -59,6 +64,7 @@ _TYPES = {
     "name": "str | None", "root": "str | Path | None", "device": "str", "jobs": "int | None",
     "progress": "bool | Progress | None", "folds": "int | None", "repeats": "int | None",
     "seeds": "int | None", "overrides": "Sequence[str]",
+    "study": "str | Path | Sequence[str | Path] | None",
 }  # fmt: skip
 _DEFAULTS = {"device": "auto", "overrides": (), "sampler": "tpe", "objective": "accuracy",
              "racing": True}  # fmt: skip
@@ -111,7 +117,7 @@ class Call:
     progress: Shown = None
 
     @classmethod
-    def of(cls, cohort: Cohort | str, recipe: str | None, keywords: dict[str, Any]) -> Call:
+    def of(cls, cohort: Cohort | str | None, recipe: str | None, keywords: dict[str, Any]) -> Call:
         """From what the user gave; `keywords` are the options and all settings.
 
         Raises
@@ -129,11 +135,15 @@ class Call:
             Fleet(given.pop("jobs", None)),
         )
         progress, words = given.pop("progress", None), _words_given(given.pop("overrides", ()))
+        studies = given.pop("study", None) or ()
+        studies = [studies] if isinstance(studies, str | Path) else list(studies)
         settings = {_SHORT.get(key, key): named(key, value) for key, value in given.items()
                     if value is not None or key not in _SHORT}  # fmt: skip
-        first = _words_of_cohort(cohort)
+        first = [] if cohort is None else _words_of_cohort(cohort)
         chosen = [] if recipe is None else words_of({"recipe": recipe})
         whole = (*first, *chosen, *words_of(settings), *words)
+        if studies:
+            whole = tuple(_upon(studies, whole, cohort is not None))
         return cls(whole, cohort if isinstance(cohort, Cohort) else None, options, progress)
 
     def run_options(self, command: str, *words: str) -> RunOptions:
@@ -216,6 +226,16 @@ def _words_of_cohort(cohort: Cohort | str) -> Sequence[str]:
             "synthetic_cohort, or the name of the data."
         )
     return tuple(settings)
+
+
+def _upon(studies: Sequence[str | Path], words: Sequence[str], has_cohort: bool) -> list[str]:
+    """The words of study files, and those given upon them; with a cohort, without their people."""
+    found = layered([Path(each).expanduser() for each in studies], words)
+    return [
+        word
+        for word in found
+        if not (has_cohort and isinstance(word, Word) and key_of(word).split(".")[0] == "data")
+    ]
 
 
 def _words_given(words: Sequence[str] | str) -> Sequence[str]:

@@ -19,7 +19,7 @@ Variants = Mapping[str, Mapping[str, Any] | Sequence[str]]
 
 @with_options()
 def cross_validate(
-    cohort: Cohort | str = "synthetic", recipe: str | None = "quick", **settings: Any
+    cohort: Cohort | str | None = None, recipe: str | None = None, **settings: Any
 ) -> Report:
     """Train a model in every fold, and report on the people that it was not trained on.
 
@@ -30,9 +30,11 @@ def cross_validate(
     ----------
     cohort : Cohort or str, optional
         From `read_cohort`, `Cohort.from_frame` or `synthetic_cohort`; or the kind of data, with
-        its settings (``"circor", data={"root": DIR}``). By default the built-in cohort.
-    recipe : str
-        "quick" (the default), "lite", "baseline" or "best": a file of `configs/recipe/`.
+        its settings (``"circor", data={"root": DIR}``). By default that of `study`, or the built-in
+        cohort.
+    recipe : str, optional
+        "quick", "lite", "baseline" or "best": a file of `configs/recipe/`. By default that of
+        `study`, or "quick".
     **settings
 
     Returns
@@ -68,8 +70,8 @@ def cross_validate(
 @with_options()
 def compare(
     variants: Variants,
-    cohort: Cohort | str = "synthetic",
-    recipe: str | None = "quick",
+    cohort: Cohort | str | None = None,
+    recipe: str | None = None,
     **settings: Any,
 ) -> ComparisonReport:
     """Say which of several variants is better, that they are equivalent, or that the data cannot
@@ -84,8 +86,8 @@ def compare(
         command line. The first is the baseline.
     cohort : Cohort or str, optional
         As in `cross_validate`.
-    recipe : str
-        Of all variants; None where each names its own.
+    recipe : str, optional
+        Of all variants, unless each names its own; as in `cross_validate`.
     **settings
 
     Returns
@@ -130,9 +132,9 @@ def compare(
 
 @with_options(trials="int | None", sampler="str", objective="str", racing="bool")
 def tune(
-    cohort: Cohort | str = "synthetic",
+    cohort: Cohort | str | None = None,
     space: Mapping[str, Any] | str | None = None,
-    recipe: str | None = "quick",
+    recipe: str | None = None,
     **settings: Any,
 ) -> SearchReport:
     """Search a space of settings; say which are best, with a score corrected for the choice.
@@ -147,8 +149,8 @@ def tune(
     space : mapping or str, optional
         Key -> the values to try, ``{"optim.lr": [1e-4, 1e-3], "sched": ["onecycle", "cosine"]}``;
         or a file, or the name of a space of `configs/tune/`; by default the one named table.
-    recipe : str
-        Of all trials.
+    recipe : str, optional
+        Of all trials; as in `cross_validate`.
     trials : int, optional
         Trials in all; by default 20, and with `sampler="grid"` every point.
     sampler : str, optional

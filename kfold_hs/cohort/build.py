@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from kfold_hs.cohort.audio import CLIPPED_SHARE, Progress, inspect_all
-from kfold_hs.cohort.cohort import UNKNOWN_PERSONS, Cohort, Note, Task
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS, Cohort, Note, Task, check_labels
 from kfold_hs.cohort.covariates import tidy
 from kfold_hs.cohort.values import label_of
 from kfold_hs.cohort.wfdb import Header
@@ -94,6 +96,22 @@ class Listing:
     channel: int | None = None
 
 
+_before_sound: ContextVar[Callable[[Listing, pd.DataFrame], None] | None] = ContextVar(
+    "before_sound", default=None
+)
+
+
+@contextmanager
+def looking_first(look: Callable[[Listing, pd.DataFrame], None]) -> Iterator[None]:
+    """In here readers show what they listed, and the patients with their labels, before they read
+    any sound, which can take minutes; `look` may raise."""
+    token = _before_sound.set(look)
+    try:
+        yield
+    finally:
+        _before_sound.reset(token)
+
+
 def assemble(found: Listing, on_progress: Progress | None = None) -> Cohort:
     """Read every recording, compare it with its header, and check the rules of `Cohort`.
 
@@ -105,8 +123,16 @@ def assemble(found: Listing, on_progress: Progress | None = None) -> Cohort:
     tasks, recordings, channel = found.tasks, found.recordings, found.channel
     if not recordings:
         raise CohortError(f"the cohort {found.name} has no recordings.")
+    patient_table, table = pd.DataFrame(list(found.patients)), pd.DataFrame(list(recordings))
+    for task in tasks:
+        for each in (patient_table, table):
+            if task.name in each:
+                labels = [label_of(cell, task.classes) for cell in each[task.name]]
+                each[task.name] = pd.Series(labels, dtype=object)
+        check_labels("patient", patient_table, "patient_id", task)
+    if (look := _before_sound.get()) is not None:
+        look(found, patient_table)
     facts = inspect_all([Path(row["path"]) for row in recordings], channel, on_progress)
-    table = pd.DataFrame(list(recordings))
     for fact in (
         "sample_rate_hz",
         "n_samples",
@@ -118,12 +144,6 @@ def assemble(found: Listing, on_progress: Progress | None = None) -> Cohort:
         table[fact] = [getattr(each, fact) for each in facts]
     if found.announced:
         _compare_with_headers(table, found.announced)
-    patient_table = pd.DataFrame(list(found.patients))
-    for task in tasks:
-        for each in (patient_table, table):
-            if task.name in each:
-                labels = [label_of(cell, task.classes) for cell in each[task.name]]
-                each[task.name] = pd.Series(labels, dtype=object)
     names = {task.name for task in tasks}
     kept, left_out = tidy(patient_table, [each for each in found.covariates if each not in names])
     persons = pd.DataFrame({"person_id": sorted(patient_table["person_id"].unique())})

@@ -170,9 +170,9 @@ class Cohort:
         _check_columns(self)
         _check_ids(self)
         for task in self.tasks:
-            _check_labels("patient", self.patients, "patient_id", task)
+            check_labels("patient", self.patients, "patient_id", task)
             if task.name in self.recordings:
-                _check_labels("recording", self.recordings, "recording_id", task)
+                check_labels("recording", self.recordings, "recording_id", task)
 
     @property
     def n_persons(self) -> int:
@@ -298,7 +298,14 @@ def _check_ids(cohort: Cohort) -> None:
         raise CohortError(f"persons without a patient: {listing(sorted(idle))}.")
 
 
-def _check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) -> None:
+def check_labels(kind: str, table: pd.DataFrame, id_column: str, task: Task) -> None:
+    """Refuse labels that are no class of a task; a recording may have none.
+
+    Raises
+    ------
+    CohortError
+        With the first one, and what to do.
+    """
     labels = table[task.name]
     wrong = ~labels.isin(task.classes)
     if kind == "recording":

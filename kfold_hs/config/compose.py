@@ -48,6 +48,8 @@ TABLES: dict[str, Registry] = {
 SPACES = "tune"
 WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
 """Settings whose keys are names of the user's, or lists: one is given as a whole."""
+NAMED = WHOLE | {"data.map"}
+"""Settings whose keys are names of the user's; `data.map.NAME` may be given by itself, too."""
 
 
 def config_folder() -> Path:

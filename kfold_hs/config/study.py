@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from kfold_hs.config import plugins
-from kfold_hs.config.compose import TABLES, WHOLE, config_folder, groups, is_key
+from kfold_hs.config.compose import NAMED, TABLES, config_folder, groups, is_key
 from kfold_hs.config.data import COLUMN
 from kfold_hs.config.keys import is_path, is_section, keys
 from kfold_hs.config.overrides import DEEPEST, Word, read
@@ -32,6 +32,9 @@ _DERIVED = "device_kind"
 _NULL, _TRUE, _FALSE = {"", "~", "null", "Null", "NULL"}, {"true", "True", "TRUE"}, {
     "false", "False", "FALSE"
 }  # fmt: skip
+_TAG = "tag:yaml.org,2002:"
+_TAGS = {"str", "int", "float", "bool", "null", "timestamp", "value", "merge"}
+"""That the reader gives to words by itself."""
 _INT = re.compile(r"[-+]?(0|[1-9]\d{0,300})", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.\d+|(0|[1-9]\d*)(\.\d*)?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
@@ -64,7 +67,7 @@ def layered(studies: Sequence[Path], words: Sequence[str]) -> list[str]:
         for word in layer:
             group, _, name = word.partition("=")
             if group in groups() and given.get(group, name) != name:
-                taken |= {f"{group}.*", *_set_by(group, name)}
+                taken |= {f"{group}.*", *_set_by(group, name), *_set_by(group, given[group])}
         found = [*(word for word in found if not _is_in(_key(word), taken)), *layer]
     return found
 
@@ -223,7 +226,7 @@ def _leaves(
             yield key, _plugins_of(path, value), line
         elif is_choice:
             yield group, _choice(group, _value(path, value)), line
-        elif is_section(key) and isinstance(value, yaml.MappingNode) and key not in WHOLE:
+        elif is_section(key) and isinstance(value, yaml.MappingNode) and key not in NAMED:
             yield from _leaves(path, value, f"{key}.", seen)
         elif not (is_section(key) and _is_null(value)):  # all below it may be comments
             if not is_key(key) and key != _DERIVED:
@@ -267,7 +270,7 @@ def _value(path: Path, node: yaml.Node, depth: int = 0) -> Any:
 
 
 def _scalar(path: Path, node: yaml.Node) -> Any:
-    if node.tag.startswith("!"):
+    if node.tag.removeprefix(_TAG) not in _TAGS:
         raise _fault(path, node.start_mark.line + 1, f"the tag {node.tag} has no meaning here")
     return node.value if node.style else scalar(node.value)  # with a style: in quotes, or a block
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kfold_hs.config.compose import WHOLE, groups
+from kfold_hs.config.compose import NAMED, groups
 from kfold_hs.config.overrides import assignment, in_quotes
 from kfold_hs.errors import ConfigError, shown
 
@@ -79,7 +79,7 @@ def _flat(space: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _words(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping) and key not in WHOLE:
+    if isinstance(value, Mapping) and key not in NAMED:
         for name, each in value.items():
             is_choice = name == "kind" and key in groups()
             yield from _words(key if is_choice else f"{key}.{name}", each)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from kfold_hs.config.schema import Config
+from kfold_hs.files.cache import cache_folder
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.data.bags import Bags
 from kfold_hs.learn.data.fold import FoldData
@@ -18,6 +19,7 @@ from kfold_hs.learn.device import threads
 from kfold_hs.learn.features.bank import build, is_cached
 from kfold_hs.learn.frames.cached import place_of
 from kfold_hs.learn.frames.targets import FrameTargets
+from kfold_hs.learn.models.network import untrained_model
 from kfold_hs.learn.training.benchmark import (
     BranchTiming,
     TimingRun,
@@ -116,6 +118,23 @@ def estimate(config: Config, inputs: RunInputs, paths: RunPaths, device: torch.d
         branch=branch,
         branches=branches,
     )
+
+
+def needs(config: Config, inputs: RunInputs, paths: RunPaths) -> dict[Path, int]:
+    """Bytes that a run still writes, by the folder: features, and two checkpoints a fold.
+
+    A checkpoint holds the weights, and AdamW's two means of each. Trains and times nothing.
+    """
+    plan, cohort = Plan.of(config, inputs.split), inputs.cohort
+    n_left = len(plan) - len(finished(plan, paths))
+    found = {paths.root: 0, cache_folder(): 0}
+    if n_left:
+        model = untrained_model(config, cohort.tasks, int(bool(config.model.covariates)))
+        n_bytes = 4 * sum(each.numel() for each in model.parameters())
+        found[paths.root] = n_left * 2 * 3 * n_bytes
+    if n_left and not is_cached(cohort, config.features):
+        found[cache_folder()] = int(frames_of(cohort, config).sum()) * config.features.n_mels * 2
+    return found
 
 
 def _branches(

@@ -38,9 +38,14 @@ def locked(paths: RunPaths) -> Iterator[None]:
         yield
 
 
-def settle(config: Config, inputs: RunInputs, paths: RunPaths) -> RunInputs:
-    """Write what the run begins with, or refuse when its folder began with something else."""
-    split = inputs.split
+def check_free(config: Config, paths: RunPaths) -> None:
+    """Refuse the folder of a run that began with another configuration.
+
+    Raises
+    ------
+    ConfigError
+        With what differs.
+    """
     earlier = _earlier(paths.config, load_yaml)
     if earlier is not None and earlier.digest != config.digest:
         raise ConfigError(
@@ -48,6 +53,12 @@ def settle(config: Config, inputs: RunInputs, paths: RunPaths) -> RunInputs:
             f"{listing(differences(earlier.as_dict(), config.as_dict()))}. Give this run "
             "another --name, or remove the old one's folders in reports/ and checkpoints/."
         )
+
+
+def settle(config: Config, inputs: RunInputs, paths: RunPaths) -> RunInputs:
+    """Write what the run begins with, or refuse when its folder began with something else."""
+    split = inputs.split
+    check_free(config, paths)
     if (found := _earlier(paths.split, Split.read)) is not None:
         if found.assignment != split.assignment:
             raise SplitError(

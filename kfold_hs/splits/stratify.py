@@ -6,7 +6,7 @@ Data", ECML PKDD 2011) makes the first split of the table of persons; `local_sea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -188,11 +188,26 @@ def check_classes(whole: Strata, rows: np.ndarray, n_folds: int) -> None:
             "split into training and validation, use a file: split.file=FILE."
         )
     counts = whole.table.iloc[rows].sum()[whole.is_class]
-    if len(rare := counts[counts < n_folds]):
-        each = ", ".join(
-            f"{name} occurs in {counted(int(count), 'person')}" for name, count in rare.items()
-        )
-        fewer = f"Use at most --folds {rare.min():.0f}, or merge" if rare.min() >= 2 else "Merge"
+    refuse_rare({str(name): int(count) for name, count in counts.items()}, n_folds)
+
+
+def refuse_rare(counts: Mapping[str, int], n_folds: int) -> None:
+    """Refuse more folds than a class has persons.
+
+    Parameters
+    ----------
+    counts : mapping
+        Task and class, such as ``murmur=Unknown`` -> persons.
+
+    Raises
+    ------
+    SplitError
+        With every such class.
+    """
+    if rare := {name: count for name, count in counts.items() if count < n_folds}:
+        each = ", ".join(f"{name} occurs in {counted(n, 'person')}" for name, n in rare.items())
+        least = min(rare.values())
+        fewer = f"Use at most --folds {least}, or merge" if least >= 2 else "Merge"
         raise SplitError(
             f"{each}, but {n_folds} folds need at least {n_folds}. "
             f"{fewer} the class with another in the data."

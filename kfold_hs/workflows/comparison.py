@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kfold_hs.config.sweep import Design
 from kfold_hs.errors import ConfigError, UnfinishedError
 from kfold_hs.files.paths import ComparisonPaths, RunPaths, write_json, write_text
+from kfold_hs.files.room import check_writable
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.metrics.own import judged_with
 from kfold_hs.judge.results.comparison_result import SCHEMA, Comparison
@@ -66,7 +67,7 @@ def compare(
     """
     started = time.time()
     from kfold_hs.learn.device import check_device, pick_device
-    from kfold_hs.learn.training.checks import check_configs
+    from kfold_hs.learn.training.checks import check_configs, try_parts
     from kfold_hs.learn.training.fold import check
     from kfold_hs.orchestrator.folder import provenance
 
@@ -74,6 +75,8 @@ def compare(
     design = design.on(options.fleet.kind(device))
     first = design.variants[0].config
     check_configs(each.config for each in design.variants)
+    try_parts(*(each.config for each in design.variants))
+    check_writable(options.root, "Give another folder: --root DIR.")
     inputs = inputs or read_inputs(first, progress)
     of_variants = {each.name: inputs.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:

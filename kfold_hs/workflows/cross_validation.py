@@ -16,6 +16,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, UnfinishedError, listing
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.files.room import check_room, check_writable
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.orchestrator.finished import check_one_split, finished_run
@@ -67,8 +68,17 @@ def run(
     from kfold_hs.judge.metrics.own import try_metrics
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.learn.device import check_device, pick_device
+    from kfold_hs.learn.training.checks import check_config, try_parts
     from kfold_hs.orchestrator.context import RunContext
-    from kfold_hs.orchestrator.folder import collect, finished, locked, provenance, settle
+    from kfold_hs.orchestrator.cost import needs
+    from kfold_hs.orchestrator.folder import (
+        check_free,
+        collect,
+        finished,
+        locked,
+        provenance,
+        settle,
+    )  # fmt: skip
     from kfold_hs.workflows.gallery.story import show_gallery
     from kfold_hs.workflows.judgement import judge_run
     from kfold_hs.workflows.main_metrics import show_run_in_tensorboard
@@ -86,10 +96,17 @@ def run(
     train = fleet.train(device)
     if warning := fleet.crowding(device, config.train.threads):
         progress.note(warning)
-    inputs = inputs or read_inputs(config, progress)
     try_metrics(config.plugins)
+    check_writable(options.root, "Give another folder: --root DIR.")
+    if options.name is not None:
+        check_free(config, RunPaths(options.name, options.root))
+    if inputs is None:
+        check_config(config)
+    try_parts(config)
+    inputs = inputs or read_inputs(config, progress)
     Stacking.of(config, inputs.cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(options.name or run_name(config, inputs), options.root)
+    check_room(needs(config, inputs, paths), "Make room, or name another --root or KFOLD_HS_CACHE.")
     if note := _of_changed_plugins(config, paths):
         progress.note(note)
     with locked(paths), contextlib.ExitStack() as until_judged:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from kfold_hs.cohort import Cohort
-from kfold_hs.cohort.build import tasks_of
+from kfold_hs.cohort.build import Listing, looking_first, tasks_of
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.segmentation import with_segmentation_note
 from kfold_hs.config.schema import Config
+from kfold_hs.errors import ConfigError, SplitError, unknown_name
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks
 from kfold_hs.splits.imported import folds_of_recordings
 from kfold_hs.splits.make import split_of
+from kfold_hs.splits.stratify import refuse_rare
 
 if TYPE_CHECKING:
     from kfold_hs.orchestrator.context import RunInputs
@@ -49,7 +54,8 @@ def load_cohort(config: Config, progress: Progress, cohort: Cohort | None = None
     """Read the recordings and labels that the configuration names, unless they are read already."""
     progress.stage("recordings")
     if cohort is None:
-        cohort = read_cohort(config.data, progress.step)
+        with looking_first(partial(_check_listing, config)):
+            cohort = read_cohort(config.data, progress.step)
     else:  # what training makes of the tasks does not depend on the recordings
         cohort = replace(cohort, tasks=tasks_of(config.data.tasks))
     if config.train.align == "cycle":
@@ -64,6 +70,38 @@ def load_cohort(config: Config, progress: Progress, cohort: Cohort | None = None
     for note in cohort.notes:
         progress.note(f"{note.count} {note.name}: {note.text}.")
     return cohort
+
+
+def _check_listing(config: Config, found: Listing, patients: pd.DataFrame) -> None:
+    """Refuse, before sound is read, what the table of patients alone tells.
+
+    Raises
+    ------
+    SplitError
+        A class has fewer persons than there are folds, split.hold_out is no column.
+    ConfigError
+        A covariate that the data have not.
+    """
+    split = config.split
+    for name in config.model.covariates:
+        if name not in found.covariates:
+            raise ConfigError(unknown_name("covariate in model.covariates", name, found.covariates))
+    if split.file is not None:
+        return
+    if split.hold_out is not None:
+        if split.hold_out not in found.covariates:
+            raise SplitError(
+                unknown_name("column in split.hold_out", split.hold_out, found.covariates)
+            )
+        return
+    who = patients["person_id" if split.by == "person" else "patient_id"]
+    counts = {
+        f"{task.name}={name}": int(who[patients[task.name] == name].nunique())
+        for task in found.tasks
+        for name in task.classes
+    }
+    assert split.n_folds is not None  # only split.hold_out leaves it open
+    refuse_rare(counts, split.n_folds)
 
 
 def check_leaks(config: Config, cohort: Cohort, split: Split, progress: Progress) -> list[Finding]:

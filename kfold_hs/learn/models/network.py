@@ -315,6 +315,21 @@ def _forward_once(config: NetworkConfig, sizes: frozenset[tuple[int, int]]) -> N
                 ) from error
 
 
+@functools.lru_cache(maxsize=256)
+def try_weights(config: NetworkConfig) -> None:
+    """Load pretrained weights once, into a network that is thrown away; from the hub they are then
+    in its cache.
+
+    Raises
+    ------
+    WeightsError
+        They cannot be had, or do not fit.
+    """
+    if isinstance(config, ModelConfig) and config.weights != "none":
+        with torch.random.fork_rng(devices=[]):
+            load_pretrained(_make_backbone(config), config)
+
+
 def _what_fits(backbone: nn.Module) -> str:
     _, height, width = getattr(backbone, "default_cfg", {}).get("input_size", (3, 224, 224))
     return (

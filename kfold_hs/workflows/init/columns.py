@@ -141,10 +141,16 @@ class _Table:
         """The column of files; where only its names fit, the table gets their paths."""
         column, cells, are_paths = files_of(self.table, self.path, self.named.recording)
         if not are_paths:
+            source, column = column, "recording" if "recording" not in self.left else "path_found"
             self.table[column], self.is_changed = cells, True
             self.found.notes.append(
-                f"Column {column} holds names of files; the table that is written has their paths."
+                f"Column {source} holds names of files; in the table that is written, {column} has "
+                "their paths."
             )
+            if plain_name(source) not in (*_PATIENT, *_PERSON):
+                self.left.remove(source)
+        else:
+            self.left.remove(column)
         paths = self.table[column].map(lambda cell: find_file(self.path.parent, cell))
         self._leave_out(paths.map(Path.is_file), f"{column} names no file", "data.path")
         headers = Headers.of(list(paths[self.table.index]))
@@ -152,7 +158,6 @@ class _Table:
         self._leave_out(~broken, "the recording cannot be read", "data.path")
         n = counted(len(self.table), "file")
         self.found.put("data.recording_column", column, f"{n} that are there")
-        self.left.remove(column)
         self.recording = column
         if headers.n_channels > 1:
             self.found.put("data.channel", 0, f"files have {headers.n_channels} channels")
@@ -298,13 +303,13 @@ class _Table:
         if kept.all():
             return
         n = int((~kept).sum())
-        lines = listing(self.table.index[~kept])
+        lines = f"line{'s' * (n > 1)} {listing(self.table.index[~kept])}"
         if not kept.any():
             raise CohortError(f"{self.path}: in all {n} rows {why}.")
         self.found.ask(
             key,
             f"{counted(n, 'row')} left out of the table that is written, since there {why}: "
-            f"lines {lines} of {self.path.name}",
+            f"{lines} of {self.path.name}",
         )
         self.table, self.is_changed = self.table[kept], True
 

@@ -14,7 +14,10 @@ from kfold_hs.cohort.ids import find_file
 from kfold_hs.cohort.values import is_missing
 from kfold_hs.errors import CohortError
 from kfold_hs.files.walk import RECORDINGS, find_files
+from kfold_hs.workflows.init.labels import plain_name
 
+_NAMES = {"recording", "recordings", "file", "files", "filename", "path", "audio", "wav", "sound"}
+"""Words of a column's name."""
 _CELLS = 50
 """Of a column, that decide whether it names files."""
 
@@ -54,7 +57,11 @@ def files_of(table: pd.DataFrame, path: Path, wanted: str | None) -> tuple[str, 
         for name in {file.name.casefold(), file.stem.casefold()}:
             files.setdefault(name, []).append(file)
     found = {column: [_named(cell, files) for cell in table[column]] for column in columns}
-    best = max(columns, key=lambda column: sum(each is not None for each in found[column]))
+    counts = {column: sum(each is not None for each in found[column]) for column in columns}
+    # An id may be part of a file's name, too.
+    best = max(
+        columns, key=lambda column: (counts[column] > 0 and _is_name(column), counts[column])
+    )
     if not any(found[best]):
         raise CohortError(_nothing(table, path, columns, bool(files)))
     cells = [
@@ -72,6 +79,10 @@ def _share(cells: pd.Series, folder: Path) -> float:
 
 def _is_recording(cell: str) -> bool:
     return any(cell.strip().lower().endswith(suffix) for suffix in RECORDINGS)
+
+
+def _is_name(column: str) -> bool:
+    return bool(set(plain_name(column).split("_")) & _NAMES)
 
 
 def _named(cell: str, files: dict[str, list[Path]]) -> Path | None:

@@ -16,6 +16,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import ConfigError, UnfinishedError, listing
 from kfold_hs.files.paths import RunPaths, write_text
+from kfold_hs.files.room import check_writable
 from kfold_hs.judge.metrics.own import judged_with
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.orchestrator.progress import Progress
@@ -67,7 +68,7 @@ def nested(
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.judge.stats.objective import Objective
     from kfold_hs.learn.device import pick_device
-    from kfold_hs.learn.training.checks import check_configs
+    from kfold_hs.learn.training.checks import check_configs, try_parts
     from kfold_hs.orchestrator.context import RunInputs
     from kfold_hs.orchestrator.folder import locked, provenance, settle
     from kfold_hs.predictions.epoch_rules import kept_epochs
@@ -78,6 +79,8 @@ def nested(
     search = search.on(fleet.kind(device))
     config = search.first.config
     check_configs(each.config for each in search.each_value())
+    try_parts(*(each.config for each in search.each_value()))
+    check_writable(options.root, "Give another folder: --root DIR.")
     inputs = read_inputs(config, progress)
     cohort = inputs.cohort
     tasks = {task.name: task.classes for task in cohort.tasks}

@@ -15,6 +15,7 @@ from kfold_hs.config.space import Space
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import KfoldHsError, TrainingError
 from kfold_hs.files.paths import RunPaths, TunePaths, write_json, write_text
+from kfold_hs.files.room import check_writable
 from kfold_hs.judge.metrics.own import judged_with
 from kfold_hs.judge.results.search_result import SCHEMA, SearchResult
 from kfold_hs.orchestrator.finished import variants_tried
@@ -66,7 +67,7 @@ def tune(
     started = time.time()
     from kfold_hs.judge.stats.objective import Objective
     from kfold_hs.learn.device import check_device, pick_device
-    from kfold_hs.learn.training.checks import check_configs
+    from kfold_hs.learn.training.checks import check_configs, try_parts
     from kfold_hs.learn.training.fold import check
     from kfold_hs.orchestrator.folder import provenance
     from kfold_hs.report.search_page import render_tune
@@ -77,6 +78,8 @@ def tune(
     first = search.first.config
     check_device(first)
     check_configs(each.config for each in search.each_value())
+    try_parts(*(each.config for each in search.each_value()))
+    check_writable(options.root, "Give another folder: --root DIR.")
     inputs = inputs or read_inputs(first, progress)
     check(first, inputs.cohort)
     inputs.check_folds(first)

@@ -1,0 +1,261 @@
+"""`kfold-hs init`: own tables and folders as people have them, up to a split that can be drawn."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from support.project import TINY, kfold_hs
+
+from kfold_hs.cohort.readers.registry import read_cohort
+from kfold_hs.config.compose import compose
+from kfold_hs.config.schema import Config, TableData
+from kfold_hs.config.study import layered
+from kfold_hs.errors import CohortError, ConfigError
+from kfold_hs.workflows.init.columns import Named
+from kfold_hs.workflows.init.study import Started, init
+
+RATE = 4000
+
+
+def sound(path: Path, seconds: float = 1.5, channels: int = 1, rate: int = RATE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(zlib.crc32(str(path).encode())).standard_normal(
+        (round(seconds * rate), channels)
+    )
+    soundfile.write(path, 0.1 * noise, rate, subtype="PCM_16")
+
+
+def table(folder: Path, rows: list[Mapping[str, Any]], **kwargs: Any) -> Path:
+    path = folder / "my.csv"
+    pd.DataFrame(rows).to_csv(path, index=False, **kwargs)
+    return path
+
+
+def rows_of(folder: Path, row: Callable[[int], Mapping[str, Any]], n: int = 12) -> list[Any]:
+    """A recording for each number, `a/<number>.wav`, and what `row` says of it."""
+    found = []
+    for i in range(n):
+        sound(folder / "a" / f"{i}.wav")
+        found.append({"file": f"a/{i}.wav", **row(i)})
+    return found
+
+
+def config_of(started: Started) -> Config:
+    return compose(layered([started.study], []))
+
+
+def asked(started: Started) -> str:
+    return "\n".join(f"{key}: {text}" for _, key, text in started.questions)
+
+
+def test_from_a_table_to_a_split_and_a_run(tmp_path: Path) -> None:
+    """What a spreadsheet saves: semicolons, a mark, words in capitals; nothing is typed but -c."""
+    folder = tmp_path / "study data"
+    rows = []
+    for i in range(16):
+        for site in ("AV", "MV"):
+            name = f"wav/{i:03d}_{site}.wav"
+            sound(folder / name)
+            sick = "Abnormal" if i % 3 == 0 else "Normal"
+            rows.append({"Recording": name, "Patient ID": f"{i:03d}", "Subject": f"S{max(1, i)}",
+                         "Location": site, "Diagnosis": sick, "Smoker": str(i % 2 == 0).upper(),
+                         "Age": 20 + i, "Clinic": "AB"[i % 2]})  # fmt: skip
+    path = table(folder, rows, sep=";", encoding="utf-8-sig")
+    done = kfold_hs("init", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    study = folder / "study.yaml"
+    assert f"Next: kfold-hs run -c '{study}'" in done.stdout
+    config = compose(layered([study], []))
+    assert isinstance(config.data, TableData)
+    assert config.data.recording_column == "Recording"
+    assert config.data.patient_column == "Patient ID"
+    assert (config.data.person_column, config.data.site_column) == ("Subject", "Location")
+    assert list(config.data.tasks) == ["Diagnosis"]
+    assert config.data.tasks["Diagnosis"].classes == ("Abnormal", "Normal")
+    assert "Smoker" in done.stdout
+    assert "hold_out: Clinic" in done.stdout
+    # The line that a question names is the line of its key.
+    (line,) = (each for each in done.stdout.splitlines() if "(data.person_column)" in each)
+    number = int(line.split(", line ")[1].split(" ")[0])
+    assert "person_column: Subject" in study.read_text().splitlines()[number - 1]
+    done = kfold_hs("audit", "-c", study, "--json", cwd=tmp_path)
+    assert isinstance(json.loads(done.stdout), list)
+    tiny = [each for each in TINY if not each.startswith("data")]
+    words = [*tiny, "train.epochs=1", "judge.gallery.patients=0"]
+    first = kfold_hs("run", "-c", study, *words, "--json", "-q", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert len(list((tmp_path / "reports").glob("table-*/report.html"))) == 1
+    again = kfold_hs("run", "-c", "study.yaml", "--root", tmp_path, *words, "--json", "-q",
+                     cwd=folder)  # fmt: skip
+    assert again.returncode == 0, again.stderr  # from elsewhere the same run, which is done
+    assert len(list((tmp_path / "reports").glob("table-*/report.html"))) == 1
+    assert json.loads(first.stdout)["tasks"] == json.loads(again.stdout)["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "is_sure"),
+    [
+        (["1", "0", "0", "0"], ("1", "0"), True),
+        (["TRUE", "FALSE", "FALSE"], ("TRUE", "FALSE"), True),
+        (["no", "no", "yes"], ("yes", "no"), True),
+        (["Absent", "Present", "Unknown", "Absent"], ("Present", "Unknown", "Absent"), True),
+        (["N", "AS", "MR", "N"], ("AS", "MR", "N"), True),
+        (["red", "green", "green"], ("red", "green"), False),
+        (["1", "2", "2"], ("1", "2"), True),
+    ],
+)
+def test_classes_begin_with_the_positive_one(
+    labels: list[str], classes: tuple[str, ...], is_sure: bool, tmp_path: Path
+) -> None:
+    rows = rows_of(tmp_path, lambda i: {"patient": f"p{i}", "label": labels[i % len(labels)]})
+    started = init(table(tmp_path, rows))
+    task = config_of(started).data.tasks["label"]
+    assert task.classes == classes
+    assert task.positive == classes[0]
+    assert ("the rarest was taken" in asked(started).casefold()) is not is_sure
+    read_cohort(config_of(started).data)
+
+
+def test_other_columns_are_no_labels(tmp_path: Path) -> None:
+    rows = rows_of(
+        tmp_path,
+        lambda i: {"id": i, "sex": "MF"[i % 2], "age": i, "grade": i / 7, "murmur": "YN"[i % 2],
+                   "campaign": 2014 + i % 2, "quality": i % 2, "name": f"n{i}"},
+    )  # fmt: skip
+    assert list(config_of(init(table(tmp_path, rows))).data.tasks) == ["murmur"]
+
+
+def test_a_covariate_becomes_a_label_where_it_is_named(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, lambda i: {"id": i, "mood": i % 2, "murmur": i % 2})
+    path = table(tmp_path, rows)
+    started = init(path)
+    assert any("mood" in note and "--label" in note for note in started.notes)
+    with pytest.raises(ConfigError, match="--force replaces it"):
+        init(path)
+    named = init(path, None, Named(labels=("mood", "murmur")), force=True)
+    assert list(config_of(named).data.tasks) == ["mood", "murmur"]
+
+
+def test_names_without_folder_or_suffix_and_broken_rows(tmp_path: Path) -> None:
+    """The table that is written has the paths, and only rows that can be used, counted."""
+    rows = rows_of(tmp_path, lambda i: {"patient": i, "label": ["sick", "well"][i % 2]}, 16)
+    for row in rows:
+        row["file"] = Path(row["file"]).stem
+    rows[3]["file"] = "nowhere"
+    rows[4]["label"], rows[6]["label"] = "", "Sick"
+    (tmp_path / "a" / "5.wav").write_bytes(b"RIFF")
+    started = init(table(tmp_path, rows))
+    assert [each.name for each in started.written] == ["study.yaml", "study-recordings.csv"]
+    assert "names no file: line 5 of my.csv" in asked(started)
+    assert "cannot be read" in asked(started)
+    assert "label is empty" in asked(started)
+    cohort = read_cohort(config_of(started).data)
+    assert cohort.n_recordings == 13
+    assert set(cohort.patients["label"]) == {"sick", "well"}
+
+
+def test_nothing_says_who_the_people_are(tmp_path: Path) -> None:
+    started = init(table(tmp_path, rows_of(tmp_path, lambda i: {"label": i % 2})))
+    data = config_of(started).data
+    assert isinstance(data, TableData)
+    assert data.persons_known is False
+    assert "add a column of persons" in asked(started)
+    assert "unknown persons" in {note.name for note in read_cohort(data).notes}
+
+
+def test_linked_patients_are_one_person(tmp_path: Path) -> None:
+    rows = rows_of(
+        tmp_path, lambda i: {"patient_id": f"p{i}", "label": i % 2,
+                             "Additional ID": "p0" if i == 2 else ""},
+    )  # fmt: skip
+    started = init(table(tmp_path, rows))
+    cohort = read_cohort(config_of(started).data)
+    assert len(cohort.persons) == 11
+    assert "links 1 pair" in asked(started)
+
+
+def test_sound_decides_channel_and_band(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, lambda i: {"patient": i, "label": i % 2})
+    for row in rows:
+        sound(tmp_path / row["file"], channels=2, rate=1600)
+    config = config_of(init(table(tmp_path, rows)))
+    assert isinstance(config.data, TableData)
+    assert config.data.channel == 0
+    assert config.features.f_max_hz == 800
+
+
+def test_rare_classes_lower_the_number_of_folds(tmp_path: Path) -> None:
+    labels = ["a"] * 8 + ["b"] * 3 + ["c"]
+    rows = rows_of(tmp_path, lambda i: {"patient": i, "label": labels[i]})
+    started = init(table(tmp_path, rows))
+    config = config_of(started)
+    assert config.split.n_folds == 3
+    assert config.data.tasks["label"].classes == ("b", "a")
+    assert "label is c" in asked(started)
+    done = kfold_hs("split", "-c", started.study, "-q", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_folders_are_classes(tmp_path: Path) -> None:
+    for i in range(12):
+        for site in ("AV", "MV"):
+            sound(tmp_path / ("healthy" if i % 2 else "AS") / f"{i}_{site}.wav")
+    config = config_of(init(tmp_path))
+    cohort = read_cohort(config.data)
+    assert config.data.tasks["class"].classes == ("AS", "healthy")
+    assert len(cohort.patients) == 12
+    assert set(cohort.recordings["site"]) == {"AV", "MV"}
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        (["training_data.csv", "training_data/x.txt"], "circor"),
+        (["inner/training-a/REFERENCE.csv"], "cinc2016"),
+        (["REFERENCE.csv"], "cinc2016"),
+        (["train.csv", "train/x"], "bmdhs"),
+        (["Clean Heartsound Data Details.csv"], "zchsound"),
+    ],
+)
+def test_published_data_are_known_by_their_layout(
+    files: list[str], kind: str, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    config = config_of(init(tmp_path, tmp_path / "elsewhere" / "s.yaml"))
+    assert config.data.kind == kind
+    inner = tmp_path / "inner" if (tmp_path / "inner").exists() else tmp_path
+    assert config.data.model_dump()["root"].resolve() == inner
+
+
+def test_real_recordings(cinc2016: Path, tmp_path: Path) -> None:
+    config = config_of(init(cinc2016, tmp_path / "study.yaml"))
+    assert read_cohort(config.data).n_recordings > 10
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "nowhere.csv", "does not exist"),
+        (lambda folder: folder, "lies no recording"),
+        (lambda folder: table(folder, [{"file": "x/1.wav", "label": 1}]), "which would be"),
+        (lambda folder: table(folder, rows_of(folder, lambda i: {"age": i})), "--label COLUMN"),
+        (lambda folder: (sound(folder / "1.wav"), folder)[1], "recording,patient_id,label"),
+    ],
+)
+def test_what_cannot_be_guessed_is_told(
+    make: Callable[[Path], Path], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CohortError) as caught:
+        init(make(tmp_path))
+    assert said in str(caught.value)
+    assert not list(tmp_path.glob("study*"))
