@@ -11,7 +11,7 @@ recordings      SHA-256 of their samples are digested again with a salt of this 
 labels          stand beside a score of a conformal set alone: beside no person and no recording.
                 Scores are rounded up to three decimals and numbered anew in every task and repeat,
                 so that no score can be computed again and looked up. Sets can only become larger
-characteristics counts below 5 are put together, and no smallest or largest value is told
+characteristics counts below 5 are put together; smallest and largest values are left out
 
 Weights, calibrations and mean spectra are of many people; what a network remembers of one is not
 measured here.
@@ -159,14 +159,12 @@ def _scores(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     table = table.sort_values(["repeat", "fold", "label", "score"], kind="stable")
     numbers = table.groupby("repeat")["person_id"].transform(lambda ids: pd.factorize(ids)[0])
     table["person_id"] = numbers.astype(str)
-    return [
-        {
-            "repeat": int(repeat),
-            "fold": int(fold),
-            **{name: rows[name].tolist() for name in ("person_id", "label", "score")},
-        }
-        for (repeat, fold), rows in table.groupby(["repeat", "fold"])
-    ]
+    found = []
+    for key, rows in table.groupby(["repeat", "fold"]):
+        repeat, fold = np.asarray(key, dtype=int).tolist()
+        each = {name: rows[name].tolist() for name in ("person_id", "label", "score")}
+        found.append({"repeat": repeat, "fold": fold, **each})
+    return found
 
 
 def _characteristics(found: Mapping[str, Any]) -> dict[str, Any]:

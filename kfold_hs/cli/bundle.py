@@ -93,6 +93,11 @@ def export(
         raise click.UsageError("give -o DIR for a bundle, or --challenge DIR for an entry.")
     if not hub and (license or forgets):
         raise click.UsageError("--license and --forget-people are about --hub-ready: add it.")
+    if hub and refit:
+        raise click.UsageError(
+            "--compare-refit adds bundles that name people, and --hub-ready names nobody: export "
+            "twice, to two folders."
+        )
     with RichProgress(quiet) as progress:
         if challenge is not None:
             _check_entry([*graphs, *["hub-ready"] * hub], refit, run, overrides)
@@ -153,10 +158,9 @@ def _write_bundle(
     run: Path, folder: Path, how: _How, progress: RichProgress
 ) -> tuple[str, dict[str, Any] | None]:
     """Write a bundle; what to print of it, and the comparison with the models of everybody."""
-    from kfold_hs.bundle.hub import HubOptions
     from kfold_hs.workflows import bundles
 
-    hub = HubOptions(how.license, how.forgets) if how.hub else None
+    hub = bundles.hub_options(how.license, how.forgets) if how.hub else None
     if how.refit_on is not None:
         from kfold_hs.workflows import refit
 

@@ -92,6 +92,13 @@ def export(
     return content
 
 
+def hub_options(license: str | None = None, forgets: bool = False) -> HubOptions:
+    """How `export` makes a bundle ready for a hub; as `kfold_hs.bundle.hub.HubOptions`."""
+    from kfold_hs.bundle.hub import HubOptions
+
+    return HubOptions(license, forgets)
+
+
 @dataclass(frozen=True)
 class PredictOptions:
     """How people are scored, and where their rows go.

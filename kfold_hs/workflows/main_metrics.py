@@ -77,6 +77,7 @@ def show_comparison_in_tensorboard(
 
 
 def _differing(settings: list[dict[str, Any]]) -> set[str]:
-    """Settings that are not the same in all variants."""
-    names = {name for each in settings for name in each}
-    return {name for name in names if len({str(each.get(name)) for each in settings}) > 1}
+    """Settings that all variants have and that are not the same in all: `sched.kind`, and not what
+    one of the schedules alone takes."""
+    names = set.intersection(*(set(each) for each in settings))
+    return {name for name in names if len({each[name] for each in settings}) > 1}

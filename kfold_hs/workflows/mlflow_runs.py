@@ -258,7 +258,8 @@ class MlflowRun:
         run, files = self._fold_run(fold), self.paths.fold(fold)
         if status == "FINISHED":
             history = stored.read_history(files.history, of_fold=True)
-            self._log_epochs(fold, history.to_dict("records"))
+            rows = [{str(k): v for k, v in row.items()} for row in history.to_dict("records")]
+            self._log_epochs(fold, rows)
         if self._status(run.id) != status:
             self._required.set_terminated(run.id, status)
 
@@ -295,7 +296,7 @@ def _connect(root: Path) -> tuple[MlflowClient, bool]:
     """
     import mlflow
 
-    is_ours = not mlflow.is_tracking_uri_set()
+    is_ours = not mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
     ours = f"sqlite:///{(root / 'mlflow.db').resolve().as_posix()}"
     return mlflow.MlflowClient(ours if is_ours else mlflow.get_tracking_uri()), is_ours
 

@@ -233,6 +233,7 @@ def test_small_counts_are_put_together() -> None:
         (["-o", "x", "--license", "mit"], "add it"),
         (["-o", "x", "--forget-people"], "add it"),
         (["--challenge", "x", "--hub-ready"], "--hub-ready needs a bundle"),
+        (["-o", "x", "--hub-ready", "--compare-refit"], "export twice"),
     ],
 )
 def test_words_that_do_not_go_together(words: list[str], text: str, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ OTHERS_FILES = {
     "learn/tracking/energy.py", "learn/device.py", "learn/models/pretrained.py",
     "orchestrator/hardware.py", "judge/results/challenge2022.py", "judge/results/baselines.py",
     "workflows/challenge_entry.py", "bundle/server/app.py", "workflows/prediction_folders.py",
-    "config/plugins.py", "config/source_files.py", "api/cohorts.py",
+    "config/plugins.py", "config/source_files.py", "config/backbones.py", "api/cohorts.py",
 }  # fmt: skip
 THE_DOOR = {"files/stored.py", "files/atomic.py", "learn/checkpoint.py"}
 READERS = {
