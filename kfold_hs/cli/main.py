@@ -89,8 +89,8 @@ def _unforeseen(error: Exception) -> str:
 def _print_anything() -> None:
     """A letter that the console's encoding lacks is printed as its number; it ends no command."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        is_told = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
-        if sys.platform == "win32" and not is_told:  # into a file or a pipe: by default cp1252
+        is_chosen = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
+        if sys.platform == "win32" and not is_chosen:  # into a file or a pipe: by default cp1252
             sys.stdout.reconfigure(encoding="utf-8")
         sys.stdout.reconfigure(errors="backslashreplace")
 
