@@ -28,7 +28,13 @@ _LINE = re.compile(r"^((?:\w+, )*\w+) : (.+)$")
 _SLIPS = (1e9, 2**31 - 1)
 """Upper bounds that only catch slips of the finger, and say nothing to a reader."""
 _UNIONS = (Union, types.UnionType)
-_WORDS = {str: "text", bool: "`true` or `false`", int: "whole number", float: "number"}
+_WORDS = {
+    Any: "anything",
+    str: "text",
+    bool: "`true` or `false`",
+    int: "whole number",
+    float: "number",
+}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ PAGE = ROOT / "docs" / "tutorial.md"
 
 
 @pytest.mark.slow  # ten minutes of a newcomer are some here, too
+@pytest.mark.timeout(7200)
 def test_the_blocks_of_the_tutorial_run_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
