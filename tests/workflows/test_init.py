@@ -162,6 +162,18 @@ def test_names_without_folder_or_suffix_and_broken_rows(tmp_path: Path) -> None:
     assert set(cohort.patients["label"]) == {"sick", "well"}
 
 
+def test_several_recordings_in_a_row(tmp_path: Path) -> None:
+    rows = []
+    for i in range(12):
+        for site in ("AV", "MV"):
+            sound(tmp_path / f"{i}_{site}.wav")
+        rows.append({"patient_id": f"p{i}", "murmur": "YN"[i % 2], "aortic": f"{i}_AV.wav",
+                     "mitral": f"{i}_MV.wav" if i else ""})  # fmt: skip
+    cohort = read_cohort(config_of(init(table(tmp_path, rows))).data)
+    assert (len(cohort.patients), cohort.n_recordings) == (12, 23)
+    assert set(cohort.recordings["site"]) == {"aortic", "mitral"}
+
+
 def test_nothing_says_who_the_people_are(tmp_path: Path) -> None:
     started = init(table(tmp_path, rows_of(tmp_path, lambda i: {"label": i % 2})))
     data = config_of(started).data
@@ -235,6 +247,12 @@ def test_published_data_are_known_by_their_layout(
     assert config.data.kind == kind
     inner = tmp_path / "inner" if (tmp_path / "inner").exists() else tmp_path
     assert config.data.model_dump()["root"].resolve() == inner
+
+
+def test_a_table_of_published_data_stands_for_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "training_data").mkdir()
+    (tmp_path / "training_data.csv").write_text("Patient ID,Murmur\n1,Absent\n")
+    assert config_of(init(tmp_path / "training_data.csv")).data.kind == "circor"
 
 
 def test_real_recordings(cinc2016: Path, tmp_path: Path) -> None:

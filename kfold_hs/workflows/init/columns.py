@@ -23,7 +23,7 @@ from kfold_hs.config.features import FeatureConfig
 from kfold_hs.config.names import clean_name
 from kfold_hs.errors import CohortError, counted, listing, unknown_name
 from kfold_hs.workflows.init.labels import FOLD, GENERIC, MOST_CLASSES, SOURCE, Labels, plain_name
-from kfold_hs.workflows.init.recordings import Headers, files_of
+from kfold_hs.workflows.init.recordings import Headers, files_of, one_a_row
 
 MOST_TASKS = 8
 _PATIENT = ("patient_id", "patient", "patientid", "patient_nr", "patient_no", "pid", "case_id",
@@ -139,6 +139,11 @@ class _Table:
 
     def recordings(self) -> None:
         """The column of files; where only its names fit, the table gets their paths."""
+        if self.named.recording is None:
+            self.table, several = one_a_row(self.table, self.path)
+            if several:
+                self.is_changed, self.left = True, list(self.table.columns)
+                self.found.notes.append(f"A row for each recording of {listing(several, 10)}.")
         column, cells, are_paths = files_of(self.table, self.path, self.named.recording)
         if not are_paths:
             source, column = column, "recording" if "recording" not in self.left else "path_found"
@@ -153,7 +158,7 @@ class _Table:
             self.left.remove(column)
         paths = self.table[column].map(lambda cell: find_file(self.path.parent, cell))
         self._leave_out(paths.map(Path.is_file), f"{column} names no file", "data.path")
-        headers = Headers.of(list(paths[self.table.index]))
+        headers = Headers.of([find_file(self.path.parent, cell) for cell in self.table[column]])
         broken = pd.Series(headers.unreadable, index=self.table.index)
         self._leave_out(~broken, "the recording cannot be read", "data.path")
         n = counted(len(self.table), "file")
@@ -382,7 +387,7 @@ class _Table:
             )
         people = self._people(column)
         for name in [each for each in labels.classes if people[each] < 2 < len(labels.classes)]:
-            self._leave_out(self.table[column] != name, f"{column} is {name}, as of nobody else",
+            self._leave_out(self.table[column] != name, f"{column} is {name}, as one person is",
                             f"data.tasks.{column}.classes")  # fmt: skip
             labels = labels.without(name)
         counts = ", ".join(f"{people[each]} {each}" for each in labels.classes)

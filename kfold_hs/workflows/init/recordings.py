@@ -71,6 +71,20 @@ def files_of(table: pd.DataFrame, path: Path, wanted: str | None) -> tuple[str, 
     return best, cells, False
 
 
+def one_a_row(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """A table with a row for each recording, of one with several columns of them; these columns.
+
+    `recording` is the file, and `position` the column that it was in. A table that has one such
+    column, or none, stays as it is.
+    """
+    columns = [column for column in table if _share(table[column], path.parent)]
+    if len(columns) < 2 or {"recording", "position"} & set(table.columns):
+        return table, []
+    rest = [column for column in table if column not in columns]
+    long = table.melt(rest, columns, "position", "recording", ignore_index=False)
+    return long[~long["recording"].map(is_missing)].sort_index(kind="stable"), columns
+
+
 def _share(cells: pd.Series, folder: Path) -> float:
     some = [cell for cell in cells.unique() if not is_missing(cell)][:_CELLS]
     known = [_is_recording(cell) and find_file(folder, cell).is_file() for cell in some]

@@ -127,7 +127,12 @@ def _looked(path: Path, named: Named) -> tuple[Guess, str]:
             return guess, f"the folder {path}, with {counted(_n_rows(guess), 'recording')}"
         path = table
     file = read_csv(path)
-    guess = guess_table(path, file, named)
+    try:
+        guess = guess_table(path, file, named)
+    except CohortError:
+        if known := folders.published(path.parent):  # one of its own tables was named
+            return folders.guess_published(*known), f"the folder {path.parent}"
+        raise
     guess.settings = {"data.kind": "table", "data.path": path, **guess.settings}
     if file.note:
         guess.notes.append(f"{file.note}.")
