@@ -76,7 +76,7 @@ def attach_bundle(config: Config, paths: RunPaths, folder: Path, progress: Progr
     if "mlflow" not in config.track or not _id_file(paths).exists():
         return
     run = MlflowRun(config, paths, {}, progress)
-    run.begin()
+    run.begin(makes=False)
     run.attach(folder)
     run.end("FINISHED")  # as every run is that can be exported
 
@@ -125,9 +125,9 @@ class MlflowRun:
         self.inner.epoch(fold, row)
         self._try(lambda: self._log_epochs(fold, [row]))
 
-    def begin(self) -> None:
-        """Connect; find the run, or make it."""
-        self._try(self._begin, first=True)
+    def begin(self, makes: bool = True) -> None:
+        """Connect; find the run, or make it where it may be made."""
+        self._try(lambda: self._begin(makes), first=True)
 
     def judged(self, summary: Summary) -> None:
         """What the run came to: metrics and artifacts."""
@@ -168,13 +168,17 @@ class MlflowRun:
         assert self._client is not None
         return self._client
 
-    def _begin(self) -> None:
+    def _begin(self, makes: bool) -> None:
         from mlflow.entities import Param
 
         client, is_local = _connect(self.paths.root)
         self._experiment = _experiment_of(client, self.paths.root if is_local else None)
         self._client = client
         if (found := self._find(_WHOLE)) is None:
+            if not makes:
+                raise LookupError(
+                    f"its store has no run {self.paths.name} (MLFLOW_TRACKING_URI names the store)"
+                )
             found = client.create_run(
                 self._experiment, run_name=self.paths.name, tags=self._tags(_WHOLE)
             )

@@ -22,7 +22,7 @@ from kfold_hs.learn.training.checks import check_config
 from kfold_hs.orchestrator.executor import Fleet
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.workflows import bundles, cross_validation
-from kfold_hs.workflows.mlflow_runs import followed
+from kfold_hs.workflows.mlflow_runs import attach_bundle, followed
 from kfold_hs.workflows.options import RunOptions
 
 mlflow = pytest.importorskip("mlflow")
@@ -92,7 +92,9 @@ def test_a_run_and_a_run_for_every_fold_model(tracked: Path) -> None:
             assert [each.value for each in points] == pytest.approx(history[column].tolist())
 
 
-def test_report_summary_settings_and_bundle_are_artifacts(tracked: Path) -> None:
+def test_report_summary_settings_and_bundle_are_artifacts(
+    tracked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, _, client = runs_of(tracked)
     there = {each.path for each in client.list_artifacts(whole.info.run_id)}
     assert there == {"report.html", "summary.json", "config.yaml"}
@@ -102,6 +104,12 @@ def test_report_summary_settings_and_bundle_are_artifacts(tracked: Path) -> None
     parts = {each.path for each in client.list_artifacts(whole.info.run_id, "bundle")}
     assert {"bundle/bundle.json", "bundle/models", "bundle/README.md"} <= parts
     assert runs_of(tracked)[0].info.status == "FINISHED"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    monkeypatch.chdir(tmp_path)
+    notes, paths = Notes(), RunPaths("one", tracked)
+    attach_bundle(config("track=[mlflow]"), paths, tracked / "bundle", notes)
+    (said,) = notes.said
+    assert "its store has no run one" in said
 
 
 def follow(cohort: Cohort, root: Path, listener: Silent | None = None) -> None:
