@@ -251,6 +251,11 @@ def schedule(name: str) -> Callable[[_F], _F]:
 
     `step` counts optimizer steps from 0 to n_steps - 1; `losses` are the mean training losses of
     the epochs before. It is chosen by ``sched=NAME``.
+
+    Parameters
+    ----------
+    name : str
+        Of the choice ``sched=NAME``.
     """
 
     def decorate(function: _F) -> _F:
@@ -270,6 +275,11 @@ def loss(name: str) -> Callable[[_F], _F]:
 
     It is chosen by ``loss=NAME``, and has the settings of all losses, such as label smoothing and
     class weights.
+
+    Parameters
+    ----------
+    name : str
+        Of the choice ``loss=NAME``.
 
     Notes
     -----
@@ -304,6 +314,11 @@ def augmentation(name: str) -> Callable[[_F], _F]:
 
     ``augment.extra=[NAME]`` puts it behind those of the package that change sound, and before
     masks and mixup; ``augment.extra={NAME:{setting:value}}`` with settings.
+
+    Parameters
+    ----------
+    name : str
+        Of the choice ``augment.extra=[NAME]``.
 
     Notes
     -----

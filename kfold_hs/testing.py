@@ -38,9 +38,14 @@ class ContractError(KfoldHsError):
 class Checked:
     """What `check_model` found.
 
-    name : of the choice ``model=NAME``
-    n_parameters : that are trained
-    export : "ONNX", or why it cannot be exported
+    Parameters
+    ----------
+    name : str
+        Of the choice ``model=NAME``.
+    n_parameters : int
+        Number of parameters that are trained.
+    export : str
+        "ONNX", or why it cannot be exported.
     """
 
     name: str

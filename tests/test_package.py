@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.plugin_files import examples, importable
 
+from kfold_hs import __version__
 from kfold_hs.cli.main import cli
-from kfold_hs.config.compose import compose, expand
+from kfold_hs.config.compose import compose
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the tracked folders, so that no build leaves traces here."""
     source = tmp_path_factory.mktemp("source")
-    names = ["kfold_hs", "configs", "setup.cfg", "pyproject.toml", "README.md"]
+    names = ["kfold_hs", "configs", "setup.cfg", "setup.py", "pyproject.toml", "README.md"]
+    names += ["LICENSE", "THIRD_PARTY.md"]
     subprocess.run(["cp", "-r", *(str(ROOT / name) for name in names), str(source)], check=True)
     target = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -48,6 +50,32 @@ def test_wheel_holds_every_module_template_and_configuration(wheel: Path) -> Non
     assert not [name for name in found if name.endswith((".pt", ".wav", ".flac"))]
 
 
+def test_wheel_says_whose_it_is_and_under_which_terms(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        about = message_from_bytes(archive.read(f"{info}/METADATA"))
+        for name in ("LICENSE", "THIRD_PARTY.md"):
+            assert archive.read(f"{info}/licenses/{name}") == (ROOT / name).read_bytes()
+    assert about["License-Expression"] == "Apache-2.0"
+    assert about["Author"] == "kfold-hs developers"
+    assert about["Version"] == __version__
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    # What `pip install .` brings: nothing of the extras.
+    needed = [text for text in about.get_all("Requires-Dist", []) if "extra ==" not in text]
+    assert not re.findall(r"^(?:ray|wandb|playwright|schemathesis|optuna)", "\n".join(needed), re.M)
+
+
+def test_extras_are_documented_and_name_extras_that_exist() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = setup["options.extras_require"]
+    text = (ROOT / "docs" / "install.md").read_text()
+    for name, lines in extras.items():
+        assert f"`{name}`" in text
+        for inner in re.findall(r"kfold-hs\[(.*)\]", lines):
+            assert set(inner.split(",")) <= set(extras)
+
+
 def test_wheel_works_from_any_directory_with_the_same_defaults(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
@@ -60,32 +88,6 @@ def test_wheel_works_from_any_directory_with_the_same_defaults(wheel: Path, tmp_
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == compose(["recipe=lite", "data=circor", "data.root=x"]).to_yaml()
-
-
-def readme_commands() -> list[list[str]]:
-    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("kfold-hs ")]
-
-
-@pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
-def test_commands_of_the_readme_parse_and_compose(words: list[str], tmp_path: Path) -> None:
-    (tmp_path / "my_net.py").write_text(examples()["my_net.py"])
-    with importable(tmp_path):
-        parse_and_compose(words)
-
-
-def parse_and_compose(words: list[str]) -> None:
-    command = cli.commands[words[0]]
-    context = command.make_context(words[0], list(words[1:]))
-    for variant in expand(list(context.params.get("overrides", ()))):
-        compose(variant)
-
-
-def test_every_command_is_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text()
-    for name in cli.commands:
-        assert f"kfold-hs {name}" in text
 
 
 def test_make_targets_of_the_readme_exist() -> None:

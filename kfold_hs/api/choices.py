@@ -23,6 +23,11 @@ class ComparisonReport(Results[Comparison]):
     """Variants on the same people and folds: which is better, if that can be told.
 
     `result` is the typed content of comparison.json; `reports` opens each variant's run.
+
+    Attributes
+    ----------
+    paths : ComparisonPaths
+        Every file of the comparison.
     """
 
     content, html = "comparison.json", "comparison.html"
@@ -99,6 +104,11 @@ class SearchReport(Results[SearchResult]):
     """A search: every trial, and what the best is worth after the choice.
 
     `result` is the typed content of tune.json; `best` are the best trial's settings.
+
+    Attributes
+    ----------
+    paths : TunePaths
+        Every file of the search.
     """
 
     content, html = "tune.json", "tune.html"
@@ -153,6 +163,10 @@ KINDS: tuple[type[Results[Any]], ...] = (
 
 def read_report(folder: str | Path) -> Results[Any]:
     """Open the results in a folder under `reports/`: of a run, a comparison, a search, ...
+
+    Parameters
+    ----------
+    folder : str or Path
 
     Returns
     -------

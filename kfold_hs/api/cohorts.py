@@ -58,8 +58,14 @@ class Cohort(tables.Cohort):
     persons, patients, recordings : DataFrame
         person_id; patient_id, person_id, a column a task, covariates; recording_id, patient_id,
         path, site, sample_rate_hz, n_samples, duration_s, sha256, ...
+    n_persons, n_patients, n_recordings : int
+    covariates, annotations : tuple of str
+        Columns of `patients`: properties of the patient; what belongs to the label, such as the
+        grade of a murmur, which only subgroups use.
     notes : tuple of Note
         What is odd about the data, counted.
+    channel : int or None
+        Which channel of the files is read, from 0; None: they have one.
     settings : tuple of str
         Words of a command line: `kfold-hs run` with them reads the same cohort.
     """

@@ -72,6 +72,11 @@ class ValidationReport(Results[Validation]):
     """A bundle on people of another cohort: every metric, its change, and the calibration.
 
     `result` is the typed content of validation.json.
+
+    Attributes
+    ----------
+    paths : ValidationPaths
+        Every file of the validation.
     """
 
     content, html = "validation.json", "validation.html"

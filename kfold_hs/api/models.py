@@ -280,6 +280,14 @@ class FoldModel:
 def load_bundle(folder: str | Path) -> Models:
     """The models of a bundle that `Report.export` or `kfold-hs export` made.
 
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    Models
+
     Raises
     ------
     BundleError

@@ -99,6 +99,11 @@ class Report(Results[Summary]):
     def load_models(self, progress: Shown = None) -> Models:
         """As `models`, with progress: the recordings are read again, to check whose they are.
 
+        Parameters
+        ----------
+        progress : bool or Progress, optional
+            As in `cross_validate`.
+
         Raises
         ------
         BundleError
@@ -148,27 +153,63 @@ class Report(Results[Summary]):
         return load_bundle(target)
 
     def plot_metrics(self, task: str | None = None) -> go.Figure:
-        """Metrics with their intervals, and every fold's value."""
+        """Metrics with their intervals, and every fold's value.
+
+        Parameters
+        ----------
+        task : str, optional
+            It may be left out where there is one.
+        """
         return self._plot("forest", task)
 
     def plot_confusion(self, task: str | None = None) -> go.Figure:
-        """Confusion matrix: counts, a row a label."""
+        """Confusion matrix: counts, a row a label.
+
+        Parameters
+        ----------
+        task : str, optional
+            It may be left out where there is one.
+        """
         return self._plot("confusion", task)
 
     def plot_roc(self, task: str | None = None) -> go.Figure:
-        """ROC curve of the positive class, with its band."""
+        """ROC curve of the positive class, with its band.
+
+        Parameters
+        ----------
+        task : str, optional
+            It may be left out where there is one.
+        """
         return self._plot("roc", task)
 
     def plot_precision_recall(self, task: str | None = None) -> go.Figure:
-        """Precision over recall of the positive class, with its band."""
+        """Precision over recall of the positive class, with its band.
+
+        Parameters
+        ----------
+        task : str, optional
+            It may be left out where there is one.
+        """
         return self._plot("pr", task)
 
     def plot_calibration(self, task: str | None = None) -> go.Figure:
-        """Share of positives over predicted probability, as configured and scaled."""
+        """Share of positives over predicted probability, as configured and scaled.
+
+        Parameters
+        ----------
+        task : str, optional
+            It may be left out where there is one.
+        """
         return self._plot("calibration", task)
 
     def plot_decision(self, task: str | None = None) -> go.Figure:
-        """Net benefit over the threshold probability."""
+        """Net benefit over the threshold probability.
+
+        Parameters
+        ----------
+        task : str, optional
+            It may be left out where there is one.
+        """
         return self._plot("decision", task)
 
     def plot_loss(self) -> go.Figure:

@@ -126,7 +126,13 @@ class Results(ABC, Generic[Content]):
         }
 
     def figure(self, words: str) -> go.Figure:
-        """The figure of the page whose name is, or alone holds, these words; raises as `table`."""
+        """The figure of the page whose name is, or alone holds, these words; raises as `table`.
+
+        Parameters
+        ----------
+        words : str
+            A name of `figures`, or words that only one has, e.g. ``"murmur roc"``.
+        """
         return self._named(self.figures, words, "figure")
 
     def _named(self, each: Mapping[str, Any], words: str, kind: str) -> Any:
@@ -144,6 +150,15 @@ class Results(ABC, Generic[Content]):
 
     def to_html(self, path: str | Path) -> Path:
         """Write the page to a file of its own; it opens offline.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Path
+            Of the file.
 
         Raises
         ------

@@ -76,10 +76,14 @@ def opened(bundle: Bundle, kind: str, output: Path | None) -> Iterator[Sink]:
             with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
                 yield _Parquet(writer, schema)
             return
-        with nullcontext(sys.stdout) if temporary is None else temporary.open("w") as file:
+        with nullcontext(sys.stdout) if temporary is None else _text(temporary) as file:
             sink = Csv(file, list(columns(bundle))) if kind == "csv" else Json(file)
             yield sink
             sink.close()
+
+
+def _text(path: Path) -> IO[str]:
+    return path.open("w", encoding="utf-8", newline="\n")
 
 
 class Csv:

@@ -86,10 +86,20 @@ def _unforeseen(error: Exception) -> str:
     return f"{text}. kfold-hs does not expect this error. --debug shows where it comes from."
 
 
+def _print_anything() -> None:
+    """A letter that the console's encoding lacks is printed as its number; it ends no command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_chosen = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
+        if sys.platform == "win32" and not is_chosen:  # into a file or a pipe: by default cp1252
+            sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error ends in one paragraph, not in a traceback."""
     from kfold_hs.errors import KfoldHsError, readable
 
+    _print_anything()
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     answer_shells()

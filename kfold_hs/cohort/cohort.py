@@ -65,6 +65,11 @@ class Task:
     uncertain : str, optional
         The class of patients without a clear diagnosis, for `train.uncertain`: one of three or
         more, and not the positive one.
+
+    Attributes
+    ----------
+    n_classes, positive_index : int
+        Number of classes; place of the positive one among them, from 0.
     """
 
     name: str
@@ -116,7 +121,13 @@ class Task:
         return self.classes.index(self.positive)
 
     def encode(self, labels: pd.Series) -> np.ndarray:
-        """Class indices, shape (n,) int64, of labels known to be in the class list."""
+        """Class indices, shape (n,) int64.
+
+        Parameters
+        ----------
+        labels : Series of str, shape (n,)
+            Known to be in `classes`.
+        """
         index = {name: i for i, name in enumerate(self.classes)}
         return np.array([index[label] for label in labels], dtype=np.int64)
 

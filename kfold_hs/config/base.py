@@ -36,6 +36,7 @@ class Settings(BaseModel):
 class Choice(Settings):
     """Settings of one of several ways to do a thing; `kind` is its name in the table of them.
 
+    kind : name of the choice; the word GROUP=NAME chooses it, or a file of `configs/GROUP/` with it
     plugin : module whose settings these are; "": the package's
     """
 

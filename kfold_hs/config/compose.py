@@ -53,8 +53,23 @@ NAMED = WHOLE | {"data.map"}
 
 
 def config_folder() -> Path:
-    """`configs/`, which is in an installed package and, by a link, in a checkout's."""
-    return Path(__file__).parent.parent / "configs"
+    """`configs/`: in the package where it is installed, beside it in a checkout.
+
+    Raises
+    ------
+    ConfigError
+        It is in neither place.
+    """
+    package = Path(__file__).parent.parent
+    places = [package / "configs", package.parent / "configs"]
+    for place in places:
+        if (place / "config.yaml").is_file():
+            return place
+    raise ConfigError(
+        f"the settings' files are missing: there is no config.yaml in {places[0]} or {places[1]}. "
+        "Install kfold-hs again: pip install --force-reinstall --no-deps kfold-hs, or PATH of the "
+        "checkout in its place."
+    )
 
 
 def groups() -> dict[str, list[str]]:

@@ -37,7 +37,13 @@ _UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
 class TaskConfig(Settings):
     """One task: its classes and what training and pooling take from it.
 
-    positive : None: the first class
+    classes : as the labels name them
+    positive : whose probability is the task's score; None: the first class
+    class_weights : of each class in the loss, in the order of `classes`; None: all 1
+    patient_pool : the rule from a patient's recordings to the patient, unless
+        predict.patient_pool names another
+    column : of the labels; None: the column is called like the task
+    recording_column : of labels that each recording has for itself, where there are any
     uncertain : the class that train.uncertain is about
     stack : tasks and covariates that it is told from, by a regression fitted on the other folds
     """
@@ -88,6 +94,7 @@ class TaskMap(Settings):
 class DataSettings(Choice):
     """What every cohort is set by.
 
+    tasks : name -> its classes and what goes with them
     aliases : a CSV of two columns: ids that are one person
     map : tasks of a bundle that these people are to validate -> their labels here
     """
@@ -120,7 +127,11 @@ class DataSettings(Choice):
 
 
 class SyntheticData(DataSettings):
-    """The built-in cohort of simulated phonocardiograms."""
+    """The built-in cohort of simulated phonocardiograms.
+
+    n_patients : how many are simulated
+    seed : of the simulation; other people come of another one
+    """
 
     kind: Literal["synthetic"]
     n_patients: Annotated[int, Field(ge=10, le=100_000)] = 120
@@ -128,21 +139,30 @@ class SyntheticData(DataSettings):
 
 
 class CircorData(DataSettings):
-    """CirCor DigiScope in its official layout, WAV or FLAC."""
+    """CirCor DigiScope in its official layout, WAV or FLAC.
+
+    root : folder that holds training_data.csv and training_data/
+    """
 
     kind: Literal["circor"]
     root: Path
 
 
 class Cinc2016Data(DataSettings):
-    """PhysioNet/CinC Challenge 2016 in its official layout."""
+    """PhysioNet/CinC Challenge 2016 in its official layout.
+
+    root : folder that holds training-a to training-f, or one of them
+    """
 
     kind: Literal["cinc2016"]
     root: Path
 
 
 class BmdHsData(DataSettings):
-    """BMD-HS (BUET Multi-disease Heart Sound) in its official layout."""
+    """BMD-HS (BUET Multi-disease Heart Sound) in its official layout.
+
+    root : folder that holds train.csv, additional_metadata.csv and train/
+    """
 
     kind: Literal["bmdhs"]
     root: Path
@@ -151,6 +171,7 @@ class BmdHsData(DataSettings):
 class ZchSoundData(DataSettings):
     """ZCHSound, heart sounds of children.
 
+    root : folder that holds the two tables "... Heartsound Data Details.csv"
     sets : which of its two sets are read
     """
 
@@ -169,8 +190,12 @@ class ZchSoundData(DataSettings):
 class TableData(DataSettings):
     """A user's CSV, one row a recording.
 
+    path : of the CSV
+    patient_column : id of the patient
+    site_column : where on the chest the recording was made; None: not known
     recording_column : path of the audio file, relative to the CSV
-    person_column : None: every patient is a person of their own
+    person_column : id of the person, where several patients may be one; None: every patient
+        is a person of their own
     persons_known : false: nobody knows which patients are one person, and the report says so
     timing_column : when a recording's murmur is heard, such as Early-systolic; for frames=cycle
     channel : None: stereo is an error; 0, 1, ...: take that channel

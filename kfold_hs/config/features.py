@@ -103,11 +103,16 @@ class WaveformConfig(OwnFeatures):
 class FeatureConfig(FeatureSettings):
     """Mel spectrogram; see `kfold_hs.learn.features.mel`.
 
+    window_s : length of the window, in seconds
+    hop_s : from frame to frame, in seconds
+    n_mels : number of bands
+    f_min_hz, f_max_hz : lower end of the lowest band, upper end of the highest
     n_fft : of the zero-padded window, so that every low band has a bin of its own
     compression : `log`: 10 log10, in dB; `pcen`: per-channel energy normalisation (Wang et al.
         2017), (E / (floor + M)^gain + bias)^root - bias^root, M the running mean of the power E
     pcen_time_constant_s : of M
     pcen_gain : 1: a recording's loudness is gone
+    pcen_bias, pcen_root : `bias` and `root` in the formula of `compression`
     pcen_floor : power below which a band counts as silent
     """
 

@@ -19,8 +19,10 @@ class FramesConfig(Settings):
 
     epochs : passes over the segmented recordings; 0: no frame branch
     lr : the highest rate of its OneCycle schedule
+    batch_size : crops a step
     crop_s : length of a training crop
     channels : of its hidden layers
+    dropout : share of the channels that are left out in training
     task : whose positive class is a murmur; null: states alone
     """
 

@@ -20,6 +20,18 @@ class Margins(Settings):
 
     Two variants that differ by less are as good as equal. Shares and scores in [0, 1]; nats for
     `log_loss`, the challenge's units for `cost`.
+
+    accuracy : share of people who are called right
+    balanced_accuracy : mean sensitivity of the classes
+    weighted_accuracy : of the PhysioNet/CinC Challenge 2022
+    macro_f1 : mean F1 of the classes
+    sensitivity, specificity : of the positive class
+    auroc, auprc : of the positive class
+    macro_auroc, macro_auprc : mean over the classes
+    brier : mean squared error of the probabilities
+    log_loss : mean of -log of the label's probability
+    ece : expected calibration error
+    cost : of the PhysioNet/CinC Challenge 2022, a patient
     """
 
     accuracy: NonNegative = 0.01
@@ -54,6 +66,8 @@ class GalleryConfig(Settings):
 class JudgeConfig(Settings):
     """How results are judged.
 
+    margins : half the widths of the regions of practical equivalence
+    gallery : patients that the report shows with their recordings
     bca : resamples of the people for the intervals of these models, in place of the closed forms;
         0 for none
     band_resamples : resamples of the people for the bands of curves; 0 for curves without bands

@@ -13,6 +13,8 @@ from kfold_hs.config.registry import Registry, Row, one_of
 class LossConfig(Choice):
     """What every loss is set by; see `kfold_hs.learn.losses`.
 
+    label_smoothing : share of a label that is spread over the other classes
+    effective_beta : of class_weights=effective; the nearer to 1, the more rare classes weigh
     class_weights : `task`: as the data configuration states; `balanced` and `effective` (with
         `effective_beta`; Cui et al. 2019): by the training people of the fold; `challenge`: those
         of its weighted accuracy
@@ -34,7 +36,10 @@ class CrossEntropyConfig(LossConfig):
 
 
 class FocalConfig(LossConfig):
-    """Focal loss (Lin et al. 2017)."""
+    """Focal loss (Lin et al. 2017).
+
+    gamma : how much less a sure prediction counts; 0: cross-entropy
+    """
 
     kind: Literal["focal"] = "focal"
     gamma: Annotated[float, Field(ge=0, le=10)] = 2.0

@@ -34,6 +34,7 @@ class BackboneConfig(NetworkConfig):
     """From crops to an embedding, with what the package puts on it.
 
     hidden : size of the hidden layer before the heads; 0: none
+    dropout : share of the embedding that is left out in training
     covariates : of the patient, beside the sound, e.g. [age, sex, height_cm, weight_kg]
     heads : `separate`: a linear head a task; `binary`: a sigmoid for each of a task's classes but
         the last, the positive one first; `joint`: one head over all combinations of their classes
@@ -60,6 +61,7 @@ class ModelConfig(BackboneConfig):
         local-dir:FOLDER
     weights : `package`: of the extra `weights` (EfficientNet-Lite0 only); `hub`: of timm; `file`:
         `weights_file`; `source`: of the place that backbone names; `none`: trained from scratch
+    weights_file : a file of weights, with weights=file
     drop_path : stochastic depth (Huang et al. 2016)
     pool : over bands and time; `backbone`: as the backbone does
     source : what the place that backbone names holds; found, not set

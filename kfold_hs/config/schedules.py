@@ -34,6 +34,7 @@ class OneCycleConfig(Choice):
     div_factor, final_div_factor : highest rate over the first; the first over the last
     cycle_momentum : whether beta1 goes down from `momentum_high` to `momentum_low` while the rate
         goes up, and back
+    momentum_low, momentum_high : ends of that cycle
     """
 
     kind: Literal["onecycle"] = "onecycle"
@@ -93,6 +94,7 @@ def cosine(config: CosineConfig, n_steps: int) -> Schedule:
 class RestartsConfig(Choice):
     """Settings of `restarts`.
 
+    n_cycles : how many half cosines
     lengthen : each cycle is so many times as long as the one before
     final_ratio : rate at the end of a cycle over highest rate
     """

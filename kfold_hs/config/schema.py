@@ -86,6 +86,7 @@ MOST_NUMBERS = 2**29
 class Config(Settings):
     """Everything that decides the result of a run, apart from the recordings.
 
+    recipe : name of the recipe, `recipe=NAME`: a file of `configs/recipe/`, which sets many keys
     seed : of the split, of the training and of every resampling
     n_seeds : trainings of every fold, each with other random draws; their mean is scored
     track : `wandb` stays on this machine unless WANDB_MODE=online, `mlflow` unless
@@ -94,6 +95,7 @@ class Config(Settings):
         aside; `best`: best on the people who are scored: optimistic, and labelled so
     target : accuracy that the report judges: reached, not reached, cannot tell
     plugins : modules that add choices: a list of names, or name -> digest of the source
+    device_kind : where networks were trained, as far as it decides their numbers; --device sets it
     """
 
     data: DataConfig

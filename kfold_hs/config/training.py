@@ -33,6 +33,8 @@ class OptimConfig(Settings):
     """AdamW (Loshchilov & Hutter 2019).
 
     lr : the highest rate of the schedule
+    weight_decay : decoupled from the gradient
+    beta1, beta2 : decay of the running means of gradients and of their squares
     """
 
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
@@ -46,11 +48,13 @@ class AugmentConfig(Settings):
 
     mixup_alpha, cutmix_alpha : of Beta(alpha, alpha) (Zhang et al. 2018; Yun et al. 2019); 0: off
     time_masks, band_masks : how many; the widest are `time_mask_frames` and `band_mask_bands`
+    time_mask_frames, band_mask_bands : width of the widest mask
     cutmix_axis : whether a stretch of frames or of bands is exchanged
     stretch : up to this share faster or slower
     gain_db : up to this much louder or softer; not with features.normalise=recording
     band_stops : stretches of bands set to the quietest level of the crop; the widest are
         `band_stop_bands`
+    band_stop_bands : width of the widest of them
     noise_share : of the crops, to which noise is added
     noise_snr_db : lowest and highest ratio of signal to noise
     noise : `white`, `pink` or `brown`: 0, 3 or 6 dB an octave
@@ -99,17 +103,20 @@ class AugmentConfig(Settings):
 class TrainConfig(Settings):
     """The training loop; see `kfold_hs.learn.training.fold`.
 
+    epochs : passes over the training recordings
+    batch_size : crops a step
+    crop_frames : length of a crop, in frames of the features
     crops_per_recording : drawn from every training recording in an epoch
     site_labels : whether a recording's own label counts, where the data have one, instead of the
         patient's
     sampling : `shuffle`; `joint` or the name of a task: classes drawn equally often; `patient`:
         patients drawn equally often, however many recordings
-    grad_clip : norm; 0: off
+    grad_clip : largest norm of a step's gradient; 0: off
     accumulate : batches whose gradients make one step of the optimizer
     average : what is scored and kept, if not the trained weights: their exponential mean over the
         steps (`ema`; Polyak & Juditsky 1992), or their equal mean over the last epochs (`swa`;
         Izmailov et al. 2018)
-    average_decay : of `ema`
+    average_decay : of `ema`: what the mean keeps of itself at a step
     average_start : of `swa`: share of the epochs after which weights are averaged
     average_update_bn : of `swa`: whether batch statistics are computed anew, from all crops of the
         training people, instead of averaged
@@ -117,11 +124,13 @@ class TrainConfig(Settings):
         the start; `cuda_graphs`: a step's kernels are launched as one, on NVIDIA GPUs only
     first_crop_frames, first_n_mels : crops grow from these, in frames and in bands (neighbours are
         averaged), to their size after the share `grow_until` of the epochs; None: off
+    grow_until : share of the epochs after which crops have their size
     precision : `auto`: bfloat16 on GPUs that have it (A100, L4, H100; not T4, V100), else float32
     inner_share : of the training people, set aside to choose the epoch when select=inner
     patience : with select=inner: stop after so many epochs without a gain; None: never
     level : `patient`: an example is one crop of each of `sites_per_patient` recordings, pooled by
         gated attention (Ilse et al. 2018); batch_size counts crops
+    sites_per_patient : recordings of an example, with level=patient
     align : where training crops start; `cycle`: at an S1, where a segmentation lies beside the
         recording
     uncertain : the class that a task names as uncertain is a `class`, has no part in the loss
@@ -192,7 +201,9 @@ class TrainConfig(Settings):
 class PredictConfig(Settings):
     """From crops to a patient; see `kfold_hs.predictions.aggregation`.
 
-    crop_overlap : of neighbouring crops of a recording
+    batch_size : crops that are predicted at once; decides speed and memory
+    crop_pool : the rule from the crops of a recording to the recording
+    crop_overlap : share that neighbouring crops of a recording have in common
     patient_pool : `task`: as the data configuration states; `attention`: of train.level=patient
     n_shifts : crops are laid out this many times, shifted (test-time augmentation)
     gains_db : every crop is heard at each of these gains (test-time augmentation); not with

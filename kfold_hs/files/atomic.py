@@ -43,6 +43,13 @@ _HELD = ".held"
 _POLL_S = 0.002
 _OLD_S = 24 * 3600.0
 """Age from which a temporary file is left over, on a file system without locks."""
+_OPEN_FILES_STAY = os.name == "nt"
+"""Whether the system refuses to rename or remove what is open, and to read what is locked.
+
+So does Windows; there no temporary file is held, and its age alone says that it was left over.
+"""
+_PAUSES_S = (0.01, 0.05, 0.2, 0.5)
+"""Between attempts to rename over a file that a reader or a virus scanner has open there."""
 
 
 @contextlib.contextmanager
@@ -67,7 +74,7 @@ def writing(target: Path, checksum: bool = False) -> Iterator[Path]:
         _sweep_once(target.parent.absolute())
         with alone(target.parent):  # or it could be swept before it is locked
             handle, name = tempfile.mkstemp(".tmp", f".{target.name}.", target.parent)
-            _lock(handle)
+            handle = _held(handle)
         temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as file:
@@ -76,7 +83,7 @@ def writing(target: Path, checksum: bool = False) -> Iterator[Path]:
         if checksum:
             _replace(temporary, target)
         else:
-            temporary.replace(target)
+            _rename(temporary, target)
     except OSError as error:
         raise storage_error(error, target) from error
     finally:
@@ -107,21 +114,24 @@ def writing_folder(target: Path, sums: bool = False) -> Iterator[Path]:
         with alone(target.parent):
             temporary = Path(tempfile.mkdtemp(".tmp", f".{target.name}.", target.parent))
             # Not the folder itself: a writer in it locks that for moments.
-            handle = os.open(temporary / _HELD, os.O_RDWR | os.O_CREAT)
-            _lock(handle)
+            handle = _held(os.open(temporary / _HELD, os.O_RDWR | os.O_CREAT))
         yield temporary
         if sums:
-            (temporary / SUMS).write_text(_sums(temporary))
+            (temporary / SUMS).write_bytes(_sums(temporary).encode())
         for path in temporary.rglob("*"):
             if path.is_file():
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
         with alone(target.parent):
             (temporary / _HELD).unlink()
+            if _OPEN_FILES_STAY:  # nor does it rename over an empty folder
+                with contextlib.suppress(OSError):
+                    target.rmdir()
             try:
                 temporary.replace(target)
             except OSError as error:
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                is_there = _OPEN_FILES_STAY and target.is_dir()
+                if not is_there and error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                     raise
     except OSError as error:
         raise storage_error(error, target) from error
@@ -136,7 +146,7 @@ def discard(folder: Path) -> None:
     """Remove a folder; for other processes it disappears at once."""
     aside = Path(tempfile.mkdtemp(".tmp", f".{folder.name}.", folder.parent))
     with contextlib.suppress(FileNotFoundError):  # another process was faster
-        folder.replace(aside)
+        folder.replace(aside / folder.name)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -290,26 +300,40 @@ def _replace(temporary: Path, target: Path) -> None:
     kept = checksum_file(target)
     with alone(target.parent):
         kept.parent.mkdir(exist_ok=True)
-        handle = os.open(kept, os.O_RDWR | os.O_CREAT, 0o644)
+        binary = getattr(os, "O_BINARY", 0)  # Windows would write "\r\n"
+        handle = os.open(kept, os.O_RDWR | os.O_CREAT | binary, 0o644)
         try:
-            before = os.pread(handle, 2 * _LINE, 0)
+            before = os.read(handle, 2 * _LINE)
             if len(before) != _LINE and target.is_file():
                 # Written by an older version of kfold-hs, or by a writer that was killed here.
                 before = f"{sha256_of(target)}\n".encode()
             before = before[:_LINE]
             if len(before) < _LINE or before == new:
-                os.pwrite(handle, new, 0)
-                os.ftruncate(handle, _LINE)
+                _rewrite(handle, new)
                 before = new
             else:
-                os.pwrite(handle, before + new, 0)
+                _rewrite(handle, before + new)
             os.fsync(handle)
-            temporary.replace(target)
+            _rename(temporary, target)
             if before != new:
-                os.pwrite(handle, new, 0)
-                os.ftruncate(handle, _LINE)
+                _rewrite(handle, new)
         finally:
             os.close(handle)
+
+
+def _rewrite(handle: int, lines: bytes) -> None:
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, lines)
+    os.ftruncate(handle, len(lines))
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    for pause in _PAUSES_S if _OPEN_FILES_STAY else ():
+        with contextlib.suppress(PermissionError):
+            temporary.replace(target)
+            return
+        time.sleep(pause)
+    temporary.replace(target)
 
 
 @contextlib.contextmanager
@@ -326,16 +350,23 @@ def alone(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _lock(handle: int) -> None:
+def _held(handle: int) -> int | None:
+    """The handle, locked; where an open file could not be renamed, it is closed instead."""
+    if _OPEN_FILES_STAY:
+        os.close(handle)
+        return None
     with contextlib.suppress(OSError):
         lock_descriptor(handle, blocking=False)
+    return handle
 
 
 def _is_held(path: Path) -> bool:
     """Whether a process may still be writing there."""
+    held = path / _HELD if path.is_dir() else path
     try:
-        held = path / _HELD if path.is_dir() else path
-        handle = os.open(held, os.O_RDONLY | os.O_NOFOLLOW)
+        if _OPEN_FILES_STAY:
+            return time.time() - held.lstat().st_mtime < _OLD_S
+        handle = os.open(held, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return False
     try:

@@ -27,6 +27,7 @@ import torch
 from kfold_hs.config.schema import Config, TrainConfig
 from kfold_hs.config.training import DeviceKind
 from kfold_hs.errors import ConfigError
+from kfold_hs.files.machine import memory_bytes
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -106,6 +107,11 @@ def pick_device(name: str) -> torch.device:
     ConfigError
         The name is none of auto, cpu, cuda and cuda:N, or there is no such device here.
     """
+    if name == "mps":
+        raise ConfigError(
+            "--device mps: Apple's GPU is not used; nothing of kfold-hs was tried on it. On a Mac "
+            "folds are trained on the processor: --device cpu."
+        )
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise ConfigError(f"--device {name!r} is not one of auto, cpu, cuda and cuda:N.")
     n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -193,8 +199,8 @@ def room_on(device: torch.device) -> int:
     """Bytes that a process can have: what is free on a GPU, all memory beside the CPU."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    room = memory_bytes()
     for path in map(Path, _LIMITS):
-        if path.is_file() and (text := path.read_text().strip()).isdigit():
+        if path.is_file() and (text := path.read_text(encoding="ascii").strip()).isdigit():
             room = min(room, int(text))
     return room

@@ -1,10 +1,12 @@
 """Trains a plan on this machine, several folds at once, each in a process of its own.
 
-A process takes one fold after another. All are forked from one that has loaded torch and computed
-nothing, so that those of a second variant begin at once. Each maps the bank from its file, so that
-all share the same pages of memory, and computes with as many threads as a run without --jobs: the
-results are the same to the bit (see `kfold_hs.learn.device`). One that the system ends takes its
-fold with it and no other. All end with the process that started them, however that ends.
+A process takes one fold after another. On Linux all are forked from one that has loaded torch and
+computed nothing, so that those of a second variant begin at once. Elsewhere each starts anew: what
+has loaded macOS's libraries must not be forked, and Windows does not fork. Each maps the bank from
+its file, so that all share the same pages of memory, and computes with as many threads as a run
+without --jobs: the results are the same to the bit (see `kfold_hs.learn.device`). One that the
+system ends takes its fold with it and no other. All end with the process that started them, however
+that ends.
 """
 
 from __future__ import annotations
@@ -18,8 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -42,6 +43,10 @@ from kfold_hs.orchestrator.worker import (
 
 _PATIENCE_S = 30.0
 """So long a process may write what it has before it is ended for good."""
+_Connection = Any
+"""An end of a pipe: `multiprocessing.connection.Connection`, on Windows a `PipeConnection`."""
+_KILLED = -9
+"""Exit code of a process that SIGKILL ended, which Windows has not."""
 
 
 def train(plan: Plan, context: RunContext, progress: Progress, n_jobs: int) -> None:
@@ -61,7 +66,7 @@ def train(plan: Plan, context: RunContext, progress: Progress, n_jobs: int) -> N
     free = list(reversed(devices))
     started: list[_Worker] = []
     ready: list[_Worker] = []
-    busy: dict[Connection, _Worker] = {}
+    busy: dict[Any, _Worker] = {}
     try:
         while left or busy:
             while left and (ready or free):
@@ -70,7 +75,6 @@ def train(plan: Plan, context: RunContext, progress: Progress, n_jobs: int) -> N
                 progress.fold(worker.fold, "start")
                 busy[worker.pipe] = worker
             for pipe in wait(list(busy)):
-                assert isinstance(pipe, Connection)
                 worker = busy[pipe]
                 message = worker.receive()
                 if isinstance(message, KfoldHsError):
@@ -113,7 +117,7 @@ class _Worker:
     context: RunContext
     device: torch.device
     process: BaseProcess
-    pipe: Connection
+    pipe: _Connection
     fold: FoldId = field(init=False)
     has_ended: bool = False
 
@@ -129,7 +133,7 @@ class _Worker:
         except (EOFError, OSError):
             self.has_ended = True
             self.process.join()
-            killed = self.process.exitcode == -signal.SIGKILL  # as for want of memory
+            killed = self.process.exitcode == _KILLED  # as for want of memory
             return failed(self.context, self.fold, self._obituary(), {}, killed)
         return message
 
@@ -145,7 +149,7 @@ class _Worker:
         if code >= 0:
             return f"The process of {fold} ended with status {code}; what it printed says why."
         name = signal.Signals(-code).name
-        if -code != signal.SIGKILL:
+        if code != _KILLED:
             return f"The process of {fold} was ended by {name}."
         return (
             f"The process of {fold} was killed ({name}), as the system does when the memory is "
@@ -159,15 +163,11 @@ def _start(
 ) -> _Worker:
     """A process that waits for folds; it is put on the list of those that must be ended."""
     context = replace(context.without_bank(), device=device)
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload([_serve.__module__])
-    ours, theirs = server.Pipe()
-    process = server.Process(
+    ours, theirs = multiprocessing.Pipe()
+    process = _process(
         target=_serve, args=(theirs, dict(os.environ), context, n_threads), daemon=True,
         name=f"kfold-hs {context.paths.name}",
     )  # fmt: skip
-    # The first process would start it, which lets the signals through again that are held off here.
-    resource_tracker.ensure_running()
     with _deaf_to_ctrl_c(), _patient_threads(), without_main():
         process.start()
         worker = _Worker(context, device, process, ours)
@@ -176,9 +176,24 @@ def _start(
     return worker
 
 
+def _process(**words: Any) -> BaseProcess:
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn").Process(**words)
+    from multiprocessing import resource_tracker
+
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([_serve.__module__])
+    # The first process would start it, which lets the signals through again that are held off then.
+    resource_tracker.ensure_running()
+    return server.Process(**words)
+
+
 @contextlib.contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """A terminal sends Ctrl-C to all; processes started in here leave it to their parent."""
+    if sys.platform == "win32":  # where they see to it themselves
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -218,12 +233,14 @@ def without_main() -> Iterator[None]:
 
 
 def _serve(
-    pipe: Connection, environment: Mapping[str, str], context: RunContext, n_threads: int
+    pipe: _Connection, environment: Mapping[str, str], context: RunContext, n_threads: int
 ) -> None:
     """Train the folds that come, tell every epoch and every end."""
     os.environ.clear()  # that of the server is from its start
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     torch.set_num_threads(n_threads)
     try:

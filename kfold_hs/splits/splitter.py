@@ -88,7 +88,13 @@ class StratifiedPersonKFold(BaseCrossValidator):  # type: ignore[misc]
         self.n_splits, self.n_repeats, self.random_state = n_splits, n_repeats, random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
-        """Number of pairs that `split` yields: ``n_splits * n_repeats``; the data do not matter."""
+        """Number of pairs that `split` yields: ``n_splits * n_repeats``.
+
+        Parameters
+        ----------
+        X, y, groups : object, optional
+            Not used; scikit-learn gives them.
+        """
         return int(self.n_splits * self.n_repeats)
 
     def split(

@@ -63,7 +63,7 @@ def write_entry(folder: Path, config: Config, run: Path | None, progress: Progre
     check_entry(config, run)
     check_training(config)
     with writing_folder(folder) as temporary:
-        code = resources.files("kfold_hs.workflows").joinpath(TEMPLATE).read_text()
+        code = resources.files("kfold_hs.workflows").joinpath(TEMPLATE).read_text("utf-8")
         write_text(temporary / "team_code.py", code)
         write_text(temporary / "config.yaml", _on(config, Path("data")).to_yaml())
         write_text(temporary / "requirements.txt", f"kfold-hs=={metadata.version('kfold-hs')}\n")

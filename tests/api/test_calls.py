@@ -109,6 +109,7 @@ def test_calls_of_two_threads_take_turns(
         ({"epochs": 2}, r"unknown key 'epochs'.*Did you mean 'train\.epochs'\?"),
         ({"recipe": "lit"}, r"unknown choice for recipe= 'lit'.*'lite'"),
         ({"jobs": 0}, "at least 1 fold"),
+        ({"device": "mps"}, "Apple's GPU is not used"),
         ({"device": "gpu"}, "'gpu' is not one of auto, cpu, cuda"),
         ({"name": "a/b"}, "'a/b' cannot name a folder"),
         (

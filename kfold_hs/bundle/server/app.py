@@ -175,7 +175,7 @@ def _signature(fields: Sequence[str], limits: Limits) -> inspect.Signature:
 
 def _page() -> tuple[str, str]:
     """The page, and the policy that lets it run its own script and style and reach nobody else."""
-    text = (resources.files("kfold_hs.bundle.server") / "page.html").read_text()
+    text = (resources.files("kfold_hs.bundle.server") / "page.html").read_text(encoding="utf-8")
     hashes = {}
     for tag in ("script", "style"):
         (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)

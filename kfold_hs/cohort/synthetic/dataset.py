@@ -130,7 +130,8 @@ def _write(
             path = temporary / _file_name(recording)
             sound = render(recording)
             soundfile.write(path, sound.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
-            path.with_suffix(".tsv").write_text(_segmentation(sound.beats, recording.duration_s))
+            segmentation = _segmentation(sound.beats, recording.duration_s)
+            path.with_suffix(".tsv").write_bytes(segmentation.encode())
             if on_progress:
                 on_progress(done, len(rows))
         with (temporary / "table.csv").open("w", newline="", encoding="utf-8") as file:

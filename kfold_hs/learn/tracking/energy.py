@@ -32,8 +32,8 @@ def counters(device: torch.device, root: Path = POWERCAP) -> dict[Path, int]:
     found = {}
     for zone in sorted(root.glob("intel-rapl:*")):
         try:
-            if (zone / "name").read_text().startswith("package"):
-                found[zone] = int((zone / "energy_uj").read_text())
+            if (zone / "name").read_text(encoding="ascii").startswith("package"):
+                found[zone] = int((zone / "energy_uj").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return {}
     return found
@@ -50,6 +50,6 @@ def joules_since(before: Mapping[Path, int], after: Mapping[Path, int]) -> dict[
     for zone, start in before.items():
         used = after[zone] - start
         if used < 0:
-            used += int((zone / "max_energy_range_uj").read_text())
+            used += int((zone / "max_energy_range_uj").read_text(encoding="ascii"))
         total += used
     return {"joules": total / 1e6}

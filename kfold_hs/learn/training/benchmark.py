@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import torch
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import Config
+from kfold_hs.files.machine import peak_memory_bytes
 from kfold_hs.learn.data.covariates import Covariates
 from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.device import autocast, exactness, threads
@@ -199,7 +199,7 @@ def _seconds(call: Callable[[], None], device: torch.device) -> float:
 def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory_bytes()
 
 
 def _bytes(state: object) -> int:
