@@ -60,8 +60,7 @@ _TYPES = {
     "progress": "bool | Progress | None", "folds": "int | None", "repeats": "int | None",
     "seeds": "int | None", "overrides": "Sequence[str]",
 }  # fmt: skip
-_DEFAULTS = {"device": "auto", "overrides": (), "sampler": "tpe", "objective": "accuracy",
-             "racing": True}  # fmt: skip
+_DEFAULTS = {"device": "auto", "overrides": (), "sampler": "tpe", "racing": True}
 
 
 def with_options(**more: str) -> Callable[[Function], Function]:

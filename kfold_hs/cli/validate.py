@@ -61,20 +61,24 @@ def validate(
     KEY=VALUE names the people: data=NAME and data.KEY=VALUE, as for `run`. data.map says which of
     their labels are a task of the bundle: data.map.outcome=diagnosis, or, with classes,
     'data.map.outcome={task: diagnosis, classes: {Abnormal: ill, Normal: [well, unsure]}}'. Without
-    it, tasks and classes of the same name are compared, and the positive classes.
+    it, tasks and classes of the same name are compared, and the positive classes. headline=KEY is
+    the score to lead with, such as outcome.auroc; by default that of the bundle's run.
 
     Nothing is trained. Beside each metric are the value of the cross-validation and the change.
     """
+    from kfold_hs.config.compose import key_of
     from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.options import RunOptions
     from kfold_hs.workflows.validation import ValidationOptions
     from kfold_hs.workflows.validation import validate as validate_bundle
 
     _check(overrides)
-    data = composed(overrides, ()).data
+    config = composed(overrides, ())
+    headline = config.headline if any(key_of(word) == "headline" for word in overrides) else ""
     run = RunOptions(name=name, root=root, device=device, command=command_line())
     with RichProgress(quiet) as progress:
-        found = validate_bundle(bundle, data, ValidationOptions(run, known, match), progress)
+        how = ValidationOptions(run, known, match, headline=headline)
+        found = validate_bundle(bundle, config.data, how, progress)
     if as_json:
         print_json(found.result.to_json())
     else:
@@ -88,10 +92,10 @@ def _check(overrides: tuple[str, ...]) -> None:
     if not any(key_of(word) == "data" for word in overrides):
         raise click.UsageError("name the people: data=NAME, e.g. data=cinc2016 data.root=DIR.")
     for word in overrides:
-        if key_of(word).split(".")[0].lstrip("+~") != "data":
+        if key_of(word).split(".")[0].lstrip("+~") not in ("data", "headline"):
             raise click.UsageError(
-                f"{word} is a setting of a training. A bundle stays as it is; only data=NAME and "
-                "data.KEY=VALUE are taken."
+                f"{word} is a setting of a training. A bundle stays as it is; only data=NAME, "
+                "data.KEY=VALUE and headline=KEY are taken."
             )
 
 

@@ -35,7 +35,7 @@ from kfold_hs.config.models import MODELS
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values
 from kfold_hs.config.registry import Registry
 from kfold_hs.config.schedules import SCHEDULES
-from kfold_hs.config.schema import Config
+from kfold_hs.config.schema import MEAN_ACCURACY, Config
 from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
 from kfold_hs.files import stored
 
@@ -47,6 +47,7 @@ TABLES: dict[str, Registry] = {
 SPACES = "tune"
 WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
 """Settings whose keys are names of the user's, or lists: one is given as a whole."""
+_ACCURACY = {MEAN_ACCURACY, MEAN_ACCURACY.removeprefix("mean.")}
 
 
 def config_folder() -> Path:
@@ -121,10 +122,26 @@ def _compose(overrides: tuple[str, ...]) -> Config:
             for override in parsed:
                 if override.key_or_group not in groups():
                     _apply(override, composed)
-        values = _plain(composed)
-        if "split.n_folds" not in {override.key_or_group for override in parsed}:
+        values, given = _plain(composed), {override.key_or_group for override in parsed}
+        if "target" not in given and values["headline"] not in _ACCURACY:
+            values["target"] = None  # a recipe's is of the mean accuracy
+        if "split.n_folds" not in given:
             values["split"] = with_folds_of_column(values["split"])
         return _validated(values)
+
+
+def left_out_target(config: Config) -> str | None:
+    """What to say where a recipe's target is not judged, since the headline is another score."""
+    path = config_folder() / "recipe" / f"{config.recipe}.yaml"
+    if config.target is not None or config.headline == MEAN_ACCURACY or not path.is_file():
+        return None
+    recipes = OmegaConf.select(OmegaConf.load(path), "target")
+    if recipes is None:
+        return None
+    return (
+        f"No target is judged: that of recipe={config.recipe}, {recipes:g}, is of the mean "
+        f"accuracy. target=VALUE names one of {config.headline}."
+    )
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

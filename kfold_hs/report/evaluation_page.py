@@ -18,7 +18,7 @@ def render_evaluation(summary: Summary) -> Page:
 
 def _figures(content: dict[str, base.Figure]) -> dict[str, base.Figure]:
     figures = {}
-    target = content["target"]["value"] if content["target"]["tasks"] else None
+    target = base.accuracy_to_reach(content["target"])
     for task, result in content["tasks"].items():
         names = [name for name in FOREST if name in result["metrics"]]
         figures[f"forest-{task}"] = base.forest(result, names, target)

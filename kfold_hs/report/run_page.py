@@ -89,7 +89,9 @@ def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.F
     figures, learnt = {}, summary["learning"]
     for task, result in summary["tasks"].items():
         names = [name for name in FOREST if name in result["metrics"]]
-        figures[f"forest-{task}"] = base.forest(result, names, summary["target"]["value"])
+        figures[f"forest-{task}"] = base.forest(
+            result, names, base.accuracy_to_reach(summary["target"])
+        )
         figures[f"confusion-{task}"] = base.confusion(result)
     for task, each in summary.get("beside", {}).items():
         if each["official"]:

@@ -64,6 +64,7 @@ def compare(
         As `cross_validation.run`.
     """
     started = time.time()
+    from kfold_hs.judge.results.headline import check_judging
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_configs
     from kfold_hs.learn.training.fold import check
@@ -73,7 +74,9 @@ def compare(
     design = design.on(options.fleet.kind(device))
     first = design.variants[0].config
     check_configs(each.config for each in design.variants)
+    headline = check_judging(first)
     inputs = inputs or read_inputs(first, progress)
+    headline.check_folds(inputs.split.n_folds)
     of_variants = {each.name: inputs.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
         check_device(each.config)
@@ -135,6 +138,7 @@ def _judge(
     shares = {"n_folds": split.n_folds, "train_share": split.train_share}
     terms = Terms(
         baseline=first.name,
+        headline=first.config.headline,
         margins=first.config.judge.margins.model_dump(),
         n_tried=len(variants_tried(root / "reports", split)),
         seed=first.config.seed,
