@@ -47,7 +47,6 @@ TABLES: dict[str, Registry] = {
 SPACES = "tune"
 WHOLE = {"data.tasks", "loss.task_weights", "augment.extra", "plugins"}
 """Settings whose keys are names of the user's, or lists: one is given as a whole."""
-_ACCURACY = {MEAN_ACCURACY, MEAN_ACCURACY.removeprefix("mean.")}
 
 
 def config_folder() -> Path:
@@ -123,11 +122,30 @@ def _compose(overrides: tuple[str, ...]) -> Config:
                 if override.key_or_group not in groups():
                     _apply(override, composed)
         values, given = _plain(composed), {override.key_or_group for override in parsed}
-        if "target" not in given and values["headline"] not in _ACCURACY:
-            values["target"] = None  # a recipe's is of the mean accuracy
+        _leave_out_others(values, given, str(_chosen(chosen)["headline"]))
         if "split.n_folds" not in given:
             values["split"] = with_folds_of_column(values["split"])
         return _validated(values)
+
+
+def _leave_out_others(values: dict[str, Any], given: set[str], headline: str) -> None:
+    """Leave out a headline of tasks that are not there, and a target of another headline.
+
+    Parameters
+    ----------
+    values : dict
+        Of the whole configuration; changed.
+    given : set of str
+        Keys that the user set, who is obeyed.
+    headline : str
+        That of the files of `configs/`, whose target is of it.
+    """
+    task = str(values["headline"]).rpartition(".")[0]
+    if "headline" not in given and task not in ("mean", *values["data"]["tasks"]):
+        values["headline"] = MEAN_ACCURACY
+    mine, theirs = (each.removeprefix("mean.") for each in (values["headline"], headline))
+    if "target" not in given and mine != theirs:
+        values["target"] = None
 
 
 def left_out_target(config: Config) -> str | None:

@@ -262,7 +262,7 @@ def empty_layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
 
 def accuracy_to_reach(target: Mapping[str, Any]) -> float | None:
     """The target of a summary, where it is one of the accuracy; else None."""
-    is_accuracy = target["metric"] == "accuracy" and target["tasks"]
+    is_accuracy = target["metric"] == "accuracy"
     return target["value"] if is_accuracy else None
 
 
