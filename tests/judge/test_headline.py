@@ -97,9 +97,7 @@ def test_what_the_other_folds_decided(plain: dict, key: str) -> None:  # type: i
     ]
     one = Objective.of(key, TASKS)
     chosen = RUN[0].at(dict.fromkeys(_folds(), 5))
-    found = one.influence(
-        chosen, {"murmur": 0, "outcome": 0}, Layout.of_predictions(chosen, 5)
-    )
+    found = one.influence(chosen, {"murmur": 0, "outcome": 0}, Layout.of_predictions(chosen, 5))
     assert found.value == pytest.approx(row["value"])
     with pytest.raises(ConfigError, match=r"is decided on the other folds, and there is one fold"):
         one.check_folds(1)

@@ -52,7 +52,7 @@ def run(*words: str) -> Result:
 def test_a_table_becomes_a_folder_with_a_page(tmp_path: Path) -> None:
     people().to_csv(tmp_path / "team.csv", index=False)
     done = run("evaluate", str(tmp_path / "team.csv"), "--group", "sex", "--bands", "200",
-               "--root", str(tmp_path), "-q")  # fmt: skip
+               "--target", "0.95", "--root", str(tmp_path), "-q")  # fmt: skip
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.startswith("evaluate-team-")
