@@ -329,12 +329,12 @@ class _Story:
         simulated = self.cohort.name == SYNTHETIC
         of_simulated = self.bundle.config.data.kind == SYNTHETIC
         headline = headline_of(self.bundle, self.options.headline)
-        told = [name for name in headline.tasks if name in tasks]
+        first = [name for name in headline.tasks if name in tasks]
         sentences = [
             each
-            for name in [*told, *(name for name in tasks if name not in told)]
+            for name in [*first, *(name for name in tasks if name not in first)]
             for each in sentences_of(
-                name, tasks[name], self.cohort.name, headline if name in told else None
+                name, tasks[name], self.cohort.name, headline if name in first else None
             )
         ]
         if simulated or of_simulated:
@@ -358,7 +358,7 @@ class _Story:
                 "key": headline.key,
                 "label": headline.label,
                 "metric": headline.plain,
-                "tasks": told,
+                "tasks": first,
                 "is_decided": headline.is_decided,
             },
             "sentences": sentences,
