@@ -66,8 +66,7 @@ _TYPES = {
     "seeds": "int | None", "overrides": "Sequence[str]",
     "study": "str | Path | Sequence[str | Path] | None",
 }  # fmt: skip
-_DEFAULTS = {"device": "auto", "overrides": (), "sampler": "tpe", "objective": "accuracy",
-             "racing": True}  # fmt: skip
+_DEFAULTS = {"device": "auto", "overrides": (), "sampler": "tpe", "racing": True}
 
 
 def with_options(**more: str) -> Callable[[Function], Function]:

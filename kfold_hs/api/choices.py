@@ -52,7 +52,8 @@ class ComparisonReport(Results[Comparison]):
             task ("mean" for the headline), metric, first, second, value_first, value_second,
             difference (second minus first), low, high, margin (of equivalence), verdict.
         """
-        rows = [*self._pairs("mean", "accuracy", self.result.headline)]
+        lead = str(self.result.headline.get("metric", "accuracy"))
+        rows = [*self._pairs("mean", lead, self.result.headline)]
         for task, metrics in self.result.tasks.items():
             for name, metric in metrics.items():
                 rows += self._pairs(task, name, metric)

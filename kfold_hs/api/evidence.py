@@ -41,8 +41,8 @@ def evaluate(source: Source | None = None, *, progress: Shown = None, **given: A
         ``probability={"Present": "p1"}``, ``fold="fold"``, ``group=["age"]``; or arrays, as
         scikit-learn's `cross_val_predict` takes and gives them: `y_true`, `y_proba`, `groups`
         (persons), `classes`, `folds`, `repeats`. `labels`: a table of labels, or its file. And
-        ``name``, ``root``, ``target``, ``audit``, ``band_resamples``, ``bca``. `docs/evaluate.md`
-        has them all.
+        ``name``, ``root``, ``headline``, ``target``, ``audit``, ``band_resamples``, ``bca``.
+        `docs/evaluate.md` has them all.
 
     Returns
     -------
@@ -143,6 +143,7 @@ class ValidateOptions(TypedDict, total=False):
     known: Literal["leave-out", "held-out"]
     match: Literal["samples", "ids", "auto"]
     data: Mapping[str, Any]
+    headline: str
     name: str
     root: str | Path
     device: str
@@ -176,6 +177,8 @@ def validate(
         By what people are known; "auto": ids count where both data are of one published kind.
     data : mapping
         Settings of the data, where `cohort` is its kind.
+    headline : str
+        The score to lead with, as in `cross_validate`; by default that of the bundle's run.
     name, root, device
         As in `cross_validate`.
 
@@ -199,7 +202,7 @@ def validate(
     known = [*ValidateOptions.__annotations__, "label_map", "progress"]
     if unknown := [each for each in given if each not in known]:
         raise ConfigError(unknown_name("keyword", unknown[0], known))
-    own = {key: given[key] for key in ("known", "match") if key in given}
+    own = {key: given[key] for key in ("known", "match", "headline") if key in given}
     if isinstance(cohort, str):
         cohort = read_cohort(cohort, progress=progress, **given.get("data", {}))
     folder = bundle if isinstance(bundle, str | Path) else bundle.bundle.folder

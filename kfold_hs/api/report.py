@@ -243,9 +243,13 @@ class Report(Results[Summary]):
         if head.value is None:  # of scores that are no probabilities
             yield head.sentence
             return
-        label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {enumerated(tasks)}"
+        label = head.label[0].upper() + head.label[1:]
+        if "label" not in head.to_json():  # of an earlier version, which led with the accuracy
+            label = "Accuracy" if len(tasks) == 1 else f"Accuracy, mean of {enumerated(tasks)}"
         found = estimate({"value": head.value, "low": head.low, "high": head.high})
-        yield f"{label}: {found}; target {summary.target['value']:g}: {head.verdict}."
+        target = summary.target["value"]
+        said = "" if target is None else f"; target {target:g}: {head.verdict}"
+        yield f"{label}: {found}{said}."
         split, cohort = summary.split, summary.cohort
         repeats = f", {split.n_repeats} repeats" if split.n_repeats > 1 else ""
         folds = f"{split.n_folds} folds" if split.n_folds else "folds unknown"

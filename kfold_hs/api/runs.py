@@ -130,7 +130,7 @@ def compare(
     return ComparisonReport(found.paths.folder)
 
 
-@with_options(trials="int | None", sampler="str", objective="str", racing="bool")
+@with_options(trials="int | None", sampler="str", objective="str | None", racing="bool")
 def tune(
     cohort: Cohort | str | None = None,
     space: Mapping[str, Any] | str | None = None,
@@ -156,7 +156,7 @@ def tune(
     sampler : str, optional
         "tpe" (the default), "random" or "grid".
     objective : str, optional
-        ``[TASK.]METRIC``; by default "accuracy", the mean over the tasks.
+        ``[TASK.]METRIC``; by default the setting `headline`, which is the mean accuracy.
     racing : bool, optional
         Stop a trial between two folds when it is worse than the best so far; by default True.
     **settings
@@ -183,7 +183,7 @@ def tune(
     from kfold_hs.workflows.search.spec import Search, SearchOptions
 
     trials, sampler = settings.pop("trials", None), settings.pop("sampler", "tpe")
-    objective, racing = settings.pop("objective", "accuracy"), settings.pop("racing", True)
+    objective, racing = settings.pop("objective", None), settings.pop("racing", True)
     searched: list[str] = []
     wanted = None if isinstance(space, Mapping) else space
     if isinstance(space, Mapping) and not (searched := choices_of(space)):

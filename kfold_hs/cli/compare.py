@@ -37,6 +37,9 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
     Tables of predictions that any program made (.csv, .parquet), and folders of runs and of
     evaluations, are compared as they are, on the people that all have. A table whose columns have
     unusual names: `kfold-hs evaluate` it first, and give its folder.
+
+    headline=KEY is the score that is led with: headline=murmur.auroc, or headline=mean.accuracy
+    over the tasks, which is the default.
     """
     from kfold_hs.cli.tables import show_comparison
     from kfold_hs.config.sweep import design
@@ -44,8 +47,9 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
     from kfold_hs.workflows import comparison
 
     command = command_line()
-    if words and all(_is_table(word) for word in words):
-        _compare_tables(words, options, dry_run)
+    tables, said = [w for w in words if _is_table(w)], [w for w in words if not _is_table(w)]
+    if tables and all(word.startswith("headline=") for word in said):
+        _compare_tables(tables, said, options, dry_run)
         return
     variants = design(words, options.counts)
     if dry_run:
@@ -65,18 +69,23 @@ def _is_table(word: str) -> bool:
     return Path(word).exists() or ("=" not in word and Path(word).suffix in {".csv", ".parquet"})
 
 
-def _compare_tables(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> None:
+def _compare_tables(
+    tables: list[str], said: list[str], options: CommandOptions, dry_run: bool
+) -> None:
+    from kfold_hs.cli.options import composed
     from kfold_hs.cli.tables import show_comparison
     from kfold_hs.orchestrator.rich_progress import RichProgress
-    from kfold_hs.workflows.table_comparison import compare_tables
+    from kfold_hs.workflows.table_comparison import TableOptions, compare_tables
 
     if dry_run or options.counts:
         raise click.UsageError(
             "tables are compared as they are: --dry-run, --folds, --repeats and --seeds do not "
             "apply. Leave them out."
         )
+    headline = composed(said, ()).headline if said else ""
+    how = TableOptions(options.name, options.root, command_line(), headline)
     with RichProgress(options.quiet) as progress:
-        found = compare_tables(words, options.name, options.root, command_line(), progress)
+        found = compare_tables(tables, how, progress)
     if options.as_json:
         print_json(found.result.to_json())
     else:

@@ -84,11 +84,13 @@ def _column(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..
     help="Divide the probabilities of a row by their sum.",
 )
 @click.option(
-    "--target",
-    type=float,
-    default=0.95,
-    show_default=True,
-    help="Accuracy that the report judges.",
+    "--headline",
+    metavar="KEY",
+    help="Score that the report leads with: TASK.METRIC, or mean.METRIC over the tasks. [default: "
+    "mean.accuracy, and of scores mean.auroc]",
+)
+@click.option(
+    "--target", type=float, help="Value of the headline that the report judges. [default: none]"
 )
 @click.option(
     "--bands",

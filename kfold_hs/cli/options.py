@@ -163,7 +163,7 @@ _SEARCH = (
         "--objective",
         metavar="[TASK.]METRIC",
         help="Out-of-fold score to improve: of one task, or the mean over the tasks. "
-        "[default: accuracy]",
+        "[default: the setting headline, which is accuracy]",
     ),
     click.option(
         "--racing/--no-racing",
@@ -232,7 +232,7 @@ class SearchFlags:
 
         options = SearchOptions(
             self.space,
-            self.objective or "accuracy",
+            self.objective,
             self.sampler or "tpe",
             self.trials,
             self.racing is not False,

@@ -33,7 +33,11 @@ def _counts(text: str) -> tuple[int, ...]:
     "--prevalence", type=float, metavar="P", help="Share of positives, above 0 and below 1."
 )
 @click.option(
-    "--metric", default="accuracy", metavar="NAME", help="Metric to compare. [default: accuracy]"
+    "--metric",
+    default="accuracy",
+    metavar="[TASK.]METRIC",
+    help="Metric to compare; of a run also its headline, such as mean.accuracy. "
+    "[default: accuracy]",
 )
 @click.option(
     "--difference",

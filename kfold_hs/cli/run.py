@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kfold_hs.cli.dry_run import print_cost
@@ -17,6 +19,9 @@ from kfold_hs.cli.options import (
     run_options,
     search_options,
 )
+
+if TYPE_CHECKING:
+    from kfold_hs.config.schema import Config
 
 
 @click.command(short_help="Cross-validate a model and write the report.")
@@ -70,11 +75,21 @@ def run(
         return
     command = command_line()
     with resumable(command), RichProgress(options.quiet) as progress:
+        progress.note(_beginning(config))  # the libraries that train take seconds to load
         result = cross_validation.run(config, progress, options.run(command), gallery=True)
     if options.as_json:
         print_json(result.summary.to_json())
     else:
         show_run(result.summary.to_json(), result.paths.report)
+
+
+def _beginning(config: Config) -> str:
+    """What begins, in a line."""
+    from kfold_hs.config.data import SyntheticData
+
+    if isinstance(config.data, SyntheticData):
+        return f"SIMULATED people: the built-in cohort, with recipe={config.recipe}."
+    return f"Cross-validating data={config.data.kind} with recipe={config.recipe}."
 
 
 def _run_nested(

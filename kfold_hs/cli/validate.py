@@ -18,6 +18,9 @@ from kfold_hs.cli.options import (
     print_json,
 )
 
+_TAKEN = ("data", "headline", "plugins")
+"""What a bundle takes: it stays as it is otherwise."""
+
 
 @click.command(short_help="Score a bundle on labelled people of another cohort.")
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -61,10 +64,12 @@ def validate(
     KEY=VALUE names the people: data=NAME and data.KEY=VALUE, as for `run`. data.map says which of
     their labels are a task of the bundle: data.map.outcome=diagnosis, or, with classes,
     'data.map.outcome={task: diagnosis, classes: {Abnormal: ill, Normal: [well, unsure]}}'. Without
-    it, tasks and classes of the same name are compared, and the positive classes.
+    it, tasks and classes of the same name are compared, and the positive classes. headline=KEY is
+    the score to lead with, such as outcome.auroc; by default that of the bundle's run.
 
     Nothing is trained. Beside each metric are the value of the cross-validation and the change.
     """
+    from kfold_hs.config.compose import key_of
     from kfold_hs.errors import counted, listing
     from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.workflows.options import RunOptions
@@ -73,7 +78,8 @@ def validate(
 
     words, unused = _of_data(overrides)
     _check(words)
-    data = composed(words, ()).data
+    config = composed(words, ())
+    headline = config.headline if any(key_of(word) == "headline" for word in words) else ""
     run = RunOptions(name=name, root=root, device=device, command=command_line())
     with RichProgress(quiet) as progress:
         if unused:
@@ -81,7 +87,8 @@ def validate(
                 f"{counted(len(unused), 'setting')} of the study file not used, since a bundle "
                 f"stays as it is: {listing(unused)}."
             )
-        found = validate_bundle(bundle, data, ValidationOptions(run, known, match), progress)
+        how = ValidationOptions(run, known, match, headline=headline)
+        found = validate_bundle(bundle, config.data, how, progress)
     if as_json:
         print_json(found.result.to_json())
     else:
@@ -96,7 +103,7 @@ def _of_data(overrides: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
     unused: list[str] = [
         word
         for word in overrides
-        if isinstance(word, Word) and key_of(word).split(".")[0] not in ("data", "plugins")
+        if isinstance(word, Word) and key_of(word).split(".")[0] not in _TAKEN
     ]
     return tuple(word for word in overrides if word not in unused), unused
 
@@ -108,10 +115,10 @@ def _check(overrides: tuple[str, ...]) -> None:
     if not any(key_of(word) == "data" for word in overrides):
         raise click.UsageError("name the people: data=NAME, e.g. data=cinc2016 data.root=DIR.")
     for word in overrides:
-        if key_of(word).split(".")[0].lstrip("+~") not in ("data", "plugins"):
+        if key_of(word).split(".")[0].lstrip("+~") not in _TAKEN:
             raise click.UsageError(
-                f"{word} is a setting of a training. A bundle stays as it is; only data=NAME and "
-                "data.KEY=VALUE are taken."
+                f"{word} is a setting of a training. A bundle stays as it is; only data=NAME, "
+                "data.KEY=VALUE and headline=KEY are taken."
             )
 
 

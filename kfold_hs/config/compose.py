@@ -36,7 +36,7 @@ from kfold_hs.config.models import MODELS
 from kfold_hs.config.overrides import MOST_VALUES, read, understood, values, with_places
 from kfold_hs.config.registry import Registry
 from kfold_hs.config.schedules import SCHEDULES
-from kfold_hs.config.schema import Config
+from kfold_hs.config.schema import MEAN_ACCURACY, Config
 from kfold_hs.errors import ConfigError, listing, nearest, readable, shown, unknown_name
 from kfold_hs.files import stored
 
@@ -144,11 +144,46 @@ def _compose(overrides: tuple[str, ...]) -> Config:
                     _apply(override, composed)
         values = _plain(composed)
         given = {override.key_or_group for override in parsed}
+        _leave_out_others(values, given, str(_chosen(chosen)["headline"]))
         if "split.n_folds" not in given:
             values["split"] = with_folds_of_column(values["split"])
         if "model.weights" not in given:
             values["model"] = with_own_weights(values["model"])
         return _validated(values)
+
+
+def _leave_out_others(values: dict[str, Any], given: set[str], headline: str) -> None:
+    """Leave out a headline of tasks that are not there, and a target of another headline.
+
+    Parameters
+    ----------
+    values : dict
+        Of the whole configuration; changed.
+    given : set of str
+        Keys that the user set, who is obeyed.
+    headline : str
+        That of the files of `configs/`, whose target is of it.
+    """
+    task = str(values["headline"]).rpartition(".")[0]
+    if "headline" not in given and task not in ("mean", *values["data"]["tasks"]):
+        values["headline"] = MEAN_ACCURACY
+    mine, theirs = (each.removeprefix("mean.") for each in (values["headline"], headline))
+    if "target" not in given and mine != theirs:
+        values["target"] = None
+
+
+def left_out_target(config: Config) -> str | None:
+    """What to say where a recipe's target is not judged, since the headline is another score."""
+    path = config_folder() / "recipe" / f"{config.recipe}.yaml"
+    if config.target is not None or config.headline == MEAN_ACCURACY or not path.is_file():
+        return None
+    recipes = OmegaConf.select(OmegaConf.load(path), "target")
+    if recipes is None:
+        return None
+    return (
+        f"No target is judged: that of recipe={config.recipe}, {recipes:g}, is of the mean "
+        f"accuracy. target=VALUE names one of {config.headline}."
+    )
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

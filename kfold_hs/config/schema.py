@@ -74,6 +74,7 @@ __all__ = [
 ]
 
 
+MEAN_ACCURACY = "mean.accuracy"
 MOST_FOLD_MODELS = 10_000
 LEAST_CROP_S = 0.2
 FRAME_S, LEAST_BANDS = (0.005, 0.04), 8
@@ -93,7 +94,9 @@ class Config(Settings):
         MLFLOW_TRACKING_URI names a server
     select : the epoch that is shipped and scored; `inner`: best on training people who are set
         aside; `best`: best on the people who are scored: optimistic, and labelled so
-    target : accuracy that the report judges: reached, not reached, cannot tell
+    headline : the score that results lead with: TASK.METRIC, or mean.METRIC over the tasks
+    target : value of the headline that is judged: reached, not reached, cannot tell; null: none. A
+        recipe's is of the mean accuracy, and is left out where another headline is named
     plugins : modules that add choices: a list of names, or name -> digest of the source
     device_kind : where networks were trained, as far as it decides their numbers; --device sets it
     """
@@ -114,7 +117,8 @@ class Config(Settings):
     n_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     select: Literal["last", "inner", "best"] = "last"
-    target: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    headline: Annotated[str, Field(min_length=1, max_length=200)] = MEAN_ACCURACY
+    target: Annotated[float, Field(ge=-1e9, le=1e9)] | None = None
     judge: JudgeConfig = JudgeConfig()
     plugins: dict[str, Plugin] = Field(default_factory=dict)
     device_kind: DeviceKind = "cpu"
@@ -131,6 +135,12 @@ class Config(Settings):
         named = named if isinstance(named, list | tuple) else [named]
         return {**values, "plugins": dict(plugins.named(str(each)) for each in named)}
 
+    @pydantic.field_validator("headline")
+    @classmethod
+    def _in_full(cls, value: str) -> str:
+        """A metric alone is its mean over the tasks."""
+        return value if "." in value else f"mean.{value}"
+
     @pydantic.model_validator(mode="after")
     def _name_plugins(self) -> Config:
         """Whatever plug-in is used is named, wherever it came from."""
@@ -146,6 +156,11 @@ class Config(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
+        is_accuracy = self.headline.rpartition(".")[2] == "accuracy"
+        if is_accuracy and self.target is not None and not 0 < self.target < 1:
+            raise ValueError(
+                f"target={self.target:g} does not fit: an accuracy is above 0 and less than 1"
+            )
         if self.features.is_absent or self.model.is_absent:  # nothing is computed with them
             return self
         if self.train.patience is not None and self.select != "inner":
@@ -309,7 +324,7 @@ class Config(Settings):
     def digest(self) -> str:
         """SHA-256 (hex) of what decides the out-of-fold predictions of the fold models.
 
-        Left out are: where the data lie (the cohort's fingerprint says what they are); the
+        Left out are: where the data lie (the cohort's fingerprint says what they are); headline,
         target, the margins and the stacking, which only judging reads; the trackers; and values
         that equal their declared default (`kfold_hs.config.digests`). The kind of device is in it,
         and on a GPU the precision that auto comes to.
@@ -352,7 +367,7 @@ class Config(Settings):
         values.pop("frames", None)
         if self.frames.is_on:
             values["frames"] = for_digest(self.frames, "frames")
-        for key in ("target", "track", "judge", "plugins"):
+        for key in ("headline", "target", "track", "judge", "plugins"):
             values.pop(key, None)
         if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:
             values["plugins"] = used

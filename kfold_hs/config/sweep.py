@@ -185,8 +185,8 @@ def check_same_inputs(variants: Sequence[Variant]) -> None:
                 f"{shown(first.name)} and {shown(other.name)} differ in "
                 f"{readable(listing(found), 600)}. All variants of a "
                 "comparison or search stand on the same people, in the same folds, with the same "
-                "draws: give such a key once. (Other draws on one split: seed=0,1 with "
-                "split.file=FILE.)"
+                "draws, and are judged alike: give such a key once. (Other draws on one split: "
+                "seed=0,1 with split.file=FILE.)"
             )
 
 
@@ -198,7 +198,7 @@ def inputs_of(config: Config) -> dict[str, Any]:
         for name, task in values["data"]["tasks"].items()
     }
     found = {"data": {**values["data"], "tasks": tasks}, "split": values["split"]}
-    found["judge"] = values["judge"]
+    found |= {"judge": values["judge"], "headline": values["headline"]}
     return found if config.split.file is not None else {**found, "seed": values["seed"]}
 
 
@@ -207,11 +207,12 @@ def _check_different(variants: Sequence[Variant]) -> None:
     seen: dict[str, str] = {}
     for each in variants:
         values = each.config.as_dict()
-        for key in ("target", "track", "judge"):
+        for key in ("headline", "target", "track", "judge"):
             values.pop(key)
         other = seen.setdefault(json.dumps(values, sort_keys=True), each.name)
         if other != each.name:
             raise ConfigError(
-                f"{shown(other)} and {shown(each.name)} are one configuration, but for what no "
-                "prediction depends on (target, track, judge): there is nothing to compare."
+                f"{shown(other)} and {shown(each.name)} are one configuration, but for what "
+                "no prediction depends on (headline, target, track, judge): there is nothing to "
+                "compare."
             )

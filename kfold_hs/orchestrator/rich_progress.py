@@ -1,11 +1,12 @@
 """Progress on standard error, while a command or a call from Python works.
 
 On a terminal, bars show each fold in training and the time left. In a pipe or a log file, there is
-one line for every epoch.
+one line for every epoch, with the time left.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -47,7 +48,8 @@ class RichProgress:
         self._stage = ""
         self._steps: TaskID | None = None
         self._epochs: TaskID | None = None
-        self._n_epochs = 0
+        self._n_epochs = self._n_left = self._n_trained = 0
+        self._begun = time.monotonic()
         self._under_way: dict[Any, TaskID] = {}
         self._reached: dict[Any, int] = {}
         self._faults: dict[str, str] = {}
@@ -79,7 +81,8 @@ class RichProgress:
 
     def training(self, n_folds: int, n_epochs: int) -> None:
         self._n_epochs = n_epochs
-        total = n_folds * n_epochs
+        self._n_left = total = n_folds * n_epochs
+        self._n_trained, self._begun = 0, time.monotonic()
         self._epochs = self._progress.add_task("training epochs", total=total, note="")
 
     def fold(self, place: Any, state: str, note: str = "") -> None:
@@ -87,6 +90,7 @@ class RichProgress:
             return
         label = _place(place)
         if state == "found":
+            self._n_left -= self._n_epochs
             self._progress.advance(self._epochs, self._n_epochs)
         if state == "start":
             if note:
@@ -115,11 +119,20 @@ class RichProgress:
         )
         note = f"loss {row['train_loss']:.3f} / {row['val_loss']:.3f}  {scores}"
         # The first row of a continued fold counts for the epochs before it, too.
-        self._progress.advance(self._epochs, max(0, number - self._reached.get(place, 0)))
+        n_new = max(0, number - self._reached.get(place, 0))
+        self._progress.advance(self._epochs, n_new)
         self._reached[place] = number
+        self._n_left -= n_new
+        self._n_trained += 1
         self._progress.update(self._under_way[place], completed=number, note=note)
         if not self._live:
-            self._say(f"{_place(place)} epoch {number}/{self._n_epochs}  {note}")
+            self._say(f"{_place(place)} epoch {number}/{self._n_epochs}  {note}  {self._left()}")
+
+    def _left(self) -> str:
+        """How long all other epochs will take, were they as fast as those until now."""
+        each = (time.monotonic() - self._begun) / max(1, self._n_trained)
+        seconds = round(each * max(0, self._n_left))
+        return f"about {seconds // 60}:{seconds % 60:02} left"
 
     def note(self, text: str) -> None:
         self._say(text)

@@ -89,11 +89,16 @@ def of_tune(name: str, result: SearchResult) -> Entry:
 
 
 def of_validation(name: str, result: Validation) -> Entry:
-    """The row of a validation; pointers are into validation.json. Its value is the first task's
-    AUROC on the other people."""
-    task, first = next(iter(result.tasks.items()))
-    metric = first.metrics["auroc"]
-    place = f"{name}/validation.json#/tasks/{task}/metrics/auroc/external"
+    """The row of a validation; pointers are into validation.json. Its value is the headline's of
+    the first task on the other people; the AUROC's where that is the accuracy."""
+    lead, task, kind = "auroc", next(iter(result.tasks)), "metrics"
+    if result.headline.get("tasks") and result.headline["metric"] != "accuracy":
+        lead, task = result.headline["metric"], result.headline["tasks"][0]
+        kind = "decided" if result.headline["is_decided"] else "metrics"
+    if lead not in (rows := getattr(result.tasks[task], kind)):
+        lead, kind, rows = "auroc", "metrics", result.tasks[task].metrics
+    metric = rows[lead]
+    place = f"{name}/validation.json#/tasks/{task}/{kind}/{lead}/external"
     found = traced(metric["external"], place)
     return Entry(
         name, "validation", metric["verdict"] or "not compared", " ".join(result.sentences),

@@ -132,7 +132,7 @@ def _figures(summary: dict[str, Any], history: pd.DataFrame) -> dict[str, base.F
 def _figures_of_predictions(summary: dict[str, Any]) -> dict[str, base.Figure]:
     """What needs no training to be known."""
     figures: dict[str, base.Figure] = {}
-    target = summary["target"]["value"] if summary["target"].get("tasks") else None
+    target = base.accuracy_to_reach(summary["target"])
     for task, result in summary["tasks"].items():
         names = [name for name in FOREST if name in result["metrics"]]
         figures[f"forest-{task}"] = base.forest(result, names, target)

@@ -66,6 +66,7 @@ def compare(
         As `cross_validation.run`.
     """
     started = time.time()
+    from kfold_hs.judge.results.headline import check_judging
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_configs, try_parts
     from kfold_hs.learn.training.fold import check
@@ -77,7 +78,9 @@ def compare(
     check_configs(each.config for each in design.variants)
     try_parts(*(each.config for each in design.variants))
     check_writable(options.root, "Give another folder: --root DIR.")
+    headline = check_judging(first)
     inputs = inputs or read_inputs(first, progress)
+    headline.check_folds(inputs.split.n_folds)
     of_variants = {each.name: inputs.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
         check_device(each.config)
@@ -140,6 +143,7 @@ def _judge(
     shares = {"n_folds": split.n_folds, "train_share": split.train_share}
     terms = Terms(
         baseline=first.name,
+        headline=first.config.headline,
         margins=first.config.judge.margins.model_dump(),
         n_tried=len(variants_tried(root / "reports", split)),
         seed=first.config.seed,

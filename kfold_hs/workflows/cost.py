@@ -36,6 +36,7 @@ def estimate_cost(
         has_features, predicted_with (the run whose models are asked, or null); left, left_s,
         at_least_s (were all jobs busy all the time, and none slower for the others).
     """
+    from kfold_hs.judge.results.headline import check_judging
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_configs
     from kfold_hs.orchestrator.cost import estimate
@@ -44,6 +45,7 @@ def estimate_cost(
     jobs, kind = options.fleet.n_jobs(device), options.fleet.kind(device)
     first = next(iter(variants.values()))
     check_configs(variants.values())
+    check_judging(first)
     inputs = read_inputs(first, progress)
     split = inputs.split
     progress.stage("timing run")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfold_hs.config import plugins
-from kfold_hs.config.compose import load_yaml
+from kfold_hs.config.compose import left_out_target, load_yaml
 from kfold_hs.config.plugins import TYPED_IN
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DamagedFileError, UnfinishedError, listing
@@ -66,6 +66,7 @@ def run(
     """
     started = time.time()
     from kfold_hs.judge.metrics.own import try_metrics
+    from kfold_hs.judge.results.headline import check_judging
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_config, try_parts
@@ -87,6 +88,7 @@ def run(
     fleet, device = options.fleet, pick_device(options.device)
     config = config.on(fleet.kind(device))
     check_device(config)
+    headline = check_judging(config)
     if TYPED_IN in config.plugins and (fleet.jobs or 1) > 1:
         raise ConfigError(
             f"jobs={fleet.jobs} trains in processes of their own, which cannot import what was "
@@ -104,11 +106,13 @@ def run(
         check_config(config)
     try_parts(config)
     inputs = inputs or read_inputs(config, progress)
+    headline.check_folds(inputs.split.n_folds)
     Stacking.of(config, inputs.cohort)  # a wrong source is refused before hours of training
     paths = RunPaths(options.name or run_name(config, inputs), options.root)
     check_room(needs(config, inputs, paths), "Make room, or name another --root or KFOLD_HS_CACHE.")
-    if note := _of_changed_plugins(config, paths):
-        progress.note(note)
+    for note in (_of_changed_plugins(config, paths), left_out_target(config)):
+        if note:
+            progress.note(note)
     with locked(paths), contextlib.ExitStack() as until_judged:
         inputs = settle(config, inputs, paths)
         context = RunContext.prepare(config, inputs, paths, device, progress)

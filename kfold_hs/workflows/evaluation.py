@@ -52,8 +52,11 @@ class EvaluationOptions:
         Of the folder under reports/; by default ``evaluate-<source>-<digest8>``.
     root : Path
         The folder that holds reports/.
-    target : float
-        The accuracy that the report judges, in (0, 1).
+    headline : str, optional
+        The score that the report leads with (``murmur.auroc``, ``mean.accuracy``); by default the
+        mean accuracy, or of scores the mean AUROC.
+    target : float, optional
+        The value of it that the report judges; none by default.
     audit : bool
         Whether a leak ends the evaluation; it is on the page either way.
     band_resamples, bca : int
@@ -64,7 +67,8 @@ class EvaluationOptions:
 
     name: str | None = None
     root: Path = Path()
-    target: float = 0.95
+    headline: str | None = None
+    target: float | None = None
     audit: bool = True
     band_resamples: int = 1000
     bca: int = 0
@@ -76,14 +80,10 @@ class EvaluationOptions:
         Raises
         ------
         ConfigError
-            The name, the target or a number of resamples is out of its bounds.
+            The name or a number of resamples is out of its bounds.
         """
         if self.name is not None:
             check_name(self.name)
-        if not 0 < self.target < 1:
-            raise ConfigError(
-                f"target={self.target:g} is no accuracy to reach: give one above 0 and below 1."
-            )
         try:
             JudgeConfig(band_resamples=self.band_resamples, bca=self.bca)
         except pydantic.ValidationError as error:
@@ -122,7 +122,7 @@ def evaluate(
         place of names. `y_true`, `y_proba`, `groups` (persons), `classes`, `folds` and `repeats`:
         arrays, as scikit-learn's `cross_val_predict` takes and gives them. `labels`: a table, its
         file, or the challenge's folder of labels. And what `EvaluationOptions` has: ``name``,
-        ``root``, ``target``, ``audit``, ``band_resamples``, ``bca``.
+        ``root``, ``headline``, ``target``, ``audit``, ``band_resamples``, ``bca``.
 
     Returns
     -------
@@ -253,7 +253,8 @@ def evaluate_imported(
             "provenance": provenance(name, options.command, digests, started),
         },
         imported.patients,
-        {"target": options.target, "band_resamples": options.band_resamples, "bca": options.bca},
+        {"headline": options.headline, "target": options.target,
+         "band_resamples": options.band_resamples, "bca": options.bca},
     )  # fmt: skip
     progress.stage("report")
     summary = summarise_imported(record)
@@ -316,7 +317,10 @@ def _refuse_other(paths: RunPaths) -> None:
 
 def _name(source: str, digest: str, options: EvaluationOptions) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source).stem).strip("-_")[:60] or "table"
-    asked = (digest, options.target, options.band_resamples, options.bca)
+    # There was always a target once: without one, the name is what it was then.
+    target = 0.95 if options.target is None else options.target
+    asked: tuple[Any, ...] = (digest, target, options.band_resamples, options.bca)
+    asked += () if options.headline is None else (options.headline,)
     return f"evaluate-{stem}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Known:
 def plan(metric: str, difference: float, asked: Designs, known: Known) -> dict[str, Any]:
     """What designs will see: from the uncertainty of a run, or from assumptions; no torch.
 
+    `metric` is one of the task, or names its task (``murmur.auroc``), or is the run's headline.
+
     Raises
     ------
     KfoldHsError
@@ -57,13 +59,18 @@ def plan(metric: str, difference: float, asked: Designs, known: Known) -> dict[s
     from kfold_hs.judge.stats.sample_size import designs, outlook
 
     summary = None if known.folder is None else finished_run(known.folder).summary
+    task, dot, plain = metric.rpartition(".")
+    if dot and (task != "mean" or summary is None):
+        if known.task not in (None, task):
+            raise ConfigError(f"--metric {metric} and --task {known.task} name two: give one.")
+        known, metric = replace(known, task=None if task == "mean" else task), plain
     found = outlook(metric, known.assumptions, summary, known.task)
     people = asked.people or found.people
     plans = designs(found, difference, people=people, repeats=asked.repeats, folds=asked.folds)
     if found.is_share:
-        _check_difference(metric, found.value, difference)
+        _check_difference(plain, found.value, difference)
     share = _rarest(known, summary)
-    said = _check_classes(metric, share, people, asked.folds) if share else ()
+    said = _check_classes(plain, share, people, asked.folds) if share else ()
     return {**plans, "assumptions": [*plans["assumptions"], *said]}
 
 

@@ -42,6 +42,28 @@ OTHER_FOLDS = "the tables put these people into different folds"
 
 
 @dataclass(frozen=True)
+class TableOptions:
+    """How tables are compared.
+
+    Parameters
+    ----------
+    name : str, optional
+        Of the folder under reports/; by default ``compare-tables-<digest8>``.
+    root : Path
+    command : str
+        What is printed for repeating it.
+    headline : str
+        The score that is led with (`judge.selection.objective`); by default the mean accuracy, or
+        of scores the mean AUROC.
+    """
+
+    name: str | None = None
+    root: Path = Path()
+    command: str = ""
+    headline: str = ""
+
+
+@dataclass(frozen=True)
 class TableComparison:
     """A finished comparison of tables: where its files are, what it found out, and its page."""
 
@@ -104,9 +126,7 @@ def _read(path: Path) -> Imported:
 
 def compare_tables(
     sources: Sequence[str | Path],
-    name: str | None = None,
-    root: Path = Path(),
-    command: str = "",
+    options: TableOptions = TableOptions(),
     progress: Progress | None = None,
 ) -> TableComparison:
     """Compare tables of out-of-fold predictions, person by person.
@@ -116,10 +136,7 @@ def compare_tables(
     sources : sequence of str or Path
         Files (CSV, Parquet) whose columns have the usual names, folders of evaluations or of runs;
         the first is the baseline.
-    name : str, optional
-        Of the folder under reports/; by default ``compare-tables-<digest8>``.
-    root : Path
-    command : str
+    options : TableOptions
     progress : Progress, optional
 
     Raises
@@ -129,7 +146,7 @@ def compare_tables(
     SplitError
         A table leaks (`splits.implied`).
     """
-    started, progress = time.time(), progress or NullProgress()
+    started, progress, name = time.time(), progress or NullProgress(), options.name
     if name is not None:
         check_name(name)
     read: dict[str, Imported] = {}
@@ -142,14 +159,14 @@ def compare_tables(
     common = common_of(read)
     digests = {each: digests_of(found)["predictions"] for each, found in read.items()}
     whole = hashlib.sha256(json.dumps(list(digests.items())).encode()).hexdigest()
-    paths = ComparisonPaths(name or f"compare-tables-{whole[:8]}", root)
+    paths = ComparisonPaths(name or f"compare-tables-{whole[:8]}", options.root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
     progress.stage("comparison")
     result = Comparison.from_json(
-        _judged(common, read, digests) | {
+        _judged(common, read, digests, options.headline) | {
             "name": paths.name,
-            "provenance": provenance(paths.name, command, digests, started),
+            "provenance": provenance(paths.name, options.command, digests, started),
         }
     )  # fmt: skip
     write_json(paths.content, result.to_json())
@@ -276,7 +293,7 @@ def _folds(
 
 
 def _judged(
-    common: Common, read: Mapping[str, Imported], digests: Mapping[str, str]
+    common: Common, read: Mapping[str, Imported], digests: Mapping[str, str], headline: str
 ) -> dict[str, Any]:
     """The content of comparison.json, without name and provenance."""
     tables, names = common.tables, list(common.tables)
@@ -284,7 +301,7 @@ def _judged(
     variants = Variants.of(
         tables, common.positives, {"n_folds": n_folds or 1, "train_share": share or 1.0}
     )
-    found = compare_variants(variants, Terms(names[0], primary=common.primary))
+    found = compare_variants(variants, Terms(names[0], primary=common.primary, headline=headline))
     answers, label = found["headline"]["against_baseline"], found["headline"]["label"]
     first, n_repeats = common.first, int(common.first["repeat"].nunique())
     if n_folds:

@@ -22,11 +22,13 @@ from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.schema import DataConfig, TaskMap
 from kfold_hs.errors import BundleError, ConfigError, PredictionsError, counted, listing
 from kfold_hs.files.paths import ValidationPaths, write_json, write_text
+from kfold_hs.judge.metrics.own import using
 from kfold_hs.judge.results.characteristics import characteristics, flagged, side_by_side
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
 from kfold_hs.judge.results.validation import TaskRows, sentences_of, validated_task
 from kfold_hs.judge.results.validation_result import SCHEMA, Validation
 from kfold_hs.judge.selection.decisions import referral_classes, spared_class
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.orchestrator.progress import NullProgress, Progress
 from kfold_hs.predictions.table import KEYS, Predictions, label_column, prob_column
 from kfold_hs.workflows.options import RunOptions
@@ -59,6 +61,8 @@ class ValidationOptions:
         "ids": a patient id is, too; "auto": ids count where both data are of one published kind.
     label_map : mapping
         Task of the bundle -> task of the data, or its task and classes; goes before `data.map`.
+    headline : str
+        The score to lead with; by default that of the bundle's run.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class ValidationOptions:
     known: Literal["leave-out", "held-out"] = "leave-out"
     match: Literal["auto", "samples", "ids"] = "auto"
     label_map: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+    headline: str = ""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -128,7 +133,8 @@ def validate(
     progress = progress or NullProgress()
     device = pick_device(options.run.device)
     bundle = Bundle.read(bundle_folder)
-    story = _Story.of(bundle, data, options, progress)
+    headline = headline_of(bundle, options.headline)
+    story = _Story.of(bundle, data, replace(options, headline=headline.key), progress)
     paths = ValidationPaths(options.run.name or story.name, options.run.root)
     if paths.is_other:
         raise ConfigError(f"{paths.folder} is the folder of other results. Give another --name.")
@@ -142,6 +148,19 @@ def validate(
     page = render_validation(result)
     write_text(paths.page, page)
     return FinishedValidation(paths, result, page)
+
+
+def headline_of(bundle: Bundle, name: str = "") -> Objective:
+    """The score that validations of a bundle lead with: the named one, or that of its run.
+
+    Raises
+    ------
+    ConfigError
+        The bundle has no such task or metric.
+    """
+    classes = {task.name: task.classes for task in bundle.tasks}
+    with using(bundle.config.plugins):
+        return Objective.of(name or bundle.config.headline, classes, "headline")
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,10 +334,14 @@ class _Story:
             raise PredictionsError(f"nothing can be compared. {why}.")
         simulated = self.cohort.name == SYNTHETIC
         of_simulated = self.bundle.config.data.kind == SYNTHETIC
+        headline = headline_of(self.bundle, self.options.headline)
+        first = [name for name in headline.tasks if name in tasks]
         sentences = [
             each
-            for name, one in tasks.items()
-            for each in sentences_of(name, one, self.cohort.name)
+            for name in [*first, *(name for name in tasks if name not in first)]
+            for each in sentences_of(
+                name, tasks[name], self.cohort.name, headline if name in first else None
+            )
         ]
         if simulated or of_simulated:
             said = SIMULATED_PEOPLE if simulated else f"Models of {SIMULATED_PEOPLE}"
@@ -337,6 +360,13 @@ class _Story:
             "simulated_models": of_simulated,
             "honest": bool(select["honest"]),
             "select": dict(select),
+            "headline": {
+                "key": headline.key,
+                "label": headline.label,
+                "metric": headline.plain,
+                "tasks": first,
+                "is_decided": headline.is_decided,
+            },
             "sentences": sentences,
             "tasks": tasks,
             "not_compared": [{"task": name, "why": why} for name, why in without.items()],

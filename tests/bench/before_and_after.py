@@ -16,7 +16,7 @@ from measure import table
 
 from kfold_hs.files.stored import read_json
 from kfold_hs.judge.metrics.challenge2022 import metrics_for
-from kfold_hs.judge.results.run import verdict
+from kfold_hs.judge.results.headline import verdict
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import recipe_estimate
 from kfold_hs.judge.stats.influence import Influence, mean_of

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.workflows.evaluation import evaluate
-from kfold_hs.workflows.table_comparison import compare_tables
+from kfold_hs.workflows.table_comparison import TableOptions, compare_tables
 
 TASKS = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
 
@@ -48,7 +48,10 @@ def main() -> None:
             table(n, n_folds, i).to_csv(root / file, index=False)
         for what, work in (
             ("evaluate", lambda: evaluate(root / "a.csv", group=["age", "sex"], root=root)),
-            ("compare", lambda: compare_tables([root / "a.csv", root / "b.csv"], root=root)),
+            (
+                "compare",
+                lambda: compare_tables([root / "a.csv", root / "b.csv"], TableOptions(root=root)),
+            ),
         ):
             started, cpu = time.perf_counter(), time.process_time()
             work()

@@ -114,8 +114,9 @@ def test_scores_have_what_ranks_people_and_nothing_else(frame: pd.DataFrame) -> 
     for name, metric in found["tasks"]["label"]["metrics"].items():
         other = as_probabilities["tasks"]["label"]["metrics"][name]
         assert (metric["value"], metric["low"]) == pytest.approx((other["value"], other["low"]))
-    assert found["target"]["tasks"] == {}
-    assert found["headline"]["verdict"] == "no target"
+    assert found["headline"]["key"] == "mean.auroc"
+    assert found["headline"]["verdict"] is None
+    assert found["target"]["tasks"]["label"]["value"] == found["headline"]["value"]
     assert found["headline"]["sentence"].startswith("AUROC (label)")
     curves = found["curves"]["tasks"]["label"]
     assert curves["calibration"] is None

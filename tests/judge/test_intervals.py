@@ -31,6 +31,7 @@ from kfold_hs.judge.metrics.challenge2022 import (
 )
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS
 from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.stats import sample_size
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
@@ -39,7 +40,6 @@ from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import Estimate, possible_ends
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.multiplicity import Resamples, best
-from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.judge.stats.scored import influence
 from kfold_hs.predictions.table import Predictions

@@ -15,7 +15,7 @@ from support.fake_run import SPLIT, TASKS, fake_run, problem, summary_of
 
 from kfold_hs.judge.metrics.challenge2022 import cost, metrics_for
 from kfold_hs.judge.metrics.scores import METRICS, weighted_accuracy
-from kfold_hs.judge.results.run import verdict
+from kfold_hs.judge.results.headline import verdict
 from kfold_hs.judge.selection.optimism import optimism
 from kfold_hs.judge.selection.stacking import Stacking
 from kfold_hs.judge.stats.intervals import Estimate

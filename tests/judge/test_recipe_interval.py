@@ -13,7 +13,7 @@ from support.simulation import World, draw, train, truth
 from kfold_hs.judge.metrics.challenge2022 import metrics_for, murmur_cost
 from kfold_hs.judge.metrics.own import _of_many
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric
-from kfold_hs.judge.results.run import verdict
+from kfold_hs.judge.results.headline import verdict
 from kfold_hs.judge.stats import class_shares, conditional_error, expected_error, multiplicity
 from kfold_hs.judge.stats.class_shares import ClassShares
 from kfold_hs.judge.stats.clusters import Layout

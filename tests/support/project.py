@@ -124,6 +124,7 @@ TINY = [
     "features.hop_s=0.04",
     "train.crop_frames=32",
     "train.epochs=3",
+    "train.threads=null",
     "train.batch_size=8",
     "judge.gallery.patients=0",
     "judge.band_resamples=200",

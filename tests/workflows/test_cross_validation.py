@@ -244,6 +244,22 @@ def test_another_target_does_not_train_again(again: Path, shared_table_csv: Path
     assert headline["verdict"] == ("reached" if headline["low"] >= 0.1 else "cannot tell")
 
 
+def test_another_headline_does_not_train_again(again: Path, shared_table_csv: Path) -> None:
+    words = [*TINY, f"data.path={shared_table_csv}", "headline=outcome.cost", "target=40000"]
+    listener, config = Silent(), compose(words)
+    options = RunOptions(root=again, name="one", device="cpu")
+    summary = cross_validation.run(config, listener, options).summary
+    assert listener.states == ["found", "found"]
+    assert (summary.headline.key, summary.headline.higher_is_better) == ("outcome.cost", False)
+    assert summary.headline.value == summary.tasks["outcome"].metrics["cost"]["value"]
+    assert "the target of at most 40,000 is" in summary.headline.sentence
+    page = (again / "reports/one/report.html").read_text()
+    assert "Cost (challenge), outcome, on people the models were not trained on" in page
+    wrong = compose([*words[:-2], "headline=outcome.kost"])
+    with pytest.raises(ConfigError, match=r"unknown headline.*Did you mean 'outcome\.cost'"):
+        cross_validation.run(wrong, Silent(), options)
+
+
 def test_a_kill_leaves_nothing_that_is_trusted(shared_table_csv: Path, tmp_path: Path) -> None:
     words = ["run", "--name", "a", *TINY, f"data.path={shared_table_csv}", "train.epochs=60"]
     process = Child(words, tmp_path)

@@ -25,7 +25,7 @@ from kfold_hs.orchestrator.finished import finished_run
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.workflows.evaluation import EvaluationOptions, evaluate
 from kfold_hs.workflows.pages import index, redraw
-from kfold_hs.workflows.table_comparison import compare_tables
+from kfold_hs.workflows.table_comparison import TableOptions, compare_tables
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK: dict[str, Any] = {"band_resamples": 0}
@@ -52,7 +52,7 @@ def run(*words: str) -> Result:
 def test_a_table_becomes_a_folder_with_a_page(tmp_path: Path) -> None:
     people().to_csv(tmp_path / "team.csv", index=False)
     done = run("evaluate", str(tmp_path / "team.csv"), "--group", "sex", "--bands", "200",
-               "--root", str(tmp_path), "-q")  # fmt: skip
+               "--target", "0.95", "--root", str(tmp_path), "-q")  # fmt: skip
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.startswith("evaluate-team-")
@@ -271,7 +271,9 @@ def test_other_folds_leave_a_difference_of_the_predictions_as_they_are(tmp_path:
     strong.assign(fold=np.arange(200) % 7).to_csv(tmp_path / "b.csv", index=False)
     strong.drop(columns="fold").to_csv(tmp_path / "c.csv", index=False)
     for other, why in (("b", "different folds"), ("c", "not all tables say in which fold")):
-        found = compare_tables([tmp_path / "a.csv", tmp_path / f"{other}.csv"], root=tmp_path)
+        found = compare_tables(
+            [tmp_path / "a.csv", tmp_path / f"{other}.csv"], TableOptions(root=tmp_path)
+        )
         content = found.result.to_json()
         apart = content["headline"]["against_baseline"][other]
         assert apart["verdict"] == "cannot tell"
@@ -280,7 +282,7 @@ def test_other_folds_leave_a_difference_of_the_predictions_as_they_are(tmp_path:
         assert why in unmarked(found.page)
     relabelled = people(200, 3.0).assign(fold=3 - np.arange(200) % 4)
     relabelled.to_csv(tmp_path / "d.csv", index=False)  # the same folds under other numbers
-    found = compare_tables([tmp_path / "a.csv", tmp_path / "d.csv"], root=tmp_path)
+    found = compare_tables([tmp_path / "a.csv", tmp_path / "d.csv"], TableOptions(root=tmp_path))
     assert found.result.headline["against_baseline"]["d"]["verdict"] == "better"
 
 
@@ -288,22 +290,22 @@ def test_a_comparison_of_evaluations_and_what_is_refused(tmp_path: Path) -> None
     one = evaluate(people(80, 1), root=tmp_path, name="one", **QUICK)
     two = evaluate(people(80, 2).assign(score=0.5), root=tmp_path, name="two", **QUICK)
     folders = [each.paths.report_folder for each in (one, two)]
-    found = compare_tables(folders, root=tmp_path)
+    found = compare_tables(folders, TableOptions(root=tmp_path))
     assert [each.name for each in found.result.variants] == ["one", "two"]
     other = people(80).assign(murmur="Present", patient_id=[f"p{i}" for i in range(80)])
     other.loc[0, "murmur"] = "Absent"
     other.to_csv(tmp_path / "other.csv", index=False)
     with pytest.raises(PredictionsError, match="one label of murmur in one and another in other"):
-        compare_tables([folders[0], tmp_path / "other.csv"], root=tmp_path)
+        compare_tables([folders[0], tmp_path / "other.csv"], TableOptions(root=tmp_path))
     people(80).assign(patient_id=range(80)).to_csv(tmp_path / "none.csv", index=False)
     with pytest.raises(PredictionsError, match="no patient is in all tables"):
-        compare_tables([folders[0], tmp_path / "none.csv"], root=tmp_path)
+        compare_tables([folders[0], tmp_path / "none.csv"], TableOptions(root=tmp_path))
     scores = people(80).assign(score=1.0).drop(columns=["Present", "Absent"])
     scores.to_csv(tmp_path / "scores.csv", index=False)
     with pytest.raises(PredictionsError, match=r"no task in common.*murmur \(scores"):
-        compare_tables([folders[0], tmp_path / "scores.csv"], root=tmp_path)
+        compare_tables([folders[0], tmp_path / "scores.csv"], TableOptions(root=tmp_path))
     with pytest.raises(ConfigError, match="two tables or more"):
-        compare_tables([folders[0]], root=tmp_path)
+        compare_tables([folders[0]], TableOptions(root=tmp_path))
     assert run("compare", str(tmp_path / "none.csv"), "--folds", "3").exit_code == 2
 
 

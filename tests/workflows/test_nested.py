@@ -19,8 +19,8 @@ from kfold_hs.config.compose import compose
 from kfold_hs.errors import ConfigError, SplitError
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.judge.results.nested import nested_result
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.stats.estimates import metrics_of
-from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.splits import Split
 from kfold_hs.splits.inner_folds import inner_split

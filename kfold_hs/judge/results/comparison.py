@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from kfold_hs.errors import PredictionsError, enumerated
+from kfold_hs.errors import PredictionsError
 from kfold_hs.judge.metrics.scores import ACCURACY, METRICS, Metric
 from kfold_hs.judge.selection.crossfit import Choice, obstacle
 from kfold_hs.judge.selection.decisions import decisions
+from kfold_hs.judge.selection.objective import DECIDED, Objective, as_decided
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of
 from kfold_hs.judge.stats.factorial import Crossing, effects
@@ -29,7 +30,6 @@ from kfold_hs.judge.stats.multiplicity import Resamples, against_baseline, all_p
 from kfold_hs.judge.stats.scored import Scored
 from kfold_hs.predictions.table import PROBABILITIES, Predictions
 
-_DECIDED = "_decided"
 _ORDER = ["repeat", "seed", "fold", "patient_id"]
 
 
@@ -86,9 +86,7 @@ class Variants:
                           names=table.classes[task])  # fmt: skip
             measured = [(metric, rows) for metric in metrics_of(table, task)]
             for choice in self._decisions(table, task):
-                label = f"{choice.metric.label}, {choice.name} of the other folds"
-                metric = replace(choice.metric, name=choice.metric.name + _DECIDED, label=label)
-                measured.append((metric, replace(rows, y_prob=choice.crossfit)))
+                measured.append((as_decided(choice.metric), replace(rows, y_prob=choice.crossfit)))
             for metric, scored in measured:
                 metrics[metric.name] = metric
                 found.setdefault(metric.name, {})[name] = scored.influence(metric)
@@ -120,7 +118,10 @@ class Terms:
     crossing : Crossing, optional
         Which factors' levels the variants are, for effects.
     primary : sequence of str
-        The tasks of the headline; all, if none is named.
+        The tasks of the headline, where it is a mean; all, if none is named.
+    headline : str
+        What the comparison leads with (`judge.selection.objective`); by default the mean accuracy,
+        or the mean AUROC of scores.
     """
 
     baseline: str
@@ -130,6 +131,7 @@ class Terms:
     seed: int = 0
     crossing: Crossing | None = None
     primary: Sequence[str] = ()
+    headline: str = ""
 
 
 def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
@@ -139,14 +141,13 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
     -------
     dict
         variants, baseline, n_tried, headline, tasks: task -> metric. Of a metric, and of the
-        headline, which is the mean of the tasks' accuracies (of their AUROCs, where all are of
-        scores): label, higher_is_better, values (by
+        headline (which has key, metric and task_names, too): label, higher_is_better, values (by
         variant), against_baseline (by variant), pairs, best, effects.
 
     Raises
     ------
     ConfigError
-        There is no variant of the baseline's name.
+        There is no variant of the baseline's name, or no such headline.
     """
     tables, first = variants.tables, variants.first
     resamples = Resamples(variants.layout, terms.n_resamples, terms.seed)
@@ -175,16 +176,15 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
         }  # fmt: skip
 
     def margin_of(metric: Metric) -> float:
-        return terms.margins.get(metric.name.removesuffix(_DECIDED), metric.margin)
+        return terms.margins.get(metric.name.removesuffix(DECIDED), metric.margin)
 
     metrics: dict[str, dict[str, Metric]] = {}
     found: dict[str, dict[str, dict[str, Influence]]] = {}
     for task in first.tasks:
         metrics[task], found[task] = variants.influences(task)
-    asked = terms.primary or first.tasks
-    lead = next(m for m in (ACCURACY, METRICS["auroc"]) if any(m.name in found[t] for t in asked))
-    led = [task for task in asked if lead.name in found[task]]
-    means = {v: mean_of([found[task][lead.name][v] for task in led]) for v in tables}
+    lead = _lead(first, terms)
+    lead.check_folds(1 if obstacle(variants.layout) else 2)
+    means = {v: mean_of([found[task][lead.metric][v] for task in lead.tasks]) for v in tables}
     whole = {("", "mean"): list(means.values())} | {
         (task, name): list(each.values())
         for task, by_metric in found.items()
@@ -192,7 +192,7 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
         if all(np.isfinite(one.value) for one in each.values())
     }
     signs = {
-        (task, name): 1 if not task or metrics[task][name].higher_is_better else -1
+        (task, name): 1 if (metrics[task][name] if task else lead).higher_is_better else -1
         for task, name in whole
     }
     resampled = resamples.corrected(whole, signs)
@@ -206,16 +206,27 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
         }
         for task, by_name in metrics.items()
     }  # fmt: skip
-    label = lead.label[0].upper() + lead.label[1:]
-    label = label if len(led) == 1 else f"{label}, mean of {enumerated(led)}"
-    of_mean, margin = resampled["", "mean"], margin_of(lead)
+    of_mean, margin = resampled["", "mean"], margin_of(lead.first)
     return {
         "variants": list(tables),
         "baseline": terms.baseline,
         "n_tried": max(terms.n_tried or 0, len(tables)),
-        "headline": judged(means, label, margin, True, of_mean),
+        "headline": {
+            "key": lead.key, "metric": lead.metric, "task_names": list(lead.tasks),
+            **judged(means, lead.title, margin, lead.higher_is_better, of_mean),
+        },
         "tasks": tasks,
-    }
+    }  # fmt: skip
+
+
+def _lead(first: Predictions, terms: Terms) -> Objective:
+    """What the comparison leads with."""
+    asked = terms.primary or first.tasks
+    if terms.headline:
+        return Objective.among(terms.headline, first, asked, "headline")
+    names = {m.name for task in asked for m in metrics_of(first, task)}
+    lead = next(m for m in (ACCURACY, METRICS["auroc"]) if m.name in names)
+    return Objective.among(lead.name, first, asked)
 
 
 def ordered(kept: Predictions) -> Predictions:

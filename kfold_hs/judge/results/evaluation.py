@@ -8,7 +8,6 @@ are in them, other trainings are not.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,21 +18,19 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.errors import counted
-from kfold_hs.judge.metrics.scores import METRICS, Metric
 from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.headline import Answer, check_target
 from kfold_hs.judge.results.labels import each_class
-from kfold_hs.judge.results.run import verdict
 from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.estimates import Basis, metrics_of, task_result, variance_of
-from kfold_hs.judge.stats.influence import Influence, mean_of
-from kfold_hs.judge.stats.intervals import Estimate
+from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.label_noise import label_noise
-from kfold_hs.judge.stats.scored import influence
 from kfold_hs.judge.stats.variance_components import budget
 from kfold_hs.predictions.table import DECISIONS, PROBABILITIES, SCORES, Predictions
 
@@ -69,7 +66,7 @@ class EvaluationRecord:
     patients : DataFrame
         patient_id, and a column for each group.
     judging : mapping
-        target, band_resamples, bca.
+        headline, target, band_resamples, bca.
     """
 
     predictions: Predictions
@@ -109,6 +106,24 @@ class EvaluationRecord:
         return Selected(scored.of_tasks(tasks), positives, self.selected.n_folds)
 
     @cached_property
+    def objective(self) -> Objective:
+        """What is asked for; by default the mean accuracy of the tasks that have one, else AUROC.
+
+        Raises
+        ------
+        ConfigError
+            There is no such score, or the target is outside of its range.
+        """
+        kept, asked = self.selected.scored, str(self.judging.get("headline") or "")
+        if not asked:
+            names = {m.name for task in self.primary for m in metrics_of(kept, task)}
+            asked = next(name for name in _HEADLINES if name in names)
+        found = Objective.among(asked, kept, self.primary, "headline")
+        found.check_folds(self.n_folds or 1)
+        check_target(self.judging.get("target"), found)
+        return found
+
+    @cached_property
     def basis(self) -> Basis:
         split = {"n_folds": self.n_folds or 1, "train_share": self.train_share or 1.0}
         return Basis.of(self.selected.scored, split, True, int(self.judging.get("bca", 0)))
@@ -132,20 +147,19 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
     against = beside(judged, basis, tasks, made) if judged else {}
     drawn = record.of_kind({PROBABILITIES, SCORES})
     n_bands = int(record.judging.get("band_resamples", 0))
-    of_mean, metric, names = _mean(record)
-    mean, fixed = basis.estimates(
-        of_mean, basis.layout.n_persons, metric.is_proportion and len(names) == 1
-    )
-    target = _target(record, mean, tasks, metric)
+    objective = record.objective
+    answer = Answer.of(objective, selected, basis, tasks, record.judging.get("target"))
+    is_accuracy = objective.metric == "accuracy"
+    noise = {task: label_noise(kept, task) for task in objective.tasks if is_accuracy}
     content = {
         "schema": SCHEMA,
         "run": record.facts["provenance"]["run"],
         "simulated": False,
         "imported": _imported(record),
-        "headline": _headline(record, mean, fixed, target, (metric, names)),
-        "target": target,
-        "variance": variance_of(of_mean) if record.n_folds else None,
-        "budget": _budget(of_mean) if metric.name == _HEADLINES[0] else None,
+        "headline": answer.to_json(_sentence(record, answer), None),
+        "target": answer.of_target(noise),
+        "variance": variance_of(answer.found) if record.n_folds else None,
+        "budget": _budget(answer.found) if is_accuracy else None,
         "tasks": tasks,
         "beside": {task: {**each, "official": None} for task, each in against.items()},
         "folds": [],
@@ -178,88 +192,18 @@ def _leave_folds_out(content: dict[str, Any]) -> None:
                 curve[name]["folds"] = []
 
 
-def _mean(record: EvaluationRecord) -> tuple[Influence, Metric, list[str]]:
-    """The headline: mean accuracy of the tasks that have one, else mean AUROC."""
-    kept, layout = record.selected.scored, record.basis.layout
-    for name in _HEADLINES:
-        names = [t for t in record.primary if name in {m.name for m in metrics_of(kept, t)}]
-        if names:
-            break
-    found = [
-        influence(METRICS[name], kept.y_true(t), kept.y_prob(t), record.positives[t], layout)
-        for t in names
-    ]
-    return mean_of(found), METRICS[name], names
-
-
 def _budget(of_mean: Influence) -> dict[str, Any] | None:
     """Where the uncertainty comes from; repeats and seeds are no options of this command."""
     found = budget(of_mean)
     return found and found | {"text": re.sub(r" \(--\w+\)", "", found["text"])}
 
 
-def _target(
-    record: EvaluationRecord, mean: Estimate, tasks: Mapping[str, Any], metric: Metric
-) -> dict[str, Any]:
-    """Of the accuracy; empty tasks where there is none."""
-    value = float(record.judging["target"])
-    fields = [each.name for each in dataclasses.fields(Estimate)]
-    found = {}
-    for task in record.primary:
-        if metric.name != "accuracy" or metric.name not in tasks[task]["metrics"]:
-            continue
-        each = Estimate(**{name: tasks[task]["metrics"][metric.name][name] for name in fields})
-        found[task] = {
-            **dataclasses.asdict(each),
-            "verdict": verdict(each, value),
-            "label_noise": label_noise(record.selected.scored, task),
-        }
-    says = verdict(mean, value) if found else "no target"
-    return {
-        "value": value,
-        "metric": "accuracy",
-        "mean": {**dataclasses.asdict(mean), "verdict": says},
-        "tasks": found,
-    }
-
-
-def _headline(
-    record: EvaluationRecord,
-    mean: Estimate,
-    fixed: Estimate,
-    target: Mapping[str, Any],
-    what: tuple[Metric, Sequence[str]],
-) -> dict[str, Any]:
-    metric, names = what
-    label = metric.label[0].upper() + metric.label[1:]
-    over = f"mean of {' and '.join(names)}" if len(names) > 1 else names[0]
-    if mean.value is None:
-        sentence = f"{label} ({over}) is unknown: {mean.method}."
-    else:
-        sentence = f"{label} ({over}) of predictions that another program made: {mean.value:.3f}, "
-        if mean.low is None:
-            why = mean.method.removeprefix("no interval: ")
-            sentence += f"an interval for {mean.target} is unknown ({why})"
-        else:
-            sentence += f"95 % interval {mean.low:.3f} to {mean.high:.3f} for {mean.target}"
-        if mean != fixed and fixed.low is not None:
-            sentence += f" ({fixed.low:.3f} to {fixed.high:.3f} for {fixed.target})"
-        says = target["mean"]["verdict"]
-        if says == "no target":
-            sentence += "."
-        elif says == "cannot tell":
-            sentence += f"; whether the target of {target['value']:g} is reached is unknown."
-        else:
-            sentence += f"; the target of {target['value']:g} is {says}."
-        sentence += f" {_says_of_folds(record)}."
-    return {
-        "sentence": sentence,
-        "value": mean.value,
-        "low": mean.low,
-        "high": mean.high,
-        "verdict": target["mean"]["verdict"],
-        "honest": None,
-    }
+def _sentence(record: EvaluationRecord, answer: Answer) -> str:
+    if answer.recipe.value is None:
+        return f"{answer.name} is unknown: {answer.recipe.method}."
+    found = "; ".join(answer.phrases())
+    what = f"{answer.name} of predictions that another program made"
+    return f"{what}: {found}. {_says_of_folds(record)}."
 
 
 def _says_of_folds(record: EvaluationRecord) -> str:

@@ -26,6 +26,7 @@ from scipy import stats
 from kfold_hs.judge.metrics.bounds import Bounds
 from kfold_hs.judge.results.comparison import ordered
 from kfold_hs.judge.results.sentences import UNKNOWN_INTERVAL, counted, ends, number
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.expected_error import (
     CORRECTED,
@@ -36,7 +37,6 @@ from kfold_hs.judge.stats.expected_error import (
     recipe_estimate,
 )
 from kfold_hs.judge.stats.intervals import LEVEL, Estimate, apart, possible_ends
-from kfold_hs.judge.stats.objective import Objective
 from kfold_hs.predictions.table import Predictions
 
 

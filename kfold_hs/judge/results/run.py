@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
-from kfold_hs.errors import enumerated
+from kfold_hs.config.schema import MEAN_ACCURACY
 from kfold_hs.files.paths import FoldId
-from kfold_hs.judge.metrics.scores import ACCURACY
 from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
 from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.headline import Answer
 from kfold_hs.judge.results.labels import all_labels, each_class
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.run_record import RunRecord
@@ -24,11 +23,11 @@ from kfold_hs.judge.results.sources import sources
 from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
-from kfold_hs.judge.selection.optimism import mean_accuracy, optimism
+from kfold_hs.judge.selection.objective import Objective
+from kfold_hs.judge.selection.optimism import optimism
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of, places_of, task_result, variance_of
 from kfold_hs.judge.stats.expected_error import RECOMMENDED_RUNS
-from kfold_hs.judge.stats.intervals import Estimate
 from kfold_hs.judge.stats.label_noise import label_noise
 from kfold_hs.judge.stats.scored import Scored
 from kfold_hs.judge.stats.variance_components import budget
@@ -49,22 +48,22 @@ def summarise(record: RunRecord) -> Summary:
     choices = summary_of_choices(made, positives, basis)
     for task, result in tasks.items():
         result["decided"] = decided(choices, task)
-    of_mean = mean_accuracy(kept, basis.layout)
-    mean, fixed = basis.estimates(of_mean, basis.layout.n_persons, is_proportion=len(tasks) == 1)
+    objective = Objective.among(str(config.get("headline", MEAN_ACCURACY)), kept, what="headline")
+    answer = Answer.of(objective, selected, basis, tasks, config["target"])
     against = beside(selected, basis, tasks, made)
     if record.kind != CHALLENGE_DATA:
         against = {task: {**each, "official": None} for task, each in against.items()}
     incomplete = _missing(record)
     noise = {task: label_noise(kept, task) for task in kept.tasks}
-    target = _target(float(config["target"]), mean, tasks, noise)
     folds = _folds(single, record.history)
-    headline = _headline(record, mean, fixed, target, incomplete)
-    held_out = sources(record)
-    if held_out is not None:
-        headline["sentence"] += f" {held_out.sentence}"
-    simulated = record.kind == SYNTHETIC
-    if simulated:
-        headline["sentence"] = f"{SIMULATED_PEOPLE} {headline['sentence']}"
+    held_out, simulated = sources(record), record.kind == SYNTHETIC
+    sentence = " ".join(
+        [
+            *([SIMULATED_PEOPLE] if simulated else []),
+            _sentence(record, answer, incomplete),
+            *([] if held_out is None else [held_out.sentence]),
+        ]
+    )
     content = {
         "schema": SCHEMA,
         "run": record.provenance["run"],
@@ -74,10 +73,10 @@ def summarise(record: RunRecord) -> Summary:
             "text": RULES[config["select"]],
             "honest": HONEST[config["select"]],
         },
-        "headline": headline,
-        "target": target,
-        "variance": variance_of(of_mean),
-        "budget": budget(of_mean, _mean_of_seeds(single, basis.layout)),
+        "headline": answer.to_json(sentence, HONEST[config["select"]]),
+        "target": answer.of_target(noise),
+        "variance": variance_of(answer.found),
+        "budget": budget(answer.found, _of_seeds(single, objective, positives, basis.layout)),
         "stacking": {
             "sources": {task: list(names) for task, names in record.stacking.sources.items()},
             "obstacles": record.stacking.obstacles(selected.rows),
@@ -136,8 +135,10 @@ def _seeds(single: Predictions, positives: Mapping[str, int], n_folds: int) -> l
     return found
 
 
-def _mean_of_seeds(single: Predictions, layout: Layout) -> np.ndarray | None:
-    """Mean accuracy of every seed's model in every fold, (n_seeds, J); None with one seed."""
+def _of_seeds(
+    single: Predictions, objective: Objective, positives: Mapping[str, int], layout: Layout
+) -> np.ndarray | None:
+    """The headline of every seed's model in every fold, (n_seeds, J); None with one seed."""
     seeds = sorted(set(single.table["seed"]))
     found = []
     for seed in seeds if len(seeds) > 1 else []:
@@ -145,90 +146,38 @@ def _mean_of_seeds(single: Predictions, layout: Layout) -> np.ndarray | None:
         its = Layout.of_predictions(mine, layout.n_folds)
         if its.n_models != layout.n_models:  # unfinished: there is nothing to set side by side
             return None
-        found.append(mean_accuracy(mine, its).models)
+        found.append(objective.influence(mine, positives, its).models)
     return np.array(found) if found else None
 
 
-def verdict(estimate: Estimate, target: float) -> str:
-    """reached, not reached or cannot tell: the whole interval decides, not the value."""
-    if estimate.low is None or estimate.high is None:
-        return "cannot tell"
-    if estimate.low >= target:
-        return "reached"
-    return "not reached" if estimate.high < target else "cannot tell"
-
-
-def _target(
-    target: float, mean: Estimate, tasks: Mapping[str, Any], noise: Mapping[str, Any]
-) -> dict[str, Any]:
-    fields = [field.name for field in dataclasses.fields(Estimate)]
-    each = {
-        task: Estimate(**{name: result["metrics"][ACCURACY.name][name] for name in fields})
-        for task, result in tasks.items()
-    }
-    return {
-        "value": target,
-        "metric": ACCURACY.name,
-        "mean": {**dataclasses.asdict(mean), "verdict": verdict(mean, target)},
-        "tasks": {
-            task: {
-                **dataclasses.asdict(estimate),
-                "verdict": verdict(estimate, target),
-                "label_noise": noise[task],
-            }
-            for task, estimate in each.items()
-        },
-    }
-
-
-def _headline(
-    record: RunRecord,
-    mean: Estimate,
-    fixed: Estimate,
-    target: Mapping[str, Any],
-    incomplete: list[dict[str, Any]],
-) -> dict[str, Any]:
-    config, tasks, places = record.config, record.predictions.tasks, list(record.epochs)
+def _sentence(record: RunRecord, answer: Answer, incomplete: list[dict[str, Any]]) -> str:
+    """The answer in words."""
+    mean, places = answer.recipe, list(record.epochs)
     n_models = len(places)
-    over = f"mean of {enumerated(tasks)}" if len(tasks) > 1 else tasks[0]
     if mean.value is None:
-        sentence = f"The accuracy ({over}) is unknown: {mean.method}."
-    else:
-        if mean.low is None or mean.high is None:
-            why = mean.method.removeprefix("no interval: ")
-            interval = f"an interval for {mean.target} is unknown ({why})"
-        else:
-            interval = f"95 % interval {mean.low:.3f} to {mean.high:.3f} for {mean.target}"
-        trained = f"{record.split['train_share']:.0%}".replace("%", " %")
-        n_seeds = len({seed for _, seed, _ in places})
-        seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
-        models = f"One model, trained on {trained}"
-        if n_models > 1:
-            models = f"{n_models} models, each trained on {trained}"
-        sentence = (
-            f"Accuracy ({over}) on {_whose(record.cohort)}: {mean.value:.3f}, "
-            f"{interval}"
-            f"{_beside(mean, fixed)}; {_said(target['mean'], config['target'])}. {models} of "
-            f"the people and scored at {RULES[config['select']]}{seeds}."
+        return f"The {answer.name[0].lower()}{answer.name[1:]} is unknown: {mean.method}."
+    found = "; ".join(answer.phrases())
+    trained = f"{record.split['train_share']:.0%}".replace("%", " %")
+    n_seeds = len({seed for _, seed, _ in places})
+    seeds = f", the mean of {n_seeds} seeds" if n_seeds > 1 else ""
+    models = f"One model, trained on {trained}"
+    if n_models > 1:
+        models = f"{n_models} models, each trained on {trained}"
+    sentence = (
+        f"{answer.name} on {_whose(record.cohort)}: {found}. {models} of the people and scored at "
+        f"{RULES[record.config['select']]}{seeds}."
+    )
+    n_repeats = len({repeat for repeat, _, _ in places})
+    can_repeat = "hold_out" not in record.split["settings"]
+    if n_repeats == 1 and can_repeat and "conservative" in mean.method:
+        sentence += (
+            " One repeat: the interval is a conservative one; --repeats "
+            f"{RECOMMENDED_RUNS} is recommended."
         )
-        n_repeats = len({repeat for repeat, _, _ in places})
-        can_repeat = "hold_out" not in record.split["settings"]
-        if n_repeats == 1 and can_repeat and "conservative" in mean.method:
-            sentence += (
-                " One repeat: the interval is a conservative one; --repeats "
-                f"{RECOMMENDED_RUNS} is recommended."
-            )
-        if incomplete:
-            n_places = n_models + len(incomplete)
-            sentence += f" Not finished: it rests on {n_models} of {n_places} folds."
-    return {
-        "sentence": sentence,
-        "value": mean.value,
-        "low": mean.low,
-        "high": mean.high,
-        "verdict": target["mean"]["verdict"],
-        "honest": HONEST[config["select"]],
-    }
+    if incomplete:
+        n_places = n_models + len(incomplete)
+        sentence += f" Not finished: it rests on {n_models} of {n_places} folds."
+    return sentence
 
 
 def _whose(cohort: Mapping[str, Any]) -> str:
@@ -238,22 +187,6 @@ def _whose(cohort: Mapping[str, Any]) -> str:
             "be on both sides)"
         )
     return "people the models were not trained on"
-
-
-def _beside(mean: Estimate, fixed: Estimate) -> str:
-    if mean == fixed or fixed.low is None or fixed.high is None:
-        return ""
-    return f" ({fixed.low:.3f} to {fixed.high:.3f} for {fixed.target})"
-
-
-def _said(mean: Mapping[str, Any], target: float) -> str:
-    if mean["low"] is None:
-        return f"whether the target of {target:g} is reached is unknown"
-    if "tell" in mean["verdict"]:
-        said = "within the interval: whether it is reached is unknown"
-    else:
-        said = mean["verdict"]
-    return f"the target of {target:g} is {said}"
 
 
 def _folds(kept: Predictions, history: pd.DataFrame) -> list[dict[str, Any]]:

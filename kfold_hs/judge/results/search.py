@@ -17,10 +17,10 @@ import numpy as np
 
 from kfold_hs.judge.results.comparison import Variants
 from kfold_hs.judge.results.sentences import UNKNOWN_INTERVAL, counted, ends, number
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.stats.expected_error import recipe_estimate
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.multiplicity import Resamples, best
-from kfold_hs.judge.stats.objective import Objective
 
 
 def judge_trials(

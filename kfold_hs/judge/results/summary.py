@@ -33,17 +33,29 @@ class Select(JsonPart):
 
 
 class Headline(JsonPart):
-    """The mean of the tasks' accuracies, in a sentence and as numbers in [0, 1].
+    """The score that the run leads with (setting `headline`), in a sentence and as numbers.
 
-    Of imported predictions `honest` is None: how the models were chosen is not known.
+    `key` names it (mean.accuracy, murmur.auroc), `label` says it in words; `lowest` and `highest`
+    are what it can be, None where there is no bound; `chance` is what a guess scores that knows the
+    class shares alone, None where there is no such number. Without a `target` the `verdict` is
+    None. Of imported predictions `honest` is None: how the models were chosen is not known.
     """
 
     sentence: str
     value: float | None
     low: float | None
     high: float | None
-    verdict: str
+    verdict: str | None
     honest: bool | None
+    key: str = "mean.accuracy"
+    label: str = "accuracy, mean of the tasks"
+    metric: str = "accuracy"
+    tasks: list[str] = pydantic.Field(default_factory=list)
+    higher_is_better: bool = True
+    lowest: float | None = 0.0
+    highest: float | None = 1.0
+    chance: float | None = None
+    target: float | None = None
 
 
 class TaskResult(JsonPart):

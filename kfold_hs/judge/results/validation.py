@@ -40,6 +40,7 @@ from kfold_hs.judge.results.sentences import counted, ends, number
 from kfold_hs.judge.selection.calibration import N_BINS, calibration, platt, platt_of
 from kfold_hs.judge.selection.conformal import CLASS
 from kfold_hs.judge.selection.crossfit import choose
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.conditional_error import fixed_estimate
 from kfold_hs.judge.stats.estimates import metrics_of, persons_of_rarest
@@ -217,12 +218,19 @@ def _halves(estimate: Estimate) -> tuple[float, float]:
     return value - low, high - value
 
 
-def sentences_of(task: str, found: Mapping[str, Any], cohort: str) -> list[str]:
-    """The answer for one task: discrimination, accuracy, calibration."""
+def sentences_of(
+    task: str, found: Mapping[str, Any], cohort: str, headline: Objective | None = None
+) -> list[str]:
+    """The answer for one task: the headline, discrimination, accuracy, calibration."""
     who = f"{counted(found['n_persons'], 'person', 'people')} of {cohort}"
     said = []
-    for name in ("auroc", ACCURACY.name):
-        each = found["metrics"][name]
+    rows = {name: found["metrics"][name] for name in ("auroc", ACCURACY.name)}
+    if headline is not None and headline.metric not in rows:
+        of_kind = found["decided" if headline.is_decided else "metrics"]
+        if headline.plain in of_kind:
+            row = {**of_kind[headline.plain], "label": headline.first.label}
+            rows = {headline.metric: row} | rows
+    for each in rows.values():
         here, there = each["external"], each["internal"]
         text = f"{task}, {each['label']}: {number(here['value'])} (95 % interval {ends(here)})"
         text += f" on {who}"

@@ -57,7 +57,11 @@ class People(JsonPart):
 
 
 class Validation(JsonPart):
-    """The content of validation.json."""
+    """The content of validation.json.
+
+    `headline` says what its sentences lead with: key, label, metric, tasks (of these, those that
+    were compared), is_decided.
+    """
 
     schema_: int = pydantic.Field(alias="schema")
     name: str
@@ -65,6 +69,7 @@ class Validation(JsonPart):
     simulated: bool
     simulated_models: bool = False
     honest: bool
+    headline: dict[str, Any] = pydantic.Field(default_factory=dict)
     sentences: list[str]
     tasks: dict[str, ValidatedTask]
     not_compared: list[dict[str, Any]]

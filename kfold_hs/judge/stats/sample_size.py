@@ -194,6 +194,7 @@ def of_run(
     task : str, optional
         By default the run's first.
     metric : str
+        Of the task; or the run's headline where that is a mean, such as mean.accuracy.
     correlation : float
         Between the errors of two variants on one person, in [0, 1): one run does not know it.
 
@@ -205,13 +206,7 @@ def of_run(
         The run does not hold the parts: of an earlier version, or nothing varied.
     """
     _check_correlation(correlation)
-    tasks = summary["tasks"]
-    name = task or next(iter(tasks))
-    if name not in tasks:
-        raise ConfigError(unknown_name("task of the run", name, tasks))
-    if metric not in tasks[name]["metrics"]:
-        raise ConfigError(unknown_name("metric of the run", metric, tasks[name]["metrics"]))
-    found = tasks[name]["metrics"][metric]
+    name, found = _row(summary, task, metric)
     parts = (found.get("budget") or {}).get("components")
     if found["value"] is None or parts is None or "reciprocal" not in parts:
         raise KfoldHsError(
@@ -244,6 +239,29 @@ def of_run(
         metric, found["value"], one, two, found["is_share"], tuple(said),
         (parts["people"], 2 * parts["people"]),
     )  # fmt: skip
+
+
+def _row(
+    summary: Mapping[str, Any], task: str | None, metric: str
+) -> tuple[str, Mapping[str, Any]]:
+    """The task or tasks in words, and value, budget and is_share of the metric."""
+    lead = {"key": "mean.accuracy", "lowest": 0.0, "highest": 1.0} | summary["headline"]
+    if metric == lead["key"]:
+        bounds = (lead["lowest"], lead["highest"])
+        found = {"value": lead["value"], "budget": summary.get("budget")}
+        return "the mean of the tasks", found | {"is_share": bounds == SHARE}
+    if "." in metric:
+        raise ConfigError(
+            f"the run {summary['run']} leads with {lead['key']} and holds no other mean: repeat "
+            f"its command with headline={metric}, which trains nothing, or name TASK.METRIC."
+        )
+    tasks = summary["tasks"]
+    name = task or next(iter(tasks))
+    if name not in tasks:
+        raise ConfigError(unknown_name("task of the run", name, tasks))
+    if metric not in tasks[name]["metrics"]:
+        raise ConfigError(unknown_name("metric of the run", metric, tasks[name]["metrics"]))
+    return name, tasks[name]["metrics"][metric]
 
 
 def design(

@@ -260,6 +260,12 @@ def empty_layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
     }
 
 
+def accuracy_to_reach(target: Mapping[str, Any]) -> float | None:
+    """The target of a summary, where it is one of the accuracy; else None."""
+    is_accuracy = target["metric"] == "accuracy"
+    return target["value"] if is_accuracy else None
+
+
 def _below(result: Mapping[str, Any], names: Sequence[str], target: float | None) -> float:
     """Where an axis of shares may begin so that nothing is cut: a whole tenth, at least 0."""
     shown = [result["metrics"][name] for name in names]

@@ -63,10 +63,11 @@ def nested(
         As `tuning.tune`.
     """
     started = time.time()
+    from kfold_hs.judge.results.headline import check_judging
     from kfold_hs.judge.results.nested import nested_result
+    from kfold_hs.judge.selection.objective import Objective
     from kfold_hs.judge.selection.selected import Selected
     from kfold_hs.judge.selection.stacking import Stacking
-    from kfold_hs.judge.stats.objective import Objective
     from kfold_hs.learn.device import pick_device
     from kfold_hs.learn.training.checks import check_configs, try_parts
     from kfold_hs.orchestrator.context import RunInputs
@@ -81,6 +82,7 @@ def nested(
     check_configs(each.config for each in search.each_value())
     try_parts(*(each.config for each in search.each_value()))
     check_writable(options.root, "Give another folder: --root DIR.")
+    check_judging(config)
     inputs = read_inputs(config, progress)
     cohort = inputs.cohort
     tasks = {task.name: task.classes for task in cohort.tasks}

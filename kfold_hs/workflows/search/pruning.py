@@ -13,7 +13,7 @@ from kfold_hs.predictions.table import Predictions, fold_ids
 from kfold_hs.workflows.variant_runs import VariantRunner, kept_of_folds
 
 if TYPE_CHECKING:
-    from kfold_hs.judge.stats.objective import Objective
+    from kfold_hs.judge.selection.objective import Objective
     from kfold_hs.judge.stats.sequential import InterimTest, Race
 
 

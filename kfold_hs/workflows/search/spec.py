@@ -28,12 +28,14 @@ class SearchOptions:
         A file, or the name of a space.
     n_trials : int, optional
         By default all points of a grid, and otherwise `N_TRIALS`.
-    objective, sampler, racing
+    objective : str, optional
+        By default the settings' headline.
+    sampler, racing
         As in `Search`.
     """
 
     space: str | None = None
-    objective: str = "accuracy"
+    objective: str | None = None
     sampler: str = "tpe"
     n_trials: int | None = None
     racing: bool = True
@@ -49,7 +51,7 @@ class Search:
         Overrides that all trials have.
     space : Space
     objective : str
-        See `judge.stats.objective`.
+        See `judge.selection.objective`.
     sampler : str
         Of `study.SAMPLERS`.
     n_trials : int
@@ -97,9 +99,14 @@ class Search:
             n_trials = len(found) if asked.sampler == "grid" else N_TRIALS
         if n_trials < 1:
             raise ConfigError(f"--trials {n_trials}: a search takes at least 1 trial.")
-        search = cls((*fixed, *more), found, asked.objective, asked.sampler, n_trials, asked.racing)
+        # A mean has no prefix here: the terms of a search that was begun before say it so.
+        wanted = (asked.objective or "").removeprefix("mean.")
+        search = cls((*fixed, *more), found, wanted, asked.sampler, n_trials, asked.racing)
         found.check(search.words)
         search.check_inputs()
+        if not wanted:
+            headline = search.first.config.headline.removeprefix("mean.")
+            search = replace(search, objective=headline)
         return search
 
     def variant(self, point: Mapping[str, Value]) -> Variant:

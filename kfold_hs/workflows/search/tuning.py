@@ -8,7 +8,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kfold_hs.config.space import Space
@@ -31,7 +31,7 @@ from kfold_hs.workflows.search.trials import COMPLETE, STOPPED, Trial, not_yet
 from kfold_hs.workflows.variant_runs import VariantRunner
 
 if TYPE_CHECKING:
-    from kfold_hs.judge.stats.objective import Objective
+    from kfold_hs.judge.selection.objective import Objective
     from kfold_hs.judge.stats.sequential import InterimTest
     from kfold_hs.orchestrator.context import RunInputs
 
@@ -65,7 +65,8 @@ def tune(
         Optuna is missing, the name is taken, or as `cross_validation.run` before the first trial.
     """
     started = time.time()
-    from kfold_hs.judge.stats.objective import Objective
+    from kfold_hs.judge.results.headline import check_judging
+    from kfold_hs.judge.selection.objective import Objective
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_configs, try_parts
     from kfold_hs.learn.training.fold import check
@@ -80,11 +81,19 @@ def tune(
     check_configs(each.config for each in search.each_value())
     try_parts(*(each.config for each in search.each_value()))
     check_writable(options.root, "Give another folder: --root DIR.")
+    check_judging(first)
     inputs = inputs or read_inputs(first, progress)
     check(first, inputs.cohort)
     inputs.check_folds(first)
     tasks = {task.name: task.classes for task in inputs.cohort.tasks}
     objective = Objective.of(search.objective, tasks)
+    objective.check_folds(inputs.split.n_folds)
+    if objective.is_decided and search.racing:
+        search = replace(search, racing=False)
+        progress.note(
+            f"No trial is stopped early: {objective.label} is decided on the other folds, and an "
+            "unfinished trial has few of them."
+        )
     terms = search.terms(inputs.cohort.fingerprint, inputs.split.assignment)
     paths = TunePaths(options.name or _name(terms, inputs), options.root)
     settle(paths, terms)
