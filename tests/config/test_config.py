@@ -26,7 +26,7 @@ def test_defaults() -> None:
     config = compose()
     assert config.data.kind == "synthetic"
     assert config.select == "last"
-    assert (config.headline, config.target) == ("murmur.accuracy", 0.8)
+    assert (config.headline, config.target) == ("murmur.accuracy", 0.75)
     assert config.split.n_folds == 5
 
 
