@@ -50,7 +50,7 @@ test-slow: setup-test
 
 # In an environment of its own, which stays: remove .venv-NAME after it.
 check-python:
-	@$(INSTALL) $(CHECKED) --extras weights,test --compile
+	@$(INSTALL) $(CHECKED) --extras test --compile
 	$(CHECKED)/bin/python tools/check_python.py
 
 gpu-kit: setup
