@@ -61,7 +61,7 @@ docs: $(VENV)/.installed-docs
 
 # In an environment of its own, which stays: remove .venv-NAME after it.
 check-python:
-	@$(INSTALL) $(CHECKED) --extras weights,test --compile
+	@$(INSTALL) $(CHECKED) --extras test --compile
 	$(CHECKED)/bin/python tools/check_python.py
 
 gpu-kit: setup
