@@ -20,6 +20,7 @@ from kfold_hs.cli.config import config
 from kfold_hs.cli.doctor import doctor
 from kfold_hs.cli.evaluate import evaluate
 from kfold_hs.cli.gallery import gallery
+from kfold_hs.cli.learning_curve import learning_curve
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
 from kfold_hs.cli.plan import plan
@@ -33,7 +34,7 @@ from kfold_hs.cli.tune import tune
 from kfold_hs.cli.validate import validate
 
 SECTIONS = {
-    "Measure": (run, evaluate, plan),
+    "Measure": (run, evaluate, plan, learning_curve),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, segment, validate, serve),

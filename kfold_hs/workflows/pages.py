@@ -15,6 +15,7 @@ from kfold_hs.errors import DamagedFileError, KfoldHsError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import (
     ComparisonPaths,
+    LearningCurvePaths,
     RunPaths,
     TunePaths,
     ValidationPaths,
@@ -22,6 +23,7 @@ from kfold_hs.files.paths import (
     write_text,
 )
 from kfold_hs.judge.results.comparison_result import Comparison
+from kfold_hs.judge.results.people_curve import PeopleCurve
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.results.validation_result import Validation
@@ -35,6 +37,7 @@ from kfold_hs.report.index_page import (
     of_validation,
     render_index,
 )
+from kfold_hs.report.people_curve_page import render_people_curve
 from kfold_hs.report.render import Page
 from kfold_hs.report.search_page import render_tune
 from kfold_hs.report.tables import write_tables
@@ -50,11 +53,11 @@ class Drawn:
     Parameters
     ----------
     kind : str
-        "run", "comparison", "search" or "validation".
+        "run", "comparison", "search", "validation" or "learning curve".
     path : Path
         Of the page.
     content : dict
-        Of summary.json, comparison.json, tune.json or validation.json.
+        Of summary.json or its counterpart of another kind.
     page : Page
     """
 
@@ -84,6 +87,7 @@ def draw(folder: Path) -> Drawn:
         ("comparison", ComparisonPaths(*place), Comparison, render_comparison),
         ("search", TunePaths(*place), SearchResult, render_tune),
         ("validation", ValidationPaths(*place), Validation, render_validation),
+        ("learning curve", LearningCurvePaths(*place), PeopleCurve, render_people_curve),
     )
     for kind, paths, result, render in kinds:
         if paths.content.is_file():
