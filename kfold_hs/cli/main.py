@@ -22,6 +22,7 @@ from kfold_hs.cli.doctor import doctor
 from kfold_hs.cli.evaluate import evaluate
 from kfold_hs.cli.gallery import gallery
 from kfold_hs.cli.init import init
+from kfold_hs.cli.learning_curve import learning_curve
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
 from kfold_hs.cli.plan import plan
@@ -35,7 +36,7 @@ from kfold_hs.cli.tune import tune
 from kfold_hs.cli.validate import validate
 
 SECTIONS = {
-    "Measure": (init, run, evaluate, plan),
+    "Measure": (init, run, evaluate, plan, learning_curve),
     "Choose": (compare, tune, lr_find),
     "Look at results": (report, gallery),
     "Use the ensemble": (export, predict, segment, validate, serve),

@@ -30,7 +30,7 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
 
     FOLDER holds a run, a comparison, a search or a validation. Nothing is trained.
     """
-    from kfold_hs.cli.tables import show_comparison, show_run, show_tune
+    from kfold_hs.cli.tables import show_comparison, show_learning_curve, show_run, show_tune
     from kfold_hs.cli.validate import show_validation
     from kfold_hs.workflows import pages
 
@@ -42,6 +42,7 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
         return
     drawn = pages.redraw(folder)
     shows = {"run": show_run, "comparison": show_comparison, "search": show_tune}
+    shows["learning curve"] = show_learning_curve
     show = {**shows, "validation": show_validation}[drawn.kind]
     show(drawn.content, drawn.path)
     for kind, (where, files) in pages.take_apart(drawn.page, figures, tables).items():

@@ -97,6 +97,34 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
     _say(console, f"Comparison: {page}")
 
 
+def show_learning_curve(content: Mapping[str, Any], page: Path) -> None:
+    """Print the values by training people, what twice as many would bring, and the page's path."""
+    from kfold_hs.judge.results.people_curve import MORE_PEOPLE
+
+    console = Console(highlight=False)
+    people = [f"{each['n_people']:.0f}" for each in content["sizes"]]
+    for task, metrics in content["tasks"].items():
+        table = Table(title=escape(f"{task}, by people trained on"), title_justify="left")
+        table.add_column("metric", overflow="fold")
+        for column in (*people, "twice (95 % band)"):
+            table.add_column(column, justify="right")
+        table.add_column("more people")
+        for metric in metrics.values():
+            twice = metric["twice"]
+            table.add_row(
+                metric["label"] + ("" if metric["higher_is_better"] else " (lower is better)"),
+                *(number(point["value"]) for point in metric["points"]),
+                f"{number(twice['value'])} ({interval(twice)})" if twice else "unknown",
+                MORE_PEOPLE[metric["verdict"]],
+            )
+        console.print(table)
+    for sentence in content["sentences"]:
+        _say(console, sentence)
+    if budget := content["headline"]["budget"]:
+        _say(console, f"What would make it surer: {budget['text']}.")
+    _say(console, f"Learning curve: {page}")
+
+
 def show_tune(content: Mapping[str, Any], page: Path) -> None:
     """Print every trial, the best first; the answer, and the path of the page."""
     console = Console(highlight=False)

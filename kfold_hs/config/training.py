@@ -131,6 +131,8 @@ class TrainConfig(Settings):
     level : `patient`: an example is one crop of each of `sites_per_patient` recordings, pooled by
         gated attention (Ilse et al. 2018); batch_size counts crops
     sites_per_patient : recordings of an example, with level=patient
+    people_share : of every fold's training people, stratified, on whom alone its model is trained;
+        those of a smaller share are among those of a larger one
     align : where training crops start; `cycle`: at an S1, where a segmentation lies beside the
         recording
     uncertain : the class that a task names as uncertain is a `class`, has no part in the loss
@@ -161,6 +163,7 @@ class TrainConfig(Settings):
     patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
     level: Literal["recording", "patient"] = "recording"
     sites_per_patient: Annotated[int, Field(ge=1, le=64)] = 4
+    people_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     align: Literal["none", "cycle"] = "none"
     first_n_mels: Annotated[int, Field(ge=4, le=512)] | None = None
     uncertain: Literal["class", "drop", "soft"] = "class"

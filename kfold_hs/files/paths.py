@@ -295,6 +295,25 @@ class ValidationPaths(_ResultPaths):
         return search.is_other or search.content.exists()
 
 
+@dataclass(frozen=True)
+class LearningCurvePaths(_ResultPaths):
+    """Files of one learning curve over people; its runs have folders of their own."""
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "learning_curve.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "learning_curve.html"
+
+    @property
+    def is_other(self) -> bool:
+        """Whether a run, a comparison, a search or a validation has this name."""
+        validation = ValidationPaths(self.name, self.root, self.reports)
+        return validation.is_other or validation.content.exists()
+
+
 def check_name(name: str) -> str:
     """Check a run's name, which names a folder: letters, digits, dot, dash and underscore.
 

@@ -25,6 +25,7 @@ from kfold_hs.learn.training.benchmark import frames_of
 from kfold_hs.orchestrator.plan import Plan
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
+from kfold_hs.splits.fewer_people import fewer_persons
 from kfold_hs.splits.validation import inner_persons
 
 if TYPE_CHECKING:  # the audit loads much, and processes that train need none of it
@@ -48,9 +49,13 @@ class RunInputs:
         """Who a fold trains on, who is set aside to choose its epoch, and who is held out."""
         cohort = self.cohort
         data = FoldData.of(cohort, self.split.fold_of_patients(cohort, repeat), fold)
+        key = (config.seed, repeat, fold)
+        if config.train.people_share < 1:
+            data = data.only(
+                cohort, fewer_persons(cohort, data.train, config.train.people_share, key)
+            )
         if config.select != "inner":
             return data
-        key = (config.seed, repeat, fold)
         persons = inner_persons(cohort, data.train, config.train.inner_share, key)
         return data.without(cohort, persons)
 

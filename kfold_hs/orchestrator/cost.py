@@ -14,7 +14,6 @@ from kfold_hs.config.schema import Config
 from kfold_hs.files.cache import cache_folder
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.learn.data.bags import Bags
-from kfold_hs.learn.data.fold import FoldData
 from kfold_hs.learn.device import threads
 from kfold_hs.learn.features.bank import build, is_cached
 from kfold_hs.learn.frames.cached import place_of
@@ -101,7 +100,7 @@ def estimate(config: Config, inputs: RunInputs, paths: RunPaths, device: torch.d
     """
     cohort, split = inputs.cohort, inputs.split
     plan = Plan.of(config, split)
-    data = FoldData.of(cohort, split.fold_of_patients(cohort, 0), 0)
+    data = inputs.fold_data(config, 0, 0)
     done = finished(plan, paths)
     branch, branches = _branches(config, inputs, set(plan) - set(done), device)
     frames = frames_of(cohort, config)

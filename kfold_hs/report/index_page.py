@@ -1,4 +1,4 @@
-"""index.html: every run, comparison, search and validation of a folder, with what it came to."""
+"""index.html: every run and whatever else a folder holds, with what it came to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from kfold_hs.config.keys import is_path
 from kfold_hs.judge.results.comparison_result import Comparison
+from kfold_hs.judge.results.people_curve import MORE_PEOPLE, PeopleCurve
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.results.validation_result import Validation
@@ -104,6 +105,18 @@ def of_validation(name: str, result: Validation) -> Entry:
         name, "validation", metric["verdict"] or "not compared", " ".join(result.sentences),
         f"{name}/validation.html", result.provenance.started,
         found["value"], found["low"], found["high"],
+    )  # fmt: skip
+
+
+def of_people_curve(name: str, result: PeopleCurve) -> Entry:
+    """The row of a learning curve; pointers are into learning_curve.json. Its value is what twice
+    the people would bring."""
+    gain = result.headline["gain"] or {"value": None, "low": None, "high": None}
+    shown = traced(gain, f"{name}/learning_curve.json#/headline/gain")
+    return Entry(
+        name, "learning curve", MORE_PEOPLE[result.headline["verdict"]], " ".join(result.sentences),
+        f"{name}/learning_curve.html", result.provenance.started,
+        shown["value"], shown["low"], shown["high"],
     )  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def compare(
         check(each.config, of_variants[each.name].cohort)
         of_variants[each.name].check_folds(each.config)
     runs = {each.name: run_name(each.config, of_variants[each.name]) for each in design.variants}
-    paths = ComparisonPaths(options.name or _name(runs, inputs), options.root)
+    paths = ComparisonPaths(options.name or name_of_variants("compare", runs, inputs), options.root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
     variants = {each.config.variant_digest: runs[each.name] for each in design.variants}
@@ -211,7 +211,7 @@ def _render(paths: ComparisonPaths, result: Comparison) -> None:
     write_text(paths.page, render_comparison(result))
 
 
-def _name(runs: Mapping[str, str], inputs: RunInputs) -> str:
-    """``compare-<data>-<digest8>`` over the variants, in their order."""
+def name_of_variants(kind: str, runs: Mapping[str, str], inputs: RunInputs) -> str:
+    """``<kind>-<data>-<digest8>`` over the variants, in their order."""
     digest = hashlib.sha256(json.dumps(list(runs.items())).encode()).hexdigest()
-    return f"compare-{inputs.cohort.name}-{digest[:8]}"
+    return f"{kind}-{inputs.cohort.name}-{digest[:8]}"

@@ -65,7 +65,7 @@ def judge_run(
     described |= {
         "balance": balance(cohort, split),
         "comparison": compare_balance(cohort, split) if split.n_folds > 1 else [],
-        "train_share": split.train_share * (1 - set_aside),
+        "train_share": split.train_share * config.train.people_share * (1 - set_aside),
         "development": development(cohort, split),
         "n_test_persons": sum(TEST in folds for folds in split.folds.values())
         - len(split.in_several),

@@ -6,8 +6,9 @@ Nothing here is trained or judged anew, and nothing needs torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kfold_hs.errors import DamagedFileError, KfoldHsError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import (
     ComparisonPaths,
+    LearningCurvePaths,
     RunPaths,
     TunePaths,
     ValidationPaths,
@@ -22,6 +24,7 @@ from kfold_hs.files.paths import (
     write_text,
 )
 from kfold_hs.judge.results.comparison_result import Comparison
+from kfold_hs.judge.results.people_curve import PeopleCurve
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.results.validation_result import Validation
@@ -30,11 +33,13 @@ from kfold_hs.report.figures import write_figures
 from kfold_hs.report.index_page import (
     Entry,
     of_comparison,
+    of_people_curve,
     of_run,
     of_tune,
     of_validation,
     render_index,
 )
+from kfold_hs.report.people_curve_page import render_people_curve
 from kfold_hs.report.render import Page
 from kfold_hs.report.search_page import render_tune
 from kfold_hs.report.tables import write_tables
@@ -50,11 +55,11 @@ class Drawn:
     Parameters
     ----------
     kind : str
-        "run", "comparison", "search" or "validation".
+        "run", "comparison", "search", "validation" or "learning curve".
     path : Path
         Of the page.
     content : dict
-        Of summary.json, comparison.json, tune.json or validation.json.
+        Of summary.json or its counterpart of another kind.
     page : Page
     """
 
@@ -84,6 +89,7 @@ def draw(folder: Path) -> Drawn:
         ("comparison", ComparisonPaths(*place), Comparison, render_comparison),
         ("search", TunePaths(*place), SearchResult, render_tune),
         ("validation", ValidationPaths(*place), Validation, render_validation),
+        ("learning curve", LearningCurvePaths(*place), PeopleCurve, render_people_curve),
     )
     for kind, paths, result, render in kinds:
         if paths.content.is_file():
@@ -154,6 +160,10 @@ def _config_of(run: RunPaths) -> dict[str, Any]:
     return stored.read_yaml(run.config, "the configuration") if is_there else {}
 
 
+def _row_of_run(run: RunPaths, name: str, summary: Summary) -> Entry:
+    return of_run(name, summary, _config_of(run))
+
+
 _INNER = re.compile(r"(.+)-r\d+-f\d+")
 
 
@@ -163,20 +173,20 @@ def _entries(root: Path) -> Iterator[Entry]:
         if (outer := _INNER.fullmatch(name)) and RunPaths(outer[1], root).config.is_file():
             continue  # one of the searches of a nested run, whose row stands for them
         run, comparison = RunPaths(name, root), ComparisonPaths(name, root)
-        search, validation = TunePaths(name, root), ValidationPaths(name, root)
-        for content in (run.summary, comparison.content, search.content, validation.content):
+        search = TunePaths(name, root)
+        kinds: dict[Path, tuple[Any, Callable[..., Entry]]] = {
+            run.summary: (Summary, partial(_row_of_run, run)),
+            comparison.content: (Comparison, of_comparison),
+            search.content: (SearchResult, of_tune),
+            ValidationPaths(name, root).content: (Validation, of_validation),
+            LearningCurvePaths(name, root).content: (PeopleCurve, of_people_curve),
+        }
+        for content, (kind, entry_of) in kinds.items():
             if content.is_file():
                 try:
-                    found: Mapping[str, Any] = stored.read_json(content, "the results")
+                    found = stored.read_json(content, "the results")
                     with stored.making_sense_of(content):
-                        if content == run.summary:
-                            entry = of_run(name, Summary.from_json(found), _config_of(run))
-                        elif content == comparison.content:
-                            entry = of_comparison(name, Comparison.from_json(found))
-                        elif content == search.content:
-                            entry = of_tune(name, SearchResult.from_json(found))
-                        else:
-                            entry = of_validation(name, Validation.from_json(found))
+                        entry = entry_of(name, kind.from_json(found))
                         render_index([entry])
                     yield entry
                 except DamagedFileError as error:

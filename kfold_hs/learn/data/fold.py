@@ -64,6 +64,13 @@ class FoldData:
         """Who chooses the epoch; nobody but with `select=inner`."""
         return People(self.inner, self.inner_patients)
 
+    def only(self, cohort: Cohort, persons: Collection[str]) -> FoldData:
+        """The same held-out people; of the training people `persons` alone."""
+        owner = cohort.recordings["patient_id"].iloc[self.train]
+        return replace(
+            self, train=self.train[owner.map(cohort.person_of).isin(set(persons)).to_numpy()]
+        )
+
     def without(self, cohort: Cohort, persons: Collection[str]) -> FoldData:
         """The training people but for `persons`, who are set aside."""
         owner = cohort.recordings["patient_id"].iloc[self.train]
