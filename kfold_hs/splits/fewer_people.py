@@ -47,7 +47,7 @@ def fewer_persons(
     order = _balanced_order(members, np.random.default_rng((*key, _FEWER)))
     n = max(1, round(share * len(rows)))
     _check_classes(whole, members[order], n, key[2])
-    return frozenset(np.asarray(whole.table.index)[rows[order[:n]]])
+    return frozenset(whole.table.index[k] for k in rows[order[:n]])
 
 
 def _balanced_order(members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
