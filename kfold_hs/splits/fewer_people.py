@@ -47,7 +47,7 @@ def fewer_persons(
     order = _balanced_order(members, np.random.default_rng((*key, _FEWER)))
     n = max(1, round(share * len(rows)))
     _check_classes(whole, members[order], n, key[2])
-    return frozenset(whole.table.index[k] for k in rows[order[:n]])
+    return frozenset(whole.table.index[rows][order[:n]])
 
 
 def _balanced_order(members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -87,6 +87,6 @@ def _check_classes(whole: Strata, ordered: np.ndarray, n: int, fold: int) -> Non
             least = ceil(1000 * (having[0] + 1) / len(ordered)) / 1000
             raise SplitError(
                 f"train.people_share leaves fold {fold} {counted(n, 'training person', 'people')} "
-                f"of {len(ordered)}, and none of them has {whole.table.columns[column]}. Give at "
+                f"of {len(ordered)}, and none of them has {list(whole.table.columns)[column]}. Give at "
                 f"least {least:g}."
             )
