@@ -263,7 +263,9 @@ def _what_next(summary: Summary, head: Mapping[str, Any]) -> Content:
     if obstacle := _obstacle(summary, head):
         return obstacle
     if summary.get("simulated"):
-        return "Use recordings: kfold-hs run data=csv data.path=TABLE.csv."
+        return (
+            "Take recordings of your own: kfold-hs init TABLE.csv, then kfold-hs run -c study.yaml."
+        )
     reached = None if head["target"] is None or not has_ends(head) else head["verdict"]
     if reached == "reached":
         return (

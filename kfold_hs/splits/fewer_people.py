@@ -87,6 +87,6 @@ def _check_classes(whole: Strata, ordered: np.ndarray, n: int, fold: int) -> Non
             least = ceil(1000 * (having[0] + 1) / len(ordered)) / 1000
             raise SplitError(
                 f"train.people_share leaves fold {fold} {counted(n, 'training person', 'people')} "
-                f"of {len(ordered)}, and none of them has {list(whole.table.columns)[column]}. Give at "
-                f"least {least:g}."
+                f"of {len(ordered)}, and none of them has {list(whole.table.columns)[column]}. "
+                f"Give at least {least:g}."
             )

@@ -33,7 +33,8 @@ BACKWARDS = "\u05d0\u05d1\u05d2 left is right"
 LONG = "10 kB " + "x" * 10_000
 FILE = "<b onclick=hacked=1>&amp;\"'\u202e.wav"
 # One training of one epoch; variants and trials differ in what only predicting reads.
-ONCE = [*(word for word in TINY if not word.startswith(("train.epochs", "split.n_folds")))]
+_OTHERWISE = ("train.epochs", "split.n_folds", "judge.gallery")
+ONCE = [word for word in TINY if not word.startswith(_OTHERWISE)]
 ONCE += ["train.epochs=1", "track=[]", "judge.gallery.patients=12", "--folds", "2"]
 POOLS = ["predict.patient_pool=mean", "predict.patient_pool=max"]
 

@@ -144,6 +144,7 @@ class Answer:
             "value": self.recipe.value,
             "low": self.recipe.low,
             "high": self.recipe.high,
+            "these_models": dataclasses.asdict(self.fixed),
             "verdict": self.verdict(self.recipe),
             "honest": honest,
             "key": one.key,
