@@ -27,8 +27,10 @@ from kfold_hs.bundle.rows import RowOptions
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.audio import read_with_facts
 from kfold_hs.cohort.silence import identifies
+from kfold_hs.judge.metrics.own import using
 from kfold_hs.judge.results.abstention import COVERAGE
 from kfold_hs.judge.selection.conformal import ALL, CLASS
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.orchestrator.progress import Progress
 
 _MOST_PROBLEMS = 10
@@ -143,3 +145,16 @@ def _known(bundle: Bundle, cohort: Cohort, by_ids: bool) -> dict[str, frozenset[
         ids = (patient,) if by_ids else ()
         found[person] |= certificate.known(ids, digests.get(patient, ()))
     return found
+
+
+def headline_of(bundle: Bundle, name: str = "") -> Objective:
+    """The score that validations of a bundle lead with: the named one, or that of its run.
+
+    Raises
+    ------
+    ConfigError
+        The bundle has no such task or metric.
+    """
+    classes = {task.name: task.classes for task in bundle.tasks}
+    with using(bundle.config.plugins):
+        return Objective.of(name or bundle.config.headline, classes, "headline")

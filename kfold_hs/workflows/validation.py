@@ -22,13 +22,11 @@ from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.schema import DataConfig, TaskMap
 from kfold_hs.errors import BundleError, ConfigError, PredictionsError, counted, listing
 from kfold_hs.files.paths import ValidationPaths, write_json, write_text
-from kfold_hs.judge.metrics.own import using
 from kfold_hs.judge.results.characteristics import characteristics, flagged, side_by_side
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC
 from kfold_hs.judge.results.validation import TaskRows, sentences_of, validated_task
 from kfold_hs.judge.results.validation_result import SCHEMA, Validation
 from kfold_hs.judge.selection.decisions import referral_classes, spared_class
-from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.orchestrator.progress import NullProgress, Progress
 from kfold_hs.predictions.table import KEYS, Predictions, label_column, prob_column
 from kfold_hs.workflows.options import RunOptions
@@ -125,6 +123,7 @@ def validate(
         The bundle or the data cannot be used, nothing can be compared, or nobody is left.
     """
     started = time.time()
+    from kfold_hs.bundle.external import headline_of
     from kfold_hs.bundle.format import Bundle
     from kfold_hs.learn.device import pick_device
     from kfold_hs.orchestrator.folder import provenance
@@ -148,19 +147,6 @@ def validate(
     page = render_validation(result)
     write_text(paths.page, page)
     return FinishedValidation(paths, result, page)
-
-
-def headline_of(bundle: Bundle, name: str = "") -> Objective:
-    """The score that validations of a bundle lead with: the named one, or that of its run.
-
-    Raises
-    ------
-    ConfigError
-        The bundle has no such task or metric.
-    """
-    classes = {task.name: task.classes for task in bundle.tasks}
-    with using(bundle.config.plugins):
-        return Objective.of(name or bundle.config.headline, classes, "headline")
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,6 +298,8 @@ class _Story:
 
     def judged(self, rows: pd.DataFrame, origin: Mapping[str, Any]) -> Validation:
         """The content of validation.json."""
+        from kfold_hs.bundle.external import headline_of
+
         select = self.bundle.content["select"]
         patients = self.cohort.patients.set_index("patient_id")
         tasks, without = {}, dict(self.without)

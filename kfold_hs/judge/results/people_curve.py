@@ -180,8 +180,10 @@ def _at(n: float, value: Any, low: Any, high: Any) -> dict[str, float]:
 def sentence(curve: Mapping[str, Any]) -> str:
     """Whether more people would help, in words, and what else would make the answer surer."""
     label, points = curve["label"], curve["points"]
-    told = ", ".join(f"{number(each['value'])} with {each['n_people']:.0f}" for each in points)
-    start = f"{label}, by training people: {told}."
+    measured_at = ", ".join(
+        f"{number(each['value'])} with {each['n_people']:.0f}" for each in points
+    )
+    start = f"{label}, by training people: {measured_at}."
     if curve["gain"] is None:
         return f"{start} What more people would bring is unknown: {curve['why']}."
     gain, twice = curve["gain"], curve["twice"]
@@ -194,7 +196,7 @@ def sentence(curve: Mapping[str, Any]) -> str:
         BETTER: f"More people would help: training on {gain['to']:.0f} brings {by}",
         EQUIVALENT: f"More people would hardly help: training on {gain['to']:.0f} brings {by}, "
         f"less than the margin of {number(curve['margin'])}",
-        CANNOT_TELL: f"Whether more people would help cannot be told: training on {gain['to']:.0f} "
+        CANNOT_TELL: f"Whether more people would help is unknown: training on {gain['to']:.0f} "
         f"brings {by}",
     }[curve["verdict"]]
     misfit = curve["law"]["misfit"]
