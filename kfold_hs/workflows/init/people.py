@@ -238,7 +238,7 @@ class People(Table):
         names = with_site(self.table[self.recording])
         if not names:
             return False
-        self.table["patient_id"] = patients_in(self.table[self.recording])
+        self.table["patient_id"] = [each["id"] for each in names]
         self.is_changed, self.patient = True, "patient_id"
         n = self.table["patient_id"].nunique()
         why = f"names such as {names[0][0]}; {n} patients"

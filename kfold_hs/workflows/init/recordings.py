@@ -33,7 +33,9 @@ def with_site(cells: pd.Series) -> list[re.Match[str]] | None:
 def patients_in(cells: pd.Series) -> pd.Series | None:
     """The patients that names of files say, see `with_site`."""
     names = with_site(cells)
-    return names and pd.Series([each["id"] for each in names], cells.index, dtype=object)
+    if not names:
+        return None
+    return pd.Series([each["id"] for each in names], cells.index, dtype=object)
 
 
 def files_of(table: pd.DataFrame, path: Path, wanted: str | None) -> tuple[str, list[str], bool]:
