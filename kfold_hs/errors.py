@@ -130,10 +130,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """A message for an unknown name: the known names, and a guess."""
+    return f"unknown {kind} {name!r}; {known_names(name, known)}"
+
+
+def known_names(name: str, known: Iterable[str]) -> str:
+    """The end of such a message: the known names, and a guess."""
     names = sorted(known)
     guess = nearest(name, names)
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return f"unknown {kind} {name!r}; there is {', '.join(names) or 'none'}.{hint}"
+    return f"there is {', '.join(names) or 'none'}.{hint}"
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:

@@ -171,7 +171,7 @@ class Cohort(tables.Cohort):
         for task in self.tasks:
             classes = ", ".join(f"{name} {n}" for name, n in self._classes(task).items())
             lines.append(f"  {task.name}: {classes}; positive: {task.positive}")
-        lines += [f"  note: {note.count} {note.name}" for note in self.notes]
+        lines += [f"  note: {note.counted}" for note in self.notes]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -186,7 +186,7 @@ class Cohort(tables.Cohort):
         for task in self.tasks:
             classes = ", ".join(f"{name} {n}" for name, n in self._classes(task).items())
             rows.append((task.name, f"{classes}; positive: {task.positive}"))
-        return [*rows, *((f"{note.count} {note.name}", note.text) for note in self.notes)]
+        return [*rows, *((f"{note.counted}", note.text) for note in self.notes)]
 
     def _counts(self) -> str:
         hours = float(self.recordings["duration_s"].sum()) / 3600

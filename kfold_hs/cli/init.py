@@ -30,7 +30,14 @@ _COLUMN = "COLUMN"
     "labels",
     multiple=True,
     metavar=_COLUMN,
-    help="Column of the labels; of several tasks, one option each.",
+    help="Column of the labels, besides those that are guessed; of several tasks, one option each.",
+)
+@click.option(
+    "--no-label",
+    "no_labels",
+    multiple=True,
+    metavar=_COLUMN,
+    help="Column that is no label, though it looks like one.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def init(
@@ -41,6 +48,7 @@ def init(
     person: str | None,
     site: str | None,
     labels: tuple[str, ...],
+    no_labels: tuple[str, ...],
     force: bool,
 ) -> None:
     """Look at a table or folder of recordings, guess what it means, and write a study file.
@@ -51,10 +59,11 @@ def init(
 
         kfold-hs run -c study.yaml
     """
-    from kfold_hs.workflows.init.columns import Named
+    from kfold_hs.workflows.init.guess import Named
     from kfold_hs.workflows.init.study import init as start
 
-    found = start(path, output, Named(recording, patient, person, site, labels), force)
+    named = Named(recording, patient, person, site, labels, no_labels)
+    found = start(path, output, named, force)
     click.echo(f"Looked at {found.seen}.")
     for setting, reason in found.guesses:
         click.echo(f"  {setting}  ({reason})")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -140,6 +141,15 @@ class Note:
     count: int
     text: str
     items: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> str:
+        """Count and name: `17 clipped recordings`, `1 recording that is not there`."""
+        if self.count != 1:
+            return f"{self.count:,} {self.name}"
+        first, *rest = re.split("(?<=[^s]s)\\b", self.name, maxsplit=1)
+        one = first.removesuffix("s") if rest else first
+        return f"1 {one}{''.join(rest).replace(' are ', ' is ', 1)}"
 
 
 @dataclass(frozen=True)

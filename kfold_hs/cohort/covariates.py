@@ -16,6 +16,7 @@ import pandas as pd
 
 from kfold_hs.cohort.cohort import Note
 from kfold_hs.cohort.values import is_missing, number, word
+from kfold_hs.errors import listing
 
 MISSING = "missing"
 NUMERIC_SHARE = 0.9
@@ -35,7 +36,7 @@ def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[
     (list of str, list of Note)
         The names of the covariates; a note for what was left out.
     """
-    kept, odd, crowded = [], [], []
+    kept, odd, odd_in, crowded = [], [], [], []
     for name in names:
         cells = patients[name].tolist()
         words = [word(cell) for cell in cells]
@@ -56,6 +57,7 @@ def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[
                 )
                 if each is not None and found is None
             ]
+            odd_in += [name] * (n_numbers < n_known)
         elif len(levels) > max(2, min(MOST_LEVELS, len(cells) // 2)):
             crowded.append(f"{name} ({len(levels)} different values)")
             continue
@@ -63,13 +65,17 @@ def tidy(patients: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[
             values = words
         kept.append(name)
         patients[name] = pd.Series(values, index=patients.index)
-    return kept, [*_note("odd cells", odd, _ODD), *_note("covariates left out", crowded, _CROWDED)]
+    return kept, [
+        *_note("odd cells", odd, _ODD.format(listing(odd_in))),
+        *_note(CROWDED, crowded, _CROWDED.format(listing(crowded))),
+    ]
 
 
-_ODD = "cells without a number in numeric columns; they count as missing"
+CROWDED = "covariates left out"
+_ODD = "no numbers in the numeric columns {}; they count as missing"
 _CROWDED = (
-    "columns with so many different values that they identify people, not groups; they are not "
-    "used to stratify, to form subgroups or to train"
+    "{}: so many values identify people, not groups; they are not used to stratify, to form "
+    "subgroups or to train"
 )
 
 

@@ -69,6 +69,12 @@ def word(cell: object) -> str | None:
     return clean_name(cell) if found is None else str(found)
 
 
+def said(cell: object) -> float | str | None:
+    """A value that is equal for equal cells; None where missing."""
+    found = number(cell)
+    return word(cell) if found is None else found
+
+
 def are_same(one: object, other: object) -> bool:
     """Whether two cells are equal: both missing, or the same number, truth value or word."""
     first, second = number(one), number(other)

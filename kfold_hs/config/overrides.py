@@ -80,6 +80,9 @@ def read(words: Sequence[str]) -> list[Override]:
 @plugins.cached
 def _read(word: str) -> Override:
     check_text(word)
+    if "=" not in word and word.lower().endswith((".yaml", ".yml")):
+        there = "is a file" if Path(word).is_file() else "looks like a file"
+        raise ConfigError(f"{shown(word)} {there}, and no setting: write -c {shlex.quote(word)}.")
     typed = _with_literal_path(word)
     if _SHUFFLE.search(typed):
         raise ConfigError(

@@ -68,7 +68,7 @@ def load_cohort(config: Config, progress: Progress, cohort: Cohort | None = None
             cohort, f"frames.epochs={config.frames.epochs} frames=none", text
         )
     for note in cohort.notes:
-        progress.note(f"{note.count} {note.name}: {note.text}.")
+        progress.note(f"{note.counted}: {note.text}.")
     return cohort
 
 

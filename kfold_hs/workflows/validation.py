@@ -179,7 +179,7 @@ class _Story:
             kind, given = data.kind, {**data.map, **given}
             cohort = read_cohort(data, progress.step)
         for note in cohort.notes:
-            progress.note(f"{note.count} {note.name}: {note.text}.")
+            progress.note(f"{note.counted}: {note.text}.")
         if options.match == "auto":
             same = kind == bundle.config.data.kind and kind not in _OWN_NUMBERING
             options = replace(options, match="ids" if same else "samples")

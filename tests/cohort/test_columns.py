@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from kfold_hs.cohort import Cohort
+from kfold_hs.cohort.cohort import Note
 from kfold_hs.cohort.columns import PREFIX
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
@@ -195,6 +196,19 @@ def test_an_odd_cell_is_missing_and_named(load: Callable[..., Cohort]) -> None:
     cohort = load(age=[*range(11), "about 5"])
     assert cohort.patients["age"].fillna("").tolist() == [*map(str, range(11)), ""]
     assert notes(cohort) == {"odd cells": (1, ("age of 011: 'about 5'",))}
+    assert cohort.notes[0].text.startswith("no numbers in the numeric columns age;")
+
+
+def test_a_count_of_one_is_singular() -> None:
+    names = {
+        "odd cells": "1 odd cell",
+        "covariates left out": "1 covariate left out",
+        "recordings that are not there": "1 recording that is not there",
+        "metadata without a patient": "1 metadata without a patient",
+        "encoding": "1 encoding",
+    }
+    assert {name: Note(name, 1, "").counted for name in names} == names
+    assert Note("odd cells", 1200, "").counted == "1,200 odd cells"
 
 
 def test_words_with_too_many_values_are_left_out(load: Callable[..., Cohort]) -> None:

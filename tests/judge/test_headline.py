@@ -163,6 +163,8 @@ def test_a_wrong_name_lists_what_there_is() -> None:
     for text in ("unknown headline 'murmur.aurok'", "murmur.auroc", "outcome.cost_decided",
                  "mean.accuracy", "Did you mean 'murmur.auroc'?"):  # fmt: skip
         assert text in str(error.value)
+    with pytest.raises(ConfigError, match=r"headline 'auc'; .*Did you mean 'auroc'\?"):
+        check_judging(compose(["headline=auc"]))
     with pytest.raises(ConfigError, match=r"unknown headline 'outcome\.macro_auroc'"):
         check_judging(compose(["headline=outcome.macro_auroc"]))  # two classes have none
     with pytest.raises(ConfigError, match=r"target=0\.9 is no outcome cost.* above 35 and below"):

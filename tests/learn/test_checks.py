@@ -25,6 +25,10 @@ class Watching(Silent):
     [
         (["model.backbone=resnet1"], "Did you mean 'resnet18'"),
         (["model.weights=package"], "has weights for"),
+        (
+            ["model.weights=package", "model.backbone=efficientnet_lite9"],
+            "timm has no model.backbone 'efficientnet_lite9'",
+        ),
         (["model.weights=file", "model.weights_file=/no,where"], "/no,where does not exist"),
         (["train.sampling=x"], "unknown train.sampling 'x'"),
         (["split.file=/nowhere"], "split.file=/nowhere does not exist"),

@@ -19,7 +19,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config, TableData
 from kfold_hs.config.study import layered
 from kfold_hs.errors import CohortError, ConfigError
-from kfold_hs.workflows.init.columns import Named
+from kfold_hs.workflows.init.guess import Named
 from kfold_hs.workflows.init.study import Started, init
 
 RATE = 4000
@@ -142,6 +142,105 @@ def test_a_covariate_becomes_a_label_where_it_is_named(tmp_path: Path) -> None:
         init(path)
     named = init(path, None, Named(labels=("mood", "murmur")), force=True)
     assert list(config_of(named).data.tasks) == ["mood", "murmur"]
+
+
+def test_labels_are_added_to_the_guess_and_left_out(tmp_path: Path) -> None:
+    """What looks like a label is never a covariate without a word."""
+    rows = rows_of(
+        tmp_path, lambda i: {"id": i, "mood": i % 2, "murmur": i % 2, "dx code": "abc"[i % 3]}
+    )
+    path = table(tmp_path, rows)
+    named = init(path, None, Named(labels=("mood",)))
+    assert list(config_of(named).data.tasks) == ["mood", "murmur"]
+    assert "--no-label murmur leaves it out" in asked(named)
+    less = init(path, None, Named(labels=("mood",), no_labels=("murmur",)), force=True)
+    assert list(config_of(less).data.tasks) == ["mood"]
+    unsure = init(path, None, Named(no_labels=("murmur",)), force=True)
+    assert list(config_of(unsure).data.tasks) == ["mood"]
+    assert "--no-label mood" in asked(unsure)
+    with pytest.raises(CohortError) as caught:
+        init(path, None, Named(labels=("Murmur",)), force=True)
+    assert str(caught.value).count("Murmur") == 1
+    assert "Did you mean 'murmur'?" in str(caught.value)
+
+
+def paired(folder: Path, column: str) -> list[dict[str, Any]]:
+    """Eight people, of each two files with different numbers, and a column of people."""
+    rows = []
+    for i in range(16):
+        sound(folder / f"{i}_AV.wav", 0.5)
+        rows.append({"file": f"{i}_AV.wav", column: f"HS-{i // 2}", "age": 30 + i // 2,
+                     "label": "YN"[i // 2 % 2], "ward": f"w{i // 3}"})  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("subject no", "subject number", "Subject No.", "Subjects", "participant id",
+         "ParticipantID", "Probanden-Nr", "study_no", "infant code", "subject #"),
+        ("pat. nr", "Patient-Nr", "PatientID", "patients", "MRN", "medical record number",
+         "case no", "record id", "Pt ID", "Patientennummer"),
+    ],
+)  # fmt: skip
+def test_people_are_known_by_the_words_of_a_name(names: tuple[str, ...], tmp_path: Path) -> None:
+    """Each joins two prefixes of files, which are not the patients then."""
+    for name in names:
+        path = table(tmp_path, paired(tmp_path, name))
+        data = config_of(init(path, force=True)).data
+        assert isinstance(data, TableData)
+        assert data.patient_column == name
+
+
+def test_people_without_a_name_are_asked_about(tmp_path: Path) -> None:
+    started = init(table(tmp_path, paired(tmp_path, "kis")))
+    assert (
+        "data.patient_column: does kis name people? It has 8 values for 16 patients, and labels "
+        "that agree in each. If so, write patient_column: kis in its place"
+    ) in asked(started)
+    assert "age name people" not in asked(started)
+    assert "ward name people" not in asked(started)  # its labels differ
+    assert any("call patients by patient_id; --patient" in note for note in started.notes)
+    study = started.study.read_text().splitlines()
+    (line,) = {line for line, key, _ in started.questions if key == "data.patient_column"}
+    study[line - 1] = "  patient_column: kis"
+    started.study.write_text("\n".join(study))
+    assert len(read_cohort(config_of(started).data).persons) == 8
+
+
+def test_people_beside_patients(tmp_path: Path) -> None:
+    """A second column of people joins patients; a row without it is of the patient's person."""
+    rows = paired(tmp_path, "subject no")
+    rows[1]["subject no"] = ""
+    rows[3]["subject no"] = "HS-0"
+    for i, row in enumerate(rows):
+        row["MRN"], row["subject no"] = f"m{i // 2}", row["subject no"] and f"HS-{i // 4}"
+    data = config_of(init(table(tmp_path, rows))).data
+    assert isinstance(data, TableData)
+    assert (data.patient_column, data.person_column) == ("MRN", "subject no")
+    assert len(read_cohort(data).persons) == 4
+    rows = [{"record id": i, **row} for i, row in enumerate(paired(tmp_path, "subject"))]
+    data = config_of(init(table(tmp_path, rows), force=True)).data
+    assert isinstance(data, TableData)
+    assert data.patient_column == "subject"  # a record is a row here
+
+
+def test_covariates_are_those_of_the_reader(tmp_path: Path) -> None:
+    rows = [
+        {**row, "remarks": f"r{i}", "address": f"street {i // 2}", "weight": f"{9 + i // 2},616"}
+        for i, row in enumerate(paired(tmp_path, "patient"))
+    ]
+    started = init(table(tmp_path, rows, sep=";"))
+    assert "Covariates, kept by their names: age, weight." in started.notes
+    (note,) = (each for each in started.notes if each.startswith("No covariates"))
+    assert "remarks (differs within a patient), address (8 different values)" in note
+    path = tmp_path / "moved.csv"
+    for row in rows:
+        row["file"] = Path(row["file"]).stem
+    pd.DataFrame(rows).to_csv(path, index=False, sep=";")
+    cohort = read_cohort(config_of(init(path, tmp_path / "s.yaml")).data)
+    assert cohort.patients["weight"].iloc[0] == "9.616"
+    assert "odd cells" not in {each.name for each in cohort.notes}
 
 
 def test_names_without_folder_or_suffix_and_broken_rows(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from kfold_hs.cohort.columns import Columns
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
 from kfold_hs.cohort.ids import Spelling, find_file
 from kfold_hs.cohort.segmentation import TIMING, timings_of
-from kfold_hs.cohort.values import is_missing, label_of, number, word
+from kfold_hs.cohort.values import is_missing, label_of, said, word
 from kfold_hs.config.data import DataSettings
 from kfold_hs.config.names import clean_name
 from kfold_hs.config.schema import TableData
@@ -105,7 +105,7 @@ def _cohort(
     covariates = {
         name: cells
         for name, cells in values.items()
-        if not _contradictions(of_row, [_said(cell) for cell in cells])
+        if not _contradictions(of_row, [said(cell) for cell in cells])
     }
     first_row = {patient_id: i for i, patient_id in reversed(list(enumerate(of_row)))}
     patients: list[dict[str, Any]] = [
@@ -211,12 +211,6 @@ def _check(config: TableData, file: CsvFile) -> list[Note]:
 def _recording_id(row: Mapping[Hashable, str], columns: Columns, config: TableData) -> str:
     given = row[columns.recording_id] if columns.recording_id else None
     return row[config.recording_column] if given is None or is_missing(given) else given
-
-
-def _said(cell: str) -> float | str | None:
-    """A value that is equal for equal cells."""
-    found = number(cell)
-    return word(cell) if found is None else found
 
 
 def _contradictions(of_row: Sequence[str], values: Sequence[object]) -> dict[str, list[object]]:

@@ -96,8 +96,9 @@ class Objective:
         is_mean = task == MEAN or not dot
         known = [f"{t}.{each}" for t, metrics in found.items() for each in metrics]
         if (metric not in means) if is_mean else (name not in known):
-            known += [f"{MEAN}.{each}" for each in means]
-            raise ConfigError(unknown_name(what, name, known))
+            # A metric alone is a mean, and was typed so.
+            known = [*means, *known] if is_mean else [*known, *(f"{MEAN}.{m}" for m in means)]
+            raise ConfigError(unknown_name(what, metric if is_mean else name, known))
         tasks = tuple(t for t in over if metric in found[t]) if is_mean else (task,)
         first = found[tasks[0]][metric]
         title = first.label[0].upper() + first.label[1:]

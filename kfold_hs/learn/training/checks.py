@@ -15,14 +15,14 @@ import torch
 from kfold_hs.cohort.build import tasks_of
 from kfold_hs.config.data import COLUMN
 from kfold_hs.config.registry import calling
-from kfold_hs.config.schema import Config
+from kfold_hs.config.schema import Config, ModelConfig
 from kfold_hs.errors import CohortError, ConfigError, SplitError, unknown_name
 from kfold_hs.learn.data.augment import extra
 from kfold_hs.learn.data.noise import noise_bank
 from kfold_hs.learn.features.transform import transform_of
 from kfold_hs.learn.losses import TaskLosses
 from kfold_hs.learn.models.heads import check_heads
-from kfold_hs.learn.models.network import check_network, try_weights
+from kfold_hs.learn.models.network import check_backbone, check_network, try_weights
 from kfold_hs.learn.models.pretrained import check_weights
 from kfold_hs.learn.tracking.trackers import check_trackers
 
@@ -56,6 +56,8 @@ def check_config(config: Config) -> None:
 def check_training(config: Config) -> None:
     """The same of the training alone, wherever the recordings will be; raises alike."""
     tasks = tasks_of(config.data.tasks)
+    if isinstance(config.model, ModelConfig):
+        check_backbone(config.model)
     check_weights(config.model)
     check_network(config)
     check_heads(config.model.heads, tasks)

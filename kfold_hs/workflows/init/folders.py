@@ -12,7 +12,8 @@ from kfold_hs.cohort.csv_file import CsvFile, read_csv
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.walk import find_files, is_hidden
-from kfold_hs.workflows.init.columns import Guess, Named, guess_table
+from kfold_hs.workflows.init.columns import guess_table
+from kfold_hs.workflows.init.guess import Guess, Named
 from kfold_hs.workflows.init.recordings import files_of
 
 CLASS = "class"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from kfold_hs.cohort.values import is_missing, number, truth
+from kfold_hs.cohort.covariates import CROWDED, tidy
+from kfold_hs.cohort.values import is_missing, number, said, truth
 from kfold_hs.config.names import clean_name
 
 MOST_CLASSES, MOST_NUMBERS = 10, 6
@@ -16,6 +18,9 @@ MOST_CLASSES, MOST_NUMBERS = 10, 6
 SOURCE = ("source", "hospital", "center", "centre", "clinic", "campaign", "device", "stethoscope",
            "cohort", "dataset", "country")  # fmt: skip
 FOLD = ("fold", "folds", "split", "set", "partition", "subset")
+SITE = ("site", "location", "position", "recording_site", "recording_location", "valve_position",
+         "auscultation_site", "auscultation_location", "auscultation_point", "auscultation_area",
+         "area", "loc")  # fmt: skip
 _LABEL = {"murmur", "outcome", "diagnosis", "label", "labels", "class", "target", "disease",
           "abnormal", "abnormality", "pathology", "pathological", "condition", "finding", "y",
           "truth", "status", "as", "ar", "mr", "ms", "mvp", "tr", "ps", "vsd", "asd", "pda", "pfo",
@@ -110,6 +115,23 @@ class Labels:
         return Labels(**{**vars(self), "classes": rest})
 
 
+def covariates(
+    table: pd.DataFrame, patient: str, columns: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Columns that the reader keeps as covariates; and the others, with the reason."""
+    who = table[patient]
+    varying = {
+        column
+        for column in columns
+        if (table[column].map(said).groupby(who).nunique(dropna=False) > 1).any()
+    }
+    rows = table[~who.duplicated()].assign(patient_id=who.drop_duplicates())
+    kept, notes = tidy(rows, [each for each in columns if each not in varying])
+    left_out = [f"{each} (differs within a patient)" for each in columns if each in varying]
+    left_out += [item for note in notes if note.name == CROWDED for item in note.items]
+    return kept, left_out
+
+
 def _sense(cell: str) -> str:
     """One text for all spellings of a label: 1 and 1.0, TRUE and true, Present and present."""
     found = number(cell)
@@ -128,6 +150,11 @@ def _place(sense: str) -> int:
     """Positive classes first, then those nobody knows, the uncertain, the negative."""
     kinds = {0: _POSITIVE, 2: _UNCERTAIN, 3: _NEGATIVE}
     return next((place for place, words in kinds.items() if sense in words), 1)
+
+
+def is_covariate_name(column: str) -> bool:
+    """Whether a name has a word such as age or device."""
+    return bool(set(plain_name(column).split("_")) & _COVARIATE)
 
 
 def _rank(name: str, senses: set[str]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,21 @@ _NAMES = {"recording", "recordings", "file", "files", "filename", "path", "audio
 """Words of a column's name."""
 _CELLS = 50
 """Of a column, that decide whether it names files."""
+_WITH_SITE = re.compile(r"(?P<id>.+?)[_-](?P<site>AV|PV|TV|MV|Phc)(?:[_-]?\d+)?", re.IGNORECASE)
+
+
+def with_site(cells: pd.Series) -> list[re.Match[str]] | None:
+    """Patient and site in names of files such as 85033_AV.wav; None: not all are such."""
+    names = [_WITH_SITE.fullmatch(Path(cell).stem) for cell in cells]
+    return [each for each in names if each] if all(names) else None
+
+
+def patients_in(cells: pd.Series) -> pd.Series | None:
+    """The patients that names of files say, see `with_site`."""
+    names = with_site(cells)
+    if not names:
+        return None
+    return pd.Series([each["id"] for each in names], cells.index, dtype=object)
 
 
 def files_of(table: pd.DataFrame, path: Path, wanted: str | None) -> tuple[str, list[str], bool]:

@@ -19,7 +19,8 @@ from kfold_hs.config.study import layered, scalar
 from kfold_hs.errors import CohortError, ConfigError, counted
 from kfold_hs.files.paths import write_text
 from kfold_hs.workflows.init import folders
-from kfold_hs.workflows.init.columns import Guess, Named, guess_table
+from kfold_hs.workflows.init.columns import guess_table
+from kfold_hs.workflows.init.guess import Guess, Named
 
 STUDY = "study.yaml"
 _PLAIN = re.compile(r"[A-Za-z_./][\w./ ()+%-]*", re.ASCII)
