@@ -21,7 +21,7 @@ from kfold_hs.cli.main import SECTIONS
 
 MARK = re.compile(r"^<!-- generated: (\w+)(.*?) -->$", re.MULTILINE | re.DOTALL)
 UNFILLED = re.compile(r"^> In a checkout .*\n(> .*\n)*\n?", re.MULTILINE)
-"""What says to readers of the file alone that it is filled elsewhere; the site has no need of it."""
+"""What tells readers of the file alone where to look; the site has no need of it."""
 OUTSIDE = re.compile(r"\[([^\[\]]+)\]\(\.\./([\w/]+\.md)\)")
 """A link to a page that is not of the site, such as CONTRIBUTING.md."""
 PROGRAM = "kfold-hs"

@@ -17,7 +17,7 @@ from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.answer import completed, scale, short_answers
+from kfold_hs.report.answer import completed, metric_label, scale, short_answers
 from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
 from kfold_hs.report.charts.curves import abstention_figures, curve_figures
@@ -99,6 +99,7 @@ def _first_screen(summary: dict[str, Any]) -> dict[str, Any]:
     return {
         "s": summary,
         "head": head,
+        "metric_label": metric_label(head),
         "scale": scale(summary, head),
         "four": short_answers(summary, head),
         "main": MAIN,
