@@ -33,14 +33,13 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
     """
     from kfold_hs.cli.tables import show_comparison, show_learning_curve, show_run, show_tune
     from kfold_hs.cli.validate import show_validation
-    from kfold_hs.report.index_page import counts
     from kfold_hs.workflows import pages
 
     if folder is None:
         if figures or tables:
             raise click.UsageError("--figures and --tables need a FOLDER.")
         page, entries = pages.index(root)
-        click.echo(f"{counts(entries)}: {page}")
+        click.echo(f"{pages.counts(entries)}: {page}")
         return
     drawn = pages.redraw(folder)
     shows = {"run": show_run, "comparison": show_comparison, "search": show_tune}

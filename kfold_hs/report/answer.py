@@ -143,15 +143,6 @@ def completed(summary: Summary) -> dict[str, Any]:
     } | dict(summary["headline"])
 
 
-def metric_label(head: Mapping[str, Any]) -> str:
-    """The headline's metric in the words of its label, without its tasks."""
-    label, tasks = str(head["label"]), list(head["tasks"])
-    over = f"mean of {enumerated(tasks)}" if len(tasks) > 1 else "".join(tasks)
-    for end in (f", {over}", f" ({over})"):
-        label = label.removesuffix(end)
-    return label.removeprefix(f"{over} ")
-
-
 def scale(summary: Summary, head: Mapping[str, Any]) -> Scale | None:
     """The picture; None where the headline is unknown.
 

@@ -137,7 +137,7 @@ def of_people_curve(name: str, result: PeopleCurve) -> Entry:
     )  # fmt: skip
 
 
-def counts(entries: Iterable[Entry]) -> str:
+def counted_kinds(entries: Iterable[Entry]) -> str:
     """How many there are of each kind: `2 runs and 1 learning curve`."""
     n = Counter(each.kind for each in entries)
     known = [counted(n[kind], *words) for kind, words in KINDS.items() if n[kind]]
