@@ -20,6 +20,8 @@ from kfold_hs import errors, register, testing
 from kfold_hs.cli.main import SECTIONS
 
 MARK = re.compile(r"^<!-- generated: (\w+)(.*?) -->$", re.MULTILINE | re.DOTALL)
+UNFILLED = re.compile(r"^> In a checkout .*\n(> .*\n)*\n?", re.MULTILINE)
+"""What tells readers of the file alone where to look; the site has no need of it."""
 OUTSIDE = re.compile(r"\[([^\[\]]+)\]\(\.\./([\w/]+\.md)\)")
 """A link to a page that is not of the site, such as CONTRIBUTING.md."""
 PROGRAM = "kfold-hs"
@@ -29,7 +31,7 @@ BASES = ("kfold_hs.api.results.Results",)
 
 def filled(text: str) -> str:
     """A page with the references in their places; pages of the repository alone are only named."""
-    text = OUTSIDE.sub(r"\1 (`\2`)", text)
+    text = OUTSIDE.sub(r"\1 (`\2`)", UNFILLED.sub("", text))
     return MARK.sub(lambda match: KINDS[match[1]](match[2].split()), text)
 
 

@@ -199,9 +199,10 @@ def beyond_promise_to_known(bundle: Bundle, options: RowOptions) -> list[str]:
     if not few:
         return []
     return [
-        "People whom the bundle knows are compared with the other people of their fold only. Under "
-        f"{needed} of a class can promise it no coverage of {100 * options.coverage:g} %, and it "
-        f"is in every set of that fold: {listing(few)}."
+        "The sets of people whom the bundle knows rest on the others of their fold alone. With "
+        f"fewer than {needed} of them in a class, {100 * options.coverage:g} % coverage cannot be "
+        "promised, so that the class is in every set and its being there says nothing: "
+        f"{listing(few)}."
     ]
 
 

@@ -28,7 +28,8 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
     """Draw a page again from its folder under reports/. Without FOLDER, list all pages in
     reports/index.html.
 
-    FOLDER holds a run, a comparison, a search or a validation. Nothing is trained.
+    FOLDER holds a run, a comparison, a search, a validation or a learning curve. Nothing is
+    trained.
     """
     from kfold_hs.cli.tables import show_comparison, show_learning_curve, show_run, show_tune
     from kfold_hs.cli.validate import show_validation
@@ -38,7 +39,7 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
         if figures or tables:
             raise click.UsageError("--figures and --tables need a FOLDER.")
         page, entries = pages.index(root)
-        click.echo(f"{len(entries)} runs, comparisons, searches and validations: {page}")
+        click.echo(f"{pages.counts(entries)}: {page}")
         return
     drawn = pages.redraw(folder)
     shows = {"run": show_run, "comparison": show_comparison, "search": show_tune}

@@ -12,18 +12,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kfold_hs.errors import counted, enumerated
+from kfold_hs.judge.results.sentences import called_alike, says_alike
 from kfold_hs.report.formats import has_ends, interval, number, whole
 from kfold_hs.report.tables import Content
 
+_NARROW = 2.0
+"""Ranges up to this length, from -1 to 1 say, are drawn whole."""
 MOST_TASKS = 8
 """Rows below the headline's; the tables have all."""
+_OF_RANKS = ("auroc", "macro_auroc", "auprc", "macro_auprc")
+"""Metrics that models can do well in that call everybody the same."""
 _GUESS = "prevalence"
+_TABLE = "table"
+"""What a cohort is called that was read from a table."""
 _UNKNOWN_PERSONS = "unknown persons"
 _OF_TARGET = {
     "reached": "is reached by the whole interval",
     "not reached": "is not reached: the whole interval falls short of it",
-    "cannot tell": "cannot be judged: it lies within the interval, or there is none",
+    "cannot tell": "cannot be judged: it lies within the interval",
 }
+_NO_INTERVAL = "cannot be judged: there is no interval"
+BUILT_IN_TARGET = 0.7
+"""Of configs/data/synthetic.yaml: nobody has asked for it."""
 Summary = Mapping[str, Any]
 
 
@@ -86,15 +96,27 @@ class Scale:
         """The length from one value to another, in percent."""
         return f"{float(self.at(high)[:-1]) - float(self.at(low)[:-1]):.2f}%"
 
+    def lowered(self, row: Row) -> bool:
+        """Whether the marks of guess and rules stand below the line: they would lie under the
+        value's."""
+        marks = [value for _, value in row.rules] + ([] if row.chance is None else [row.chance])
+        near = 0.03 * (self.high - self.low)
+        return any(abs(each - row.found["value"]) < near for each in marks)
+
     @property
     def ticks(self) -> list[float]:
         """Round values from end to end, six at most."""
-        rough = (self.high - self.low) / 5
-        size = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * k for k in (1, 2, 2.5, 5, 10) if size * k >= rough * (1 - 1e-9))
+        step = _step(self.low, self.high)
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [round(k * step, 10) for k in range(first, last + 1)]
+
+
+def _step(low: float, high: float) -> float:
+    """A round length, of which about five fit between two values."""
+    rough = (high - low) / 5
+    size = 10.0 ** math.floor(math.log10(rough))
+    return next(size * k for k in (1, 2, 2.5, 5, 10) if size * k >= rough * (1 - 1e-9))
 
 
 def completed(summary: Summary) -> dict[str, Any]:
@@ -182,9 +204,21 @@ def _how_good(summary: Summary, head: Mapping[str, Any]) -> Content:
         said += [_against(head, head["chance"]), ". "]
     else:
         said += [head["label"], ": ", number(head["value"]), ". "]
+    if alike := _alike(summary, head):
+        said.append(f"{alike} ")
     if head["target"] is not None and head["verdict"] in _OF_TARGET:
-        said.append(f"The target of {head['target']:,g} {_OF_TARGET[head['verdict']]}.")
+        comes = " is the built-in cohort's example (target= sets another) and"
+        whose = comes if summary.get("simulated") and head["target"] == BUILT_IN_TARGET else ""
+        found = _OF_TARGET[head["verdict"]] if has_ends(head) else _NO_INTERVAL
+        said.append(f"The target of {head['target']:,g}{whose} {found}.")
     return said
+
+
+def _alike(summary: Summary, head: Mapping[str, Any]) -> str:
+    """Says so where the models call everybody the same, and the headline is of these calls."""
+    if head["metric"].endswith("_decided"):
+        return ""
+    return says_alike({task: summary["tasks"][task] for task in head["tasks"]})
 
 
 def _against(head: Mapping[str, Any], value: float) -> str:
@@ -195,6 +229,11 @@ def _against(head: Mapping[str, Any], value: float) -> str:
     if low <= value <= high:
         return ", which lies within the interval"
     return f", and the whole interval is {'better' if (low - value) * sign > 0 else 'worse'}"
+
+
+def _beats_chance(head: Mapping[str, Any]) -> bool:
+    """Whether the whole interval is better than a guess."""
+    return head["chance"] is not None and _against(head, head["chance"]).endswith("better")
 
 
 def _how_sure(summary: Summary, head: Mapping[str, Any]) -> Content:
@@ -226,7 +265,7 @@ def _for_whom(summary: Summary) -> Content:
     said: list[Content] = [
         "People like these ",
         whole(cohort["n_persons"]),
-        f" of {cohort['name']}. ",
+        " of the table. " if cohort["name"] == _TABLE else f" of {cohort['name']}. ",
     ]
     if summary.get("imported"):
         said.append("What the models were trained on is not proved. ")
@@ -248,11 +287,15 @@ def _for_whom(summary: Summary) -> Content:
 def differing_groups(summary: Summary) -> list[str]:
     """Groups of people that differ from all others for sure, in any task and metric."""
     covariates = (summary.get("subgroups") or {}).get("covariates", {})
+    alike = {task for task, result in summary["tasks"].items() if called_alike(result)}
     found = []
     for name, covariate in covariates.items():
         for group in covariate["groups"]:
             tested = [
-                m["above_rest"]["p_holm"] for t in group["tasks"].values() for m in t.values()
+                metric["above_rest"]["p_holm"]
+                for task, metrics in group["tasks"].items()
+                for name, metric in metrics.items()
+                if task not in alike or name in _OF_RANKS  # else it is how many are of a class
             ]
             if any(p is not None and p <= 0.05 for p in tested):
                 found.append(f"{name} {group['name']}")
@@ -265,6 +308,13 @@ def _what_next(summary: Summary, head: Mapping[str, Any]) -> Content:
     if summary.get("simulated"):
         return (
             "Take recordings of your own: kfold-hs init TABLE.csv, then kfold-hs run -c study.yaml."
+        )
+    if _alike(summary, head) and not _beats_chance(head):
+        return "First make models that tell people apart: " + (
+            "other models, or another threshold."
+            if summary.get("imported")
+            else "more epochs (train.epochs), another learning rate (kfold-hs lr-find); the losses "
+            "below say whether they learn at all."
         )
     reached = None if head["target"] is None or not has_ends(head) else head["verdict"]
     if reached == "reached":
@@ -341,7 +391,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _ends(head: Mapping[str, Any], rows: Iterable[Row]) -> tuple[float, float]:
-    """Of the axis: those of the metric, or what holds all that is drawn."""
+    """Of the axis: those of the metric; round ones that hold all that is drawn, where its range has
+    no end or is a wide one."""
     shown: list[float] = [] if head["target"] is None else [head["target"]]
     for row in rows:
         parts = [row.found, row.models or {}]
@@ -353,7 +404,14 @@ def _ends(head: Mapping[str, Any], rows: Iterable[Row]) -> tuple[float, float]:
         ]
         shown += [*row.folds, *(value for _, value in row.rules)]
         shown += [] if row.chance is None else [row.chance]
+    lowest, highest = head["lowest"], head["highest"]
+    if None not in (lowest, highest) and highest - lowest <= _NARROW:
+        return float(lowest), float(highest)
     room = 0.05 * (max(shown) - min(shown)) or 1.0
-    low = min(shown) - room if head["lowest"] is None else head["lowest"]
-    high = max(shown) + room if head["highest"] is None else head["highest"]
+    low, high = min(shown) - room, max(shown) + room
+    for _ in range(2):  # the first may widen the step
+        step = _step(low, high)
+        low, high = step * math.floor(low / step), step * math.ceil(high / step)
+    low = low if lowest is None else max(low, lowest)
+    high = high if highest is None else min(high, highest)
     return float(low), float(high)

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kfold_hs.config.keys import is_path
+from kfold_hs.errors import counted, enumerated
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.people_curve import MORE_PEOPLE, PeopleCurve
 from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.judge.stats.paired import BETTER
+from kfold_hs.report.answer import completed
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
 MOST_KEYS = 12
 """Columns of settings; the names of further ones stand below the table."""
+KINDS = {
+    "run": ("run", "runs"),
+    "evaluation": ("evaluation", "evaluations"),
+    "comparison": ("comparison", "comparisons"),
+    "search": ("search", "searches"),
+    "validation": ("validation", "validations"),
+    "learning curve": ("learning curve", "learning curves"),
+}
+"""One and many of each kind of result."""
 _NO_MATTER = {"track", "judge", "plugins"}
 
 
@@ -37,6 +49,8 @@ class Entry:
         Digest of the split of a run.
     settings : dict
         Of a run: key -> value, as text.
+    what : str
+        What the value is of: the label of a metric, and whether it is a difference.
     """
 
     name: str
@@ -50,6 +64,7 @@ class Entry:
     high: float | None = None
     split: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    what: str = ""
 
 
 def of_run(name: str, summary: Summary, config: Mapping[str, Any]) -> Entry:
@@ -61,7 +76,7 @@ def of_run(name: str, summary: Summary, config: Mapping[str, Any]) -> Entry:
     return Entry(
         name, kind, " ".join(filter(None, words)), shown["sentence"], f"{name}/report.html",
         summary.provenance.started, shown["value"], shown["low"], shown["high"],
-        summary.split.digest, dict(_flat(config)),
+        summary.split.digest, dict(_flat(config)), completed(summary.to_json())["label"],
     )  # fmt: skip
 
 
@@ -74,6 +89,7 @@ def of_comparison(name: str, result: Comparison) -> Entry:
     return Entry(
         name, "comparison", verdict, " ".join(result.sentences), f"{name}/comparison.html",
         result.provenance.started, apart["value"], apart["low"], apart["high"],
+        what=f"{result.headline['label']}: difference",
     )  # fmt: skip
 
 
@@ -85,7 +101,7 @@ def of_tune(name: str, result: SearchResult) -> Entry:
     return Entry(
         name, "search", "finished" if done else "not finished", result.sentence,
         f"{name}/tune.html", result.provenance.started,
-        best["value"], best["low"], best["high"],
+        best["value"], best["low"], best["high"], what=f"{result.label}: of the best",
     )  # fmt: skip
 
 
@@ -104,7 +120,7 @@ def of_validation(name: str, result: Validation) -> Entry:
     return Entry(
         name, "validation", metric["verdict"] or "not compared", " ".join(result.sentences),
         f"{name}/validation.html", result.provenance.started,
-        found["value"], found["low"], found["high"],
+        found["value"], found["low"], found["high"], what=f"{metric['label']} ({task})",
     )  # fmt: skip
 
 
@@ -117,7 +133,17 @@ def of_people_curve(name: str, result: PeopleCurve) -> Entry:
         name, "learning curve", MORE_PEOPLE[result.headline["verdict"]], " ".join(result.sentences),
         f"{name}/learning_curve.html", result.provenance.started,
         shown["value"], shown["low"], shown["high"],
+        what=f"{result.headline['label']}: gain from twice the people",
     )  # fmt: skip
+
+
+def counted_kinds(entries: Iterable[Entry]) -> str:
+    """How many there are of each kind: `2 runs and 1 learning curve`."""
+    n = Counter(each.kind for each in entries)
+    known = [counted(n[kind], *words) for kind, words in KINDS.items() if n[kind]]
+    others = sum(count for kind, count in n.items() if kind not in KINDS)
+    known += [counted(others, "other folder")] if others else []
+    return enumerated(known) if known else "no results"
 
 
 def differing(entries: Iterable[Entry]) -> list[str]:

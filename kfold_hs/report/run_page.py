@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
+from kfold_hs.errors import enumerated
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.sentences import is_simulated
@@ -99,10 +100,20 @@ def _first_screen(summary: dict[str, Any]) -> dict[str, Any]:
     return {
         "s": summary,
         "head": head,
+        "metric_label": metric_label(head),
         "scale": scale(summary, head),
         "four": short_answers(summary, head),
         "main": MAIN,
     }
+
+
+def metric_label(head: Mapping[str, Any]) -> str:
+    """The headline's metric in the words of its label, without its tasks."""
+    label, tasks = str(head["label"]), list(head["tasks"])
+    over = f"mean of {enumerated(tasks)}" if len(tasks) > 1 else "".join(tasks)
+    for end in (f", {over}", f" ({over})"):
+        label = label.removesuffix(end)
+    return label.removeprefix(f"{over} ")
 
 
 def _rightly_beside(summary: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from kfold_hs.report.comparison_page import render_comparison
 from kfold_hs.report.figures import write_figures
 from kfold_hs.report.index_page import (
     Entry,
+    counted_kinds,
     of_comparison,
     of_people_curve,
     of_run,
@@ -125,6 +126,11 @@ def take_apart(
     if figures is not None:
         written["figures"] = figures, write_figures(page.figures, figures)
     return written
+
+
+def counts(entries: list[Entry]) -> str:
+    """How many there are of each kind: `2 runs and 1 learning curve`."""
+    return counted_kinds(entries)
 
 
 def index(root: Path = Path()) -> tuple[Path, list[Entry]]:

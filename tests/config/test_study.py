@@ -69,6 +69,13 @@ def test_paths_are_relative_to_the_file_and_no_digest_depends_on_it(
     assert far.digest == near.digest == typed.digest
 
 
+def test_a_link_to_a_file_has_its_paths_beside_the_link(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    link = tmp_path / "sub" / "link.yaml"
+    link.symlink_to(written(tmp_path, "data: {kind: table, path: my.csv}\n"))
+    assert compose(layered([link], [])).data.path == tmp_path / "sub" / "my.csv"
+
+
 def test_later_files_and_words_win(tmp_path: Path) -> None:
     first = written(tmp_path, "loss: {kind: focal, gamma: 3}\nseed: 1\ntrain.epochs: 5\n")
     second = written(tmp_path, "seed: 2\nloss: focal\n", "b.yaml")

@@ -51,6 +51,12 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert parts.fragment in anchors(target), f"{page.name}: {link}"
 
 
+def test_the_changelog_says_nothing_twice() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    entries = Counter(re.findall(r"^- .+$", text, re.MULTILINE))
+    assert [entry for entry, n in entries.items() if n > 1] == []
+
+
 def test_links_are_found_in_what_pages_hold() -> None:
     pages = [link for page in EVERY for link in links(page)]
     assert len(pages) > 100

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from support.doc_blocks import PAGES
 
 from kfold_hs.config.base import Settings
 from kfold_hs.config.features import FeatureConfig
@@ -92,3 +93,11 @@ def test_pages_ask_for_every_public_name() -> None:
     assert "<!-- generated: settings -->" in (DOCS / "settings.md").read_text()
     assert "<!-- generated: commands -->" in (DOCS / "commands.md").read_text()
     assert not reference.MARK.search(reference.filled(text))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- generated: " in page.read_text()],
+                         ids=lambda page: page.name)  # fmt: skip
+def test_a_page_that_is_filled_elsewhere_says_so_in_a_checkout(page: Path) -> None:
+    before = page.read_text().split("<!-- generated: ")[0]
+    assert re.search("^> In a checkout [^#]*`make docs`", before, re.MULTILINE)
+    assert "In a checkout" not in reference.filled(page.read_text())

@@ -250,3 +250,16 @@ def test_imported_scores_have_a_headline_of_their_own() -> None:
         Objective.among("outcome.accuracy", of_scores)
     assert Objective.among("mean.accuracy", of_scores).tasks == ("murmur",)
     assert Objective.among("mean.auroc", of_scores, ["outcome"]).tasks == ("outcome",)
+
+
+def test_models_that_call_everybody_alike_are_said_to() -> None:
+    """Where the sentence alone is read, as on a terminal, the confusion is not at hand."""
+    table = RUN[0].table.copy()
+    table[["p.outcome.Abnormal", "p.outcome.Normal"]] = [0.25, 0.75]
+    record = RunRecord(
+        Predictions(table, TASKS), RUN[1], COHORT, SPLIT,
+        {"select": "last", "target": None, "seed": 0, "data": {"kind": "circor"}}, PROVENANCE,
+    )  # fmt: skip
+    said = "The models call all 100 patients Normal (outcome)."
+    assert said in summarise(record).headline.sentence
+    assert "The models call" not in led_by()["headline"]["sentence"]

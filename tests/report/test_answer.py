@@ -14,8 +14,9 @@ from support.fake_run import fake_run, page_of, summary_of
 from support.fake_run_parts import without
 from support.pages import unmarked
 
-from kfold_hs.report.answer import completed, scale, short_answers
+from kfold_hs.report.answer import BUILT_IN_TARGET, completed, scale, short_answers
 from kfold_hs.report.glossary import GLOSSARY
+from kfold_hs.report.run_page import metric_label
 from kfold_hs.report.tables import text
 from kfold_hs.report.traced import traced
 
@@ -99,10 +100,14 @@ def test_one_task_and_a_metric_without_bound(summary: dict[str, Any]) -> None:
     drawn = scale(found, completed(found))
     assert drawn is not None
     assert [row.name for row in drawn.rows] == ["cost of murmur"]
-    assert drawn.low == 0
-    assert drawn.high > 20000
-    assert len(drawn.ticks) <= 6
-    assert drawn.ticks[0] == 0
+    assert 0 <= drawn.low < 9000
+    assert 20000 < drawn.high < 30000
+    assert len(drawn.ticks) <= 7
+    assert (drawn.ticks[0], drawn.ticks[-1]) == (drawn.low, drawn.high)
+    bounded = changed(found, headline={"highest": 50000.0, "chance": 9900.0, "target": 10800.0})
+    close = scale(bounded, completed(bounded))
+    assert close is not None
+    assert close.high < 25000  # rules and folds lie there
     assert "the whole interval is worse" in answers(found)["How good?"]
     assert "The target of 20,000 is reached" in answers(found)["How good?"]
     better = changed(found, headline={"chance": 15000.0})
@@ -131,6 +136,9 @@ def test_without_a_value_or_an_interval(summary: dict[str, Any]) -> None:
     bare["target"]["mean"]["method"] = "no interval: one person"
     assert "There is no interval: one person." in answers(bare)["How sure?"]
     assert "whole interval" not in answers(bare)["How good?"]
+    assert "cannot be judged: there is no interval." in answers(bare)["How good?"]
+    within = changed(summary, headline={"verdict": "cannot tell"})
+    assert "cannot be judged: it lies within the interval." in answers(within)["How good?"]
 
 
 def test_nothing_is_said_of_a_target_that_nobody_set(summary: dict[str, Any]) -> None:
@@ -162,8 +170,71 @@ def test_what_next(summary: dict[str, Any], parts: dict[str, Any], words: str) -
     assert words in answers(changed(summary, **parts))["What next?"]
 
 
+def alike(summary: dict[str, Any], counts: list[list[int]]) -> dict[str, Any]:
+    """The same of models that call the murmur so; the headline is no better than a guess."""
+    found = changed(
+        summary, headline={"chance": summary["headline"]["value"], "verdict": "reached"}
+    )
+    found["tasks"]["murmur"] |= {"confusion": counts, "classes": ["Present", "Unknown", "Absent"]}
+    return found
+
+
+def test_models_that_call_everybody_the_same(summary: dict[str, Any]) -> None:
+    """No groups are served worse by them: who differs holds other shares of the classes."""
+    found = alike(summary, [[2, 0, 30], [0, 0, 8], [0, 0, 80]])
+    assert "The models call 118 of 120 patients Absent (murmur)." in answers(found)["How good?"]
+    assert answers(found)["What next?"].startswith("First make models that tell people apart")
+    every = alike(summary, [[0, 0, 32], [0, 0, 8], [0, 0, 80]])
+    assert "call all 120 patients Absent" in answers(every)["How good?"]
+    better = changed(every, headline={"chance": 0.0, "low": 0.5})
+    assert "export" in answers(better)["What next?"]
+    told = [[[5, 0, 0], [0, 0, 0], [0, 0, 115]], [[30, 0, 2], [0, 8, 0], [0, 0, 80]], []]
+    for counts in told:
+        assert "The models call" not in answers(alike(summary, counts))["How good?"]
+    for metric, n in (("accuracy", 0), ("auroc", 1)):
+        tested = {"murmur": {metric: {"above_rest": {"p_holm": 0.01}}}}
+        covariates = {"age": {"groups": [{"name": "Infant", "tasks": tested}]}}
+        apart = changed(every, subgroups={"covariates": covariates})
+        assert answers(apart)["For whom?"].count("age Infant") == n
+    decided = changed(every, headline={"metric": "cost_decided"})
+    assert "The models call" not in answers(decided)["How good?"]
+
+
+def test_marks_under_the_value_stand_below_the_line(summary: dict[str, Any]) -> None:
+    for chance, lowered in ((0.5, False), (0.905, True)):
+        head = {"value": 0.9, "chance": chance}
+        found = changed(summary, headline=head, beside={})
+        drawn = scale(found, completed(found))
+        assert drawn is not None
+        assert drawn.lowered(drawn.rows[0]) is lowered
+
+
+def test_a_decision_of_its_own_is_told_from_the_confusion(summary: dict[str, Any]) -> None:
+    head = {"metric": "cost_decided", "tasks": ["outcome"], "highest": 50000.0, "target": 9000.0}
+    head["label"] = "outcome cost (challenge), referral threshold of the other folds"
+    found = changed(summary, headline=head, target={"metric": "cost_decided", "value": 9000.0})
+    found["target"]["tasks"] = {"outcome": found["target"]["tasks"]["outcome"]}
+    page = unmarked(page_of(found, *fake_run()[::-1]))
+    assert "outcome: confusion of the most probable class, not of what the headline" in page
+    assert "Cost (challenge), referral threshold of the other folds against the target" in page
+    assert "cost decided" not in page.lower()
+    assert metric_label(completed(summary)) == "accuracy"
+
+
+def test_where_a_target_comes_from_that_nobody_set(summary: dict[str, Any]) -> None:
+    words = "is the built-in cohort's example"
+    settings = (DOCS.parent / "configs" / "data" / "synthetic.yaml").read_text()
+    assert f"\ntarget: {BUILT_IN_TARGET}\n" in settings
+    built_in = changed(summary, simulated=True, headline={"target": BUILT_IN_TARGET})
+    assert words in answers(built_in)["How good?"]
+    assert words not in answers(changed(built_in, simulated=False))["How good?"]
+    assert words not in answers(changed(built_in, headline={"target": 0.9}))["How good?"]
+
+
 def test_for_whom(summary: dict[str, Any]) -> None:
     assert "People like these 95 of fake." in answers(summary)["For whom?"]
+    table = changed(summary, cohort={"name": "table"})
+    assert "People like these 95 of the table." in answers(table)["For whom?"]
     made_up = answers(changed(summary, simulated=True))
     assert made_up["For whom?"].startswith("Nobody")
     held_out = changed(summary, split={"settings": {"by": "person", "hold_out": "hospital"}})

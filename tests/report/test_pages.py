@@ -179,7 +179,7 @@ def test_tables_are_sorted_by_click_and_by_key(opened: dict[str, Opened], name: 
     tables = page.locator("table:visible:has(thead button.sort)")
     assert tables.count() > 0
     table = tables.last if name == "comparison" else tables.first
-    place = 3 if name == "index" else 1
+    place = 1
     column = table.locator("thead th").nth(place)
     head = column.locator("button.sort")
 
@@ -359,6 +359,8 @@ def test_the_list_filters_and_says_how_to_compare(browser: Any, files: dict[str,
 def test_settings_that_differ_are_columns(files: dict[str, Path]) -> None:
     page = files["index"].read_text()
     heads = re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', page)
+    assert heads[:4] == ["name", "value", "95 % interval", "of"]
+    assert len(set(heads)) == len(heads)
     assert "predict.patient_pool" in heads  # what the comparison and the search vary
     assert not {"data.path", "seed", "judge.band_resamples"} & set(heads)
 
@@ -389,13 +391,18 @@ def test_the_list_names_all_and_what_is_wrong(files: dict[str, Path], tmp_path: 
     (reports / "stopped" / "summary.json").unlink()
     (reports / "odd # name").mkdir()
     (reports / "odd # name" / "tune.json").write_text('{"winner": {}}')
-    assert invoke("report", "--root", tmp_path).startswith("6 runs, comparisons, searches and ")
+    assert invoke("report", "--root", tmp_path).startswith(
+        "2 runs, 1 comparison, 1 search, 1 validation and 1 other folder: "
+    )
     page = (reports / "index.html").read_text()
     rows = dict(re.findall(r'<tr><th scope="row"[^>]*>(?:<a[^>]*>)?([^<]+)(.*?)</tr>', page, re.S))
     assert list(rows)[-1] in {"stopped", "odd # name"}  # those without a date
     summary = json.loads((reports / "report" / "summary.json").read_text())
     assert html.escape(summary["headline"]["verdict"]) in rows["report"]
     assert 'data-key="report/summary.json#/headline/value"' in rows["report"]
+    assert summary["headline"]["label"] in rows["report"]
+    assert ": difference<" in rows["comparison"]
+    assert ": of the best<" in rows["tune"]
     assert "comparison/comparison.html" in page
     assert "not finished" in rows["stopped"]
     assert (

@@ -203,7 +203,8 @@ def _sentence(record: EvaluationRecord, answer: Answer) -> str:
         return f"{answer.name} is unknown: {answer.recipe.method}."
     found = "; ".join(answer.phrases())
     what = f"{answer.name} of predictions that another program made"
-    return f"{what}: {found}. {_says_of_folds(record)}."
+    alike = f" {answer.alike}" if answer.alike else ""
+    return f"{what}: {found}.{alike} {_says_of_folds(record)}."
 
 
 def _says_of_folds(record: EvaluationRecord) -> str:

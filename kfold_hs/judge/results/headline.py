@@ -19,7 +19,7 @@ from kfold_hs.errors import ConfigError, enumerated
 from kfold_hs.judge.metrics.challenge2022 import class_costs
 from kfold_hs.judge.metrics.own import using
 from kfold_hs.judge.results.baselines import best_referral
-from kfold_hs.judge.results.sentences import number
+from kfold_hs.judge.results.sentences import number, says_alike
 from kfold_hs.judge.selection.decisions import abnormal_of
 from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.selection.selected import Selected
@@ -88,6 +88,9 @@ class Answer:
         What a guess scores that knows the shares of the classes alone; None where there is no such
         number.
     target : float or None
+    alike : str
+        Says so where the models call everybody, or nearly, the same; empty otherwise, and where
+        the score is of another decision.
     """
 
     objective: Objective
@@ -97,6 +100,7 @@ class Answer:
     each: Mapping[str, Estimate]
     chance: float | None
     target: float | None = None
+    alike: str = ""
 
     @classmethod
     def of(
@@ -127,7 +131,8 @@ class Answer:
         defined = [one for one in known if one is not None]
         chance = float(np.mean(defined)) if len(defined) == len(known) else None
         recipes = {task: one for task, (one, _) in each.items()}
-        return cls(objective, found, recipe, fixed, recipes, chance, target)
+        alike = "" if objective.is_decided else says_alike({task: tasks[task] for task in names})
+        return cls(objective, found, recipe, fixed, recipes, chance, target, alike)
 
     def verdict(self, estimate: Estimate) -> str | None:
         """Of the target; None where there is none."""

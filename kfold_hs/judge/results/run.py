@@ -167,6 +167,7 @@ def _sentence(record: RunRecord, answer: Answer, incomplete: list[dict[str, Any]
         f"{answer.name} on {_whose(record.cohort)}: {found}. {models} of the people and scored at "
         f"{RULES[record.config['select']]}{seeds}."
     )
+    sentence += f" {answer.alike}" if answer.alike else ""
     n_repeats = len({repeat for repeat, _, _ in places})
     can_repeat = "hold_out" not in record.split["settings"]
     if n_repeats == 1 and can_repeat and "conservative" in mean.method:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfold_hs.errors import counted as counted
+from kfold_hs.errors import enumerated
 from kfold_hs.judge.stats.paired import BETTER, EQUIVALENT
 
 UNKNOWN_INTERVAL = "unknown"
@@ -56,6 +57,40 @@ def number(value: float | None, signed: bool = False) -> str:
     if text == "0.000":
         return text
     return ("-" if value < 0 else "+" if signed else "") + text
+
+
+def called_alike(result: Mapping[str, Any]) -> str:
+    """Which class the models call everybody, or nearly: `118 of 120 patients Absent`.
+
+    Empty where they tell people apart: at least 5 % are called something else, or a tenth of those
+    who are of another class.
+
+    Parameters
+    ----------
+    result : mapping
+        Of a task: classes, confusion and confusion_folds.
+    """
+    counts = result.get("confusion") or []
+    called = [sum(column) for column in zip(*counts, strict=True)]
+    n, total = max(called, default=0), sum(called)
+    if not n or n < 0.95 * total:
+        return ""
+    most = called.index(n)
+    others = total - sum(counts[most])
+    if n - counts[most][most] < 0.9 * others or not others:
+        return ""
+    times = {(each["repeat"], each["seed"]) for each in result.get("confusion_folds") or []}
+    whom = f"{n:,} of {total:,} patients" if n < total else f"all {total:,} patients"
+    if len(times) > 1:  # every patient counts several times
+        whom = f"{100 * n / total:.0f} % of patients" if n < total else "all patients"
+    return f"{whom} {result['classes'][most]}"
+
+
+def says_alike(tasks: Mapping[str, Mapping[str, Any]]) -> str:
+    """A sentence on all tasks in which the models call everybody, or nearly, the same."""
+    found = {task: called_alike(result) for task, result in tasks.items()}
+    said = [f"{whom} ({task})" for task, whom in found.items() if whom]
+    return f"The models call {enumerated(said)}." if said else ""
 
 
 def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> str:
