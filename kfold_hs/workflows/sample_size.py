@@ -11,7 +11,6 @@ from typing import Any
 from kfold_hs.errors import ConfigError
 from kfold_hs.orchestrator.finished import finished_run
 
-
 FOLDS = (5, 10)
 
 

@@ -87,6 +87,6 @@ def test_held_out_people_and_those_who_choose_the_epoch(cohort: Cohort) -> None:
 def test_a_share_too_small_is_refused_for_all_folds_before_one_is_trained(cohort: Cohort) -> None:
     inputs = RunInputs(cohort, stratify(cohort, 3, 0))
     words = ["data=table", "data.path=unused.csv", "train.people_share=0.02"]
-    with pytest.raises(SplitError, match="train.people_share leaves fold"):
+    with pytest.raises(SplitError, match=r"train\.people_share leaves fold"):
         inputs.check_folds(compose(words))
     inputs.check_folds(compose(words[:2]))
