@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,7 +164,7 @@ def test_the_numbers_of_the_sentence_add_up() -> None:
 
 def test_a_gain_is_told_from_the_best_of_many_metrics() -> None:
     """Holm by hand: of two metrics the smaller p counts twice, and both must not pass."""
-    curves_ = {
+    curves_: dict[str, dict[str, Any]] = {
         name: {"gain": {"p": p}, "verdict": BETTER, "why": ""}
         for name, p in (("one", 0.03), ("other", 0.2), ("lead", 0.04))
     }
