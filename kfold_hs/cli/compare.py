@@ -66,7 +66,8 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
 
 def _is_table(word: str) -> bool:
     """Whether a word is a file or folder; one that is not there and looks like it, too."""
-    return Path(word).exists() or ("=" not in word and Path(word).suffix in {".csv", ".parquet"})
+    looks_like_it = "/" in word or Path(word).suffix in {".csv", ".parquet"}
+    return Path(word).exists() or ("=" not in word and looks_like_it)
 
 
 def _compare_tables(

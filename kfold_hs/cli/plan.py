@@ -56,9 +56,9 @@ def _counts(text: str) -> tuple[int, ...]:
 @click.option(
     "--folds",
     type=_counts,
-    default="5,10",
+    default="",
     metavar="N,...",
-    help="Number of folds. [default: 5,10]",
+    help="Number of folds. [default: that of the run; else 5,10]",
 )
 @click.option(
     "--run",

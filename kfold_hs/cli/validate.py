@@ -115,6 +115,11 @@ def _check(overrides: tuple[str, ...]) -> None:
     if not any(key_of(word) == "data" for word in overrides):
         raise click.UsageError("name the people: data=NAME, e.g. data=cinc2016 data.root=DIR.")
     for word in overrides:
+        if key_of(word) == "target":
+            raise click.UsageError(
+                f"{word}: a validation judges no target, but the change from the cross-validation. "
+                "Compare the target with the interval that it prints, or leave it out."
+            )
         if key_of(word).split(".")[0].lstrip("+~") not in _TAKEN:
             raise click.UsageError(
                 f"{word} is a setting of a training. A bundle stays as it is; only data=NAME, "

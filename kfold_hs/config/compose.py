@@ -164,7 +164,9 @@ def _leave_out_others(values: dict[str, Any], given: set[str], headline: str) ->
     headline : str
         That of the files of `configs/`, whose target is of it.
     """
-    task = str(values["headline"]).rpartition(".")[0]
+    if not isinstance(values["headline"], str):
+        return  # null or a number, which the check of all values refuses
+    task = values["headline"].rpartition(".")[0]
     if "headline" not in given and task not in ("mean", *values["data"]["tasks"]):
         values["headline"] = MEAN_ACCURACY
     mine, theirs = (each.removeprefix("mean.") for each in (values["headline"], headline))

@@ -91,6 +91,9 @@ def _read(word: str) -> Override:
     try:
         return _parsed(typed)
     except Exception as error:  # of the parser: it is of the word, whatever it is
+        if "=" not in word and ("/" in word or Path(word).exists()):
+            is_there = "is there, but no setting" if Path(word).exists() else "does not exist"
+            raise ConfigError(f"{shown(word)} {is_there} (from {Path.cwd()}). {_EXAMPLE}") from None
         raise ConfigError(
             f"cannot read {shown(word)}: {cause(error)}. {_EXAMPLE}{_way_out(word)}"
         ) from error

@@ -71,10 +71,15 @@ class RunInputs:
         ------
         CohortError
             Too few training recordings of a fold are segmented for its frame branch.
+        SplitError
+            A share of a fold's training people leaves out a class, or cannot be drawn.
         """
+        cohort, split = self.cohort, self.split
+        if config.train.people_share < 1 or config.select == "inner":
+            for repeat, fold in product(range(split.n_repeats), range(split.n_folds)):
+                self.fold_data(config, repeat, fold)
         if not config.frames.is_on:
             return
-        cohort, split = self.cohort, self.split
         rows = np.arange(cohort.n_recordings)
         targets = FrameTargets.of(config, cohort, rows, frames_of(cohort, config))
         for repeat, fold in product(range(split.n_repeats), range(split.n_folds)):

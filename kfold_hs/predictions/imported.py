@@ -62,6 +62,10 @@ class Imported:
         What was noticed, left out or assumed.
     primary : tuple of str
         The tasks that the headline is about.
+    simulated : bool
+        Whether the folder that they come from says that its people are simulated.
+    headline : str
+        What that folder leads with; empty where it does not say it.
     """
 
     rows: pd.DataFrame
@@ -73,6 +77,8 @@ class Imported:
     source: str
     notes: tuple[Note, ...] = ()
     primary: tuple[str, ...] = field(default=())
+    simulated: bool = False
+    headline: str = ""
 
     def predictions(self) -> Predictions:
         """The rows, checked.

@@ -101,7 +101,7 @@ def of_tune(name: str, result: SearchResult) -> Entry:
     return Entry(
         name, "search", "finished" if done else "not finished", result.sentence,
         f"{name}/tune.html", result.provenance.started,
-        best["value"], best["low"], best["high"], what=f"{result.label}: of the best",
+        best["value"], best["low"], best["high"], what=f"{result.objective.label}: of the best",
     )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ def render_evaluation(summary: Summary) -> Page:
     return rendered(
         "evaluation.html.j2",
         _figures_of_predictions(content),
-        simulated=False,
+        simulated=is_simulated(content),
         **_first_screen(traced(content)),
     )
 

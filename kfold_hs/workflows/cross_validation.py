@@ -65,8 +65,10 @@ def run(
         Any of `kfold_hs.errors`; what was finished before stays and is used again.
     """
     started = time.time()
-    from kfold_hs.judge.metrics.own import try_metrics
     from kfold_hs.judge.results.headline import check_judging
+
+    headline = check_judging(config)  # what trains takes seconds to load
+    from kfold_hs.judge.metrics.own import try_metrics
     from kfold_hs.judge.selection.stacking import Stacking
     from kfold_hs.learn.device import check_device, pick_device
     from kfold_hs.learn.training.checks import check_config, try_parts
@@ -88,7 +90,6 @@ def run(
     fleet, device = options.fleet, pick_device(options.device)
     config = config.on(fleet.kind(device))
     check_device(config)
-    headline = check_judging(config)
     if TYPED_IN in config.plugins and (fleet.jobs or 1) > 1:
         raise ConfigError(
             f"jobs={fleet.jobs} trains in processes of their own, which cannot import what was "

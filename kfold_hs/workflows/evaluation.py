@@ -36,7 +36,12 @@ from kfold_hs.report.render import Page
 from kfold_hs.report.run_page import render_evaluation
 from kfold_hs.report.tables import write_tables
 from kfold_hs.splits.implied import audit_rows, refuse_implied_leaks
-from kfold_hs.workflows.prediction_folders import read_folder, read_labels, with_labels
+from kfold_hs.workflows.prediction_folders import (
+    read_folder,
+    read_labels,
+    said_beside,
+    with_labels,
+)
 
 Source = str | Path | pd.DataFrame
 _ARRAYS = {"groups": "person", "folds": "fold", "repeats": "repeat"}
@@ -208,7 +213,7 @@ def read_source(source: Source, columns: Columns, labels: Source | None = None) 
     PredictionsError
         See `predictions.imported.read_frame` and `workflows.prediction_folders`.
     """
-    name, frame = "table", source
+    name, frame, said = "table", source, dict[str, Any]()
     if not isinstance(source, pd.DataFrame):
         path = Path(source)
         name = path.name or path.absolute().name
@@ -217,6 +222,7 @@ def read_source(source: Source, columns: Columns, labels: Source | None = None) 
                 f"{path} does not exist: give a table (.csv, .parquet) or a folder."
             )
         frame = read_folder(path) if path.is_dir() else read_table(path)
+        said = said_beside(path)
     assert isinstance(frame, pd.DataFrame)
     notes: list[Note] = []
     if labels is not None:
@@ -224,7 +230,7 @@ def read_source(source: Source, columns: Columns, labels: Source | None = None) 
         key = columns.patient if isinstance(columns.patient, str) else None
         frame, notes = with_labels(frame, table, key)
     found = read_frame(frame, columns, name)
-    return replace(found, notes=(*notes, *found.notes))
+    return replace(found, notes=(*notes, *found.notes), **said)
 
 
 def evaluate_imported(
@@ -246,6 +252,7 @@ def evaluate_imported(
         predictions, imported.positives, imported.primary, imported.known,
         {
             "source": imported.source,
+            "simulated": imported.simulated,
             "digest": digests["split"],
             "notes": [dataclasses.asdict(note) for note in imported.notes],
             "findings": [finding.to_dict() for finding in findings],

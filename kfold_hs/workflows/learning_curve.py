@@ -159,7 +159,7 @@ def _judge(
     facts = {"n_folds": split.n_folds, "train_share": split.train_share}
     scored = {each.name: results[each.name].scored for each in design.variants}
     margins = first.judge.margins.model_dump()
-    sizes = Sizes(shares, n_people, margins, first.headline, first.seed)
+    sizes = Sizes(shares, n_people, margins, first.headline, first.seed, first.target)
     found = people_curves(Variants.of(scored, inputs.positives, facts), sizes)
     simulated = first.data.kind == SYNTHETIC
     said = sentence(found["headline"])

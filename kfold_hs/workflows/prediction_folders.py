@@ -32,6 +32,7 @@ from kfold_hs.errors import CohortError, PredictionsError, counted, listing
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, whose
 from kfold_hs.judge.results.challenge2022 import CLASSES, read_label, read_output, single_class
+from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.predictions.import_columns import usual_column
 from kfold_hs.predictions.imported import read_table
 
@@ -63,6 +64,24 @@ def read_folder(folder: Path) -> pd.DataFrame:
             parts.append(_of_one(inside if inside.is_dir() else each).assign(fold=fold))
         return _joined(parts, folder)
     return _of_one(folder)
+
+
+def said_beside(path: Path) -> dict[str, Any]:
+    """What the summary says of predictions that are ours: simulated and headline.
+
+    Parameters
+    ----------
+    path : Path
+        A folder of a run or an evaluation, or its table of predictions; of others nothing is said.
+    """
+    paths = RunPaths(*whose(path if path.is_dir() else path.parent))
+    own = (paths.scored, paths.predictions)
+    if not paths.summary.is_file() or not (path.is_dir() or path.name in [f.name for f in own]):
+        return {}
+    summary = stored.read_json(paths.summary, "the summary")
+    with stored.making_sense_of(paths.summary):
+        key = summary["headline"].get("key") or ""  # earlier versions had one headline
+        return {"simulated": is_simulated(summary), "headline": str(key)}
 
 
 def _fold_of(path: Path) -> str | None:

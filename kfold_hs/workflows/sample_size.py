@@ -11,6 +11,8 @@ from typing import Any
 from kfold_hs.errors import ConfigError
 from kfold_hs.orchestrator.finished import finished_run
 
+FOLDS = (5, 10)
+
 
 @dataclass(frozen=True)
 class Designs:
@@ -20,6 +22,8 @@ class Designs:
     ----------
     people : sequence of int
         Empty: those of the run, and twice as many.
+    folds : sequence of int
+        Empty: those of the run, else `FOLDS`.
     """
 
     people: Sequence[int]
@@ -66,6 +70,8 @@ def plan(metric: str, difference: float, asked: Designs, known: Known) -> dict[s
         known, metric = replace(known, task=None if task == "mean" else task), plain
     found = outlook(metric, known.assumptions, summary, known.task)
     people = asked.people or found.people
+    own_folds = FOLDS if summary is None else (summary["split"]["n_folds"],)
+    asked = replace(asked, folds=asked.folds or own_folds)
     plans = designs(found, difference, people=people, repeats=asked.repeats, folds=asked.folds)
     if found.is_share:
         _check_difference(plain, found.value, difference)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
@@ -25,7 +26,8 @@ from kfold_hs.files.paths import ComparisonPaths, check_name, write_json, write_
 from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
 from kfold_hs.judge.results.comparison_result import SCHEMA, Comparison
 from kfold_hs.judge.results.discordant import flips
-from kfold_hs.judge.results.sentences import ends, number, to_decide, verdict
+from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, ends, number, to_decide, verdict
+from kfold_hs.judge.selection.objective import Objective
 from kfold_hs.judge.stats.paired import CANNOT_TELL
 from kfold_hs.orchestrator.progress import NullProgress, Progress
 from kfold_hs.predictions.import_columns import Columns
@@ -54,7 +56,7 @@ class TableOptions:
         What is printed for repeating it.
     headline : str
         The score that is led with (`judge.selection.objective`); by default the mean accuracy, or
-        of scores the mean AUROC.
+        of scores the mean AUROC; but what all folders lead with, where they agree.
     """
 
     name: str | None = None
@@ -164,7 +166,7 @@ def compare_tables(
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
     progress.stage("comparison")
     result = Comparison.from_json(
-        _judged(common, read, digests, options.headline) | {
+        _judged(common, read, digests, options.headline or _shared_headline(common, read)) | {
             "name": paths.name,
             "provenance": provenance(paths.name, options.command, digests, started),
         }
@@ -292,6 +294,19 @@ def _folds(
     return (n_folds, "") if n_folds > 1 else (None, NO_FOLDS)
 
 
+def _shared_headline(common: Common, read: Mapping[str, Imported]) -> str:
+    """What all folders lead with, if these tables can be judged by it; else empty."""
+    asked = {each.headline for each in read.values()}
+    if len(asked) > 1:
+        return ""
+    (headline,) = asked
+    with suppress(ConfigError):  # of a task that not all have, or decided on folds that differ
+        lead = Objective.among(headline, next(iter(common.tables.values())), common.primary)
+        lead.check_folds(common.n_folds or 1)
+        return headline
+    return ""
+
+
 def _judged(
     common: Common, read: Mapping[str, Imported], digests: Mapping[str, str], headline: str
 ) -> dict[str, Any]:
@@ -304,6 +319,7 @@ def _judged(
     found = compare_variants(variants, Terms(names[0], primary=common.primary, headline=headline))
     answers, label = found["headline"]["against_baseline"], found["headline"]["label"]
     first, n_repeats = common.first, int(common.first["repeat"].nunique())
+    simulated = any(each.simulated for each in read.values())
     if n_folds:
         sentences = [
             f"{verdict(label, names[0], name, each)} {to_decide(each, n_repeats)}".rstrip()
@@ -311,6 +327,8 @@ def _judged(
         ]
     else:
         sentences = [_as_they_are(label, names[0], name, each) for name, each in answers.items()]
+    if simulated:
+        sentences = [f"{SIMULATED_PEOPLE} {each}" for each in sentences]
     return {
         "schema": SCHEMA,
         "factors": [],
@@ -320,7 +338,7 @@ def _judged(
              "predicted_with": None, "honest": None}
             for name in names
         ],
-        "simulated": False,
+        "simulated": simulated,
         "imported": {
             "folds_shared": n_folds is not None,
             "why": common.why,

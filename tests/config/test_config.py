@@ -90,6 +90,7 @@ def test_every_choice_of_every_group_composes(group: str) -> None:
         (["+foo=1"], ["unknown key 'foo'"]),
         (["optim.lr"], ["cannot read 'optim.lr'", "key=value"]),
         (["my study.yml"], ["looks like a file, and no setting: write -c 'my study.yml'."]),
+        (["reports/nowhere"], ["'reports/nowhere' does not exist (from "]),
         (["sched=onecycle,cosine"], ["several variants"]),
         (["optim.lr=nan"], ["optim.lr=nan"]),
         (["judge.bca=20"], ["judge.bca=20", "at least 1000"]),

@@ -126,6 +126,7 @@ def test_a_fault_names_file_line_and_way_out(
     [
         ("seed: 1\noptim:\n  lr: -1\n", 3, "optim.lr=-1"),
         ("model: tinyy\n", 1, "Did you mean 'tiny'?"),
+        ("seed: 1\nheadline:\n", 2, "headline=None does not fit: input should be a valid string"),
         ("seed: 0\ntrain:\n  patience: 3\n", 3, "train.patience=3"),
         ("data:\n  kind: table\n  path: x\n  tasks: {a: {classes: [b]}}\n", 4, "data.tasks.a"),
     ],

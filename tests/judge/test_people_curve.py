@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from kfold_hs.judge.results.comparison import Variants
-from kfold_hs.judge.results.people_curve import NO_VARIANCE, TOO_FEW, Sizes, people_curves, sentence
+from kfold_hs.judge.results.people_curve import (
+    NO_VARIANCE,
+    TOO_FEW,
+    Sizes,
+    _take_holm,
+    people_curves,
+    sentence,
+)
 from kfold_hs.judge.stats.paired import BETTER, CANNOT_TELL, EQUIVALENT
 from kfold_hs.judge.stats.power_law import Measured, fit
 from kfold_hs.predictions.table import Predictions
@@ -96,11 +105,12 @@ def _predictions(skill: float, seed: int) -> Predictions:
     return Predictions(pd.concat(rows, ignore_index=True), {"outcome": ("a", "b")})
 
 
-def curves(*skills: float) -> dict:
+def curves(*skills: float, headline: str = "mean.accuracy", target: float | None = None) -> dict:
     scored = {f"{k}": _predictions(skill, seed=5) for k, skill in enumerate(skills)}
     variants = Variants.of(scored, {"outcome": 1}, {"n_folds": 3, "train_share": 2 / 3})
     shares = np.arange(1, len(skills) + 1) / len(skills)
-    sizes = Sizes(list(shares), list(80 * shares), {"accuracy": 0.01})
+    people = list(80 * shares)
+    sizes = Sizes(list(shares), people, {"accuracy": 0.01}, headline, target=target)
     return people_curves(variants, sizes)
 
 
@@ -132,3 +142,47 @@ def test_two_sizes_and_metrics_without_interval_say_why_there_is_no_curve() -> N
     assert two["headline"]["verdict"] == CANNOT_TELL
     assert TOO_FEW in sentence(two["headline"])
     assert curves(0.2, 0.5, 0.8)["tasks"]["outcome"]["ece"]["why"] == NO_VARIANCE
+
+
+def test_models_that_are_no_better_than_a_guess_tell_nothing() -> None:
+    found = curves(0.0, 0.0, 0.0, 0.0, headline="outcome.auroc")
+    head = found["headline"]
+    assert (head["verdict"], head["chance"]) == (CANNOT_TELL, 0.5)
+    assert "is unknown: no size is better for sure than a guess, which gets 0.500. Tr" in sentence(
+        head
+    )
+    assert {each["verdict"] for each in found["tasks"]["outcome"].values()} == {CANNOT_TELL}
+
+
+def test_the_numbers_of_the_sentence_add_up() -> None:
+    curve = curves(0.2, 0.5, 0.7, 0.8, headline="outcome.auroc")["headline"]
+    now = curve["twice"]["value"] - curve["gain"]["value"]
+    said = f", from {now:.3f} to {curve['twice']['value']:.3f} ("
+    assert said in sentence(curve)
+    assert "on the fitted curve, an inverse power law." in sentence(curve)
+
+
+def test_a_gain_is_told_from_the_best_of_many_metrics() -> None:
+    """Holm by hand: of two metrics the smaller p counts twice, and both must not pass."""
+    curves_: dict[str, dict[str, Any]] = {
+        name: {"gain": {"p": p}, "verdict": BETTER, "why": ""}
+        for name, p in (("one", 0.03), ("other", 0.2), ("lead", 0.04))
+    }
+    _take_holm(curves_, "lead")
+    assert {name: c["verdict"] for name, c in curves_.items()} == {
+        "one": CANNOT_TELL, "other": CANNOT_TELL, "lead": BETTER,
+    }  # fmt: skip
+    assert curves_["one"]["gain"]["p_holm"] == pytest.approx(0.06)
+    assert "2 metrics were looked at" in curves_["one"]["why"]
+
+
+def test_a_target_says_how_many_people_reach_it() -> None:
+    skills = (0.2, 0.5, 0.7, 0.8)
+    never = curves(*skills, headline="outcome.auroc", target=0.999)["headline"]
+    assert never["target"] == {"value": 0.999, "n_people": None}
+    assert "does not reach the target of 0.999 up to 160 people, twice as many." in sentence(never)
+    one = curves(*skills, headline="outcome.log_loss", target=0.5)["headline"]
+    n = one["target"]["n_people"]
+    below = [e["n_people"] for e in one["line"] if e["value"] <= 0.5]
+    assert n == below[0]
+    assert f"the target of 0.5 is reached from about {n:.0f} people on." in sentence(one)

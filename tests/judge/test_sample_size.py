@@ -167,6 +167,7 @@ def test_a_run_says_what_would_be_assumed(tmp_path: Path) -> None:
     found = plan("--run", folder, "--task", "outcome", "--metric", "cost", "--difference", 500)
     people = sorted({d["people"] for d in found["designs"]})
     assert people[1] == 2 * people[0]
+    assert {d["folds"] for d in found["designs"]} == {5}  # those of the run
     known = Known({"value": 0.8, "model_sd": 0.01}, folder)
     with pytest.raises(ConfigError, match="--run says what --model-sd, --value"):
         make_plan("cost", 1, Designs((), (1,), (5,)), known)

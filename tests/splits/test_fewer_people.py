@@ -82,3 +82,11 @@ def test_held_out_people_and_those_who_choose_the_epoch(cohort: Cohort) -> None:
         assert set(chosen.train) | set(chosen.inner) == set(half.train)
     assert whole.digest != some.digest
     assert compose([]).digest == compose(["train.people_share=1"]).digest
+
+
+def test_a_share_too_small_is_refused_for_all_folds_before_one_is_trained(cohort: Cohort) -> None:
+    inputs = RunInputs(cohort, stratify(cohort, 3, 0))
+    words = ["data=table", "data.path=unused.csv", "train.people_share=0.02"]
+    with pytest.raises(SplitError, match=r"train\.people_share leaves fold"):
+        inputs.check_folds(compose(words))
+    inputs.check_folds(compose(words[:2]))

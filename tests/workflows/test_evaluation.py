@@ -20,6 +20,7 @@ from support.pages import unmarked
 from kfold_hs.cli.main import cli
 from kfold_hs.cli.options import command_line
 from kfold_hs.errors import CohortError, ConfigError, KfoldHsError, PredictionsError, SplitError
+from kfold_hs.files.paths import write_json
 from kfold_hs.judge.results.challenge2022 import score_folders
 from kfold_hs.orchestrator.finished import finished_run
 from kfold_hs.predictions.table import Predictions
@@ -307,6 +308,31 @@ def test_a_comparison_of_evaluations_and_what_is_refused(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="two tables or more"):
         compare_tables([folders[0]], TableOptions(root=tmp_path))
     assert run("compare", str(tmp_path / "none.csv"), "--folds", "3").exit_code == 2
+
+
+def test_folders_are_led_by_what_both_lead_with_and_say_that_people_are_simulated(
+    tmp_path: Path,
+) -> None:
+    led: dict[str, Any] = {"root": tmp_path, "headline": "murmur.auroc", **QUICK}
+    runs = [evaluate(people(40, k), name=f"run{k}", **led) for k in (1, 2)]
+    folders = [each.paths.report_folder for each in runs]
+    plain = compare_tables(folders, TableOptions(name="both", root=tmp_path)).result
+    assert (plain.headline["key"], plain.simulated) == ("murmur.auroc", False)
+    other = evaluate(people(40, 3), root=tmp_path, name="other", **QUICK).paths.report_folder
+    apart = compare_tables([*folders, other], TableOptions(name="all", root=tmp_path)).result
+    assert apart.headline["key"] == "mean.accuracy"
+    summary = json.loads(runs[0].paths.summary.read_text())
+    write_json(runs[0].paths.summary, summary | {"simulated": True})
+    for source in (folders[0], runs[0].paths.scored):
+        sources = [source, folders[1]]
+        found = compare_tables(sources, TableOptions(name="simulated", root=tmp_path))
+        assert found.result.simulated
+        assert found.result.sentences[0].startswith("SIMULATED people. ")
+        assert "SIMULATED" in unmarked(found.page)
+    again = evaluate(folders[0], root=tmp_path, name="again", **QUICK)
+    assert again.summary.simulated
+    assert again.summary.headline.sentence.startswith("SIMULATED people. ")
+    assert "SIMULATED" in unmarked(again.page)
 
 
 def test_the_example_of_the_docs_runs(tmp_path: Path) -> None:

@@ -325,6 +325,7 @@ def test_on_the_command_line(made: Path, other_csv: Path, other: FinishedValidat
     ("words", "message"),
     [
         ((), r"name the people: data=NAME"),
+        (("data=table", "target=0.9"), r"target=0\.9: a validation judges no target"),
         (("data=table", "optim.lr=1e-4"), r"optim\.lr=1e-4 is a setting of a training"),
         (("data=table", "data.path=x.csv", "--known", "some"), r"'leave-out', 'held-out'"),
         (("data=table", "data.path=x.csv", "--name", "one"), r"x\.csv"),

@@ -23,6 +23,7 @@ from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
 from kfold_hs.judge.results.headline import Answer, check_target
 from kfold_hs.judge.results.labels import each_class
+from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE
 from kfold_hs.judge.results.subgroups import subgroups
 from kfold_hs.judge.results.summary import SCHEMA, Summary
 from kfold_hs.judge.selection.choices import choices_of, decided, summary_of_choices
@@ -154,7 +155,7 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
     content = {
         "schema": SCHEMA,
         "run": record.facts["provenance"]["run"],
-        "simulated": False,
+        "simulated": bool(record.facts.get("simulated")),
         "imported": _imported(record),
         "headline": answer.to_json(_sentence(record, answer), None),
         "target": answer.of_target(noise),
@@ -199,10 +200,11 @@ def _budget(of_mean: Influence) -> dict[str, Any] | None:
 
 
 def _sentence(record: EvaluationRecord, answer: Answer) -> str:
+    simulated = f"{SIMULATED_PEOPLE} " if record.facts.get("simulated") else ""
     if answer.recipe.value is None:
-        return f"{answer.name} is unknown: {answer.recipe.method}."
+        return f"{simulated}{answer.name} is unknown: {answer.recipe.method}."
     found = "; ".join(answer.phrases())
-    what = f"{answer.name} of predictions that another program made"
+    what = f"{simulated}{answer.name} of predictions that another program made"
     alike = f" {answer.alike}" if answer.alike else ""
     return f"{what}: {found}.{alike} {_says_of_folds(record)}."
 

@@ -127,7 +127,7 @@ class Answer:
             if not objective.first.is_proportion:
                 n = min(persons_of_rarest(kept.y_true(t), basis.layout.person) for t in names)
             recipe, fixed = basis.estimates(found, n)
-        known = [_chance(objective.plain, kept, task, selected.positives[task]) for task in names]
+        known = [guessed(objective.plain, kept, task, selected.positives[task]) for task in names]
         defined = [one for one in known if one is not None]
         chance = float(np.mean(defined)) if len(defined) == len(known) else None
         recipes = {task: one for task, (one, _) in each.items()}
@@ -229,7 +229,7 @@ def _of_table(objective: Objective, result: Mapping[str, Any]) -> tuple[Estimate
     return recipe, recipe if these is None else Estimate(**{name: these[name] for name in names})
 
 
-def _chance(metric: str, kept: Predictions, task: str, positive: int) -> float | None:
+def guessed(metric: str, kept: Predictions, task: str, positive: int) -> float | None:
     """What a guess scores that knows how many patients are of each class, and nothing else.
 
     It calls everybody alike, or refers by lot, as is best for the metric; its probabilities are the

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from kfold_hs.errors import ConfigError, enumerated, unknown_name
+from kfold_hs.errors import ConfigError, enumerated, listing, nearest
 from kfold_hs.judge.metrics.bounds import Bounds
 from kfold_hs.judge.metrics.scores import Metric
 from kfold_hs.judge.selection.crossfit import obstacle
@@ -94,11 +94,10 @@ class Objective:
         means = list(dict.fromkeys(each for task in over for each in found[task]))
         task, dot, metric = name.rpartition(".")
         is_mean = task == MEAN or not dot
-        known = [f"{t}.{each}" for t, metrics in found.items() for each in metrics]
+        known = {f"{t}.{each}" for t, metrics in found.items() for each in metrics}
         if (metric not in means) if is_mean else (name not in known):
-            # A metric alone is a mean, and was typed so.
-            known = [*means, *known] if is_mean else [*known, *(f"{MEAN}.{m}" for m in means)]
-            raise ConfigError(unknown_name(what, metric if is_mean else name, known))
+            typed = metric if is_mean else name  # a metric alone is a mean, and was typed so
+            raise ConfigError(_unknown(f"{what} {typed!r}", typed, found, means))
         tasks = tuple(t for t in over if metric in found[t]) if is_mean else (task,)
         first = found[tasks[0]][metric]
         title = first.label[0].upper() + first.label[1:]
@@ -179,6 +178,20 @@ class Objective:
                 )
             each.append(influence(metric, kept.y_true(task), probs, positives[task], layout))
         return mean_of(each)
+
+
+def _unknown(
+    what: str, typed: str, found: Mapping[str, Iterable[str]], means: Sequence[str]
+) -> str:
+    """The nearest name first, then what can be written."""
+    known = {f"{t}.{each}" for t, metrics in found.items() for each in metrics} | {*means}
+    folded = {each.casefold(): each for each in sorted(known)}
+    guess = nearest(typed.casefold(), folded)
+    hint = f" Did you mean {folded[guess]!r}?" if guess else ""
+    task = typed.rpartition(".")[0]
+    metrics = sorted(found.get(task, means))
+    of = f"{task} has" if task in found else f"There is METRIC or TASK.METRIC of {listing(found)}:"
+    return f"unknown {what}.{hint} {of} {listing(metrics, 20)}."
 
 
 def as_decided(metric: Metric) -> Metric:

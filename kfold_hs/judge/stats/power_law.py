@@ -89,6 +89,11 @@ class PowerLaw:
         value, low, high = (float(each) for each in found)
         return value, max(0.0, low), high
 
+    def p_of_gain(self, now: float, then: float) -> float:
+        """Two-sided p of no gain: twice the share of the draws that bring none."""
+        found = self.sign * (self.at(then) - self.at(now))[1:]
+        return float(min(1, 2 * (1 + np.sum(found <= 0)) / (1 + len(found))))
+
 
 def measured(sizes: Sequence[float], influences: Sequence[Influence]) -> Measured | None:
     """The values of one metric at several sizes; None where one has no variance to stand on."""
