@@ -177,9 +177,10 @@ def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
         n_persons = scores.n_persons(task.n_classes)
         for name, n in zip(task.classes, n_persons, strict=True):
             if n < needed:
+                most = 100 * most_promised(n, scores.extra)
                 found.append(
                     f"{task.name}: {counted(n, 'person', 'people')} with {name} can promise a "
-                    f"coverage of {100 * most_promised(n, scores.extra):.1f} % at most, and {needed} would be "
+                    f"coverage of {most:.1f} % at most, and {needed} would be "
                     f"needed for {100 * options.coverage:g} %: {name} is in every set."
                 )
     return found
