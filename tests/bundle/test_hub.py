@@ -258,8 +258,8 @@ def readable(published: list[dict[str, Any]], known: list[dict[str, Any]]) -> in
         rows = zip(each["person_id"], each["label"], each["score"], strict=True)
         for person, label, score in rows:
             visit = visits[person] = visits.get(person, -1) + 1
-            left = {c for c in (0, 1)
-                    if is_possible(published, each, c, score if c == label else 1 - score)}  # fmt: skip
+            under = {c: score if c == label else 1 - score for c in (0, 1)}
+            left = {c for c, x in under.items() if is_possible(published, each, c, x)}
             patients.setdefault((person, visit), []).append(left)
     return sum(len(set.intersection(*each)) < 2 for each in patients.values())
 
