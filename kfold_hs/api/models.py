@@ -250,13 +250,16 @@ class FoldModel:
 
     @property
     def held_out(self) -> list[str]:
-        """Patient ids that the model was not trained on: those of its fold, and test persons."""
+        """Patient ids that the model was not trained on: those of its fold, and test persons.
+
+        None where the bundle names nobody.
+        """
         repeat, own = self.member.repeat, (self.member.fold, TEST)
         return [
             patient["patient_id"]
             for person in self.models.bundle.certificate.people
             for patient in person["patients"]
-            if patient["folds"][repeat] in own
+            if not isinstance(patient["folds"], str) and patient["folds"][repeat] in own
         ]
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from kfold_hs.config.backbones import HUB
+from kfold_hs.judge.results.characteristics import rounded
 from kfold_hs.judge.results.sentences import counted, ends
 from kfold_hs.judge.selection.conformal import Conformal, most_promised
 
@@ -38,18 +39,28 @@ def card(content: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         "number": _number, "ends": ends, "counted": counted, "plain": plain, "code": code,
         "most_promised": most_promised,
     }  # fmt: skip
-    split = summary["split"]
+    split, coarse = summary["split"], "anonymous" in content
+    n_test = split.get("n_test_persons", 0)
     return header(content, summary) + environment.get_template("card.md.j2").render(
         bundle=content,
         run=summary,
         # Earlier versions did not count the hold-out test persons apart.
-        who=split.get("development", summary["cohort"]),
-        n_test=split.get("n_test_persons", 0),
-        persons={
-            name: Conformal(content["conformal"][name]).n_persons(len(task["classes"]))
-            for name, task in summary["tasks"].items()
-        },
+        who=_coarse(content) if coarse else split.get("development", summary["cohort"]),
+        n_all=rounded(summary["cohort"]["n_persons"]) if coarse else summary["cohort"]["n_persons"],
+        n_test=rounded(n_test) if coarse else n_test,
+        conformal={name: Conformal(each) for name, each in content["conformal"].items()},
     )
+
+
+def _coarse(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Who was trained on, by the counts that a hub may see."""
+    found = content["development"]["characteristics"]
+    tasks = [
+        {"name": name, "counts": {c: each["n"] for c, each in found["patients"][name].items()}}
+        for name in content["config"]["data"]["tasks"]
+        if name in found["patients"]
+    ]
+    return {**found, "tasks": tasks}
 
 
 _OF_THE_HUB = {"auroc": "roc_auc", "brier": "brier_score"}

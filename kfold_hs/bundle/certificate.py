@@ -13,14 +13,14 @@ fold f of a repeat trained on everybody but the people of fold f and the hold-ou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from kfold_hs.splits.split import TEST, Split
+from kfold_hs.splits.split import TEST, TRAIN, Split
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Certificate:
     ----------
     people : tuple of mappings
         person_id, and patients: each with patient_id, folds (from 0, or `TEST` or `TRAIN` of
-        `kfold_hs.splits.split`) and the SHA-256 of the samples of every recording.
+        `kfold_hs.splits.split`; a text: `masked`) and the SHA-256 of the samples of every
+        recording.
     n_folds, n_repeats : int
     split, fingerprint : str
         Digests of the split and of the cohort.
@@ -100,8 +101,14 @@ class Certificate:
             (self._rows_of_digest, digests),
         )
         if self.salt is not None:
-            digests = [again(each, self.salt) for each in digests]
-            asked = ((self._rows_of_person, persons), (self._rows_of_digest, digests))
+            found: set[int] = set()
+            for digest in digests:
+                rows = self._rows_of_digest.get(again(digest, self.salt), ())
+                self._opened.update(dict.fromkeys(rows, digest))
+                found |= set(rows)
+            return frozenset(found) | {
+                row for name in persons for row in self._rows_of_person.get(name, ())
+            }
         return frozenset(
             row for rows, names in asked for name in names for row in rows.get(name, ())
         )
@@ -117,9 +124,21 @@ class Certificate:
             allowed[self.only] = True
         for row in rows:
             for patient in self.people[row]["patients"]:
-                folds = np.array(patient["folds"])[:, None]
+                folds = np.array(self._folds(row, patient["folds"]))[:, None]
                 allowed &= (folds == np.arange(self.n_folds)) | (folds == TEST)
         return allowed
+
+    def _folds(self, row: int, folds: Sequence[int] | str) -> Sequence[int]:
+        if not isinstance(folds, str):
+            return folds
+        if row not in self._opened or self.salt is None:
+            return [TRAIN] * self.n_repeats  # nobody has shown the recording
+        return unmasked(folds, self._opened[row], self.salt)
+
+    @cached_property
+    def _opened(self) -> dict[int, str]:
+        """SHA-256 of recordings that were asked about, by row: each opens its own folds."""
+        return {}
 
     @cached_property
     def _rows_of_patient(self) -> dict[str, set[int]]:
@@ -149,3 +168,31 @@ class Certificate:
 def again(digest: str, salt: str) -> str:
     """Digest of a digest (hex), which is on no other list."""
     return hashlib.sha256(f"{salt} {digest}".encode()).hexdigest()
+
+
+def masked(folds: Sequence[int], digest: str, salt: str) -> str:
+    """Folds (hex) that only the digest of their recording opens."""
+    plain = b"".join((fold - TRAIN).to_bytes(2, "big") for fold in folds)
+    return bytes(a ^ b for a, b in zip(plain, _mask(digest, salt, len(plain)), strict=True)).hex()
+
+
+def unmasked(text: str, digest: str, salt: str) -> list[int]:
+    """The folds."""
+    hidden = bytes.fromhex(text)
+    plain = bytes(a ^ b for a, b in zip(hidden, _mask(digest, salt, len(hidden)), strict=True))
+    return [int.from_bytes(plain[at : at + 2], "big") + TRAIN for at in range(0, len(plain), 2)]
+
+
+def _mask(digest: str, salt: str, n: int) -> bytes:
+    return hashlib.shake_256(f"folds {salt} {digest}".encode()).digest(n)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Names of whoever was scored out of fold: all but hold-out test persons."""
+
+    certificate: Certificate
+
+    def __contains__(self, name: object) -> bool:
+        rows = self.certificate.known((), (), (str(name),))
+        return any(not self.certificate.untouched([row]).all() for row in rows)

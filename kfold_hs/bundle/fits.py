@@ -14,7 +14,7 @@ A run of one fold has no other folds: the people it was scored on get probabilit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,17 +105,17 @@ class Fits:
     of_all : Fit
     held_out : mapping
         (repeat, fold) -> what the model of this fold's people comes with.
-    scored : collection of str
+    scored : container of str
         Persons whose rows these are.
     """
 
     of_all: Fit
     held_out: Mapping[tuple[int, int], Fit]
-    scored: Collection[str]
+    scored: Container[str]
 
     @classmethod
     def read(
-        cls, content: Mapping[str, Any], task: str, people: Collection[str] | None = None
+        cls, content: Mapping[str, Any], task: str, people: Container[str] | None = None
     ) -> Fits:
         """From bundle.json; `people` are those whose rows these are, where it names nobody."""
         methods, decided = content["calibration"][task]["methods"], content["decisions"]

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from kfold_hs.bundle.certificate import Certificate
+from kfold_hs.bundle.certificate import Certificate, Scored
 from kfold_hs.bundle.fits import Fits
 from kfold_hs.cohort import Task
 from kfold_hs.cohort.build import tasks_of
@@ -185,11 +185,8 @@ class Bundle:
     @cached_property
     def fits(self) -> dict[str, Fits]:
         """Calibrators and decisions by task."""
-        people = None
-        if self.is_anonymous:  # conformal scores are of numbers there
-            known = range(len(self.certificate.people))
-            scored = [row for row in known if not self.certificate.untouched([row]).all()]
-            people = frozenset(self.certificate.names(scored))
+        # Conformal scores name nobody where it is anonymous.
+        people = Scored(self.certificate) if self.is_anonymous else None
         return {task.name: Fits.read(self.content, task.name, people) for task in self.tasks}
 
     @property
@@ -221,6 +218,22 @@ class Bundle:
                 "labels, and without these no coverage can be promised to every class. Export "
                 "the run again, or ask for sets that cover all patients together (--sets all)."
             )
+
+    def check_calibration(self, name: str) -> None:
+        """Refuse a calibrator that it has not.
+
+        Raises
+        ------
+        BundleError
+            It was left out, as the isotonic ones are for a hub.
+        """
+        for task, each in self.content["calibration"].items():
+            if name not in each["methods"]:
+                raise BundleError(
+                    f"{self.folder} has no {name} calibration of {task}: it has "
+                    f"{', '.join(each['methods'])}. What is made for a hub has none whose steps "
+                    "are scores of single people."
+                )
 
     def model(self, member: Member, device: torch.device) -> HeartSoundNet:
         """A fold model with its weights, ready to be asked.

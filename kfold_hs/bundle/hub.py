@@ -4,14 +4,17 @@ What becomes of that which a bundle holds of the people of its run:
 
 ids             of persons and patients are left out. A digest of one would be found by trying all
                 numbers
-recordings      SHA-256 of their samples are digested again with a salt of this run, so that they
-                match no other list; with `forgets` they are left out. Without a recording nobody
-                finds out anything; who has one can ask whether it was trained on, and in which
-                fold. That is what keeps people from being scored by models that know them
-labels          stand beside a score of a conformal set alone: beside no person and no recording.
-                Scores are rounded up to three decimals and numbered anew in every task and repeat,
-                so that no score can be computed again and looked up. Sets can only become larger
-characteristics counts below 5 are put together; smallest and largest values are left out
+recordings      SHA-256 of their samples are digested again with a salt of this folder, each by
+                itself; with `forgets` they are left out. Who has a recording can ask whether it was
+                trained on, and its SHA-256 alone opens its folds; which others are of the same
+                person is told to nobody. That keeps people from being scored by models that know
+                them
+labels          conformal scores are of groups of five persons and of all folds, rounded up, the
+                largest 1: whoever computes somebody's score finds five people there under every
+                label, in every repeat. Isotonic functions, whose steps are scores, are left out
+characteristics counts below 5 are put together, all are rounded to fives, so that no difference of
+                two is of a few; smallest and largest values are left out
+digests         of split, cohort, features and configuration are left out
 
 Weights, calibrations and mean spectra are of many people; what a network remembers of one is not
 measured here.
@@ -19,8 +22,8 @@ measured here.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +33,15 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from kfold_hs.bundle.certificate import again
+from kfold_hs.bundle.certificate import again, masked
 from kfold_hs.bundle.format import CERTIFICATE, sha256, write_content
 from kfold_hs.errors import ConfigError, shown
 from kfold_hs.files.paths import write_json, write_text
 from kfold_hs.files.stored import read_bytes
-from kfold_hs.judge.results.characteristics import REST
+from kfold_hs.judge.results.characteristics import LEAST_COUNT, REST, rounded
+from kfold_hs.splits.split import TEST, TRAIN
 
-LEAST_COUNT = 5
-"""A count below this may be of people whom somebody recognises."""
-_DECIMALS = 3
+_DECIMALS = 2
 _LFS = ("*.safetensors", "*.onnx", "*.pt2")
 
 
@@ -82,15 +84,20 @@ def make_anonymous(folder: Path, content: Mapping[str, Any], options: HubOptions
     """
     certificate = json.loads(read_bytes(folder / CERTIFICATE, "the certificate"))
     write_json(folder / CERTIFICATE, _certificate(certificate, options.forgets), checksum=False)
-    development = content["development"]
     found = {
         **content,
+        "digests": {},  # of the run: its report has them, beside people
         "anonymous": {"license": options.license, "forgets": options.forgets},
         "conformal": {task: _scores(each) for task, each in content["conformal"].items()},
-        "development": {
-            **development,
-            "characteristics": _characteristics(development["characteristics"]),
+        "calibration": {
+            task: {**each, "methods": _without_steps(each["methods"])}
+            for task, each in content["calibration"].items()
         },
+        "held_out": {
+            task: [{**fit, "calibration": _without_steps(fit["calibration"])} for fit in each]
+            for task, each in content["held_out"].items()
+        },
+        "development": _development(content["development"]),
         "certificate": sha256(read_bytes(folder / CERTIFICATE, "the certificate")),
     }
     write_content(folder, found)
@@ -130,57 +137,108 @@ def write_hub_files(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def _certificate(certificate: Mapping[str, Any], forgets: bool) -> dict[str, Any]:
-    """Who was trained on, by digests of digests, in the order of these."""
-    salt = hashlib.sha256(f"{certificate['split']} {certificate['fingerprint']}".encode())
-    found = {**certificate, "salt": salt.hexdigest(), "people": []}
+    """A row a recording, in the order of the digests, whose folds the recording itself opens."""
+    salt = secrets.token_hex(32)
+    folds: dict[str, list[list[int]]] = {}
     for person in () if forgets else certificate["people"]:
-        patients = [
-            {**patient, "sha256": sorted(again(each, found["salt"]) for each in patient["sha256"])}
-            for patient in person["patients"]
-        ]
-        first = min(digest for patient in patients for digest in patient["sha256"])
-        found["people"].append(
-            {
-                "person_id": first,
-                "patients": [
-                    {**patient, "patient_id": patient["sha256"][0]}
-                    for patient in sorted(patients, key=lambda each: each["sha256"])
-                ],
-            }
-        )
-    found["people"].sort(key=lambda person: person["person_id"])
-    return found
+        # Models that trained on one patient of a person trained on the person.
+        theirs = [patient["folds"] for patient in person["patients"]]
+        for patient in person["patients"]:
+            for digest in patient["sha256"]:
+                folds.setdefault(digest, []).extend(theirs)
+    people = []
+    for digest, each in folds.items():
+        name = again(digest, salt)
+        hidden = masked([_one(place) for place in zip(*each, strict=True)], digest, salt)
+        patient = {"patient_id": name, "folds": hidden, "sha256": [name]}
+        people.append({"person_id": name, "patients": [patient]})
+    people.sort(key=lambda person: person["person_id"])
+    return {**certificate, "split": "", "fingerprint": "", "salt": salt, "people": people}
+
+
+def _one(folds: Sequence[int]) -> int:
+    """The fold of whoever is in these; of two, every model trained on one of them."""
+    trained = set(folds) - {TEST}
+    if not trained:
+        return TEST
+    return trained.pop() if len(trained) == 1 else TRAIN
 
 
 def _scores(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Conformal scores, rounded up, of people who are numbers."""
+    """Of every five persons the largest score, rounded up; of the five largest, 1.
+
+    A person counts once, by their largest score; up to four with the smallest are left out. So
+    wherever somebody's score lies under any label, five people may be there.
+    """
     table = pd.concat([pd.DataFrame(dict(each)) for each in known], ignore_index=True)
-    table["score"] = np.ceil(table["score"] * 10**_DECIMALS) / 10**_DECIMALS
-    table = table.sort_values(["repeat", "fold", "label", "score"], kind="stable")
-    numbers = table.groupby("repeat")["person_id"].transform(lambda ids: pd.factorize(ids)[0])
-    table["person_id"] = numbers.astype(str)
     found = []
-    for key, rows in table.groupby(["repeat", "fold"]):
-        repeat, fold = np.asarray(key, dtype=int).tolist()
-        each = {name: rows[name].tolist() for name in ("person_id", "label", "score")}
-        found.append({"repeat": repeat, "fold": fold, **each})
+    for repeat, of_repeat in table.groupby("repeat"):
+        groups = [(None, of_repeat), *((int(c), rows) for c, rows in of_repeat.groupby("label"))]
+        for label, rows in groups:
+            largest = rows.groupby("person_id")["score"].max().to_numpy()
+            largest = np.sort(largest)[::-1][: len(largest) // LEAST_COUNT * LEAST_COUNT]
+            score = np.ceil(largest[::LEAST_COUNT] * 10**_DECIMALS) / 10**_DECIMALS
+            if len(score):
+                score[0] = 1.0
+                each = {"repeat": int(repeat), "label": label, "n_each": LEAST_COUNT}
+                found.append({**each, "score": score[::-1].tolist()})
     return found
 
 
-def _characteristics(found: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {
-        part: {name: _coarse(each) for name, each in found[part].items()}
-        for part in ("patients", "recordings")
+def _without_steps(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Without isotonic functions: their steps are scores of people, with their labels' shares."""
+    return {name: value for name, value in each.items() if name != "isotonic"}
+
+
+def _development(found: Mapping[str, Any]) -> dict[str, Any]:
+    whole = found["characteristics"]
+    counts = ("n_persons", "n_patients", "n_recordings")
+    parts: dict[str, dict[str, Any]] = {"patients": {}, "recordings": {}}
+    for part, coarse in parts.items():
+        for name, each in whole[part].items():
+            flags = part == "recordings" and name == "quality"
+            if levels := _flags(each) if flags else _coarse(each):
+                coarse[name] = levels
+    tasks = {
+        name: {
+            **each,
+            "n_persons": rounded(each["n_persons"]),
+            "n_patients": rounded(each["n_patients"]),
+            "linear_predictor": _coarse(each["linear_predictor"]),
+        }
+        for name, each in found["tasks"].items()
     }
-    return {**found, **parts}
+    whole = {**whole, **{name: rounded(whole[name]) for name in counts}, **parts}
+    return {
+        **found,
+        "characteristics": {**whole, "hours": round(whole["hours"], 1)},
+        "tasks": tasks,
+    }
+
+
+def _flags(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts that are of the same recordings, and add up to nothing."""
+    kept = {name: level for name, level in each.items() if level["n"] >= LEAST_COUNT}
+    return {
+        name: {"n": rounded(level["n"]), "share": round(level["share"], 2)}
+        for name, level in kept.items()
+    }
 
 
 def _coarse(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts, none of which is below 5; nothing where there is no other."""
     if "mean" in each:
-        return {**each, "low": None, "high": None}
-    kept = {name: level for name, level in each.items() if level["n"] >= LEAST_COUNT}
-    few = [level for name, level in each.items() if name not in kept]
-    if few and any(level["n"] for level in few):
-        rest = [*few, kept.pop(REST)] if REST in kept else few
-        kept[REST] = {key: sum(level[key] for level in rest) for key in ("n", "share")}
-    return kept
+        found = {**each, "low": None, "high": None}
+        counts = {key: rounded(each[key]) for key in ("n", "n_missing") if key in each}
+        return {**found, **counts} if each["n"] >= LEAST_COUNT else dict.fromkeys(found) | {"n": 0}
+    few = {name: level["n"] for name, level in each.items() if level["n"] < LEAST_COUNT}
+    kept = {name: level["n"] for name, level in each.items() if name not in few}
+    rest = sum(few.values())
+    if rest:
+        rest += kept.pop(REST, 0)
+        while rest < LEAST_COUNT and kept:
+            rest += kept.pop(min(kept, key=lambda name: (kept[name], name)))
+        kept[REST] = rest
+    coarse = {name: rounded(n) for name, n in kept.items() if n >= LEAST_COUNT}
+    of = sum(coarse.values())
+    return {name: {"n": n, "share": n / of} for name, n in coarse.items()}

@@ -85,6 +85,7 @@ def predict_patients(
         The bundle cannot promise what is asked for.
     """
     bundle.check_promise(options.promise)
+    bundle.check_calibration(options.calibration)
     ensemble = Ensemble(bundle, device)
     reader = AudioReader(bundle.config, bundle.channel, bundle.content["typical"])
     done = 0

@@ -160,7 +160,7 @@ def rows_of(
 
 def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
     """What conformal sets cannot promise to new patients, in words."""
-    needed, found = persons_needed(options.coverage), list[str]()
+    found = list[str]()
     if not bundle.content["select"]["honest"]:
         found.append(
             "The coverage of the conformal sets is not promised: their scores are of people who "
@@ -172,12 +172,15 @@ def beyond_promise(bundle: Bundle, options: RowOptions) -> list[str]:
             "rare classes get less, often far less. --sets class promises it to each."
         )
     for task in bundle.tasks if options.promise == CLASS else ():
-        n_persons = bundle.conformal[task.name].n_persons(task.n_classes)
+        scores = bundle.conformal[task.name]
+        needed = persons_needed(options.coverage, scores.extra)
+        n_persons = scores.n_persons(task.n_classes)
         for name, n in zip(task.classes, n_persons, strict=True):
             if n < needed:
+                most = 100 * most_promised(n, scores.extra)
                 found.append(
                     f"{task.name}: {counted(n, 'person', 'people')} with {name} can promise a "
-                    f"coverage of {100 * most_promised(n):.1f} % at most, and {needed} would be "
+                    f"coverage of {most:.1f} % at most, and {needed} would be "
                     f"needed for {100 * options.coverage:g} %: {name} is in every set."
                 )
     return found
@@ -194,7 +197,7 @@ def beyond_promise_to_known(bundle: Bundle, options: RowOptions) -> list[str]:
             bundle.conformal[task.name].n_persons_of_fold(task.n_classes),
             strict=True,
         )
-        if n - 1 < needed  # one may be the person
+        if n - 1 < needed and not bundle.is_anonymous  # one may be the person
     ]
     if not few:
         return []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
@@ -18,12 +21,13 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from support.project import TINY, Silent, write_table
 
 from kfold_hs.bundle import hub
+from kfold_hs.bundle.certificate import Certificate
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.bundle.hub import HubOptions
 from kfold_hs.cli.main import cli
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import BundleError, ConfigError
-from kfold_hs.judge.selection.conformal import Conformal
+from kfold_hs.judge.selection.conformal import Conformal, most_promised, persons_needed
 from kfold_hs.workflows import bundles, cross_validation
 from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.validation import validate
@@ -86,30 +90,34 @@ def test_nothing_names_anybody(made: Path, name: str) -> None:
     assert all(digest in own for digest in recordings)
     for word in (PREFIX, "quincy", str(made), *recordings):
         assert word not in found
+    for digest in json.loads((made / "own/bundle.json").read_text())["digests"].values():
+        assert digest in own
+        assert digest not in found
     known = json.loads((made / name / "certificate.json").read_text())["people"]
-    assert len(known) == (15 if name == "hub" else 0)
-    assert all(set(person) == {"person_id", "patients"} for person in known)
-    content = json.loads((made / name / "bundle.json").read_text())
-    for scores in content["conformal"].values():
-        for each in scores:
-            assert all(person.isdigit() for person in each["person_id"])
-            thousands = 1000 * np.array(each["score"])
-            np.testing.assert_allclose(thousands, thousands.round(), atol=1e-9)
-    for table in content["development"]["characteristics"]["patients"].values():
-        assert table.get("low") is None
-        assert all(level["n"] >= 5 for key, level in table.items() if isinstance(level, dict)
-                   and key != "all others")  # fmt: skip
-
-
-def test_the_order_of_people_tells_nothing(made: Path) -> None:
-    certificate = json.loads((made / "hub/certificate.json").read_text())
-    names = [person["person_id"] for person in certificate["people"]]
+    assert len(known) == (32 if name == "hub" else 0)
+    for row in known:
+        mine = {"patient_id": row["person_id"], "folds": ANY, "sha256": [row["person_id"]]}
+        assert row["patients"] == [mine]
+    names = [person["person_id"] for person in known]
     assert names == sorted(names)
-    content = json.loads((made / "hub/bundle.json").read_text())
-    for scores in content["conformal"].values():
-        for each in scores:
-            pairs = list(zip(each["label"], each["score"], strict=True))
-            assert pairs == sorted(pairs)
+
+
+def test_no_count_is_below_five(made: Path) -> None:
+    """Nor is the difference of two: all are multiples of five, in the card as well."""
+    development = json.loads((made / "hub/bundle.json").read_text())["development"]
+    found = development["characteristics"]
+    for each in (found, *development["tasks"].values()):
+        for key in ("n_persons", "n_patients", "n_recordings"):
+            assert each.get(key, 0) % 5 == 0
+    for table in (*found["patients"].values(), *found["recordings"].values()):
+        for level in [table, *(each for each in table.values() if isinstance(each, dict))]:
+            assert level.get("n", 0) % 5 == level.get("n_missing", 0) % 5 == 0
+        assert table.get("low") is table.get("high") is None
+    card = (made / "hub/README.md").read_text()
+    section = card.split("## What it was trained on")[1].split("## How good")[0]
+    counts = re.findall(r"(\d+) (?:person|people|patient|recording)|\| (\d+) \|", section)
+    assert len(counts) > 4
+    assert all(int(a or b) % 5 == 0 for a, b in counts)
 
 
 def test_predictions_are_those_of_the_other_bundle(made: Path) -> None:
@@ -126,6 +134,13 @@ def test_predictions_are_those_of_the_other_bundle(made: Path) -> None:
     own, found, forgot = (rows_of(made, n, made / "new.wav") for n in ("own", "hub", "forgets"))
     pd.testing.assert_frame_equal(found.drop(columns=sets), own.drop(columns=sets))
     pd.testing.assert_frame_equal(forgot.drop(columns=sets), own.drop(columns=sets))
+
+
+def test_steps_of_isotonic_functions_are_no_part_of_it(made: Path) -> None:
+    assert '"isotonic"' in (made / "own/bundle.json").read_text()
+    assert "isotonic" not in (made / "hub/bundle.json").read_text()
+    with pytest.raises(BundleError, match="no isotonic calibration of murmur"):
+        Bundle.read(made / "hub").check_calibration("isotonic")
 
 
 def test_a_bundle_that_forgets_says_so(made: Path) -> None:
@@ -198,33 +213,123 @@ def test_the_example_runs_in_a_downloaded_folder(
     assert "named no licence" in (made / "forgets" / "NOTICE.md").read_text()
 
 
-def test_rounded_scores_of_numbers_promise_what_the_others_do() -> None:
-    known = [
-        {"repeat": 0, "fold": 0, "person_id": ["a", "b", "b"], "label": [1, 0, 0],
-         "score": [0.1234, 0.9, 0.25]},
-        {"repeat": 0, "fold": 1, "person_id": ["c", "d"], "label": [0, 1],
-         "score": [0.0001, 0.5]},
-    ]  # fmt: skip
+def scores_of(n: int, n_repeats: int) -> list[dict[str, Any]]:
+    """Made-up scores of two classes; every fourth person has two patients, often of two labels."""
+    rng = np.random.default_rng(3)
+    person = np.repeat(np.arange(n), 1 + (np.arange(n) % 4 == 0))
+    label = (rng.random(len(person)) < 0.25).astype(int)
+    found = []
+    for repeat in range(n_repeats):
+        prob = np.clip(0.2 + 0.5 * label + rng.normal(0, 0.2, len(label)), 0.001, 0.999)
+        score, fold = np.where(label == 1, 1 - prob, prob), rng.integers(5, size=n)[person]
+        for each in range(5):
+            rows = fold == each
+            found.append({
+                "repeat": repeat, "fold": each, "person_id": person[rows].astype(str).tolist(),
+                "label": label[rows].tolist(), "score": score[rows].tolist(),
+            })  # fmt: skip
+    return found
+
+
+def is_possible(published: list[dict[str, Any]], place: dict[str, Any], c: int, x: float) -> bool:
+    """Whether somebody with label c and score x can be among what is published of a fold."""
+    for rows in published:
+        if rows["repeat"] != place["repeat"]:
+            continue
+        if "n_each" in rows:  # in a group of five, whose largest score is this or more
+            if rows["label"] == c and max(rows["score"]) >= x:
+                return True
+        elif rows["fold"] == place["fold"]:
+            found = zip(rows["label"], rows["score"], strict=True)
+            if any(c == a and abs(b - x) < 1e-3 for a, b in found):
+                return True
+    return False
+
+
+def readable(published: list[dict[str, Any]], known: list[dict[str, Any]]) -> int:
+    """The attack: patients of whom one label is left when all repeats are looked through.
+
+    Whoever has a patient's recordings knows what each model says of them, hence their score under
+    either label, and looks for somebody with that score and label.
+    """
+    patients: dict[tuple[str, int], list[set[int]]] = {}
+    for each in known:
+        visits: dict[str, int] = {}
+        rows = zip(each["person_id"], each["label"], each["score"], strict=True)
+        for person, label, score in rows:
+            visit = visits[person] = visits.get(person, -1) + 1
+            under = {c: score if c == label else 1 - score for c in (0, 1)}
+            left = {c for c, x in under.items() if is_possible(published, each, c, x)}
+            patients.setdefault((person, visit), []).append(left)
+    return sum(len(set.intersection(*each)) < 2 for each in patients.values())
+
+
+def test_labels_cannot_be_read_back() -> None:
+    known = scores_of(150, 3)
+    published = hub._scores(known)
+    assert readable(known, known) > 100  # the attack works where there is something to find
+    assert readable(published, known) == 0
+    for rows in published:
+        assert set(rows) == {"repeat", "label", "n_each", "score"}
+        assert rows["n_each"] == 5
+        assert rows["score"][-1] == 1
+        hundreds = 100 * np.array(rows["score"])
+        np.testing.assert_allclose(hundreds, hundreds.round(), atol=1e-9)
+
+
+def test_few_of_a_class_leave_no_score() -> None:
+    known = [{"repeat": 0, "fold": 0, "person_id": list("abcdefghi"), "label": [0] * 7 + [1] * 2,
+              "score": np.linspace(0.1, 0.9, 9).tolist()}]  # fmt: skip
     made = hub._scores(known)
-    assert made[0] == {
-        "repeat": 0, "fold": 0, "person_id": ["0", "0", "1"], "label": [0, 0, 1],
-        "score": [0.25, 0.9, 0.124],
-    }  # fmt: skip
-    assert made[1] == {
-        "repeat": 0, "fold": 1, "person_id": ["2", "3"], "label": [0, 1], "score": [0.001, 0.5],
-    }  # fmt: skip
-    assert Conformal(made).n_persons(2) == Conformal(known).n_persons(2) == [2, 2]
-    probs = np.array([[[0.8, 0.2], [0.3, 0.7]]])
-    assert (Conformal(made).p_values(probs) >= Conformal(known).p_values(probs)).all()
+    assert [(rows["label"], rows["score"]) for rows in made] == [(None, [1.0]), (0, [1.0])]
+    conformal, probs = Conformal(made), np.array([[[0.5, 0.5]]])
+    assert conformal.n_persons(2) == [5, 0]
+    assert conformal.p_values(probs).tolist() == Conformal([]).p_values(probs).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("promise", ["class", "all"])
+def test_sets_of_new_people_can_only_be_larger(promise: str) -> None:
+    known = scores_of(150, 3)
+    own, made = Conformal(known), Conformal(hub._scores(known))
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        first = np.clip(rng.random() + rng.normal(0, 0.05, (3, 5)), 0, 1)
+        probs = np.stack([first, 1 - first], axis=-1)
+        large, small = (each.p_values(probs, promise=promise) for each in (made, own))
+        assert (large >= small - 1e-12).all()
+    least = made.p_values(np.full((3, 5, 2), [1.0, 0.0]))[1]
+    assert least == pytest.approx(6 / (made.n_persons(2)[1] + 1))
+    assert persons_needed(0.9, 5) == 59
+    assert most_promised(59, 5) == pytest.approx(0.9)
+
+
+def test_folds_are_opened_by_their_recording_alone() -> None:
+    digests = [hashlib.sha256(bytes([k])).hexdigest() for k in range(4)]
+    patients = [{"patient_id": f"{k}", "folds": [k, 300], "sha256": digests[2 * k : 2 * k + 2]}
+                for k in range(2)]  # fmt: skip
+    own = {"people": [{"person_id": "7", "patients": patients}], "n_folds": 301, "n_repeats": 2,
+           "split": "split", "fingerprint": "cohort"}  # fmt: skip
+    found, other = (hub._certificate(own, False) for _ in range(2))
+    words = [set(re.findall(r"[0-9a-f]{8,}", str(each))) for each in (found, other)]
+    assert not words[0] & words[1]
+    assert len({person["patients"][0]["folds"] for person in found["people"]}) == 4
+    certificate = Certificate.from_dict(found)
+    assert not certificate.untouched([0]).any()
+    rows = certificate.known(["7", "0"], digests[:1], ["7"])
+    assert len(rows) == 1
+    # Patients of one person in folds 0 and 1: every model trained on the person.
+    assert not certificate.untouched(rows)[0].any()
+    assert np.flatnonzero(certificate.untouched(rows)[1]).tolist() == [300]
 
 
 def test_small_counts_are_put_together() -> None:
     found = hub._coarse({
-        "girl": {"n": 9, "share": 0.45}, "boy": {"n": 8, "share": 0.4},
-        "x": {"n": 2, "share": 0.1}, "y": {"n": 1, "share": 0.05},
+        "girl": {"n": 23, "share": 0.6}, "boy": {"n": 12, "share": 0.3}, "x": {"n": 2, "share": 0.1}
     })  # fmt: skip
-    assert list(found) == ["girl", "boy", "all others"]
-    assert found["all others"] == {"n": 3, "share": pytest.approx(0.15)}
+    assert {name: each["n"] for name, each in found.items()} == {"girl": 25, "all others": 15}
+    assert found["girl"]["share"] == 25 / 40
+    assert hub._coarse({"x": {"n": 2, "share": 1.0}}) == {}
+    assert hub._flags({"silent": {"n": 0, "share": 0}, "loud": {"n": 3, "share": 0.1}}) == {}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from kfold_hs.cohort.values import are_missing
 MOST_LEVELS = 12
 """Of a covariate of words or of a table of counts: the most frequent ones; the rest are one row."""
 REST = "all others"
+LEAST_COUNT = 5
+"""A count below this may be of people whom somebody recognises."""
 MISSING = "not known"
 
 
@@ -186,6 +188,11 @@ def _quality(recordings: pd.DataFrame) -> dict[str, Any]:
 
 def _part(n: int, of: int) -> dict[str, Any]:
     return {"n": n, "share": n / of if of else 0.0}
+
+
+def rounded(n: int) -> int:
+    """To fives, below 5 to none: nobody finds a few people as the difference of two counts."""
+    return 0 if n < LEAST_COUNT else LEAST_COUNT * round(n / LEAST_COUNT)
 
 
 def flagged(flags: Sequence[Collection[str]]) -> dict[str, Any]:

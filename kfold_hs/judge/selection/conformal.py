@@ -22,6 +22,11 @@ persons are the unit: who has several patients of a class counts once, each of t
 few persons promise little: p(c) is never below 1 / (1 + n_c), so that the class is in every set at
     a coverage above n_c / (n_c + 1).
 
+groups of persons stand in place of persons where nobody may be told from another
+    (`kfold_hs.bundle.hub`): a score for every `extra` persons, no smaller than any of theirs, the
+    largest 1, of all folds together, and compared with the least s_k(x, c): each can only make
+    p(c) of a new person larger. It is never below (1 + extra) / (1 + n_c).
+
 Several repeats are averaged. A patient whom the bundle knows is compared with the others of the
 fold that held them out, by the one model that scored these and them; a person's own rows are left
 out. The most probable class is always in the set, which can only raise its coverage.
@@ -80,18 +85,33 @@ class Conformal:
     ----------
     known : sequence of mappings
         What `calibration_scores` gave; without labels (bundles of an older version), coverage can
-        be promised to all patients together only.
+        be promised to all patients together only. Or groups: repeat, label (None: of everybody),
+        score, n_each.
+
+    Attributes
+    ----------
+    extra : int
+        Persons of a group; 0: there are none.
     """
 
     def __init__(self, known: Sequence[Mapping[str, Any]]) -> None:
         self.has_labels = all("label" in each for each in known)
+        self._all: dict[tuple[int, int], _Scores] = {}
+        self._of_class: dict[tuple[int, int, int], _Scores] = {}
+        self._groups: dict[tuple[int, int | None], _Scores] = {}
+        self.extra = 0
+        if all("n_each" in each for each in known):
+            self.extra = max((each["n_each"] for each in known), default=1)
+            for each in known:
+                score = np.asarray(each["score"], dtype=np.float64)
+                weight = np.full(len(score), float(each["n_each"]))
+                self._groups[each["repeat"], each["label"]] = _Scores(score, weight)
+            return
         table = pd.concat([pd.DataFrame(dict(each)) for each in known], ignore_index=True)
         weights = {ALL: _weights(table, ["repeat", "person_id"])}
         if self.has_labels:
             weights[CLASS] = _weights(table, ["repeat", "person_id", "label"])
         table = table.assign(**weights)
-        self._all: dict[tuple[int, int], _Scores] = {}
-        self._of_class: dict[tuple[int, int, int], _Scores] = {}
         for key, rows in table.groupby(["repeat", "fold"]):
             repeat, fold = np.asarray(key, dtype=int).tolist()
             self._all[repeat, fold] = _Scores.of(rows, ALL)
@@ -117,8 +137,8 @@ class Conformal:
         found = np.empty(n_classes)
         for c in range(n_classes):
             above = n = 0.0
-            for scores, place in self._beside(asked, c, promise):
-                more, of = scores.reaching(1 - probs[place][c], persons)
+            for scores, least in self._beside(probs, asked, c, promise):
+                more, of = scores.reaching(least, persons)
                 above, n = above + more, n + of
             found[c] = (1 + above / n_repeats) / (1 + n / n_repeats)
         return found
@@ -128,6 +148,10 @@ class Conformal:
 
         Where the repeats differ, for want of a fold, it is the least.
         """
+        if self.extra:
+            found = [[s.n for (_, label), s in self._groups.items() if label == c]
+                     for c in range(n_classes)]  # fmt: skip
+            return [round(min(each, default=0)) for each in found]
         sums = {repeat: [0.0] * n_classes for repeat, _ in self._all}
         for (repeat, _, c), scores in self._of_class.items():
             sums[repeat][c] += scores.n
@@ -135,21 +159,27 @@ class Conformal:
 
     def n_persons_of_fold(self, n_classes: int) -> list[int]:
         """n_c of every class in the fold with the fewest, which people of the run meet."""
+        if self.extra:
+            return self.n_persons(n_classes)
         return [
             round(min(s.n if (s := self._of_class.get((*place, c))) else 0 for place in self._all))
             for c in range(n_classes)
         ]
 
     def _beside(
-        self, asked: np.ndarray, c: int, promise: str
-    ) -> list[tuple[_Scores, tuple[int, int]]]:
-        """What a class is compared with, by the models that were asked."""
+        self, probs: np.ndarray, asked: np.ndarray, c: int, promise: str
+    ) -> list[tuple[_Scores, float]]:
+        """What a class is compared with, and its own score by the models that were asked."""
         found = []
+        for repeat in np.flatnonzero(asked.any(axis=1)).tolist() if self.extra else ():
+            groups = self._groups.get((repeat, None if promise == ALL else c))
+            if groups is not None:
+                found.append((groups, 1 - float(np.nanmax(probs[repeat, :, c]))))
         for place, everybody in self._all.items():
             if asked[place]:
                 scores = everybody if promise == ALL else self._of_class.get((*place, c))
                 if scores is not None:
-                    found.append((scores, place))
+                    found.append((scores, 1 - float(probs[place][c])))
         return found
 
 
@@ -203,14 +233,14 @@ def conformal_set(values: np.ndarray, coverage: float, likeliest: int) -> list[i
     return [int(c) for c in np.flatnonzero(inside)]
 
 
-def most_promised(n_persons: float) -> float:
+def most_promised(n_persons: float, extra: int = 0) -> float:
     """The highest coverage at which a class with so many persons can be outside a set."""
-    return n_persons / (n_persons + 1)
+    return max(0.0, (n_persons - extra) / (n_persons + 1))
 
 
-def persons_needed(coverage: float) -> int:
+def persons_needed(coverage: float, extra: int = 0) -> int:
     """Persons of a class that it takes before a set of this coverage can lack the class."""
-    return ceil(coverage / (1 - coverage) - 1e-9)
+    return ceil((coverage + extra) / (1 - coverage) - 1e-9)
 
 
 def out_of_fold(kept: Predictions, task: str) -> dict[str, np.ndarray]:
