@@ -146,13 +146,13 @@ def _certificate(certificate: Mapping[str, Any], forgets: bool) -> dict[str, Any
         for patient in person["patients"]:
             for digest in patient["sha256"]:
                 folds.setdefault(digest, []).extend(theirs)
-    people = []
+    people: list[dict[str, Any]] = []
     for digest, each in folds.items():
         name = again(digest, salt)
         hidden = masked([_one(place) for place in zip(*each, strict=True)], digest, salt)
         patient = {"patient_id": name, "folds": hidden, "sha256": [name]}
         people.append({"person_id": name, "patients": [patient]})
-    people.sort(key=lambda person: person["person_id"])
+    people.sort(key=lambda person: str(person["person_id"]))
     return {**certificate, "split": "", "fingerprint": "", "salt": salt, "people": people}
 
 
@@ -172,8 +172,10 @@ def _scores(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     table = pd.concat([pd.DataFrame(dict(each)) for each in known], ignore_index=True)
     found = []
-    for repeat, of_repeat in table.groupby("repeat"):
-        groups = [(None, of_repeat), *((int(c), rows) for c, rows in of_repeat.groupby("label"))]
+    for repeat in sorted(set(table["repeat"].tolist())):
+        of_repeat = table[table["repeat"] == repeat]
+        labels = sorted(set(of_repeat["label"].tolist()))
+        groups = [(None, of_repeat), *((c, of_repeat[of_repeat["label"] == c]) for c in labels)]
         for label, rows in groups:
             largest = rows.groupby("person_id")["score"].max().to_numpy()
             largest = np.sort(largest)[::-1][: len(largest) // LEAST_COUNT * LEAST_COUNT]
