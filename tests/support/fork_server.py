@@ -47,9 +47,11 @@ def become(asked: dict[str, Any], ends: list[int]) -> None:
     if asked["alone"]:
         os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for end, number in zip(ends, (1, 2), strict=True):
+    for end, number, name in zip(ends, (1, 2), ("stdout", "stderr"), strict=True):
         os.dup2(end, number)
         os.close(end)
+        # What was there before remembers whether it could seek.
+        setattr(sys, name, open(number, "w", buffering=number - 1 or -1, closefd=False))
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environment"])

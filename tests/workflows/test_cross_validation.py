@@ -129,15 +129,30 @@ def test_the_report_is_drawn_again_without_torch(finished: Path) -> None:
     assert page.read_text() == before
 
 
+_STOPS_ITSELF = """
+import os, signal, sys
+from kfold_hs.cli.main import main
+from kfold_hs.orchestrator.rich_progress import RichProgress
+epoch = RichProgress.epoch
+def and_stop(self, place, row):
+    epoch(self, place, row)
+    if (place.fold, int(row["epoch"])) == (0, 1):
+        os.kill(os.getpid(), signal.SIGSTOP)
+RichProgress.epoch = and_stop
+main(sys.argv[1:])
+"""
+
+
 def test_ctrl_c_is_resumable_and_a_second_command_is_told(
     finished: Path, shared_table_csv: Path, tmp_path: Path
 ) -> None:
     config = compose([*TINY, f"data.path={shared_table_csv}"])
     words = ["run", "--folds", "2", "--name", "one", *TINY[:-1], f"data.path={shared_table_csv}"]
-    process = Child(words, tmp_path)
+    script = tmp_path / "stops.py"
+    script.write_text(_STOPS_ITSELF)  # so that it does not end meanwhile
+    process = Child(words, tmp_path, script=str(script))
     for line in process.stderr:
         if "fold 0 epoch 2/3" in line:
-            process.send_signal(signal.SIGSTOP)  # so that it does not end meanwhile
             break
     try:
         with pytest.raises(KfoldHsError, match="another process is working on the run one"):
