@@ -218,7 +218,8 @@ def _alike(summary: Summary, head: Mapping[str, Any]) -> str:
     """Says so where the models call everybody the same, and the headline is of these calls."""
     if head["metric"].endswith("_decided"):
         return ""
-    return says_alike({task: summary["tasks"][task] for task in head["tasks"]})
+    known = summary["tasks"]
+    return says_alike({task: known[task] for task in head["tasks"] if task in known})
 
 
 def _against(head: Mapping[str, Any], value: float) -> str:

@@ -51,7 +51,7 @@ def test_the_predictions_are_what_is_scored(report: kf.Report) -> None:
 
 
 def test_tables_and_figures_are_those_of_the_page(report: kf.Report) -> None:
-    table = report.table("murmur positive class")
+    table = report.table("metrics-murmur")
     assert table["metric"].tolist()[:2] == ["accuracy", "balanced accuracy"]
     value = report.summary.tasks["murmur"].metrics["accuracy"]["value"]
     assert table["all folds"].iloc[0] == value

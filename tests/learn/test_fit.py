@@ -270,7 +270,8 @@ def test_a_full_disk_under_tensorboard_is_told_and_resumed(
     assert "Traceback" not in capfd.readouterr().err
     listener = Silent()
     _, parts = fit(cohort, tmp_path / "full", listener=listener)
-    assert listener.rows[0] == (0, 2)  # two epochs of fold 0 were saved before they were written
+    # Two epochs of fold 0 were saved before they were written; one, if the writer was still busy.
+    assert listener.rows[0] in {(0, 1), (0, 2)}
     pd.testing.assert_frame_equal(parts.table, plain[1].table, check_exact=True)
 
 

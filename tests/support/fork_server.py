@@ -51,7 +51,7 @@ def become(asked: dict[str, Any], ends: list[int]) -> None:
         os.dup2(end, number)
         os.close(end)
         # What was there before remembers whether it could seek.
-        setattr(sys, name, open(number, "w", buffering=number - 1 or -1, closefd=False))
+        setattr(sys, name, open(number, "w", buffering=number - 1 or -1, closefd=False))  # noqa: SIM115
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environment"])

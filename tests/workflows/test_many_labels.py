@@ -139,7 +139,7 @@ def test_twelve_classes(tmp_path: Path) -> None:
         assert each["n_called"] == confusion[:, c].sum()
         recall = each["metrics"]["sensitivity"]["value"]
         assert recall == pytest.approx(confusion[c, c] / 3)
-    assert any("each-class-of-kind" in name for name in tables_of(tmp_path, "twelve"))
+    assert any("metrics-kind-classes" in name for name in tables_of(tmp_path, "twelve"))
     gallery = json.loads((tmp_path / "reports" / "twelve" / "gallery.json").read_text())
     first = gallery["patients"][0]["tasks"]["kind"]
     assert len(first["probs"]) == 12  # all are kept; the page shows the likely ones
