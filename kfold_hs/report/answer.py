@@ -218,8 +218,7 @@ def _alike(summary: Summary, head: Mapping[str, Any]) -> str:
     """Says so where the models call everybody the same, and the headline is of these calls."""
     if head["metric"].endswith("_decided"):
         return ""
-    known = summary["tasks"]
-    return says_alike({task: known[task] for task in head["tasks"] if task in known})
+    return says_alike({task: summary["tasks"][task] for task in head["tasks"]})
 
 
 def _against(head: Mapping[str, Any], value: float) -> str:

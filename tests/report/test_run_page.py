@@ -62,6 +62,7 @@ def test_a_name_is_text_inside_the_charts_too(run: Run) -> None:
     for by_task in (summary["tasks"], summary["curves"]["tasks"], summary["beside"]):
         by_task[evil] = by_task.pop("murmur")
         del by_task["outcome"]
+    summary["headline"]["tasks"] = [evil]
     of_murmur = summary["learning"]["columns"].pop("acc.murmur")
     summary["learning"]["columns"][f"acc.{evil}"] = of_murmur
     summary["curves"]["tasks"][evil]["cost"]["refer"] = [evil]
