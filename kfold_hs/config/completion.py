@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kfold_hs import __version__
-from kfold_hs.errors import StorageError
+from kfold_hs.errors import KfoldHsError, StorageError
+from kfold_hs.files import stored
 from kfold_hs.files.atomic import write_json
 from kfold_hs.files.cache import cache_folder
 
@@ -80,8 +80,8 @@ def _known() -> Words:
     with contextlib.suppress(StorageError):
         path = cache_folder() / f"completion-{_state()}.json"
     if path is not None:
-        with contextlib.suppress(OSError, ValueError):
-            found: Words = json.loads(path.read_text("utf-8"))
+        with contextlib.suppress(KfoldHsError, OSError):
+            found: Words = stored.read_json(path, "the words to complete")
             return found
     return _made(path, _of_types)
 

@@ -193,7 +193,8 @@ def test_a_folder_that_is_not_what_was_written_is_told(tmp_path: Path) -> None:
 
 # Who reads otherwise: files of the user's, of the system and of the package itself.
 OTHERS_FILES = {
-    "cohort", "config/compose.py", "config/space.py", "bundle/inputs.py", "splits/imported.py",
+    "cohort", "config/compose.py", "config/space.py", "config/study.py", "bundle/inputs.py",
+    "splits/imported.py",
     "learn/tracking/energy.py", "learn/device.py", "learn/models/pretrained.py",
     "orchestrator/hardware.py", "judge/results/challenge2022.py", "judge/results/baselines.py",
     "workflows/challenge_entry.py", "bundle/server/app.py", "workflows/prediction_folders.py",

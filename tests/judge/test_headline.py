@@ -265,6 +265,6 @@ def test_models_that_call_everybody_alike_are_said_to() -> None:
         Predictions(table, TASKS), RUN[1], COHORT, SPLIT,
         {"select": "last", "target": None, "seed": 0, "data": {"kind": "circor"}}, PROVENANCE,
     )  # fmt: skip
-    said = "The models call all 100 patients Normal (outcome)."
+    said = "The models call all patients Normal (outcome)."
     assert said in summarise(record).headline.sentence
     assert "The models call" not in led_by()["headline"]["sentence"]

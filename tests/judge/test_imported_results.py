@@ -115,7 +115,7 @@ def test_scores_have_what_ranks_people_and_nothing_else(frame: pd.DataFrame) -> 
         other = as_probabilities["tasks"]["label"]["metrics"][name]
         assert (metric["value"], metric["low"]) == pytest.approx((other["value"], other["low"]))
     assert found["headline"]["key"] == "mean.auroc"
-    assert found["headline"]["verdict"] is None
+    assert found["headline"]["verdict"] == "not reached"  # a target is of what leads
     assert found["target"]["tasks"]["label"]["value"] == found["headline"]["value"]
     assert found["headline"]["sentence"].startswith("AUROC (label)")
     curves = found["curves"]["tasks"]["label"]

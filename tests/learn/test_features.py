@@ -20,7 +20,7 @@ from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.learn.features import bank as banks
 from kfold_hs.learn.features.mel import MelFeatures
 
-CONFIG = compose().features
+CONFIG = compose(["features=logmel"]).features
 
 
 def with_(**values: object) -> FeatureConfig:

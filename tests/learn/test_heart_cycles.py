@@ -77,7 +77,9 @@ def test_every_fitting_onset_is_drawn_equally_often() -> None:
 
 def test_marked_onsets_are_where_the_sound_begins(circor_wav: Path) -> None:
     """Frames at the onsets of real recordings hold less than those just after them."""
-    config = compose(["data=circor", f"data.root={circor_wav}", "train.align=cycle"])
+    config = compose(
+        ["data=circor", f"data.root={circor_wav}", "train.align=cycle", "features=logmel"]
+    )
     cohort = read_cohort(config.data)
     assert all(len(each.s1_onsets) for each in segmentations_of(cohort))
     cycles = Cycles.of(cohort, config.features, torch.device("cpu"))

@@ -22,7 +22,9 @@ from kfold_hs.learn.features.mel import MelFeatures
 
 
 def settings(*words: str) -> Config:
-    return compose(["augment.noise_share=1", "augment.noise_snr_db=[3,3]", *words])
+    return compose(
+        ["features=logmel", "augment.noise_share=1", "augment.noise_snr_db=[3,3]", *words]
+    )
 
 
 @pytest.mark.parametrize(("name", "slope"), [("white", 0), ("pink", -1), ("brown", -2)])
@@ -51,7 +53,7 @@ def mixed_in_samples() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     beats = 0.2 * np.sin(2 * np.pi * 60 * time_s) * (time_s % 0.8 < 0.1)
     beats += 0.01 * np.random.default_rng(1).standard_normal(40000)
     noise = coloured("pink", 10, 4000)
-    mel = MelFeatures(compose(["features.normalise=none"]).features)
+    mel = MelFeatures(compose(["features=logmel", "features.normalise=none"]).features)
     levels = [mel(each.astype(np.float32), 4000) for each in (beats, noise)]
     power = [np.mean(10 ** (each / 10)) for each in levels]
     scaled = noise * np.sqrt(power[0] / power[1] * 10 ** (-3 / 10))
@@ -63,7 +65,7 @@ def test_sums_of_power_are_sums_of_samples_on_average(normalise: str) -> None:
     beats, noise, both = mixed_in_samples()
     config = settings(f"features.normalise={normalise}")
     mel = MelFeatures(config.features)
-    plain = MelFeatures(compose(["features.normalise=none"]).features)
+    plain = MelFeatures(compose(["features=logmel", "features.normalise=none"]).features)
     features, scale = mel.measure(beats, 4000)
     n = len(features)
     level = torch.tensor([scale]) if normalise == "recording" else None

@@ -182,10 +182,10 @@ def alike(summary: dict[str, Any], counts: list[list[int]]) -> dict[str, Any]:
 def test_models_that_call_everybody_the_same(summary: dict[str, Any]) -> None:
     """No groups are served worse by them: who differs holds other shares of the classes."""
     found = alike(summary, [[2, 0, 30], [0, 0, 8], [0, 0, 80]])
-    assert "The models call 118 of 120 patients Absent (murmur)." in answers(found)["How good?"]
+    assert "The models call 98 % of patients Absent (murmur)." in answers(found)["How good?"]
     assert answers(found)["What next?"].startswith("First make models that tell people apart")
     every = alike(summary, [[0, 0, 32], [0, 0, 8], [0, 0, 80]])
-    assert "call all 120 patients Absent" in answers(every)["How good?"]
+    assert "call all patients Absent" in answers(every)["How good?"]
     better = changed(every, headline={"chance": 0.0, "low": 0.5})
     assert "export" in answers(better)["What next?"]
     told = [[[5, 0, 0], [0, 0, 0], [0, 0, 115]], [[30, 0, 2], [0, 8, 0], [0, 0, 80]], []]

@@ -26,7 +26,7 @@ from kfold_hs.splits import stratify
 QUIET = ["track=[]", "judge.band_resamples=0", "judge.gallery.patients=0"]
 """No trackers, bands or gallery: what is looked at are predictions."""
 FRAMES = [
-    *QUIET,
+    *QUIET, "features=logmel",
     "features.n_mels=16", "features.n_fft=256", "train.crop_frames=100", "train.epochs=1",
     "train.batch_size=8", "model.backbone=test_efficientnet", "model.weights=none",
     "split.n_folds=2", "frames=cycle", "frames.channels=8", "frames.epochs=1", "frames.crop_s=2",

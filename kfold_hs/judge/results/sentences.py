@@ -60,7 +60,9 @@ def number(value: float | None, signed: bool = False) -> str:
 
 
 def called_alike(result: Mapping[str, Any]) -> str:
-    """Which class the models call everybody, or nearly: `118 of 120 patients Absent`.
+    """Which class the models call everybody, or nearly: `98 % of patients Absent`.
+
+    No counts: the sentence stands on cards that are published.
 
     Empty where they tell people apart: at least 5 % are called something else, or a tenth of those
     who are of another class.
@@ -68,7 +70,7 @@ def called_alike(result: Mapping[str, Any]) -> str:
     Parameters
     ----------
     result : mapping
-        Of a task: classes, confusion and confusion_folds.
+        Of a task: classes and confusion.
     """
     counts = result.get("confusion") or []
     called = [sum(column) for column in zip(*counts, strict=True)]
@@ -79,10 +81,7 @@ def called_alike(result: Mapping[str, Any]) -> str:
     others = total - sum(counts[most])
     if n - counts[most][most] < 0.9 * others or not others:
         return ""
-    times = {(each["repeat"], each["seed"]) for each in result.get("confusion_folds") or []}
-    whom = f"{n:,} of {total:,} patients" if n < total else f"all {total:,} patients"
-    if len(times) > 1:  # every patient counts several times
-        whom = f"{100 * n / total:.0f} % of patients" if n < total else "all patients"
+    whom = f"{100 * n // total} % of patients" if n < total else "all patients"
     return f"{whom} {result['classes'][most]}"
 
 
