@@ -42,13 +42,13 @@ def split(
     from kfold_hs.orchestrator.rich_progress import RichProgress
     from kfold_hs.splits.balance import balance, compare
     from kfold_hs.splits.make import check_output, split_of
-    from kfold_hs.workflows.inputs import load_cohort
+    from kfold_hs.workflows.inputs import cohort_to_split
 
     with RichProgress(quiet) as progress:
         settings = composed(overrides, counts(folds, repeats))
         if output is not None:
             check_output(settings, output)
-        cohort = load_cohort(settings, progress)
+        cohort = cohort_to_split(settings, progress)
         drawn = split_of(settings, cohort)
     balances = [balance(cohort, drawn, repeat) for repeat in range(drawn.n_repeats)]
     show_split(drawn.to_dict(), balances, compare(cohort, drawn))

@@ -43,19 +43,24 @@ def read_inputs(config: Config, progress: Progress, cohort: Cohort | None = None
     from kfold_hs.orchestrator.context import RunInputs
 
     check_config(config)  # reading can take minutes
-    cohort = load_cohort(config, progress, cohort)
+    cohort = cohort_to_split(config, progress, cohort)
     check(config, cohort)
     split = split_of(config, cohort)
     RunInputs(cohort, split).check_folds(config)
     return RunInputs(cohort, split, check_leaks(config, cohort, split, progress))
 
 
+def cohort_to_split(config: Config, progress: Progress, cohort: Cohort | None = None) -> Cohort:
+    """As `load_cohort`; what no folds can be drawn of is refused before any sound is read."""
+    with looking_first(partial(_check_listing, config)):
+        return load_cohort(config, progress, cohort)
+
+
 def load_cohort(config: Config, progress: Progress, cohort: Cohort | None = None) -> Cohort:
     """Read the recordings and labels that the configuration names, unless they are read already."""
     progress.stage("recordings")
     if cohort is None:
-        with looking_first(partial(_check_listing, config)):
-            cohort = read_cohort(config.data, progress.step)
+        cohort = read_cohort(config.data, progress.step)
     else:  # what training makes of the tasks does not depend on the recordings
         cohort = replace(cohort, tasks=tasks_of(config.data.tasks))
     if config.train.align == "cycle":

@@ -15,7 +15,7 @@ from kfold_hs.orchestrator.context import RunContext, RunInputs
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.report.charts.base import lr_page
 from kfold_hs.splits.make import split_of
-from kfold_hs.workflows.inputs import load_cohort
+from kfold_hs.workflows.inputs import cohort_to_split
 
 __all__ = ["Found", "Range", "find_lr"]
 
@@ -43,7 +43,7 @@ def find_lr(
     config = config.on(device_kind(where))
     check_device(config)
     check_config(config)
-    cohort = load_cohort(config, progress)
+    cohort = cohort_to_split(config, progress)
     check(config, cohort)
     inputs = RunInputs(cohort, split_of(config, cohort))
     context = RunContext.prepare(config, inputs, RunPaths("lr-find"), where, progress).on_device()

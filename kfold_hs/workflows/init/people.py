@@ -174,7 +174,7 @@ class People(Table):
         return None if names is not None and names.nunique() < len(names) else patient
 
     def _beside_names(self, patient: str) -> None:
-        """Ask, where files named as of one patient are of several."""
+        """Ask, where files that are named like one patient's are of several."""
         names = patients_in(self.table[self.recording])
         if names is None or self.named.patient:
             return
@@ -183,7 +183,7 @@ class People(Table):
             found = several.index[several > 1]
             self.found.ask(
                 "data.patient_column",
-                f"files named as of one patient have several {patient} ({listing(found, 3)}): if "
+                f"files named like one patient's have several {patient} ({listing(found, 3)}): if "
                 f"{patient} is not the patient, another column must say so",
             )
 
