@@ -15,7 +15,8 @@ from kfold_hs.workflows.options import RunOptions
 
 WORDS = [
     "data.n_patients=24", "split.n_folds=2", "split.audit=false", "track=[]", "train.epochs=2",
-    "features=logmel", "train.crop_frames=64", "train.batch_size=8", "features.band_pass_hz=[25,400]",
+    "features=logmel", "train.crop_frames=64", "train.batch_size=8",
+    "features.band_pass_hz=[25,400]",
     "features.remove_spikes=true", "features.normalise=band", "model.deltas=2",
     "train.align=cycle", "train.first_n_mels=32", "augment.noise_share=0.5", "augment.gain_db=6",
     "augment.band_stops=1", "predict.gains_db=[-3,3]",
