@@ -9,12 +9,13 @@ FROM python:${PYTHON}-slim-bookworm
 
 ARG TORCH=cpu
 ENV PYTHONUNBUFFERED=1 \
-    UV_LINK_MODE=copy
+    UV_LINK_MODE=copy \
+    UV_CACHE_DIR=/var/cache/uv
 WORKDIR /opt/kfold-hs
 
 # First what seldom changes, so that a change of the code does not fetch torch again.
 COPY constraints.txt ./
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache/uv \
     pip install --no-cache-dir --root-user-action=ignore uv==0.13.9 \
     && uv pip install --system --torch-backend "${TORCH}" -c constraints.txt \
        torch torchaudio torchvision
@@ -22,7 +23,7 @@ RUN --mount=type=cache,target=/root/.cache \
 COPY pyproject.toml setup.cfg setup.py README.md LICENSE THIRD_PARTY.md ./
 COPY configs configs
 COPY kfold_hs kfold_hs
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv pip install --system --torch-backend "${TORCH}" -c constraints.txt '.[all]'
 
 # Results belong to user 1000, whom a first user on Linux mostly is; else: docker run --user "$(id -u)".
