@@ -16,8 +16,8 @@ from kfold_hs.judge.results.search_result import SearchResult
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.judge.stats.paired import BETTER
-from kfold_hs.report.answer import completed
 from kfold_hs.report.render import Page, rendered
+from kfold_hs.report.scale import completed
 from kfold_hs.report.traced import traced
 
 MOST_KEYS = 12

@@ -18,7 +18,7 @@ from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.answer import completed, scale, short_answers
+from kfold_hs.report.answer import short_answers
 from kfold_hs.report.charts import base
 from kfold_hs.report.charts.baselines import official
 from kfold_hs.report.charts.curves import abstention_figures, curve_figures
@@ -26,6 +26,7 @@ from kfold_hs.report.charts.learning import curves
 from kfold_hs.report.charts.sources import sources_forest
 from kfold_hs.report.gallery import view
 from kfold_hs.report.render import Page, rendered
+from kfold_hs.report.scale import completed, scale
 from kfold_hs.report.traced import traced
 from kfold_hs.report.tripod import SOURCE as TRIPOD_SOURCE
 from kfold_hs.report.tripod import tripod

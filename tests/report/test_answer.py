@@ -14,9 +14,10 @@ from support.fake_run import fake_run, page_of, summary_of
 from support.fake_run_parts import without
 from support.pages import unmarked
 
-from kfold_hs.report.answer import BUILT_IN_TARGET, completed, scale, short_answers
+from kfold_hs.report.answer import BUILT_IN_TARGET, short_answers
 from kfold_hs.report.glossary import GLOSSARY
 from kfold_hs.report.run_page import metric_label
+from kfold_hs.report.scale import completed, scale
 from kfold_hs.report.tables import text
 from kfold_hs.report.traced import traced
 
