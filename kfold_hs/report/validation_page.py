@@ -9,14 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfold_hs.judge.results.sentences import is_simulated
-from kfold_hs.judge.results.validation import (
-    AS_PREDICTED,
-    BOTH,
-    INTERCEPT,
-    NOT_RECORDED,
-    SHIPPED,
-)
+from kfold_hs.judge.results.validation import AS_PREDICTED, NOT_RECORDED, SHIPPED
 from kfold_hs.judge.results.validation_result import Validation
+from kfold_hs.judge.selection.recalibrated import BOTH, INTERCEPT
 from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout
 from kfold_hs.report.charts.curves import reliability
 from kfold_hs.report.render import Page, rendered

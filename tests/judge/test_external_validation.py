@@ -16,16 +16,14 @@ from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results.characteristics import MOST_LEVELS, REST, characteristics, side_by_side
 from kfold_hs.judge.results.validation import (
     AS_PREDICTED,
-    BOTH,
-    INTERCEPT,
     OVERLAP,
     TaskRows,
     change,
     internal_estimates,
-    recalibrated,
     sentences_of,
     validated_task,
 )
+from kfold_hs.judge.selection.recalibrated import BOTH, INTERCEPT, recalibrated
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.intervals import Estimate, wilson
 from kfold_hs.predictions.table import Predictions
