@@ -6,8 +6,6 @@ or an unknown key never gets past these.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -29,7 +27,7 @@ from kfold_hs.config.data import (
     TaskMap,
     ZchSoundData,
 )
-from kfold_hs.config.digests import for_digest
+from kfold_hs.config.digests import decisive, sha256_of
 from kfold_hs.config.features import FEATURES, AnyFeatures, FeatureConfig, FeatureSettings
 from kfold_hs.config.frames import FramesConfig
 from kfold_hs.config.judging import GalleryConfig, JudgeConfig, Margins
@@ -329,7 +327,7 @@ class Config(Settings):
         that equal their declared default (`kfold_hs.config.digests`). The kind of device is in it,
         and on a GPU the precision that auto comes to.
         """
-        return _sha256(self._decisive())
+        return sha256_of(decisive(self))
 
     @property
     def training_digest(self) -> str:
@@ -339,13 +337,13 @@ class Config(Settings):
         training digest have the same models to the bit. With another rule all of `digest` counts.
         A frame branch is a network of its own, which moves no other.
         """
-        values = self._decisive()
+        values = decisive(self)
         if self.select == "last":
             values.pop("predict")
             values.pop("frames", None)
             for task in values["data"]["tasks"].values():
                 task.pop("patient_pool", None)
-        return _sha256(values)
+        return sha256_of(values)
 
     @property
     def variant_digest(self) -> str:
@@ -354,57 +352,12 @@ class Config(Settings):
         More repeats and more seeds hold the draws of fewer: the same variant, measured better.
         Another `seed` is another draw, of which one can pick the luckiest: it stays in.
         """
-        values = self.on("cpu")._decisive()
+        values = decisive(self.on("cpu"))
         values["split"].pop("n_repeats")
         values.pop("n_seeds")
-        return _sha256(values)
-
-    def _decisive(self) -> dict[str, Any]:
-        values = for_digest(self, "")
-        for group in ("data", "features", "model", "loss", "optim", "sched", "augment", "train",
-                      "split", "predict"):  # fmt: skip
-            values[group] = for_digest(getattr(self, group), group)
-        values.pop("frames", None)
-        if self.frames.is_on:
-            values["frames"] = for_digest(self.frames, "frames")
-        for key in ("headline", "target", "track", "judge", "plugins"):
-            values.pop(key, None)
-        if used := {n: p.sha256 for n, p in self.plugins.items() if p.is_trained_with}:
-            values["plugins"] = used
-        if isinstance(self.model, ModelConfig) and (source := self.model.source):
-            values["model"] |= {"backbone": source.architecture, "source": source.identity}
-        for key in ("root", "path", "aliases", "map"):
-            values["data"].pop(key, None)
-        for task in values["data"]["tasks"].values():
-            task.pop("stack", None)
-        values["predict"].pop("stack", None)
-        for key in ("file", "audit"):
-            values["split"].pop(key, None)
-        if self.split.hold_out is not None:  # its values are the folds, also where it is said
-            values["split"].pop("n_folds")
-        if self.train.uncertain == "class":  # then nothing reads which class is the uncertain one
-            for task in values["data"]["tasks"].values():
-                task.pop("uncertain", None)
-        if self.device_kind != "cpu":
-            values["train"]["precision"] = self.precision
-        if revised := self._revised():
-            values["revised"] = revised
-        return values
-
-    def _revised(self) -> list[str]:
-        """Parts in use that computed otherwise once: what was trained then is another training."""
-        parts = {
-            "average": self.train.average != "none",
-            "heads": self.precision == "bfloat16",
-            "stretch": self.augment.stretch > 0,
-        }
-        return [name for name, is_used in parts.items() if is_used]
+        return sha256_of(values)
 
 
 def _received(values: dict[str, Any], sources: dict[str, dict[str, bytes]]) -> Config:
     plugins.unpack(sources)
     return Config.model_validate(values)
-
-
-def _sha256(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
