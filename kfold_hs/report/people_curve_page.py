@@ -7,7 +7,7 @@ from typing import Any
 
 from kfold_hs.judge.results.people_curve import MORE_PEOPLE, PeopleCurve
 from kfold_hs.judge.results.sentences import is_simulated
-from kfold_hs.report.charts.base import COLOURS, Figure, band, empty_layout
+from kfold_hs.report.charts.base import COLOURS, Figure, band, empty_layout, error_bars
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
 
@@ -50,22 +50,13 @@ def curve_figure(curve: Mapping[str, Any]) -> Figure:
                 "hovertemplate": "%{x:.0f} people: %{y:.3f}<extra></extra>",
             }
         )
-    known = [each for each in points if each["low"] is not None]
     data.append(
         {
             "type": "scatter",
             "mode": "markers",
             "x": [each["n_people"] for each in points],
             "y": [each["value"] for each in points],
-            "error_y": {
-                "type": "data",
-                "symmetric": False,
-                "array": [e["high"] - e["value"] for e in known],
-                "arrayminus": [e["value"] - e["low"] for e in known],
-                "color": COLOURS[0],
-            }
-            if len(known) == len(points)
-            else {},
+            "error_y": error_bars(points, COLOURS[0]),
             "marker": {"color": COLOURS[0], "size": 11},
             "name": "measured, 95 % interval",
             "hovertemplate": "%{x:.0f} people: %{y:.3f}<extra></extra>",

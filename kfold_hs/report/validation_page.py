@@ -12,7 +12,7 @@ from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.judge.results.validation import AS_PREDICTED, NOT_RECORDED, SHIPPED
 from kfold_hs.judge.results.validation_result import Validation
 from kfold_hs.judge.selection.recalibrated import BOTH, INTERCEPT
-from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout
+from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout, error_bars
 from kfold_hs.report.charts.curves import reliability
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
@@ -56,25 +56,16 @@ def both_sides(metrics: Mapping[str, Mapping[str, Any]]) -> Figure:
         ]
         if not points:
             continue
-        # Without an interval the mark stands alone.
-        lows = [e["value"] if e["low"] is None else e["low"] for _, e in points]
-        highs = [e["value"] if e["high"] is None else e["high"] for _, e in points]
-        values = [each["value"] for _, each in points]
-        ends += lows
+        drawn = [each for _, each in points]
+        ends += [each["value"] if each["low"] is None else each["low"] for each in drawn]
         data.append(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "x": values,
+                "x": [each["value"] for each in drawn],
                 "y": [row for row, _ in points],
                 "marker": {"color": COLOURS[place], "size": 10, "symbol": _SYMBOLS[place]},
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [high - v for high, v in zip(highs, values, strict=True)],
-                    "arrayminus": [v - low for low, v in zip(lows, values, strict=True)],
-                    "color": COLOURS[place],
-                },
+                "error_x": error_bars(drawn, COLOURS[place]),
                 "name": f"{name}, 95 % interval",
                 "hovertemplate": f"{name}: %{{x:.3f}}<extra></extra>",
             }

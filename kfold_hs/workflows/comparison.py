@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfold_hs.config.sweep import Design
-from kfold_hs.errors import ConfigError, UnfinishedError
+from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import ComparisonPaths, RunPaths, write_json, write_text
 from kfold_hs.files.room import check_writable
 from kfold_hs.files.stored import read_history
@@ -93,19 +93,12 @@ def compare(
     variants = {each.config.variant_digest: runs[each.name] for each in design.variants}
     write_json(paths.plan, plan_of(inputs.split, variants))
     runner = VariantRunner(inputs, paths.predictions, options)
-    results: dict[str, VariantResult] = {}
-    faults = []
-    for number, each in enumerate(design.variants, start=1):
-        progress.note(f"variant {number} of {len(design.variants)}: {each.name}")
-        try:
-            results[each.name] = runner.run(each, progress)
-        except UnfinishedError as error:
-            faults.append(f"{each.name}: {error}")
-    if faults:
-        raise UnfinishedError(
-            f"nothing was compared: {len(faults)} of {len(design.variants)} variants are not "
-            "finished. " + " ".join(faults)
-        )
+    n_variants = len(design.variants)
+    results = runner.run_all(
+        design.variants,
+        lambda k: f"variant {k + 1} of {n_variants}: {design.variants[k].name}",
+        progress,
+    )
     progress.stage("comparison")
     origin = provenance(paths.name, options.command, inputs.digests, str(device), started)
     result = _judge(design, results, inputs, options.root, origin)

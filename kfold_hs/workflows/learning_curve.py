@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kfold_hs.config.sweep import Design, named_design
-from kfold_hs.errors import ConfigError, UnfinishedError, shown
+from kfold_hs.errors import ConfigError, shown
 from kfold_hs.files.paths import LearningCurvePaths, write_json, write_text
 from kfold_hs.files.room import check_writable
 from kfold_hs.judge.metrics.own import judged_with
@@ -110,22 +110,15 @@ def learning_curve(
     if paths.is_other:
         raise ConfigError(f"{paths.folder} holds other results. Give another --name.")
     runner = VariantRunner(inputs, paths.predictions, options)
-    results: dict[str, VariantResult] = {}
-    faults = []
-    for number, each in enumerate(design.variants, start=1):
-        progress.note(
-            f"size {number} of {len(design.variants)}: about {n_people[number - 1]:.0f} training "
-            f"people ({each.name} of each fold's)"
-        )
-        try:
-            results[each.name] = runner.run(each, progress)
-        except UnfinishedError as error:
-            faults.append(f"{each.name}: {error}")
-    if faults:
-        raise UnfinishedError(
-            f"no curve was drawn: {len(faults)} of {len(design.variants)} sizes are not finished. "
-            + " ".join(faults)
-        )
+    n_sizes = len(design.variants)
+    results = runner.run_all(
+        design.variants,
+        lambda k: (
+            f"size {k + 1} of {n_sizes}: about {n_people[k]:.0f} training people "
+            f"({design.variants[k].name} of each fold's)"
+        ),
+        progress,
+    )
     progress.stage("learning curve")
     origin = provenance(paths.name, options.command, inputs.digests, str(device), started)
     result = _judge(design, results, inputs, n_people, origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kfold_hs.config.sweep import Variant
+from kfold_hs.errors import UnfinishedError
 from kfold_hs.files import stored
 from kfold_hs.files.paths import FoldId, RunPaths
 from kfold_hs.orchestrator.progress import Progress
@@ -86,6 +87,38 @@ class VariantRunner:
         done = run(variant.config, progress, options, self.inputs_of(variant))
         self.trained.setdefault(variant.config.training_digest, own.name)
         return VariantResult(own.name, self.stacked(variant, kept_predictions(done.paths)))
+
+    def run_all(
+        self, variants: Sequence[Variant], announce: Callable[[int], str], progress: Progress
+    ) -> dict[str, VariantResult]:
+        """Run every variant, also where folds of another could not be trained.
+
+        Parameters
+        ----------
+        announce : callable
+            Number of a variant, from 0 -> what is said before it begins.
+
+        Raises
+        ------
+        UnfinishedError
+            With what is missing of each variant that is not finished.
+        KfoldHsError
+            As `cross_validation.run`.
+        """
+        results: dict[str, VariantResult] = {}
+        faults = []
+        for number, each in enumerate(variants):
+            progress.note(announce(number))
+            try:
+                results[each.name] = self.run(each, progress)
+            except UnfinishedError as error:
+                faults.append(f"{each.name}: {error}")
+        if faults:
+            raise UnfinishedError(
+                f"nothing was compared: {len(faults)} of {len(variants)} variants are not "
+                "finished. " + " ".join(faults)
+            )
+        return results
 
     def read(self, variant: Variant, predicted_with: str | None) -> Predictions:
         """What the headline of a variant scores that was tried out before."""

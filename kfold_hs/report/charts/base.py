@@ -95,13 +95,7 @@ def forest(result: Mapping[str, Any], names: Sequence[str], target: float | None
             "showlegend": row == 0,
         }
         if metric["low"] is not None:
-            whole["error_x"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": [metric["high"] - metric["value"]],
-                "arrayminus": [metric["value"] - metric["low"]],
-                "color": COLOURS[0],
-            }
+            whole["error_x"] = error_bars([metric], COLOURS[0])
         data.append(whole)
     # Long labels would leave no room for the marks on a phone.
     labels = [result["metrics"][name]["label"].replace(" (", "<br>(") for name in names]
@@ -164,6 +158,29 @@ def band(
             "name": "band",
         }
     ]
+
+
+def error_bars(
+    found: Sequence[Mapping[str, Any]], colour: str, value: str = "value"
+) -> dict[str, Any]:
+    """Intervals around values, for `error_x` or `error_y`; no length where there is none.
+
+    Parameters
+    ----------
+    found : sequence of mapping
+        `value`, low and high.
+    """
+
+    def half(each: Mapping[str, Any], end: str) -> float:
+        return 0.0 if each[end] is None else abs(each[end] - each[value])
+
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [half(each, "high") for each in found],
+        "arrayminus": [half(each, "low") for each in found],
+        "color": colour,
+    }
 
 
 def confusion(result: Mapping[str, Any]) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout, plain
+from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout, error_bars, plain
 
 
 def official(beside: Mapping[str, Any]) -> Figure:
@@ -47,13 +47,7 @@ def official(beside: Mapping[str, Any]) -> Figure:
             "showlegend": row == 1,
         }
         if standing["low"] is not None:
-            found["error_x"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": [standing["high"] - standing["value"]],
-                "arrayminus": [standing["value"] - standing["low"]],
-                "color": COLOURS[0],
-            }
+            found["error_x"] = error_bars([standing], COLOURS[0])
         data.append(found)
     rules = [rule for rule in beside["rules"] if rule["values"][metric] is not None]
     last = len(theirs["standing"]) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout, plain
+from kfold_hs.report.charts.base import COLOURS, Figure, empty_layout, error_bars, plain
 
 
 def sources_forest(found: Mapping[str, Any]) -> Figure:
@@ -46,9 +46,6 @@ def _marks(
     colour: int = 0,
     symbol: str = "circle",
 ) -> dict[str, Any]:
-    def half(each: Mapping[str, Any], end: str) -> float:
-        return 0.0 if each[end] is None else abs(each[end] - each["value"])
-
     known = [
         (name, each) for name, each in zip(names, values, strict=True) if each["value"] is not None
     ]
@@ -58,14 +55,8 @@ def _marks(
         "x": [each["value"] for _, each in known],
         "y": [name for name, _ in known],
         "marker": {"color": COLOURS[colour], "size": 10, "symbol": symbol, "line": {"width": 2}},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [half(each, "high") for _, each in known],
-            "arrayminus": [half(each, "low") for _, each in known],
-            "color": COLOURS[colour],
-            "thickness": 4 if colour == 5 else 2,
-        },
+        "error_x": error_bars([each for _, each in known], COLOURS[colour])
+        | {"thickness": 4 if colour == 5 else 2},
         "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
         "name": legend,
     }
