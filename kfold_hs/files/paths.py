@@ -28,7 +28,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.atomic import (
@@ -198,10 +198,20 @@ class _ResultPaths:
     name: str
     root: Path = Path()
     reports: str = "reports"
+    stem: ClassVar[str]
+    """Of content and page, by which a folder is known to be of this kind."""
 
     @property
     def folder(self) -> Path:
         return self.root / self.reports / self.name
+
+    @property
+    def content(self) -> Path:
+        return self.folder / f"{self.stem}.json"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / f"{self.stem}.html"
 
     def predictions(self, run: str) -> Path:
         """Predictions of a variant or trial by another one's models; `run` is its run."""
@@ -212,36 +222,30 @@ class _ResultPaths:
         """Whether a run has this name."""
         return RunPaths(self.name, self.root, self.reports).config.exists()
 
+    @property
+    def is_other(self) -> bool:
+        """Whether a run, or results of another kind, have this name."""
+        others = {each.stem for each in _ResultPaths.__subclasses__()} - {self.stem}
+        return self.is_run or any((self.folder / f"{stem}.json").exists() for stem in others)
+
 
 @dataclass(frozen=True)
 class ComparisonPaths(_ResultPaths):
     """Files of one comparison; its runs have folders of their own."""
 
-    @property
-    def content(self) -> Path:
-        return self.folder / "comparison.json"
+    stem: ClassVar[str] = "comparison"
 
     @property
     def plan(self) -> Path:
         """Its variants and folds; written before the first variant is trained."""
         return self.folder / "plan.json"
 
-    @property
-    def page(self) -> Path:
-        return self.folder / "comparison.html"
-
 
 @dataclass(frozen=True)
 class TunePaths(_ResultPaths):
     """Files of one search; its trials' runs have folders of their own."""
 
-    @property
-    def content(self) -> Path:
-        return self.folder / "tune.json"
-
-    @property
-    def page(self) -> Path:
-        return self.folder / "tune.html"
+    stem: ClassVar[str] = "tune"
 
     @property
     def study(self) -> Path:
@@ -264,54 +268,24 @@ class TunePaths(_ResultPaths):
         """The lock of the process that works on the trial."""
         return self.folder / "trials" / f".{number}.lock"
 
-    @property
-    def is_other(self) -> bool:
-        """Whether a run or a comparison has this name."""
-        comparison = ComparisonPaths(self.name, self.root, self.reports)
-        return self.is_run or comparison.content.exists()
-
 
 @dataclass(frozen=True)
 class ValidationPaths(_ResultPaths):
     """Files of one external validation of a bundle."""
 
-    @property
-    def content(self) -> Path:
-        return self.folder / "validation.json"
-
-    @property
-    def page(self) -> Path:
-        return self.folder / "validation.html"
+    stem: ClassVar[str] = "validation"
 
     @property
     def rows(self) -> Path:
         """Labels and probabilities, a row a patient."""
         return self.folder / "predictions.csv"
 
-    @property
-    def is_other(self) -> bool:
-        """Whether a run, a comparison or a search has this name."""
-        search = TunePaths(self.name, self.root, self.reports)
-        return search.is_other or search.content.exists()
-
 
 @dataclass(frozen=True)
 class LearningCurvePaths(_ResultPaths):
     """Files of one learning curve over people; its runs have folders of their own."""
 
-    @property
-    def content(self) -> Path:
-        return self.folder / "learning_curve.json"
-
-    @property
-    def page(self) -> Path:
-        return self.folder / "learning_curve.html"
-
-    @property
-    def is_other(self) -> bool:
-        """Whether a run, a comparison, a search or a validation has this name."""
-        validation = ValidationPaths(self.name, self.root, self.reports)
-        return validation.is_other or validation.content.exists()
+    stem: ClassVar[str] = "learning_curve"
 
 
 def check_name(name: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError, counted
-from kfold_hs.splits.strata import Strata, strata
+from kfold_hs.splits.strata import Strata, training_strata
 
 _FEWER = 2**31 + 3
 """Separates these draws from those of folds, of test, validation and inner persons."""
@@ -40,9 +40,7 @@ def fewer_persons(
     SplitError
         None of them is of a class that the training persons have.
     """
-    whole = strata(cohort)
-    owners = cohort.recordings["patient_id"].iloc[train].map(cohort.person_of)
-    rows = np.flatnonzero(whole.table.index.isin(set(owners)))
+    whole, rows = training_strata(cohort, train)
     members = whole.table.to_numpy()[rows]
     order = _balanced_order(members, np.random.default_rng((*key, _FEWER)))
     n = max(1, round(share * len(rows)))

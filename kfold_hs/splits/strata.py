@@ -124,6 +124,25 @@ def strata(cohort: Cohort, covariates: Sequence[str] = (), by: str = "person") -
     return table_of(columns, pd.DataFrame(sizes, index=index))
 
 
+def training_strata(cohort: Cohort, train: np.ndarray) -> tuple[Strata, np.ndarray]:
+    """The strata of a cohort by its labels, and in them the persons of some training recordings.
+
+    Parameters
+    ----------
+    train : ndarray of int64
+        Rows of `cohort.recordings`: all recordings of these persons.
+
+    Returns
+    -------
+    Strata
+    ndarray of int64
+        Rows of its table.
+    """
+    whole = strata(cohort)
+    owners = cohort.recordings["patient_id"].iloc[train].map(cohort.person_of)
+    return whole, np.flatnonzero(whole.table.index.isin(set(owners)))
+
+
 @dataclass(frozen=True)
 class Level:
     """A level: the name of what it is a value of, the value, whether it is a label, and who has it.

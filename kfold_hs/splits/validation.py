@@ -6,7 +6,7 @@ import numpy as np
 
 from kfold_hs.cohort import Cohort
 from kfold_hs.errors import SplitError
-from kfold_hs.splits.strata import strata
+from kfold_hs.splits.strata import training_strata
 from kfold_hs.splits.stratify import PARTS, draw_folds, draw_some
 
 _INNER = 2**31 + 1
@@ -33,9 +33,7 @@ def inner_persons(
     SplitError
         There are fewer than 2 persons to choose from.
     """
-    whole = strata(cohort)
-    owners = cohort.recordings["patient_id"].iloc[train].map(cohort.person_of)
-    rows = np.flatnonzero(whole.table.index.isin(set(owners)))
+    whole, rows = training_strata(cohort, train)
     if len(rows) < 2:
         raise SplitError(
             f"fold {key[2]} has {len(rows)} training person, but select=inner needs at least 2. "
