@@ -7,11 +7,14 @@ import re
 import shutil
 import sys
 from collections import namedtuple
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 _spec = importlib.util.spec_from_file_location("install", ROOT / "tools" / "install.py")
@@ -117,3 +120,31 @@ def test_the_image_copies_what_is_not_left_out() -> None:
     copied = [word for line in copies for word in line.split()]
     assert sorted(copied) == sorted(taken)
     assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_pinned_releases_fit_one_another() -> None:
+    """A pin that a library refuses keeps pip searching for hours, on a clean clone alone."""
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        if "==" in line
+    )
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    asked = [
+        (each.metadata["Name"], Requirement(text))
+        for each in metadata.distributions()
+        for text in each.requires or ()
+    ]
+    wanted = [
+        (name, each, pins[canonicalize_name(each.name)])
+        for name, each in asked
+        if canonicalize_name(each.name) in pins
+        and (each.marker is None or each.marker.evaluate({"extra": ""}))
+    ]
+    assert len(wanted) > 100
+    refused = [
+        f"{name} wants {each}, and {pin} is pinned"
+        for name, each, pin in wanted
+        if not each.specifier.contains(pin, prereleases=True)
+    ]
+    assert not refused

@@ -96,7 +96,7 @@ def _how_sure(summary: Summary, head: Mapping[str, Any]) -> Content:
         return ["There is no interval: ", str(why).removeprefix("no interval: "), "."]
     said: list[Content] = ["95 % interval ", interval(head), ". "]
     parts = summary.get("budget")
-    if parts and parts.get("text") and head["metric"] == "accuracy":
+    if parts and parts.get("text"):
         said += ["What would narrow it: ", parts["text"], ". "]
     if head["honest"] is False:
         said.append("It is too optimistic: epochs were chosen on the people who are scored.")

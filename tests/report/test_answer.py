@@ -287,3 +287,10 @@ def test_words_are_those_of_the_documentation() -> None:
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", (DOCS / "glossary.md").read_text(), re.M))
     assert len(GLOSSARY) > 30
     assert {word: rows.get(word) for word in GLOSSARY} == GLOSSARY
+
+
+def test_what_would_narrow_the_interval_is_said_of_any_headline(summary: dict[str, Any]) -> None:
+    """The budget is the headline's, whichever it is."""
+    assert "What would narrow it: " in answers(summary)["How sure?"]
+    auroc = changed(summary, headline={"key": "murmur.auroc", "metric": "auroc"})
+    assert summary["budget"]["text"] in answers(auroc)["How sure?"]
