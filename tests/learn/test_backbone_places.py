@@ -14,6 +14,7 @@ from support.project import TINY, Silent, kfold_hs
 
 from kfold_hs.bundle.format import Bundle
 from kfold_hs.config.compose import compose, expand, load_yaml
+from kfold_hs.config.digests import decisive
 from kfold_hs.config.schema import ModelConfig
 from kfold_hs.errors import ConfigError, KfoldHsError, WeightsError
 from kfold_hs.learn.models.network import make_model
@@ -114,7 +115,7 @@ def test_a_run_is_named_by_the_weights_and_not_by_the_folder(tmp_path: Path) -> 
 
     assert digest("one") == digest("two") != digest("other")
     plain = compose([*TINY, "data.path=t.csv"])
-    assert "source" not in plain._decisive()["model"]  # what ran before keeps its name
+    assert "source" not in decisive(plain)["model"]  # what ran before keeps its name
     changed = of_folder(tmp_path / "one")
     save(tmp_path / "one", seed=7)
     with pytest.raises(WeightsError, match=r"has changed since these settings were made"):

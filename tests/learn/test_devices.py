@@ -20,6 +20,7 @@ from support.project import TINY, Silent, kfold_hs
 
 from kfold_hs import errors
 from kfold_hs.config.compose import compose
+from kfold_hs.config.digests import decisive
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import ConfigError, DeviceError, KfoldHsError, MemoryFullError
 from kfold_hs.learn.device import _exactness, autocast, device_kind
@@ -65,18 +66,18 @@ def test_a_run_on_a_gpu_is_another_run() -> None:
     assert on_gpu.training_digest != plain.training_digest
     assert on_gpu.digest == config("train.precision=bfloat16").on("cuda").digest
     assert on_gpu.digest != config("train.precision=float32").on("cuda").digest
-    assert "device_kind" not in json.dumps(plain._decisive())
+    assert "device_kind" not in json.dumps(decisive(plain))
 
 
 def test_parts_that_compute_otherwise_now_are_told_from_what_was_trained_then() -> None:
-    assert "revised" not in config()._decisive()
+    assert "revised" not in decisive(config())
     words = [
         "train.average=ema",
         "train.average_decay=0.9",
         "augment.stretch=0.1",
         "train.precision=bfloat16",
     ]
-    assert config(*words)._decisive()["revised"] == ["average", "heads", "stretch"]
+    assert decisive(config(*words))["revised"] == ["average", "heads", "stretch"]
 
 
 @pytest.mark.parametrize(
