@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from support.public_cohorts import POSITIONS, write_bmdhs, write_tone, write_zch
 from kfold_hs.cohort import Cohort
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
+from kfold_hs.config.data import DATA
 from kfold_hs.errors import CohortError, ConfigError
 from kfold_hs.splits import stratify
 from kfold_hs.splits.audit import audit
@@ -33,6 +35,11 @@ def change(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("kind", [name for name, row in DATA.items() if row.build is None])
+def test_every_kind_of_data_has_a_reader_of_its_name(kind: str) -> None:
+    assert callable(import_module(f"kfold_hs.cohort.readers.{kind}").load)
 
 
 # --- BMD-HS -----------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ _COVARIATES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def load_bmdhs(config: BmdHsData, on_progress: Progress | None = None) -> Cohort:
+def load(config: BmdHsData, on_progress: Progress | None = None) -> Cohort:
     """Read the patients with their labels, and the recordings that are there.
 
     Patients without any label, recordings that are listed and missing, and files that nobody lists

@@ -29,7 +29,7 @@ _PART = re.compile("training-", re.IGNORECASE)
 _LABELS = {1.0: "Abnormal", -1.0: "Normal"}
 
 
-def load_cinc2016(config: Cinc2016Data, on_progress: Progress | None = None) -> Cohort:
+def load(config: Cinc2016Data, on_progress: Progress | None = None) -> Cohort:
     """Read every part below the root; the part becomes the covariate `source`.
 
     Raises

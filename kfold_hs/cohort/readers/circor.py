@@ -63,7 +63,7 @@ MOST_ENTRIES = 2
 COVARIATES = tuple(_COVARIATES.values())
 
 
-def load_circor(config: CircorData, on_progress: Progress | None = None) -> Cohort:
+def load(config: CircorData, on_progress: Progress | None = None) -> Cohort:
     """Read the patients, link the persons, and check every header against its audio.
 
     Raises

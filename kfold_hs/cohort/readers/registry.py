@@ -1,9 +1,9 @@
-"""`READERS`: the reader of each kind of data."""
+"""Reads data by the module of this folder, or the plug-in, that is called like their kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pandas as pd
@@ -12,25 +12,10 @@ from kfold_hs.cohort.aliases import link, read_aliases
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.build import tasks_of
 from kfold_hs.cohort.cohort import Cohort
-from kfold_hs.cohort.readers.bmdhs import load_bmdhs
-from kfold_hs.cohort.readers.cinc2016 import load_cinc2016
-from kfold_hs.cohort.readers.circor import load_circor
-from kfold_hs.cohort.readers.synthetic import load_synthetic
-from kfold_hs.cohort.readers.table import cohort_of_frame, load_table
-from kfold_hs.cohort.readers.zchsound import load_zchsound
+from kfold_hs.cohort.readers.table import cohort_of_frame
 from kfold_hs.config.data import DATA
 from kfold_hs.config.schema import DataConfig
 from kfold_hs.errors import CohortError, listing
-
-READERS: dict[str, Callable[[Any, Progress | None], Cohort]] = {
-    "bmdhs": load_bmdhs,
-    "cinc2016": load_cinc2016,
-    "circor": load_circor,
-    "synthetic": load_synthetic,
-    "table": load_table,
-    "zchsound": load_zchsound,
-}
-"""`kind` of the data configuration -> reader: (configuration, progress) -> `Cohort`."""
 
 
 def _of_plugin(found: Any, config: DataConfig, on_progress: Progress | None) -> Cohort:
@@ -61,7 +46,7 @@ def read_cohort(config: DataConfig, on_progress: Progress | None = None) -> Coho
         Called with (recordings read, recordings in all).
     """
     if (build := DATA.of(config).build) is None:
-        cohort = READERS[config.kind](config, on_progress)
+        cohort = import_module(f"kfold_hs.cohort.readers.{config.kind}").load(config, on_progress)
     else:
         cohort = _of_plugin(build(config, on_progress), config, on_progress)
     return link(cohort, read_aliases(config.aliases)) if config.aliases else cohort

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from kfold_hs.cohort.audio import Progress
 from kfold_hs.cohort.cohort import Cohort
-from kfold_hs.cohort.readers.table import load_table
+from kfold_hs.cohort.readers import table
 from kfold_hs.cohort.synthetic.dataset import ensure_cohort
 from kfold_hs.config.schema import SyntheticData, TableData
 
 
-def load_synthetic(config: SyntheticData, on_progress: Progress | None = None) -> Cohort:
+def load(config: SyntheticData, on_progress: Progress | None = None) -> Cohort:
     """Read the cohort of `config.n_patients` simulated patients from `config.seed`."""
-    table = TableData(
+    settings = TableData(
         kind="table",
         path=ensure_cohort(config.n_patients, config.seed),
         person_column="person_id",
@@ -19,4 +19,4 @@ def load_synthetic(config: SyntheticData, on_progress: Progress | None = None) -
         timing_column="murmur_timing",
         tasks=config.tasks,
     )
-    return load_table(table, on_progress, name="synthetic")
+    return table.load(settings, on_progress, name="synthetic")

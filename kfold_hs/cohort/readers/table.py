@@ -30,9 +30,7 @@ from kfold_hs.errors import CohortError, listing, nearest
 _PERSON_ID = "person_id"
 
 
-def load_table(
-    config: TableData, on_progress: Progress | None = None, name: str = "table"
-) -> Cohort:
+def load(config: TableData, on_progress: Progress | None = None, name: str = "table") -> Cohort:
     """Read the CSV; `kfold_hs.cohort.values` says which cells are missing.
 
     Raises
@@ -48,7 +46,7 @@ def load_table(
 def cohort_of_frame(
     frame: pd.DataFrame, data: DataSettings, on_progress: Progress | None = None
 ) -> Cohort:
-    """As `load_table`, of what a plug-in's reader gave.
+    """As `load`, of what a plug-in's reader gave.
 
     Parameters
     ----------

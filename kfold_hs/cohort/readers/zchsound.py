@@ -51,7 +51,7 @@ _JOINED = (
 )
 
 
-def load_zchsound(config: ZchSoundData, on_progress: Progress | None = None) -> Cohort:
+def load(config: ZchSoundData, on_progress: Progress | None = None) -> Cohort:
     """Read the tables of `config.sets`; the set becomes the covariate `source`.
 
     Raises
