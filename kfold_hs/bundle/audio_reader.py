@@ -31,7 +31,7 @@ from kfold_hs.config.schema import Config
 from kfold_hs.errors import CohortError
 from kfold_hs.files.walk import plain
 from kfold_hs.learn.features.bank import Bank, check_recordings
-from kfold_hs.learn.features.transform import transform_of
+from kfold_hs.learn.features.transform import kept, transform_of
 from kfold_hs.learn.prediction.crops import n_crops_of
 
 N_THREADS = 2
@@ -127,13 +127,13 @@ class AudioReader:
         if n_samples < config.least_samples or facts.sample_rate_hz < 2 * config.f_max_hz:
             check_recordings(_as_row(sound, facts), config)  # a table, for the words alone
         frames, level = self.transform.measure(samples, facts.sample_rate_hz)
-        kept = frames.astype(np.float16)
-        audio.features.append(kept)
+        half = kept(frames)
+        audio.features.append(half)
         audio.levels.append(level)
         audio.sounds.append(sound)
         if identifies(samples):
             audio.digests.append(facts.sha256)
-        audio.quality.append(flags(facts, kept, self.known, self.config))
+        audio.quality.append(flags(facts, half, self.known, self.config))
 
     def chunks(self, patients: Iterable[Patient]) -> Iterator[list[PatientAudio]]:
         """Patients in their order, so many at a time that the models have whole batches."""

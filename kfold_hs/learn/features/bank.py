@@ -39,7 +39,7 @@ from kfold_hs.files.atomic import discard, sweep, writing_folder
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
 from kfold_hs.learn.ahead import ahead
 from kfold_hs.learn.device import room_on, to_device
-from kfold_hs.learn.features.transform import Transform, transform_of
+from kfold_hs.learn.features.transform import Transform, kept, transform_of
 
 _Result = TypeVar("_Result")
 
@@ -292,7 +292,7 @@ def _compute(
 
     def one(path: str) -> tuple[np.ndarray, tuple[float, float]]:
         frames, scale = transform.measure(*read_samples(Path(path), channel))
-        return frames.astype(np.float16), scale
+        return kept(frames), scale
 
     # soundfile and torch let go of the interpreter lock, so threads are enough.
     n_threads = os.cpu_count() or 1

