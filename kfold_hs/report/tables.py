@@ -63,10 +63,12 @@ class Cell:
         return [] if is_prose else [part for part in self.parts if isinstance(part, Shown)]
 
     def html(self, tag: str, scope: str = "") -> str:
-        """The cell as `tag`, which is "td" or "th"."""
+        """The cell as `tag`, which is "td" or "th"; a heading that says nothing is a "td"."""
+        content = "".join(map(_html, self.parts))
+        tag, scope = (tag, scope) if content else ("td", "")
         attributes = f' scope="{scope}"' if scope else ""
         attributes += f' class="{self.kind}"' if self.kind else ""
-        return f"<{tag}{attributes}>{''.join(map(_html, self.parts))}</{tag}>"
+        return f"<{tag}{attributes}>{content}</{tag}>"
 
 
 @dataclass

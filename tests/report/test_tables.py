@@ -80,6 +80,8 @@ def test_html_says_where_every_number_stands(table: Table) -> None:
     assert "<details><summary>more</summary>&#34;so&#34;</details><svg></svg></td>" in page
     table.names_in = 1
     assert '<th scope="row">–</th>' in table.html()
+    table.head[0] = ""
+    assert "<thead><tr><td></td><th" in table.html()  # an empty heading is a fault to axe
 
 
 @pytest.mark.parametrize(
