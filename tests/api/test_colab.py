@@ -73,6 +73,7 @@ def colab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             os.kill(json.loads(note.read_text())["pid"], signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the notebook's own packages
 def test_a_lost_session_is_continued_by_run_all(
     colab: Path, report: kf.Report, tiny: dict[str, Any]

@@ -72,6 +72,7 @@ def real(circor_wav: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     return Real(folder, circor_wav)
 
 
+@pytest.mark.slow
 def test_everybody_is_scored_by_held_out_folds_and_gets_their_rows_to_the_bit(
     real: Real, tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_everybody_is_scored_by_held_out_folds_and_gets_their_rows_to_the_bit(
         assert certificate.untouched([row]).tolist() == [[k == fold for k in range(2)]]
 
 
+@pytest.mark.slow
 def test_onnx_says_what_torch_says(real: Real) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     features = MelFeatures(Bundle.read(real.bundle).config.features)
@@ -132,6 +134,7 @@ def test_onnx_says_what_torch_says(real: Real) -> None:
                 np.testing.assert_allclose(each, right, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_a_file_says_of_itself(real: Real) -> None:
     onnx = pytest.importorskip("onnx")
     bundle = Bundle.read(real.bundle)
@@ -153,6 +156,7 @@ def test_what_a_file_says_of_itself(real: Real) -> None:
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
 
 
+@pytest.mark.slow
 def test_torch_export_files_say_the_same(real: Real) -> None:
     bundle = Bundle.read(real.bundle)
     extra = {"metadata.json": ""}

@@ -33,6 +33,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no glibc")
 def test_whoever_makes_a_network_keeps_freed_memory_and_waits_briefly() -> None:
     told = {name: value for name, value in os.environ.items() if not name.startswith(ASKED)}

@@ -92,6 +92,7 @@ def test_cuda_graphs_are_refused_on_the_cpu_before_anything_is_read(tmp_path: Pa
         run(asked, Silent(), RunOptions(root=tmp_path, device="cpu"))
 
 
+@pytest.mark.slow
 def test_a_compiled_network_trains_every_fold(
     cohort: Cohort,
     tmp_path: Path,
@@ -105,6 +106,7 @@ def test_a_compiled_network_trains_every_fold(
     np.testing.assert_allclose(traced.y_prob("murmur"), plain.y_prob("murmur"), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_is_named(
     cohort: Cohort,
     tmp_path: Path,

@@ -81,6 +81,7 @@ N_EPOCHS = 16
 LONG = [f"train.epochs={N_EPOCHS}", "track=[]"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_lost_node_costs_no_fold_and_no_bit(
     cluster: Any,

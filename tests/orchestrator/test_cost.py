@@ -133,6 +133,7 @@ def test_what_is_printed(shared_table_csv: Path, tmp_path: Path) -> None:
     assert [_size(n) for n in (5e6, 2.5e9)] == ["5 MB", "2.5 GB"]
 
 
+@pytest.mark.slow
 def test_frame_branches_are_foreseen_unless_they_are_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

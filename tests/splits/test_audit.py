@@ -385,6 +385,7 @@ def signatures(folder: Path, n_persons: int = 40, n_patients: int = 4) -> Path:
     return folder / "t.csv"
 
 
+@pytest.mark.slow
 def test_the_leak_can_be_seen(tmp_path: Path) -> None:
     """Labels are noise: by person nothing is learnt, by patient id the person is known again."""
     words = [

@@ -204,6 +204,7 @@ def test_wrong_names(many: Cohort) -> None:
         make_split(torn, LeaveOneGroupOut(), groups="hospital")
 
 
+@pytest.mark.slow
 def test_the_code_of_the_docs_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

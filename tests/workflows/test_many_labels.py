@@ -126,6 +126,7 @@ def test_a_joint_head_has_a_limit(labels: tuple[Path, dict[str, Any]]) -> None:
     assert "model.heads=separate" in done.stderr
 
 
+@pytest.mark.slow
 def test_twelve_classes(tmp_path: Path) -> None:
     path = write_labels(tmp_path, n_patients=36, n_classes=12)
     summary = ran(tmp_path, "twelve", *TABLE, "data.path=table.csv", kinds(12))

@@ -26,9 +26,10 @@ WORDS = [
 PCEN = ["features=pcen", "augment.noise_share=0", "augment.gain_db=0", "predict.gains_db=[0]"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
-    [["train.level=patient"], pytest.param(PCEN, marks=pytest.mark.slow)],
+    [["train.level=patient"], PCEN],
     ids=["patients", "pcen"],
 )
 def test_everything_at_once(tmp_path: Path, more: list[str]) -> None:

@@ -52,7 +52,7 @@ class MelFeatures:
             n_mels=config.n_mels,
             sample_rate=config.sample_rate_hz,
         )
-        self._heard = self.filters[: int(self.filters.any(dim=1).nonzero().max()) + 1]
+        self._filters_in_use = self.filters[: int(self.filters.any(dim=1).nonzero().max()) + 1]
         self._spectrum = torchaudio.transforms.Spectrogram(
             n_fft=config.n_fft,
             win_length=config.window_samples,
@@ -90,9 +90,9 @@ class MelFeatures:
         """
         # Bins above the last band are left out, and torch has no fast absolute value of complex
         # numbers that lie so: a third of the time, and the same bits, as its power spectrogram.
-        bins = self._spectrum(self.prepare(samples, sample_rate_hz))[: len(self._heard)].T
+        bins = self._spectrum(self.prepare(samples, sample_rate_hz))[: len(self._filters_in_use)].T
         power = torch.hypot(bins.real.contiguous(), bins.imag.contiguous()).square_()
-        level = COMPRESSIONS[self.config.compression](power @ self._heard, self.config)
+        level = COMPRESSIONS[self.config.compression](power @ self._filters_in_use, self.config)
         return scaled(level, self.config.normalise)
 
     def prepare(self, samples: np.ndarray, sample_rate_hz: int) -> torch.Tensor:
