@@ -7,6 +7,7 @@ text colours are left to the page, which knows whether it is dark.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -264,6 +265,8 @@ def lr_page(table: pd.DataFrame, steepest: float, lowest: float) -> str:
 
 
 def empty_layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
+    # A title beside the axis is as long as the axis is high: Plotly would cut it.
+    lines = textwrap.wrap(y_title, max(16, (height - 130) // 8), break_long_words=False)
     return {
         "height": height,
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
@@ -273,7 +276,7 @@ def empty_layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
         # Below everything, however many lines the axis titles take.
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         "xaxis": {"title": {"text": x_title}, "automargin": True},
-        "yaxis": {"title": {"text": y_title}, "automargin": True},
+        "yaxis": {"title": {"text": "<br>".join(lines)}, "automargin": True},
     }
 
 
