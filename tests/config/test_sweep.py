@@ -62,8 +62,11 @@ def test_a_word_is_cut_between_overrides_only(word: str, parts: list[str]) -> No
         (["sched=cosine"], "takes two variants or more"),
         (["sched=cosine", "sched=cosine"], "sched=cosine is given twice"),
         (["sched=cosine", "sched=cosin"], r"Did you mean 'cosine'"),
-        (["split.n_folds=3,5"], r"differ in split\.n_folds \(3 there, 5 here\)"),
-        (["seed=0,1"], r"differ in seed .*split\.file=FILE"),
+        (
+            ["split.n_folds=3,5"],
+            r"differ in split\.n_folds \(3 there, 5 here\).*kfold-hs learning-curve",
+        ),
+        (["split.n_repeats=1,3"], r"each as often.*split\.by, split\.stratify"),
         (["data.n_patients=100,200"], r"differ in data\.n_patients"),
         (["target=0.5,0.6"], r"are one configuration"),
         (["optim.lr=1e-3", "optim.lr=0.001"], r"are one configuration"),
