@@ -154,6 +154,9 @@ def _text(differ: Mapping[str, Mapping[str, Any]], terms: Terms) -> str:
         by_value: dict[str, list[str]] = {}
         for name, value in of.items():
             by_value.setdefault(_shown(value), []).append(name)
+        if all(names == [f"{key}={value}"] for value, names in by_value.items()):
+            each.append(f"they differ in {key}")  # the names say the rest
+            continue
         said = [f"{value} in {enumerated(names)}" for value, names in by_value.items()]
         each.append(f"{key} is {enumerated(said)}")
     text = (
