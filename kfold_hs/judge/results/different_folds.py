@@ -151,12 +151,12 @@ def _shown(value: Any) -> str:
 def _text(differ: Mapping[str, Mapping[str, Any]], terms: Terms) -> str:
     each = []
     for key, of in differ.items():
+        if all(name == f"{key}={value}" for name, value in of.items()):
+            each.append(f"they differ in {key}")  # the names say the rest
+            continue
         by_value: dict[str, list[str]] = {}
         for name, value in of.items():
             by_value.setdefault(_shown(value), []).append(name)
-        if all(names == [f"{key}={value}"] for value, names in by_value.items()):
-            each.append(f"they differ in {key}")  # the names say the rest
-            continue
         said = [f"{value} in {enumerated(names)}" for value, names in by_value.items()]
         each.append(f"{key} is {enumerated(said)}")
     text = (
@@ -166,7 +166,7 @@ def _text(differ: Mapping[str, Mapping[str, Any]], terms: Terms) -> str:
     )
     if terms.crossing is not None and len(terms.crossing.factors) > 1:
         text += (
-            " Effects of the factors are not told: they would mix variants that share folds with "
+            " Effects of the factors are left out: they would mix variants that share folds with "
             "others; look at the pairs."
         )
     return text
@@ -175,7 +175,7 @@ def _text(differ: Mapping[str, Mapping[str, Any]], terms: Terms) -> str:
 def _of_group(found: Mapping[str, Any]) -> str:
     apart = found["difference"]
     if apart["value"] is None:
-        return f"it cannot be told ({apart['method']})"
+        return f"it is unknown ({apart['method']})"
     if apart["low"] is None:
         return f"{number(apart['value'], signed=True)} (interval is unknown: {apart['method']})"
     return f"{number(apart['value'], signed=True)} ({ends(apart, signed=True)})"
@@ -199,7 +199,7 @@ def _among_linked(variants: Variants, terms: Terms, folds: Mapping[str, Folds]) 
                              "why": None, "headline": None, "tasks": {}}  # fmt: skip
     if min(len(linked), n_others) < FEWEST:
         found["why"] = (
-            "What the leak does to people with several patient ids cannot be told: there are "
+            "What the leak does to people with several patient ids is unknown: there are "
             f"{len(linked)}, and {n_others} others; a group takes at least {FEWEST}."
         )
         return found
