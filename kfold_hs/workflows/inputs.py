@@ -95,10 +95,15 @@ def _check_same_people(one: str, first: RunInputs, two: str, second: RunInputs) 
         )
     scored = [set(each.split.scored_patients(each.cohort)) for each in (first, second)]
     if odd := sorted(scored[0] ^ scored[1]):
+        way_out = "Leave split.test out, or give it as a list of all patients of a person."
+        if first.split.sources:
+            way_out = (
+                "A person of several values is in no fold, and each patient of theirs may be: give "
+                "both the same split.by."
+            )
         raise SplitError(
             f"the folds of {shown(one)} and {shown(two)} do not score the same people: "
-            f"{len(odd)} patients are in one alone ({listing(odd, 3)}). Leave split.test out, or "
-            "give it as a list of all patients of a person."
+            f"{len(odd)} patients are in one alone ({listing(odd, 3)}). {way_out}"
         )
 
 
