@@ -17,10 +17,11 @@ from kfold_hs.errors import KfoldHsError
 from kfold_hs.files.paths import ComparisonPaths, TunePaths, whose
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.search_result import SearchResult
+from kfold_hs.judge.results.sentences import verdict_of
 
 
 class ComparisonReport(Results[Comparison]):
-    """Variants on the same people and folds: which is better, if that can be told.
+    """Variants on the same people: which is better, if that can be told.
 
     `result` is the typed content of comparison.json; `reports` opens each variant's run.
 
@@ -65,7 +66,6 @@ class ComparisonReport(Results[Comparison]):
     ) -> Iterator[Mapping[str, Any]]:
         for pair in metric["pairs"]:
             first, second, apart = pair["first"], pair["second"], pair["difference"]
-            winner = {"first": f"{first} is better", "second": f"{second} is better"}
             yield {
                 "task": task,
                 "metric": name,
@@ -77,7 +77,7 @@ class ComparisonReport(Results[Comparison]):
                 "low": apart["low"],
                 "high": apart["high"],
                 "margin": pair["margin"],
-                "verdict": winner.get(pair["winner"], pair["verdict"]),
+                "verdict": verdict_of(pair, first, second),
             }
 
     def _lines(self) -> Iterator[str]:

@@ -32,7 +32,8 @@ def compare(words: tuple[str, ...], options: CommandOptions, dry_run: bool) -> N
     variant is the baseline. All other words apply to every variant. Quotes keep settings together:
     'loss=focal loss.gamma=3' loss=cross_entropy.
 
-    Every variant is a run of its own on the same split. A finished run is used as it is.
+    Every variant is a run of its own, on one split unless the variants differ in how it is drawn
+    (split.by=person split.by=patient). A finished run is used as it is.
 
     Tables of predictions that any program made (.csv, .parquet), and folders of runs and of
     evaluations, are compared as they are, on the people that all have. A table whose columns have

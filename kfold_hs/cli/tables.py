@@ -84,9 +84,7 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
                     number(values[name]),
                     number(apart["value"]),
                     interval(apart),
-                    {"first": "baseline is better", "second": "better"}.get(
-                        found["winner"], found["verdict"]
-                    ),
+                    _verdict(found, name),
                 )
             console.print(table)
             found = {m["label"]: m["against_baseline"][name]["difference"]
@@ -95,6 +93,16 @@ def show_comparison(content: Mapping[str, Any], page: Path) -> None:
     for sentence in content["sentences"]:
         _say(console, sentence)
     _say(console, f"Comparison: {page}")
+
+
+def _verdict(found: Mapping[str, Any], name: str) -> str:
+    """Of a variant against the baseline."""
+    if found["winner"] is None:
+        return str(found["verdict"])
+    is_own = found["winner"] == "second"
+    if found.get("leaking") is not None and (found["leaking"] == name) == is_own:
+        return "looks better, and leaks" if is_own else "baseline looks better, and leaks"
+    return "better" if is_own else "baseline is better"
 
 
 def show_learning_curve(content: Mapping[str, Any], page: Path) -> None:

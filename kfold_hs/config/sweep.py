@@ -31,6 +31,8 @@ from kfold_hs.errors import ConfigError, listing, readable, shown
 _BLANK_BEFORE_KEY = re.compile(r"\s+(?=[+~]{0,2}(?P<key>[A-Za-z_][\w./@]*)=)")
 # What decides who is trained on and scored; a task may differ in what training makes of it.
 _OF_THE_TASK = ("classes", "positive", "column", "recording_column")
+REDRAWS = ("by", "stratify", "file")
+"""Keys of `split` that put the same people into other folds, of as many, as `seed` does."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def design(words: Sequence[str], more: Sequence[str] = ()) -> Design:
         overrides = [*itertools.chain(*shared), *itertools.chain(*levels_of_one), *more]
         names = tuple(" ".join(level) for level in levels_of_one)
         variants.append(Variant(" ".join(names), names, tuple(overrides), compose(overrides)))
-    check_same_inputs(variants)
+    check_same_inputs(variants, may_redraw=True)
     _check_different(variants)
     return Design(tuple(factors), tuple(variants))
 
@@ -143,7 +145,7 @@ def named_design(variants: Mapping[str, Sequence[str]], shared: Sequence[str] = 
     for name, own in variants.items():
         overrides = (*shared, *own)
         found.append(Variant(name, (name,), overrides, compose(overrides)))
-    check_same_inputs(found)
+    check_same_inputs(found, may_redraw=True)
     _check_different(found)
     return Design(("variant",), tuple(found))
 
@@ -170,8 +172,14 @@ def _parts(word: str) -> list[str]:
     return [*parts, word[start:]] if parts else [word]
 
 
-def check_same_inputs(variants: Sequence[Variant]) -> None:
-    """Refuse variants of other people, folds or random draws.
+def check_same_inputs(variants: Sequence[Variant], may_redraw: bool = False) -> None:
+    """Refuse variants of other people, of other random draws, or of other folds.
+
+    Parameters
+    ----------
+    variants : sequence of Variant
+    may_redraw : bool
+        Whether they may put the same people into other folds, of as many (`layout_of`).
 
     Raises
     ------
@@ -180,14 +188,37 @@ def check_same_inputs(variants: Sequence[Variant]) -> None:
     """
     first = variants[0]
     for other in variants[1:]:
-        if found := differences(inputs_of(first.config), inputs_of(other.config)):
+        one, two = inputs_of(first.config), inputs_of(other.config)
+        if may_redraw:
+            one, two = _without_layout(one), _without_layout(two)
+        if not (found := differences(one, two)):
+            continue
+        differ = f"{shown(first.name)} and {shown(other.name)} differ in "
+        differ += readable(listing(found), 600)
+        if not may_redraw:
             raise ConfigError(
-                f"{shown(first.name)} and {shown(other.name)} differ in "
-                f"{readable(listing(found), 600)}. All variants of a "
-                "comparison or search stand on the same people, in the same folds, with the same "
-                "draws, and are judged alike: give such a key once. (Other draws on one split: "
-                "seed=0,1 with split.file=FILE.)"
+                f"{differ}. All trials of a search stand on the same people, in the same folds, "
+                "with the same draws, and are judged alike, so that one can be set against "
+                "another fold by fold and stopped: give such a key once. (Other draws on one "
+                "split: seed=0,1 with split.file=FILE; other folds: kfold-hs compare.)"
             )
+        raise ConfigError(
+            f"{differ}. All variants of a comparison score the same people, each as often, by "
+            f"models of as many people, and are judged alike: give such a key once.{_why(found)} "
+            "(Folds of as many may be drawn otherwise: split.by, split.stratify, split.file, seed.)"
+        )
+
+
+_WHY = {
+    "split.n_folds": "More folds train on more people, and the difference would be of that: "
+    "kfold-hs learning-curve says what people are worth.",
+    "split.hold_out": "Folds that are sources leave out whoever is of several.",
+}
+
+
+def _why(found: Sequence[str]) -> str:
+    """Why some keys may not differ, " Because." or nothing."""
+    return "".join(f" {why}" for key, why in _WHY.items() if any(f"{key} " in f for f in found))
 
 
 def inputs_of(config: Config) -> dict[str, Any]:
@@ -200,6 +231,18 @@ def inputs_of(config: Config) -> dict[str, Any]:
     found = {"data": {**values["data"], "tasks": tasks}, "split": values["split"]}
     found |= {"judge": values["judge"], "headline": values["headline"]}
     return found if config.split.file is not None else {**found, "seed": values["seed"]}
+
+
+def layout_of(config: Config) -> dict[str, Any]:
+    """What decides in which fold everybody is, of the people of a comparison."""
+    split = config.as_dict()["split"]
+    found = {f"split.{key}": split[key] for key in REDRAWS}
+    return found if config.split.file is not None else {**found, "seed": config.seed}
+
+
+def _without_layout(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    split = {key: value for key, value in inputs["split"].items() if key not in REDRAWS}
+    return {**{k: v for k, v in inputs.items() if k != "seed"}, "split": split}
 
 
 def _check_different(variants: Sequence[Variant]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,19 +118,20 @@ def variants_tried(reports: Path, split: Split) -> dict[str, list[str]]:
     return {digest: sorted(found[digest]) for digest in sorted(found)}
 
 
-def plan_of(split: Split, variants: Mapping[str, str]) -> dict[str, Any]:
+def plan_of(splits: Sequence[Split], variants: Mapping[str, str]) -> dict[str, Any]:
     """What a comparison writes before it begins: its variants count as tried from then on.
 
     Whatever is interrupted when, every run of it is told of the same variants.
 
     Parameters
     ----------
-    split : Split
+    splits : sequence of Split
+        Of one cohort; several where variants are on different folds.
     variants : mapping
         Digest of a variant -> name of its run, made or not.
     """
-    repeats = sorted(_digest(each) for each in _repeats(split))
-    return {"fingerprint": split.fingerprint, "repeats": repeats, "variants": dict(variants)}
+    repeats = sorted({_digest(each) for split in splits for each in _repeats(split)})
+    return {"fingerprint": splits[0].fingerprint, "repeats": repeats, "variants": dict(variants)}
 
 
 def _of_comparison_or_search(folder: Path, split: Split, known: set[str]) -> list[tuple[str, str]]:

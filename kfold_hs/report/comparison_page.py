@@ -11,8 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kfold_hs.judge.results.comparison_result import Comparison
-from kfold_hs.judge.results.sentences import beside, is_simulated, to_decide, verdict
-from kfold_hs.judge.stats.paired import BETTER
+from kfold_hs.judge.results.sentences import beside, is_simulated, to_decide, verdict, verdict_of
 from kfold_hs.report.charts.learning import overlaid
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.traced import traced
@@ -83,13 +82,6 @@ def _pairs(
         if pair["first"] != baseline
     ]
     return {"shown": shown, "others": others}
-
-
-def verdict_of(found: Mapping[str, Any], first: str, second: str) -> str:
-    """The verdict, with the name of the better one."""
-    if found["verdict"] != BETTER:
-        return str(found["verdict"])
-    return f"{first if found['winner'] == 'first' else second} is better"
 
 
 def reach(metric: Mapping[str, Any]) -> float:

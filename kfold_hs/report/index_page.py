@@ -13,9 +13,9 @@ from kfold_hs.errors import counted, enumerated
 from kfold_hs.judge.results.comparison_result import Comparison
 from kfold_hs.judge.results.people_curve import MORE_PEOPLE, PeopleCurve
 from kfold_hs.judge.results.search_result import SearchResult
+from kfold_hs.judge.results.sentences import verdict_of
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.results.validation_result import Validation
-from kfold_hs.judge.stats.paired import BETTER
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.scale import completed
 from kfold_hs.report.traced import traced
@@ -83,9 +83,7 @@ def of_run(name: str, summary: Summary, config: Mapping[str, Any]) -> Entry:
 def of_comparison(name: str, result: Comparison) -> Entry:
     """The row of a comparison; pointers are into comparison.json."""
     pair = traced(result.headline["pairs"][0], f"{name}/comparison.json#/headline/pairs/0")
-    apart, verdict = pair["difference"], pair["verdict"]
-    if verdict == BETTER:
-        verdict = f"{pair[pair['winner']]} is better"
+    apart, verdict = pair["difference"], verdict_of(pair, pair["first"], pair["second"])
     return Entry(
         name, "comparison", verdict, " ".join(result.sentences), f"{name}/comparison.html",
         result.provenance.started, apart["value"], apart["low"], apart["high"],

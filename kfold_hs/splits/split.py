@@ -165,12 +165,16 @@ class Split:
 
     def persons_on_two_sides(self, cohort: Cohort) -> list[str]:
         """Persons with one patient held out and another trained on in the same fold."""
-        found: set[str] = set()
+        return sorted(set().union(*self.torn(cohort)))
+
+    def torn(self, cohort: Cohort) -> list[set[str]]:
+        """The same of every repeat, (n_repeats,)."""
+        found = []
         for repeat in range(self.n_repeats):
             table = cohort.patients.assign(fold=self.fold_of_patients(cohort, repeat))
             sides = table.groupby("person_id")["fold"].nunique()
-            found |= set(sides.index[sides > 1])
-        return sorted(found)
+            found.append(set(sides.index[sides > 1]))
+        return found
 
     def check_cohort(self, cohort: Cohort) -> None:
         """Refuse unless this split is of this cohort.

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfold_hs.config.sweep import Design
+from kfold_hs.config.sweep import Design, layout_of
 from kfold_hs.errors import ConfigError
 from kfold_hs.files.paths import ComparisonPaths, RunPaths, write_json, write_text
 from kfold_hs.files.room import check_writable
@@ -21,13 +21,15 @@ from kfold_hs.judge.results.comparison_result import SCHEMA, Comparison
 from kfold_hs.orchestrator.finished import plan_of, variants_tried
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.cross_validation import run_name
-from kfold_hs.workflows.inputs import read_inputs
+from kfold_hs.workflows.inputs import read_layouts
 from kfold_hs.workflows.main_metrics import show_comparison_in_tensorboard
 from kfold_hs.workflows.options import RunOptions
 from kfold_hs.workflows.variant_runs import VariantResult, VariantRunner
 
 if TYPE_CHECKING:
+    from kfold_hs.judge.results.different_folds import Folds
     from kfold_hs.orchestrator.context import RunInputs
+    from kfold_hs.splits import Split
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def compare(
     design : Design
         The first variant is the baseline.
     inputs : RunInputs, optional
-        What all variants begin with, where it is known already.
+        What the first variant begins with, where it is known already.
 
     Raises
     ------
@@ -79,20 +81,20 @@ def compare(
     try_parts(*(each.config for each in design.variants))
     check_writable(options.root, "Give another folder: --root DIR.")
     headline = check_judging(first)
-    inputs = inputs or read_inputs(first, progress)
+    own = read_layouts({each.name: each.config for each in design.variants}, progress, inputs)
+    inputs = own[design.variants[0].name]
     headline.check_folds(inputs.split.n_folds)
-    of_variants = {each.name: inputs.for_tasks_of(each.config) for each in design.variants}
     for each in design.variants:
         check_device(each.config)
-        check(each.config, of_variants[each.name].cohort)
-        of_variants[each.name].check_folds(each.config)
-    runs = {each.name: run_name(each.config, of_variants[each.name]) for each in design.variants}
+        check(each.config, own[each.name].cohort)
+        own[each.name].check_folds(each.config)
+    runs = {each.name: run_name(each.config, own[each.name]) for each in design.variants}
     paths = ComparisonPaths(options.name or name_of_variants("compare", runs, inputs), options.root)
     if paths.is_run:
         raise ConfigError(f"{paths.folder} is the folder of a run. Give another --name.")
     variants = {each.config.variant_digest: runs[each.name] for each in design.variants}
-    write_json(paths.plan, plan_of(inputs.split, variants))
-    runner = VariantRunner(inputs, paths.predictions, options)
+    write_json(paths.plan, plan_of(_splits(own), variants))
+    runner = VariantRunner(inputs, paths.predictions, options, own=own)
     n_variants = len(design.variants)
     results = runner.run_all(
         design.variants,
@@ -101,17 +103,22 @@ def compare(
     )
     progress.stage("comparison")
     origin = provenance(paths.name, options.command, inputs.digests, str(device), started)
-    result = _judge(design, results, inputs, options.root, origin)
+    result = _judge(design, results, own, options.root, origin)
     write_json(paths.content, result.to_json())
     _render(paths, result)
     show_comparison_in_tensorboard(design, paths, result)
     return FinishedComparison(paths, result)
 
 
+def _splits(own: Mapping[str, RunInputs]) -> list[Split]:
+    """The different splits of the variants."""
+    return list({each.split.assignment: each.split for each in own.values()}.values())
+
+
 def _judge(
     design: Design,
     results: Mapping[str, VariantResult],
-    inputs: RunInputs,
+    own: Mapping[str, RunInputs],
     root: Path,
     provenance: dict[str, Any],
 ) -> Comparison:
@@ -119,11 +126,18 @@ def _judge(
 
     schema, name, factors, variants (name, levels, run, digest of the configuration, honest,
     predicted_with: the run whose models were asked, or null), simulated, decided,
-    sentences (one for each but the baseline), split, cohort, flips (by task and pair), learning
-    (`judge.results.learning_curves.learning` of every variant that was trained), provenance, and
-    all that `judge.results.comparison.compare_variants` finds out.
+    sentences (one for each but the baseline, then those on folds and leaks), different_folds and
+    leaking (see `judge.results.different_folds`), split (of the baseline), cohort, flips (by task
+    and pair), learning (`judge.results.learning_curves.learning` of every variant that was
+    trained), provenance, and all that `judge.results.comparison.compare_variants` finds out.
     """
     from kfold_hs.judge.results.comparison import Terms, Variants, compare_variants
+    from kfold_hs.judge.results.different_folds import (
+        different_folds,
+        leaks,
+        mark_leaks,
+        said_of,
+    )
     from kfold_hs.judge.results.discordant import flips
     from kfold_hs.judge.results.learning_curves import learning
     from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE, SYNTHETIC, to_decide, verdict
@@ -131,18 +145,24 @@ def _judge(
     from kfold_hs.judge.stats.paired import CANNOT_TELL
     from kfold_hs.predictions.epoch_rules import HONEST
 
-    first, split = design.variants[0], inputs.split
+    first = design.variants[0]
+    inputs = own[first.name]
+    split, splits = inputs.split, _splits(own)
     scored = {name: each.scored for name, each in results.items()}
     shares = {"n_folds": split.n_folds, "train_share": split.train_share}
     terms = Terms(
         baseline=first.name,
         headline=first.config.headline,
         margins=first.config.judge.margins.model_dump(),
-        n_tried=len(variants_tried(root / "reports", split)),
+        n_tried=len(set().union(*(variants_tried(root / "reports", each) for each in splits))),
         seed=first.config.seed,
         crossing=Crossing(design.factors, {each.name: each.levels for each in design.variants}),
     )
-    found = compare_variants(Variants.of(scored, inputs.positives, shares), terms)
+    variants = Variants.of(scored, inputs.positives, shares, may_differ=True)
+    found = compare_variants(variants, terms)
+    folds = _folds_of(design, own)
+    different, leaking = different_folds(variants, terms, folds), leaks(variants, folds)
+    mark_leaks(found, leaking)
     pairs = list(combinations(scored, 2))
     answers = found["headline"]["against_baseline"]
     simulated = first.config.data.kind == SYNTHETIC
@@ -169,10 +189,17 @@ def _judge(
             f"{verdict(found['headline']['label'], first.name, name, each)} "
             f"{to_decide(each, split.n_repeats)}".rstrip()
             for name, each in answers.items()
-        ],
+        ]
+        + said_of(different, leaking),
+        "different_folds": different,
+        "leaking": leaking,
         "flips": {
             task.name: [
-                {"first": a, "second": b, **flips(scored[a], scored[b], task.name)}
+                {
+                    "first": a,
+                    "second": b,
+                    **flips(scored[a], scored[b], task.name, same_folds=False),
+                }
                 for a, b in pairs
             ]
             for task in inputs.cohort.tasks
@@ -196,6 +223,20 @@ def _judge(
         "provenance": provenance,
     }
     return Comparison.from_json(content)
+
+
+def _folds_of(design: Design, own: Mapping[str, RunInputs]) -> dict[str, Folds]:
+    """What decided the folds of every variant, and whom they tear apart."""
+    from kfold_hs.judge.results.different_folds import Folds
+
+    return {
+        each.name: Folds(
+            layout_of(each.config),
+            own[each.name].split.assignment,
+            [len(torn) for torn in own[each.name].split.torn(own[each.name].cohort)],
+        )
+        for each in design.variants
+    }
 
 
 def _render(paths: ComparisonPaths, result: Comparison) -> None:

@@ -10,8 +10,9 @@ from kfold_hs.config.schema import Config
 from kfold_hs.files.paths import RunPaths
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.workflows.cross_validation import run_name
-from kfold_hs.workflows.inputs import read_inputs
+from kfold_hs.workflows.inputs import read_layouts
 from kfold_hs.workflows.options import RunOptions
+from kfold_hs.workflows.variant_runs import training_of
 
 
 def estimate_cost(
@@ -46,23 +47,23 @@ def estimate_cost(
     first = next(iter(variants.values()))
     check_configs(variants.values())
     check_judging(first)
-    inputs = read_inputs(first, progress)
-    split = inputs.split
+    inputs = read_layouts(variants, progress)
+    split = next(iter(inputs.values())).split
     progress.stage("timing run")
     runs: list[dict[str, Any]] = []
     trained: dict[str, str] = {}
     branches: set[Path] = set()
     for number, (variant, config) in enumerate(variants.items(), start=1):
-        own_inputs = inputs.for_tasks_of(config)
+        own_inputs = inputs[variant]
         config = config.on(kind)
         check_device(config)
         own_inputs.check_folds(config)
         own = RunPaths(options.name or run_name(config, own_inputs), options.root)
-        models = trained.get(config.training_digest)
+        models = trained.get(training_of(config, own_inputs))
         found = estimate(config, own_inputs, own, device)
         asks = models is not None and not own.predictions.exists()
         if not asks:
-            trained.setdefault(config.training_digest, own.name)
+            trained.setdefault(training_of(config, own_inputs), own.name)
         cost, n_left = found.timing, 0 if asks else found.n_left
         n_branches = len(found.branches - branches)
         branches |= found.branches

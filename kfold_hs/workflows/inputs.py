@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +15,8 @@ from kfold_hs.cohort.build import Listing, looking_first, tasks_of
 from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.cohort.segmentation import with_segmentation_note
 from kfold_hs.config.schema import Config
-from kfold_hs.errors import ConfigError, SplitError, unknown_name
+from kfold_hs.config.sweep import layout_of
+from kfold_hs.errors import ConfigError, SplitError, listing, shown, unknown_name
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits import Split
 from kfold_hs.splits.audit import Finding, audit, refuse_leaks
@@ -48,6 +51,60 @@ def read_inputs(config: Config, progress: Progress, cohort: Cohort | None = None
     split = split_of(config, cohort)
     RunInputs(cohort, split).check_folds(config)
     return RunInputs(cohort, split, check_leaks(config, cohort, split, progress))
+
+
+def read_layouts(
+    variants: Mapping[str, Config], progress: Progress, inputs: RunInputs | None = None
+) -> dict[str, RunInputs]:
+    """What every variant of a comparison begins with: one cohort, and folds of its own if it asks.
+
+    Parameters
+    ----------
+    variants : mapping
+        Configurations by name, which may differ in the folds (`layout_of`).
+    inputs : RunInputs, optional
+        What the first begins with, where it is known already.
+
+    Raises
+    ------
+    SplitError
+        The folds of two do not score the same people, or one's are those of a column.
+    KfoldHsError
+        As `read_inputs`.
+    """
+    read: dict[str, RunInputs] = {}
+    found: dict[str, RunInputs] = {}
+    for name, config in variants.items():
+        key = json.dumps(layout_of(config), sort_keys=True)
+        if key not in read:
+            first = next(iter(read.values()), inputs)
+            known = inputs if not read else None
+            read[key] = known or read_inputs(config, progress, first.cohort if first else None)
+            _check_same_people(next(iter(variants)), first or read[key], name, read[key])
+        found[name] = read[key].for_tasks_of(config)
+    return found
+
+
+def _check_same_people(one: str, first: RunInputs, two: str, second: RunInputs) -> None:
+    """Refuse folds that do not score the same people."""
+    if first.split.sources != second.split.sources:
+        raise SplitError(
+            f"the folds of {shown(one)} or {shown(two)} are those of a column, and not of both: "
+            "such folds leave out whoever is of several values, and cannot be compared with drawn "
+            "ones. Compare variants that both have split.hold_out."
+        )
+    scored = [set(each.split.scored_patients(each.cohort)) for each in (first, second)]
+    if odd := sorted(scored[0] ^ scored[1]):
+        way_out = "Leave split.test out, or give it as a list of all patients of a person."
+        if first.split.sources:
+            way_out = (
+                "A person of several values is in no fold, and each patient of theirs may be: give "
+                "both the same split.by."
+            )
+        raise SplitError(
+            f"the folds of {shown(one)} and {shown(two)} do not score the same people: "
+            f"{len(odd)} patients are in one alone ({listing(odd, 3)}). {way_out}"
+        )
 
 
 def cohort_to_split(config: Config, progress: Progress, cohort: Cohort | None = None) -> Cohort:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from kfold_hs.config.schema import Config
 from kfold_hs.config.sweep import Variant
 from kfold_hs.errors import UnfinishedError
 from kfold_hs.files import stored
@@ -44,24 +45,33 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class VariantRunner:
-    """Runs variants, all on the same people and folds.
+    """Runs variants, all on the same people.
 
     Parameters
     ----------
+    inputs : RunInputs
+        What they begin with.
     predictions : callable
         Name of a run -> where predictions are kept that another run's models made in its place.
     trained : dict
-        Training digest -> name of the finished run that has the models.
+        What decides a training (`training_of`) -> name of the finished run that has the models.
+    own : mapping
+        Variant -> what it begins with, where its folds are its own.
     """
 
     inputs: RunInputs
     predictions: Callable[[str], Path]
     options: RunOptions
     trained: dict[str, str] = field(default_factory=dict)
+    own: Mapping[str, RunInputs] = field(default_factory=dict)
 
     def inputs_of(self, variant: Variant) -> RunInputs:
         """The inputs with what the variant makes of the tasks."""
-        return self.inputs.for_tasks_of(variant.config)
+        return self.own.get(variant.name, self.inputs).for_tasks_of(variant.config)
+
+    def training_of(self, variant: Variant) -> str:
+        """What decides a variant's models: its settings, and who is in which fold."""
+        return training_of(variant.config, self.inputs_of(variant))
 
     def run_name(self, variant: Variant) -> str:
         """Of the variant's run, made or not."""
@@ -78,14 +88,14 @@ class VariantRunner:
             As `cross_validation.run`.
         """
         own = RunPaths(self.run_name(variant), self.options.root)
-        models = self.trained.get(variant.config.training_digest)
+        models = self.trained.get(self.training_of(variant))
         if models is not None and models != own.name and not own.predictions.exists():
             scored = self._predicted(variant, own.name, models, progress)
             return VariantResult(own.name, scored, models)
         words = shlex.join(["kfold-hs", "run", *variant.overrides])
         options = replace(self.options, name=None, command=words)
         done = run(variant.config, progress, options, self.inputs_of(variant))
-        self.trained.setdefault(variant.config.training_digest, own.name)
+        self.trained.setdefault(self.training_of(variant), own.name)
         return VariantResult(own.name, self.stacked(variant, kept_predictions(done.paths)))
 
     def run_all(
@@ -164,6 +174,11 @@ class VariantRunner:
             found = predict_folds(replace(context, digests=of_models), trained, progress.step)
             found.write(target, digests)
         return self.stacked(variant, Predictions.read(target).where(level="patient"))
+
+
+def training_of(config: Config, inputs: RunInputs) -> str:
+    """What decides the models: settings, and folds that a file may give (not in the digest)."""
+    return f"{config.training_digest} {inputs.split.assignment}"
 
 
 def kept_predictions(run: RunPaths) -> Predictions:

@@ -148,7 +148,10 @@ def test_options_are_in_the_signature_and_in_the_text() -> None:
     [
         ({"a": {}}, "two variants or more, and has 1"),
         ({"a": {}, "b": {}}, "'a' and 'b' are one configuration"),
-        ({"a": {"seed": 1}, "b": {"seed": 2}}, r"differ in seed \(1 there, 2 here\)"),
+        (
+            {"a": {"split": {"n_folds": 2}}, "b": {"split": {"n_folds": 3}}},
+            r"differ in split\.n_folds \(2 there, 3 here\)",
+        ),
         (["sched=cosine"], "variants is of type list: give a dict"),
         ({"a": "sched=cosine", "b": {}}, "'a' is no dict of settings"),
     ],

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kfold_hs.config.sweep import _parts, design
+from kfold_hs.config.sweep import _parts, check_same_inputs, design, layout_of
 from kfold_hs.errors import ConfigError
 
 
@@ -62,8 +62,11 @@ def test_a_word_is_cut_between_overrides_only(word: str, parts: list[str]) -> No
         (["sched=cosine"], "takes two variants or more"),
         (["sched=cosine", "sched=cosine"], "sched=cosine is given twice"),
         (["sched=cosine", "sched=cosin"], r"Did you mean 'cosine'"),
-        (["split.n_folds=3,5"], r"differ in split\.n_folds \(3 there, 5 here\)"),
-        (["seed=0,1"], r"differ in seed .*split\.file=FILE"),
+        (
+            ["split.n_folds=3,5"],
+            r"differ in split\.n_folds \(3 there, 5 here\).*kfold-hs learning-curve",
+        ),
+        (["split.n_repeats=1,3"], r"each as often.*split\.by, split\.stratify"),
         (["data.n_patients=100,200"], r"differ in data\.n_patients"),
         (["target=0.5,0.6"], r"are one configuration"),
         (["optim.lr=1e-3", "optim.lr=0.001"], r"are one configuration"),
@@ -78,6 +81,34 @@ def test_tasks_may_differ_in_what_training_makes_of_them() -> None:
     found = design(["data.tasks.murmur.patient_pool=mean", "data.tasks.murmur.patient_pool=max"])
     assert len(found.variants) == 2
     assert len(design(["seed=0,1", "split.file=split.json"]).variants) == 2
+
+
+def test_variants_may_be_on_other_folds_of_as_many() -> None:
+    for words in (["split.by=person,patient"], ["split.stratify=auto,[age]"], ["seed=0,1"]):
+        found = [layout_of(each.config) for each in design(words).variants]
+        assert found[0] != found[1]
+    files = design(["split.file=a.json", "split.file=b.json"]).variants
+    assert "seed" not in layout_of(files[0].config)
+    same = design(["sched=onecycle,cosine"]).variants
+    assert layout_of(same[0].config) == layout_of(same[1].config)
+    with pytest.raises(ConfigError, match="one can be set against another fold by fold"):
+        check_same_inputs(design(["split.by=person,patient"]).variants)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["split.n_folds=3,5"], "kfold-hs learning-curve says what people are worth"),
+        (
+            ["split.hold_out=null,campaign"],
+            "Folds that are sources leave out whoever is of several",
+        ),
+        (["split.test=0,0.2"], "score the same people"),
+    ],
+)
+def test_folds_that_would_answer_another_question_are_refused(words: list[str], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        design(words)
 
 
 def test_many_levels_of_one_word_are_cut_and_refused_quickly() -> None:

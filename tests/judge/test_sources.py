@@ -109,6 +109,17 @@ def test_two_sources_cannot_tell() -> None:
     assert "Cannot tell: 2 sources, and a prediction needs 3 at least." in page
 
 
+def test_a_mean_without_an_interval_says_why() -> None:
+    _, summary = judged(2, 24)
+    assert summary.sources is not None
+    found = [each for of in summary.sources.next.values() for each in of.values()]
+    untold = [each for each in found if each.value is not None and each.mean_low is None]
+    assert untold
+    assert all(each.method.endswith("would hold 99 % or more of what is possible")
+               for each in untold)  # fmt: skip
+    assert not any("99 %" in each.method for each in found if each.mean_low is not None)
+
+
 def test_three_small_sources_leave_everything_possible() -> None:
     _, summary = judged(3, 24)
     assert summary.sources is not None

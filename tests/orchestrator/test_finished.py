@@ -68,7 +68,7 @@ def test_a_plan_of_a_former_version_counts_its_finished_runs_once(
 ) -> None:
     put(tmp_path, "a", split)
     former = {compose([]).digest: "a", "f" * 64: "never-made"}
-    write_json(tmp_path / "reports" / "comparison" / "plan.json", plan_of(split, former))
+    write_json(tmp_path / "reports" / "comparison" / "plan.json", plan_of([split], former))
     found = sorted(variants_tried(tmp_path / "reports", split).values())
     assert found == [["a"], ["never-made"]]
 

@@ -289,5 +289,6 @@ def _notes(person_of: dict[str, str]) -> list[Note]:
     several = counts[counts > 1]
     if not len(several):
         return []
-    text = "people with more than one patient id (Additional ID); each is split as one person"
+    text = "people with several patient ids (Additional ID), who are split as one person each"
+    text += " unless split.by=patient"
     return [Note("linked patients", len(several), text, tuple(several.index))]

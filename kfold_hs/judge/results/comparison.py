@@ -1,7 +1,8 @@
 """Several variants of one recipe on the same people: every metric, every question at once.
 
-Variants must have predicted the same patients in the same folds of the same repeats. Rows are
-put into one order first, so that the order of the tables does not matter.
+Variants must have predicted the same patients in the same folds of the same repeats, or, where
+that is asked for, in as many folds and repeats that were drawn otherwise (see `different_folds`).
+Rows are put into one order first, so that the order of the tables does not matter.
 
 Where the challenge charges for a task, who is called what is compared as the classes' probabilities
 say, and as class weights and a threshold of referral say that were chosen on the other folds (see
@@ -35,7 +36,7 @@ _ORDER = ["repeat", "seed", "fold", "patient_id"]
 
 @dataclass(frozen=True, eq=False)
 class Variants:
-    """Variants on the same people in the same folds.
+    """Variants on the same people.
 
     Parameters
     ----------
@@ -43,15 +44,15 @@ class Variants:
         Variant -> what its headline scores, `ordered`.
     positives : mapping
         Task -> index of its positive class.
-    layout : Layout
-        Of every table.
+    layouts : mapping
+        Variant -> layout of its table; one and the same of variants on the same folds.
     train_share : float
         Share of the people that every model trained on, in (0, 1].
     """
 
     tables: Mapping[str, Predictions]
     positives: Mapping[str, int]
-    layout: Layout
+    layouts: Mapping[str, Layout]
     train_share: float
 
     @classmethod
@@ -60,8 +61,11 @@ class Variants:
         scored: Mapping[str, Predictions],
         positives: Mapping[str, int],
         split: Mapping[str, Any],
+        may_differ: bool = False,
     ) -> Variants:
         """Rows in any order; n_folds and train_share of the split.
+
+        `may_differ` allows other folds of the same people.
 
         Raises
         ------
@@ -69,8 +73,21 @@ class Variants:
             The variants are not of the same people in the same folds.
         """
         tables = {name: ordered(each) for name, each in scored.items()}
-        layout = one_layout(tables, int(split["n_folds"]))
-        return cls(tables, positives, layout, float(split["train_share"]))
+        n_folds = int(split["n_folds"])
+        if may_differ:
+            layouts = layouts_of(tables, n_folds)
+        else:
+            layouts = dict.fromkeys(tables, one_layout(tables, n_folds))
+        return cls(tables, positives, layouts, float(split["train_share"]))
+
+    @property
+    def layout(self) -> Layout:
+        """Of the first variant; people, folds and runs are as many in all."""
+        return next(iter(self.layouts.values()))
+
+    @property
+    def on_same_folds(self) -> bool:
+        return len(set(map(id, self.layouts.values()))) == 1
 
     @property
     def first(self) -> Predictions:
@@ -81,22 +98,28 @@ class Variants:
         """The metrics of a task by name, and the influences of each by variant."""
         metrics: dict[str, Metric] = {}
         found: dict[str, dict[str, Influence]] = {}
-        for name, table in self.tables.items():
-            rows = Scored(table.y_true(task), table.y_prob(task), self.positives[task], self.layout,
-                          names=table.classes[task])  # fmt: skip
-            measured = [(metric, rows) for metric in metrics_of(table, task)]
-            for choice in self._decisions(table, task):
-                measured.append((as_decided(choice.metric), replace(rows, y_prob=choice.crossfit)))
-            for metric, scored in measured:
+        for name in self.tables:
+            for metric, scored in self.measured(name, task):
                 metrics[metric.name] = metric
                 found.setdefault(metric.name, {})[name] = scored.influence(metric)
         return metrics, found
 
-    def _decisions(self, table: Predictions, task: str) -> list[Choice]:
+    def measured(self, name: str, task: str) -> list[tuple[Metric, Scored]]:
+        """The metrics of a variant's task, each with the rows that it is taken of."""
+        table, layout = self.tables[name], self.layouts[name]
+        rows = Scored(table.y_true(task), table.y_prob(task), self.positives[task], layout,
+                      names=table.classes[task])  # fmt: skip
+        found = [(metric, rows) for metric in metrics_of(table, task)]
+        for choice in self._decisions(name, task):
+            found.append((as_decided(choice.metric), replace(rows, y_prob=choice.crossfit)))
+        return found
+
+    def _decisions(self, name: str, task: str) -> list[Choice]:
         """None where nothing can be chosen on other folds, or of what are no probabilities."""
-        if table.kind(task) != PROBABILITIES or obstacle(self.layout) is not None:
+        table, layout = self.tables[name], self.layouts[name]
+        if table.kind(task) != PROBABILITIES or obstacle(layout) is not None:
             return []
-        return decisions(table, task, self.layout)
+        return decisions(table, task, layout)
 
 
 @dataclass(frozen=True)
@@ -172,17 +195,17 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
                 found, variants.train_share, n_tried=terms.n_tried, higher_is_better=up,
                 resampled=resampled,
             ),
-            "effects": effects(found, terms.crossing, **how) if terms.crossing else [],
+            # On different folds an effect would mix variants that share them with others.
+            "effects": effects(found, terms.crossing, **how)
+            if terms.crossing and variants.on_same_folds
+            else [],
         }  # fmt: skip
-
-    def margin_of(metric: Metric) -> float:
-        return terms.margins.get(metric.name.removesuffix(DECIDED), metric.margin)
 
     metrics: dict[str, dict[str, Metric]] = {}
     found: dict[str, dict[str, dict[str, Influence]]] = {}
     for task in first.tasks:
         metrics[task], found[task] = variants.influences(task)
-    lead = _lead(first, terms)
+    lead = lead_of(first, terms)
     lead.check_folds(1 if obstacle(variants.layout) else 2)
     means = {v: mean_of([found[task][lead.metric][v] for task in lead.tasks]) for v in tables}
     whole = {("", "mean"): list(means.values())} | {
@@ -199,14 +222,14 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
     tasks = {
         task: {
             name: judged(
-                found[task][name], m.label, margin_of(m), m.higher_is_better,
+                found[task][name], m.label, margin_of(m, terms), m.higher_is_better,
                 resampled.get((task, name)),
             )
             for name, m in by_name.items()
         }
         for task, by_name in metrics.items()
     }  # fmt: skip
-    of_mean, margin = resampled["", "mean"], margin_of(lead.first)
+    of_mean, margin = resampled["", "mean"], margin_of(lead.first, terms)
     return {
         "variants": list(tables),
         "baseline": terms.baseline,
@@ -219,7 +242,12 @@ def compare_variants(variants: Variants, terms: Terms) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lead(first: Predictions, terms: Terms) -> Objective:
+def margin_of(metric: Metric, terms: Terms) -> float:
+    """Half the width of a metric's region of practical equivalence."""
+    return terms.margins.get(metric.name.removesuffix(DECIDED), metric.margin)
+
+
+def lead_of(first: Predictions, terms: Terms) -> Objective:
     """What the comparison leads with."""
     asked = terms.primary or first.tasks
     if terms.headline:
@@ -249,3 +277,30 @@ def one_layout(tables: Mapping[str, Predictions], n_folds: int) -> Layout:
                 "cannot be compared. Run both with one split, the same repeats and tasks."
             )
     return Layout.of_predictions(tables[names[0]], n_folds)
+
+
+def layouts_of(tables: Mapping[str, Predictions], n_folds: int) -> dict[str, Layout]:
+    """The layout of each of some `ordered` tables; one and the same where the folds are.
+
+    Raises
+    ------
+    PredictionsError
+        They are not of the same patients in the same repeats.
+    """
+    who = ["repeat", "seed", "patient_id"]
+    found: dict[str, Layout] = {}
+    first = tables[next(iter(tables))]
+    people = first.table.sort_values(who, ignore_index=True)[[*who, "person_id"]]
+    for name, table in tables.items():
+        mine = table.table.sort_values(who, ignore_index=True)[[*who, "person_id"]]
+        same = len(mine) == len(people) and (mine == people).all(axis=None)
+        if not same or dict(table.classes) != dict(first.classes):
+            raise PredictionsError(
+                f"{name} and {next(iter(tables))} did not predict the same patients in the same "
+                "repeats, and cannot be compared. Run both on the same people, with the same "
+                "repeats and tasks."
+            )
+        place = table.table[["fold", "patient_id"]]
+        shared = [o for o in found if (tables[o].table[list(place)] == place).all(axis=None)]
+        found[name] = found[shared[0]] if shared else Layout.of_predictions(table, n_folds)
+    return found

@@ -37,6 +37,8 @@ class Comparison(JsonPart):
     simulated: bool | None = None
     imported: dict[str, Any] | None = None
     decided: bool | None = None
+    different_folds: dict[str, Any] | None = None
+    leaking: dict[str, Any] = pydantic.Field(default_factory=dict)
     sentences: list[str]
     flips: dict[str, Any] = pydantic.Field(default_factory=dict)
     learning: dict[str, Any] = pydantic.Field(default_factory=dict)

@@ -13,14 +13,18 @@ from kfold_hs.predictions.table import Predictions
 _ROW = ["repeat", "seed", "fold", "patient_id"]
 
 
-def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
+def flips(
+    first: Predictions, second: Predictions, task: str, same_folds: bool = True
+) -> dict[str, Any]:
     """Rows that only one of two variants has right, and the patients they are of.
 
     Parameters
     ----------
     first, second : Predictions
-        Patient rows of one epoch a fold, of the same patients in the same folds.
+        Patient rows of one epoch a fold, of the same patients.
     task : str
+    same_folds : bool
+        Whether other folds are refused; a patient is out of fold in any.
 
     Returns
     -------
@@ -35,8 +39,9 @@ def flips(first: Predictions, second: Predictions, task: str) -> dict[str, Any]:
     PredictionsError
         The variants are not of the same rows.
     """
-    one, two = (_judged(each, task) for each in (first, second))
-    if len(one) != len(two) or not (one[_ROW] == two[_ROW]).all(axis=None):
+    row = _ROW if same_folds else [name for name in _ROW if name != "fold"]
+    one, two = (_judged(each, task).sort_values(row, ignore_index=True) for each in (first, second))
+    if len(one) != len(two) or not (one[row] == two[row]).all(axis=None):
         raise PredictionsError(
             f"{len(one)} and {len(two)} rows are not of the same patients in the same folds: only "
             "variants that share them can be set side by side."
@@ -75,10 +80,9 @@ def _most_often(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _judged(kept: Predictions, task: str) -> pd.DataFrame:
-    """Who, their label, what was called, and whether that is right; in one order."""
+    """Who, their label, what was called, and whether that is right."""
     names = np.array(kept.classes[task])
     y_true, called = kept.y_true(task), kept.y_prob(task).argmax(axis=1)
-    table = kept.table[[*_ROW, "person_id"]].assign(
+    return kept.table[[*_ROW, "person_id"]].assign(
         label=names[y_true], called=names[called], right=y_true == called
     )
-    return table.sort_values(_ROW, ignore_index=True)

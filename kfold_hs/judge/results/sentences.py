@@ -115,6 +115,8 @@ def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> st
     )
     if found["verdict"] == BETTER:
         pair = (first, second) if found["winner"] == "first" else (second, first)
+        if pair[0] == found.get("leaking"):
+            return f"{label}: {pair[0]} looks better than {pair[1]}, and leaks ({by})."
         return f"{label}: {pair[0]} is better than {pair[1]} ({by})."
     if found["verdict"] == EQUIVALENT:
         margin = number(found["margin"])
@@ -122,12 +124,22 @@ def verdict(label: str, first: str, second: str, found: Mapping[str, Any]) -> st
     return f"{label}: whether {second} or {first} is better is unknown ({by})."
 
 
+def verdict_of(found: Mapping[str, Any], first: str, second: str) -> str:
+    """The verdict in a few words, with the name of the better one."""
+    if found["verdict"] != BETTER:
+        return str(found["verdict"])
+    name = first if found["winner"] == "first" else second
+    return (
+        f"{name} looks better, and leaks" if name == found.get("leaking") else f"{name} is better"
+    )
+
+
 def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
     """What this design could have seen, and what would see the observed difference.
 
     Empty where there is a verdict, or nothing to go by.
     """
-    if found["verdict"] in {BETTER, EQUIVALENT} or found["bayes"] is None:
+    if found["verdict"] in {BETTER, EQUIVALENT} or _is_untold(found):
         return ""
     seen = "This design sees no difference that there can be with 80 % power."
     if found["detectable"] is not None:
@@ -140,7 +152,8 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
         most = "at most " if at_most else ""
         repeats = f"{most}{counted(settle['repeats'], 'repeat')} of these people would see it"
     elif at_most:
-        repeats = "whether repeats of these people would see it is not known from one"
+        repeats = "whether repeats of these people would see it is not known"
+        repeats += " from one" if n_repeats == 1 else ""
     else:
         repeats = "no number of repeats of these people would see it"
     is_bound = settle.get("people_at_most", False)
@@ -156,6 +169,11 @@ def to_decide(found: Mapping[str, Any], n_repeats: int) -> str:
     return f"{seen} The observed one{small}: {repeats}; {people}."
 
 
+def _is_untold(found: Mapping[str, Any]) -> bool:
+    """Whether nothing stands beside a difference; one on different folds has no correlated t."""
+    return found["bayes"] is None and found.get("variance") is None
+
+
 def whole_percents(shares: Mapping[str, float]) -> dict[str, str]:
     """Shares of a whole as whole percents that add to 100: the largest rests are rounded up."""
     floors = {name: int(100 * share + 1e-9) for name, share in shares.items()}
@@ -169,13 +187,17 @@ def beside(found: Mapping[str, Any]) -> str:
 
     Empty where nothing can be told.
     """
-    if found["bayes"] is None or found["these_models"] is None:
-        return ""
-    chances = whole_percents(found["bayes"])
     here = found["these_models"]
+    if _is_untold(found) or here is None:
+        return ""
+    models = (
+        f"These models: {number(here['value'], signed=True)} ({ends(here, signed=True)}), which "
+        "says nothing of the recipes."
+    )
+    if found["bayes"] is None:
+        return models
+    chances = whole_percents(found["bayes"])
     return (
         f"Bayesian correlated t-test, margin {number(found['margin'])}: second worse "
-        f"{chances['worse']}, as good {chances['same']}, better {chances['better']}. These models: "
-        f"{number(here['value'], signed=True)} ({ends(here, signed=True)}), which says nothing of "
-        "the recipes."
+        f"{chances['worse']}, as good {chances['same']}, better {chances['better']}. {models}"
     )

@@ -39,6 +39,7 @@ METHOD = (
 )
 TOO_FEW = "cannot tell: {n} sources, and a prediction needs {fewest} at least"
 ALL_POSSIBLE = "cannot tell: {n} sources leave every value possible; more sources would tell"
+NOR_MEAN = ", and the interval of their mean would hold 99 % or more of what is possible"
 UNKNOWN = "cannot tell: {n} sources have a value with a spread, and a mean needs 2"
 
 
@@ -119,7 +120,8 @@ def next_source(values: Sequence[_Value]) -> dict[str, Any]:
         "i2": found.i2, "p": found.p_value,
     }  # fmt: skip
     if found.prediction is None:
-        return content | {"method": TOO_FEW.format(n=n, fewest=FEWEST_TO_PREDICT)}
+        nor_mean = NOR_MEAN if mean.low is None else ""
+        return content | {"method": TOO_FEW.format(n=n, fewest=FEWEST_TO_PREDICT) + nor_mean}
     expected = possible_ends(_ends(value, found.prediction), SHARE)
     spread = expit([found.mean - found.tau, found.mean + found.tau])
     return content | {

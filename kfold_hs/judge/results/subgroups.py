@@ -151,7 +151,7 @@ def _of_group(
     parts = [(some, whole.among(some)) for some in (rows, rest)]
     for metric in metrics:
         mine, others = (
-            _among(part.influence(metric), some, basis.layout, metric.by_fold)
+            among(part.influence(metric), some, basis.layout, metric.by_fold)
             for some, part in parts
         )
         n_smallest = n_persons if metric.is_proportion else smallest
@@ -168,7 +168,7 @@ def _of_group(
     return found
 
 
-def _among(found: Influence, rows: np.ndarray, layout: Layout, by_fold: bool) -> Influence:
+def among(found: Influence, rows: np.ndarray, layout: Layout, by_fold: bool) -> Influence:
     """What was found of some rows, as of all of them: the influence of the others is 0.
 
     Undefined where a run, or for metrics taken by fold a fold, has none of the rows.

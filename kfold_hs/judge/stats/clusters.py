@@ -25,6 +25,9 @@ class Layout:
     run, model, person : ndarray of int, shape (N,)
     n_folds : int
         Folds of a run, K. An unfinished run has fewer models than runs times folds.
+    n_layouts : int
+        2 of a difference of values on different folds (`beside`), whose runs are the first's and
+        then as many of the second's; else 1.
 
     Raises
     ------
@@ -36,6 +39,7 @@ class Layout:
     model: np.ndarray
     person: np.ndarray
     n_folds: int
+    n_layouts: int = 1
 
     def __post_init__(self) -> None:
         if not len(self.run) == len(self.model) == len(self.person) > 0:
@@ -66,6 +70,11 @@ class Layout:
     @cached_property
     def n_runs(self) -> int:
         return int(self.run.max()) + 1
+
+    @property
+    def n_repeats(self) -> int:
+        """Runs of each layout, S."""
+        return self.n_runs // self.n_layouts
 
     @cached_property
     def n_models(self) -> int:
@@ -111,6 +120,44 @@ class Layout:
     def by_cell(self, values: np.ndarray) -> np.ndarray:
         """Sums over the rows that share both person and fold model."""
         return np.bincount(self._cell, values)
+
+    def beside(self, other: Layout) -> Layout:
+        """The rows of both, those of the other last, in runs and fold models of their own.
+
+        Raises
+        ------
+        PredictionsError
+            They differ in the numbers of people, folds or runs.
+        """
+        sizes = [(each.n_persons, each.n_folds, each.n_runs, each.n_models)
+                 for each in (self, other)]  # fmt: skip
+        if sizes[0] != sizes[1] or self.n_layouts != 1 or other.n_layouts != 1:
+            raise PredictionsError(
+                f"{sizes[0]} and {sizes[1]} persons, folds, repeats and fold models: results on "
+                "different folds can be subtracted where these are as many, and the people the "
+                "same. Give both variants the same --folds and --repeats."
+            )
+        return Layout(
+            np.concatenate([self.run, other.run + self.n_runs]),
+            np.concatenate([self.model, other.model + self.n_models]),
+            np.concatenate([self.person, other.person]),
+            self.n_folds,
+            n_layouts=2,
+        )
+
+    def without_people(self, values: np.ndarray) -> np.ndarray:
+        """Of two layouts: the rows, less what the other layout says of their persons, (N,).
+
+        With signs opposite, as in a difference. What two values share by the people is in both
+        layouts, and hides what fold models differ by; of one layout the values as they are.
+        """
+        if self.n_layouts == 1:
+            return values
+        n_repeats, n = self.n_repeats, self.n_persons
+        of_run = self.by_run_and_person(values).reshape(2, n_repeats, n)
+        n_rows = self.by_run_and_person(np.ones(len(values)))
+        others = of_run.sum(axis=1)[1 - self.run // n_repeats, self.person]
+        return np.asarray(values + others / (n_repeats * n_rows[self.run, self.person]))
 
     def same_as(self, other: Layout) -> bool:
         """Whether every row has the same run, model and person."""

@@ -21,6 +21,9 @@ persons counts them once where the error has them twice. c4 is the mean of a sta
 S normal draws over the true one. docs/statistics.md derives all of them, and has the measured
 coverage.
 
+A difference of values on different folds has both layouts side by side: E_p is the difference of
+both, fold models and pairs are those of either (docs/statistics.md, "On different folds").
+
 Quantiles are t on J - 1 degrees of freedom. One run cannot see what is reciprocal, and counts as
 such all that people add, which bounds it; its degrees of freedom are Satterthwaite's (Biometrics
 Bulletin 2, 1946) of people, n - 1, and fold models, K - 1: the normal quantile almost, unless fold
@@ -61,6 +64,7 @@ ONE_RUN = (
     FOUR_PARTS + f" (conservative: one repeat cannot see the last part; {RECOMMENDED_RUNS} are "
     "recommended)"
 )
+TWO_LAYOUTS = ", of two layouts of folds: what fold models add counts for each"
 ALL_OR_NONE = METHOD_OF_ALL_OR_NONE
 ALL_OR_NONE_OF_ONE_RUN = (
     f"{METHOD_OF_ALL_OR_NONE}, half of them (conservative: one repeat cannot see what people add "
@@ -149,8 +153,10 @@ def spread(influence: Influence) -> Spread | None:
     if layout.n_models <= layout.n_runs or layout.n_folds < 2:
         return None
     found = parts(influence)
-    df = degrees_of_freedom(found, layout.n_persons, layout.n_runs, layout.n_models)
-    method = FOUR_PARTS if layout.n_runs >= ENOUGH_RUNS else ONE_RUN
+    n_models = layout.n_models // layout.n_layouts
+    df = degrees_of_freedom(found, layout.n_persons, layout.n_repeats, n_models)
+    method = FOUR_PARTS if layout.n_repeats >= ENOUGH_RUNS else ONE_RUN
+    method += TWO_LAYOUTS if layout.n_layouts > 1 else ""
     # Sums by person of psi may hold a little less than those without what fold models differ by.
     variance = max(found.variance, conditional_variance(influence, found))
     untold = influence.no_interval or None
@@ -171,8 +177,9 @@ def parts(influence: Influence) -> Parts:
     by_shares = float(((of_person + influence.by_shares) ** 2).sum(axis=1).max())
     n_runs, n_models = layout.n_runs, layout.n_models
     # Where every run has one model, sums by model are 0: nothing is seen of how models differ.
-    of_models = n_models / max(n_models - n_runs, 1) * float((layout.by_model(psi) ** 2).sum())
-    of_both = float((layout.by_cell(psi) ** 2).sum())
+    own = layout.without_people(psi)
+    of_models = n_models / max(n_models - n_runs, 1) * float((layout.by_model(own) ** 2).sum())
+    of_both = float((layout.by_cell(own) ** 2).sum())
     reciprocal, persistent = _reciprocal(influence, person)
     return Parts(
         person, max(0.0, by_shares - seen), max(0.0, of_models - of_both), reciprocal, persistent
@@ -182,7 +189,7 @@ def parts(influence: Influence) -> Parts:
 def _reciprocal(influence: Influence, person: float) -> tuple[float, float]:
     """The part of that name, and what of `person` no number of repeats averages out."""
     layout, n = influence.layout, influence.layout.n_persons
-    n_runs, n_folds = layout.n_runs, layout.n_folds
+    n_runs, n_folds = layout.n_repeats, layout.n_folds
     whole = layout.in_run.all(axis=0)
     if n_runs < ENOUGH_RUNS or not whole.any():
         # Of the people with whom a person trains models, those who are tested, too.
@@ -191,10 +198,13 @@ def _reciprocal(influence: Influence, person: float) -> tuple[float, float]:
     # S psi: in units of e / n, whatever the number of people whom a run has.
     e = layout.by_run_and_person(influence.psi) * n_runs
     e *= layout.in_run.sum(axis=1, keepdims=True) / n
-    sd = e[:, whole].std(axis=0, ddof=1)
-    persistent = max(0.0, person - n * float((sd**2).mean()) / n_runs)
-    alike = (n_folds - 1) * n * (float(sd.mean()) / c4(n_runs)) ** 2
-    return min(alike, persistent), persistent
+    sd = e[:, whole].reshape(layout.n_layouts, n_runs, -1).std(axis=1, ddof=1)
+    persistent = max(0.0, person - n * float((sd**2).mean(axis=1).sum()) / n_runs)
+    alike = float(((n_folds - 1) * n * (sd.mean(axis=1) / c4(n_runs)) ** 2).sum())
+    found = min(alike, persistent)
+    if layout.n_layouts > 1:  # by which pairs are parted in one layout and not in the other
+        found += alike / ((n_folds - 1) * n_runs)
+    return found, persistent
 
 
 def c4(n: int) -> float:
@@ -217,7 +227,7 @@ def conditional_variance(influence: Influence, found: Parts | None = None) -> fl
     From two runs on with what is reciprocal, which one run cannot see.
     """
     layout = influence.layout
-    if layout.n_runs < ENOUGH_RUNS or layout.n_models <= layout.n_runs or layout.n_folds < 2:
+    if layout.n_repeats < ENOUGH_RUNS or layout.n_models <= layout.n_runs or layout.n_folds < 2:
         return influence.of_people
     return influence.of_people + (found or parts(influence)).reciprocal
 
@@ -274,7 +284,7 @@ def trials_of_all_or_none(influence: Influence, n_smallest: int | None = None) -
     As everywhere one run counts twice what people add, since it cannot see what is reciprocal.
     """
     n = influence.persons_behind(n_smallest)
-    return n if influence.layout.n_runs >= ENOUGH_RUNS else n / 2
+    return n if influence.layout.n_repeats >= ENOUGH_RUNS else n / 2
 
 
 def interval(
@@ -293,7 +303,8 @@ def interval(
     n, level = trials_of_all_or_none(influence, n_smallest), 1 - (1 - LEVEL) / n_looks
     ends = of_all_or_none(value, influence.bounds, n, level)
     if ends and not influence.no_interval:
-        method = ALL_OR_NONE if influence.layout.n_runs >= ENOUGH_RUNS else ALL_OR_NONE_OF_ONE_RUN
+        is_one = influence.layout.n_repeats < ENOUGH_RUNS
+        method = ALL_OR_NONE_OF_ONE_RUN if is_one else ALL_OR_NONE
         return possible_ends(Estimate(value, *ends, method=method, target=text), influence.bounds)
     if found.untold:
         return Estimate(value, None, None, method=found.untold, target=text)
@@ -301,7 +312,7 @@ def interval(
     return possible_ends(
         Estimate(value, low, high, method=found.method, target=text, se=found.se, df=found.df),
         influence.bounds,
-        would_tell=_would_tell(found.parts, influence.layout.n_runs),
+        would_tell=_would_tell(found.parts, influence.layout.n_repeats),
     )
 
 

@@ -118,6 +118,29 @@ class Influence:
             no_interval=self.no_interval or other.no_interval, sides=sides or other.sides,
         )  # fmt: skip
 
+    def minus_on_other_folds(self, other: Influence) -> Influence:
+        """The difference of two values on the same people in different folds.
+
+        Sums by person are paired, and the fold models of both stay: each run of either layout is a
+        run of the difference, and `runs` are those of twice the value, whose mean is the value.
+
+        Raises
+        ------
+        PredictionsError
+            As `Layout.beside`.
+        """
+        layout = self.layout.beside(other.layout)
+        psi, sides = np.concatenate([self.psi, -other.psi]), self.sides
+        if sides is not None and other.sides is not None:
+            sides = sides.minus(other.sides, layout.by_person(psi))
+        return Influence(
+            self.value - other.value, psi, np.concatenate([self.within, -other.within]),
+            np.concatenate([2 * self.runs, -2 * other.runs]), layout,
+            apart(self.bounds, other.bounds), unbiased=self.unbiased and other.unbiased,
+            moved=self.by_shares - other.by_shares,
+            no_interval=self.no_interval or other.no_interval, sides=sides or other.sides,
+        )  # fmt: skip
+
     def times(self, factor: float) -> Influence:
         """A multiple of the value; `factor` is above 0."""
         low, high = self.bounds

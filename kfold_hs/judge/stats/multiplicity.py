@@ -60,6 +60,7 @@ class Resamples:
     Parameters
     ----------
     layout : Layout
+        Of any variant: the people are the same in all.
     n_resamples : int
     seed : int
     """
@@ -80,7 +81,7 @@ class Resamples:
         if not each:
             return {}
         values = np.array([one.value for one in each])
-        psi = np.stack([self.layout.by_person(one.psi) for one in each], axis=1)
+        psi = np.stack([one.layout.by_person(one.psi) for one in each], axis=1)
         ends = np.cumsum([len(influences[name]) for name in names])
         columns = dict(zip(names, np.split(np.arange(len(each)), ends[:-1]), strict=True))
         found = {name: np.empty(self.n_resamples) for name in names}

@@ -1,8 +1,9 @@
 """Which of two variants is better: difference, interval, p, a verdict, which may be "cannot tell".
 
-Both variants have predicted the same people in the same folds, so rows are subtracted one by one
-and what they share cancels. The interval is the recipe's (see `expected_error`), on the differences
-of the rows and of what class shares do, on the plain scale.
+Both variants have predicted the same people. In the same folds rows are subtracted one by one and
+what they share cancels; in different folds persons are, and what fold models differ by counts for
+each. The interval is the recipe's (see `expected_error`), on the differences of the rows and of
+what class shares do, on the plain scale.
 
 equivalent    the whole interval lies within the region of practical equivalence: the difference,
               if there is one, is too small to matter
@@ -16,7 +17,8 @@ of the sign test.
 Beside it the Bayesian correlated t-test (Corani & Benavoli, Machine Learning 100, 2015): with x the
 differences of the J fold models, the true difference has a t distribution of J - 1 degrees of
 freedom around mean(x), of scale sd(x) sqrt(1 / J + 1 / (K - 1)), or the standard error of the
-interval where that is more: folds that agree by chance make nothing certain.
+interval where that is more: folds that agree by chance make nothing certain. On different folds
+no fold model has one to be set against, and there is no such test.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def compare(
     Parameters
     ----------
     first, second : Influence
-        Of one metric on the same rows.
+        Of one metric on the same rows, or of the same people in different folds.
     margin : float
         Half the width of the region of practical equivalence, at least 0.
     higher_is_better : bool
@@ -107,7 +109,8 @@ def compare(
         observed difference), settle, these_models, variance (its parts by name: see
         `expected_error.Parts`).
     """
-    apart = second.minus(first)
+    on_same_folds = second.layout.same_as(first.layout)
+    apart = second.minus(first) if on_same_folds else second.minus_on_other_folds(first)
     if not np.isfinite(apart.value):
         return _untold(apart, margin, apart.no_interval or UNDEFINED)
     found = spread(apart)
@@ -132,9 +135,10 @@ def compare(
             return _untold(apart, margin, ALIKE) | {"p": 1.0}
         p = found.p_value(apart.value) if found.variance == apart.value == 0 else None
         return _untold(apart, margin, found.untold) | {"p": p}
-    bayes = correlated_t(
-        sign * apart.models, 1 / (apart.layout.n_folds - 1), margin, found.variance
-    )
+    bayes = None
+    if on_same_folds:
+        test_over_train = 1 / (apart.layout.n_folds - 1)
+        bayes = correlated_t(sign * apart.models, test_over_train, margin, found.variance)
     least = detectable(found.se, found.df, n_looks=n_looks)
     return {
         "difference": dataclasses.asdict(estimate),
@@ -176,17 +180,18 @@ def _settle(apart: Influence, found: Spread, margin: float, verdict: str) -> dic
     """Repeats alone or people alone that would see the observed difference with 80 % power.
 
     `at_most`: the number of repeats is an upper bound, since a single run cannot tell by how much
-    repeats lessen what a person adds. `people_at_most`: that of people is, since class shares fall
-    with people or do not (see `power`).
+    repeats lessen what a person adds, nor two layouts by how much what is reciprocal.
+    `people_at_most`: that of people is, since class shares fall with people or do not (see
+    `power`).
     """
     if verdict != CANNOT_TELL or apart.value == 0:
         return None
     parts, layout = components(apart), apart.layout
-    design = Design(layout.n_persons, layout.n_runs, layout.n_folds)
+    design = Design(layout.n_persons, layout.n_repeats, layout.n_folds)
     runs, people = settling(apart.value, parts, design)
     return {
         "repeats": runs,
-        "at_most": not parts.separable,
+        "at_most": not parts.separable or layout.n_layouts > 1,
         "people": ceil(people) if people else None,
         "people_at_most": parts.class_shares > 0,
         "beyond_margin": bool(abs(apart.value) > margin),

@@ -98,9 +98,10 @@ def components(influence: Influence) -> Components:
     They are estimates themselves, and rough ones with few fold models.
     """
     layout, found = influence.layout, parts(influence)
-    n, n_runs = layout.n_persons, layout.n_runs
+    n, n_runs = layout.n_persons, layout.n_repeats
     person, residual = n * found.persistent, n * n_runs * (found.person - found.persistent)
-    model, is_one = layout.n_models * found.fold_model, n_runs < ENOUGH_RUNS
+    n_models, is_one = layout.n_models // layout.n_layouts, n_runs < ENOUGH_RUNS
+    model = n_models * found.fold_model
     reciprocal = person if is_one else n * found.reciprocal
     class_shares = n * found.class_shares
     return Components(person, model, residual, reciprocal, class_shares, not is_one, n)

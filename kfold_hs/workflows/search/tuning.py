@@ -140,7 +140,7 @@ class _Search:
         variant = self.search.variant(trial.params)
         self.finished.add(variant, trial.predicted_with)
         if trial.predicted_with is None and trial.run is not None:
-            self.runner.trained.setdefault(variant.config.training_digest, trial.run)
+            self.runner.trained.setdefault(self.runner.training_of(variant), trial.run)
 
     def attempt(self, ticket: Ticket, progress: Progress) -> dict[str, Any]:
         """Run one trial; whatever is wrong with it alone is kept as its outcome."""
