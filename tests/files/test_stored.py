@@ -85,6 +85,20 @@ def test_a_damaged_file_is_refused_and_named(tmp_path: Path, name: str) -> None:
         read(path)
 
 
+def test_a_table_with_text_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Also in what pandas wrote of the columns, which no checksum of Parquet's covers."""
+    write, read = KINDS["p.parquet"]
+    path = tmp_path / "p.parquet"
+    write(path)
+    raw = path.read_bytes()
+    checksum_file(path).unlink()
+    for text in (b"index_columns", b"pandas_type", b"numpy_type"):
+        assert text in raw
+        path.write_bytes(raw.replace(text, b"\xff" + text[1:]))
+        with pytest.raises(DamagedFileError, match="p.parquet"):
+            read(path)
+
+
 def test_a_file_is_whole_at_whatever_moment_its_writer_is_killed(tmp_path: Path) -> None:
     """Every system call of the replacement in turn is the last; also of the one after it."""
     path = tmp_path / "a.json"
