@@ -11,7 +11,14 @@ from typing import Any
 from kfold_hs import __version__
 from kfold_hs.errors import ConfigError, KfoldHsError, unknown_name
 from kfold_hs.files import stored
-from kfold_hs.files.paths import RunPaths, ValidationPaths, whose, write_bytes, write_json, write_text
+from kfold_hs.files.paths import (
+    RunPaths,
+    ValidationPaths,
+    whose,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from kfold_hs.judge.results.for_papers import PREVALENCES, derived
 from kfold_hs.report.figures import write_figures
 from kfold_hs.report.paper import writers

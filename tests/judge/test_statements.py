@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from kfold_hs.report.tripod import tripod
 from support.fake_run import COHORT, PROVENANCE, SPLIT, fake_run, summary_of
 from support.fake_run import page_of as render
 from support.project import TINY, kfold_hs, write_table
@@ -39,7 +40,6 @@ from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.comparison_page import render_comparison
-from kfold_hs.report.tripod import tripod
 
 ILL = "<i>ill|*x*`</i>"
 WORDS = [word for word in TINY if not word.startswith("train.epochs")] + ["train.epochs=2"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from kfold_hs.report.tripod import tripod
 from support.fake_run import fake_run, summary_of
 from support.fake_run import page_of as render
 from support.fake_run_parts import summary_with, twice, without
@@ -19,7 +20,6 @@ from support.pages import unmarked
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import percent, place, signed, signed_whole
-from kfold_hs.report.tripod import tripod
 
 Run = tuple[dict[str, Any], pd.DataFrame, Predictions]
 

@@ -161,13 +161,13 @@ def derived(
     inside = {}
     for name, task in summary["tasks"].items():
         curves = (summary.get("curves") or {}).get("tasks", {}).get(name, {})
-        versions = (curves.get("calibration") or {}).get("versions", {})
-        model = next(iter(versions.values()), {}).get("model", {})
+        versions = list((curves.get("calibration") or {}).get("versions", {}).values())
+        model = versions[0].get("model", {}) if versions else {}
         fit = task.get("fit")
         of = dict(model, auroc=task["metrics"].get("auroc"))
-        n_persons = (fit or {}).get("n_persons")
+        n_persons = None if fit is None else fit["n_persons"]
         inside[name] = _of_task(task, of, n_persons, prevalences) | {
-            "development": None if fit is None else riley.development(fit, n_persons)
+            "development": None if fit is None else riley.development(fit, fit["n_persons"])
         }
     found: dict[str, Any] = {"prevalences": list(prevalences), INTERNAL: inside}
     if validation is not None:

@@ -14,8 +14,8 @@ from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
 from kfold_hs.judge.results.curves import curves
-from kfold_hs.judge.results.headline import Answer
 from kfold_hs.judge.results.for_papers import calls_and_fit
+from kfold_hs.judge.results.headline import Answer
 from kfold_hs.judge.results.labels import all_labels, each_class
 from kfold_hs.judge.results.learning_curves import effort, learning
 from kfold_hs.judge.results.run_record import RunRecord

@@ -28,7 +28,8 @@ from kfold_hs.judge.stats.scored import Scored
 
 POSITIVE, NEGATIVE = "positive", "negative"
 _BOUNDS = (log(SMALLEST), -log(SMALLEST))  # of a logarithm of shares
-NONE_WRONG = "undefined: no wrong call of this kind, or no right one; more people would tell"
+UNDEFINED = "undefined: nobody was called wrongly, or nobody rightly; more people would tell"
+NO_SPREAD = "no interval: sensitivity or specificity is 0 or 1; more people would tell"
 
 
 def likelihood_ratios(
@@ -61,7 +62,9 @@ def _log_ratio(
     """Of log(right / (1 - spared)), to first order in both."""
     values = (right.value, 1 - spared.value)
     if not all(isfinite(each) and each > 0 for each in values):
-        return Estimate(None, None, None, method=NONE_WRONG)
+        return Estimate(None, None, None, method=UNDEFINED)
+    if values[0] == 1 or values[1] == 1:
+        return Estimate(log(values[0] / values[1]), None, None, method=NO_SPREAD)
     parts = [right.times(1 / values[0]), spared.times(1 / values[1])]
     both = mean_of(parts).times(2)
     value = log(values[0] / values[1])

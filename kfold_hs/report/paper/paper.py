@@ -7,13 +7,33 @@ from typing import Any
 
 from kfold_hs.report.charts.base import Figure
 from kfold_hs.report.charts.curves import abstention_figures, curve_figures
-from kfold_hs.report.paper.checklists import CHECKLISTS, answers, checklist
+from kfold_hs.report.paper.answers import answers
+from kfold_hs.report.paper.checklists import CHECKLISTS, checklist
 from kfold_hs.report.paper.content import Paper, Sources
-from kfold_hs.report.paper.sections import SECTIONS, reproducibility
+from kfold_hs.report.paper.people import answer, characteristics, flow, sample_size
+from kfold_hs.report.paper.results import (
+    calibration,
+    decision,
+    fairness,
+    indeterminate,
+    performance,
+    predictive_values,
+    reproducibility,
+)
 from kfold_hs.report.traced import traced
 from kfold_hs.report.validation_page import calibration_figures
 
-SUMMARY, CONFIG, DERIVED, VALIDATION = "summary.json", "config.yaml", "paper.json", "validation.json"
+SECTIONS = (
+    answer, flow, characteristics, sample_size, performance, calibration, decision,
+    predictive_values, fairness, indeterminate,
+)  # fmt: skip
+"""In the order of the files; checklists and `reproducibility` follow."""
+SUMMARY, CONFIG, DERIVED, VALIDATION = (
+    "summary.json",
+    "config.yaml",
+    "paper.json",
+    "validation.json",
+)
 
 
 def paper_of(

@@ -89,7 +89,7 @@ def _block_html(block: Block, figures: Mapping[str, Any]) -> Markup:
             )  # fmt: skip
 
 
-_BOX, _GAP, _LINE, _CHARACTERS = 330, 40, 18, 44
+_BOX, _GAP, _LINE, _CHARACTERS = 340, 40, 17, 42
 
 
 def flow_svg(steps: list[Step]) -> Markup:
@@ -109,20 +109,21 @@ def flow_svg(steps: list[Step]) -> Markup:
         if place + 1 < len(steps):
             drawn.append(_arrow(10 + _BOX / 2, top + height, 10 + _BOX / 2, bottom + _GAP))
         top = bottom + _GAP
-    width, height = 2 * _BOX + 2 * _GAP + 10, top - _GAP + 10
+    width, height = _BOX + 20, top - _GAP + 10
+    if any(step.left for step in steps):
+        width += _BOX + 2 * _GAP - 10
     return Markup(
-        f'<div class="wide"><svg class="flow" viewBox="0 0 {width} {height:g}" width="{width}" role="img" '
+        f'<div class="wide"><svg viewBox="0 0 {width} {height:g}" width="{width}" role="img" '
+        'font-size="12" fill="currentColor" '
         'aria-label="Flow of people: the list below says the same">'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
         'markerHeight="8" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="currentColor"/></marker>'
         f"</defs>{''.join(drawn)}</svg></div>"
-    )  # fmt: skip
+    )
 
 
 def _lines(contents: list[Content]) -> list[str]:
-    return [
-        line for each in contents for line in textwrap.wrap(plain(each, {}, str), _CHARACTERS)
-    ]
+    return [line for each in contents for line in textwrap.wrap(plain(each, {}, str), _CHARACTERS)]
 
 
 def _box(x: float, y: float, height: float, lines: list[str]) -> Iterator[str]:
@@ -211,6 +212,7 @@ def latex(paper: Paper, images: Images) -> str:
 
 def _wrapped(said: str) -> str:
     """Text in LaTeX, whose long words (digests, pointers) may break anywhere."""
+
     def broken(word: re.Match[str]) -> str:
         parts = textwrap.wrap(word[0], 12, break_on_hyphens=False)
         return r"\allowbreak{}".join(map(latex_text, parts))
