@@ -20,8 +20,8 @@ from kfold_hs.report.paper.content import (
 from kfold_hs.report.tables import BREAK, Content, Table
 
 Item = tuple[str, str, str, str]
-"""Number, what is asked, names of answers (`paper.answers`), what is left to the authors; with ? only
-where there is no answer."""
+"""Number, what is asked, names of answers (`paper.answers`), what is left to the authors; with ?
+only where there is no answer."""
 
 
 @dataclass(frozen=True)

@@ -319,9 +319,9 @@ def sample_size(s: Sources) -> Section:
         blocks += [
             table,
             Text(
-                "The criteria are of a regression: so many parameters the people would allow one. A "
-                "network has more weights, which training holds back otherwise; no criterion says how "
-                "many people it takes, and kfold-hs learning-curve measures it."
+                "The criteria are of a regression: so many parameters the people would allow one. "
+                "A network has more weights, which training holds back otherwise; no criterion "
+                "says how many people it takes, and kfold-hs learning-curve measures it."
             ),
         ]
     else:

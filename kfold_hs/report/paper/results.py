@@ -411,8 +411,9 @@ def reproducibility(s: Sources) -> Section:
         blocks.append(table)
     blocks.append(
         Text(
-            "Every number of these files stands in summary.json of the run, validation.json of the "
-            "validation, config.yaml, or paper.json beside them; numbers.csv says where each one does."
+            "Every number of these files stands in summary.json and config.yaml of the run, in "
+            "validation.json of the validation, or in paper.json beside them; numbers.csv says "
+            "where each one does."
         )
     )
     return Section("again", "Reproducibility", blocks)
