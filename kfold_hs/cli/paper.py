@@ -18,7 +18,7 @@ def _prevalences(text: str) -> tuple[float, ...]:
         ) from None
 
 
-@click.command(short_help="Write what reviewers ask: checklists, Table 1, flow, performance.")
+@click.command(short_help="Write what reviewers ask of a paper.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
 @click.option(
     "--validation",

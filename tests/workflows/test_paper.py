@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -121,6 +122,7 @@ _LATEX = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicirc
 def of_latex(path: Path) -> str:
     text = path.read_text().partition(r"\begin{document}")[2]
     text = text.replace(r"\allowbreak{}", "")
+    text = re.sub(r"\\endfirsthead.*?\\endhead", "", text, flags=re.DOTALL)  # of further pages
     text = re.sub(r"\\begin\{longtable\}\{.*\}$|\\(label|setlength\{[^}]*\})\{[^}]*\}", "", text,
                   flags=re.MULTILINE)  # fmt: skip
     text = re.sub(r"\\\\$", " ", text, flags=re.MULTILINE)
@@ -230,6 +232,16 @@ def test_latex_is_balanced_and_has_no_bare_sign(root: Path) -> None:
         for row in re.findall(r"^(.+) \\\\$", table, flags=re.MULTILINE):
             if not row.startswith(r"\caption"):
                 assert len(re.findall(r"(?<!\\)&", row)) == n - 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_is_set(root: Path, tmp_path: Path) -> None:
+    words = ["pdflatex", "-interaction=nonstopmode", f"-output-directory={tmp_path}", "paper.tex"]
+    done = subprocess.run(words, cwd=root / "out", capture_output=True, check=False)
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, said[-3000:]
+    assert "multiply defined" not in said
+    assert (tmp_path / "paper.pdf").stat().st_size > 50_000
 
 
 def test_markdown_tables_have_as_many_cells_in_every_row(root: Path) -> None:

@@ -331,7 +331,7 @@ def indeterminate(s: Sources) -> Section:
         curve, sets = each["curve"], each["sets"]
         table = Table(
             "indeterminate",
-            f"{task}: errors of whom the models answer, the surest first",
+            f"{task}: errors among those answered, the surest first",
             ["share answered", "error", "95 % interval", "threshold"],
             label=f"risk {task}",
             names_in=None,

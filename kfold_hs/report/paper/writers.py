@@ -221,7 +221,8 @@ def _wrapped(said: str) -> str:
     for word in _LONG_WORD.finditer(said):
         found += [latex_text(said[at : word.start()]), broken(word)]
         at = word.end()
-    return "".join([*found, latex_text(said[at:])])
+    # At the start of a row a bracket would be an option of the one before; two dashes would be one.
+    return "".join([*found, latex_text(said[at:])]).replace("[", "{[}").replace("--", "-{}-")
 
 
 def _in_latex(content: Content) -> str:
@@ -270,7 +271,8 @@ def _longtable(table: Table) -> list[str]:
     return [
         r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{columns}}}",
         rf"\caption{{{_wrapped(table.caption)}}}\label{{tab:{table.name}}}\\",
-        r"\toprule", head, r"\midrule\endhead", *rows, r"\bottomrule", r"\end{longtable}}",
+        r"\toprule", head, r"\midrule\endfirsthead", r"\toprule", head, r"\midrule\endhead",
+        *rows, r"\bottomrule", r"\end{longtable}}",
     ]  # fmt: skip
 
 
