@@ -165,7 +165,10 @@ def _folds(split: Mapping[str, Any]) -> list[Content]:
     if split["n_folds"] is None or "by" not in settings:
         return []
     if column := settings.get("hold_out"):
-        return [f"each {column} held out once: {', '.join(settings['values'])}"]
+        return [
+            f"internal-external cross-validation: each {column} held out once ("
+            f"{', '.join(settings['values'])})"
+        ]
     if split["n_folds"] == 1:
         return [f"one part held out for validation, by {settings['by']}"]
     return [

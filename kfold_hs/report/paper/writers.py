@@ -254,22 +254,25 @@ def _block_latex(block: Block, images: Images) -> list[str]:
             return [*lines, r"\end{enumerate}"]
 
 
+def _shares(table: Table) -> list[float]:
+    """Of the width of a page, for every column, by its longest cell."""
+    weights = []
+    for head, cells in table.columns():
+        longest = max((len(cell.text) for cell in cells), default=0)
+        weights.append(max(min(longest, 60), min(len(head), 14)) + 4)
+    return [weight / sum(weights) for weight in weights]
+
+
 def _longtable(table: Table) -> list[str]:
-    widths = [
-        min(max(len(cell.text) for cell in [*cells]) if cells else 4, 60) + 4
-        for _, cells in table.columns()
-    ]
-    heads = [len(head) for head, _ in table.columns()]
-    widths = [max(width, min(head, 14)) for width, head in zip(widths, heads, strict=True)]
-    room = 1 - 0.025 * len(widths)
+    shares = _shares(table)
+    room, size = 1 - 0.025 * len(shares), "scriptsize" if len(shares) > 7 else "footnotesize"
     columns = "".join(
-        rf">{{\raggedright\arraybackslash}}p{{{room * width / sum(widths):.3f}\linewidth}}"
-        for width in widths
+        rf">{{\raggedright\arraybackslash}}p{{{room * share:.3f}\linewidth}}" for share in shares
     )
     rows = [" & ".join(_in_latex(cell) for cell in row) + r" \\" for row in table.rows]
     head = " & ".join(_in_latex(cell) for cell in table.head) + r" \\"
     return [
-        r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{columns}}}",
+        rf"{{\{size}\setlength{{\tabcolsep}}{{3pt}}", rf"\begin{{longtable}}{{{columns}}}",
         rf"\caption{{{_wrapped(table.caption)}}}\label{{tab:{table.name}}}\\",
         r"\toprule", head, r"\midrule\endfirsthead", r"\toprule", head, r"\midrule\endhead",
         *rows, r"\bottomrule", r"\end{longtable}}",
@@ -307,7 +310,10 @@ def new_document() -> Any:
             "paper.docx is written by python-docx, which is not installed: pip install "
             "'kfold-hs[paper]', or leave it out: --formats html,md,tex."
         ) from error
-    return library.Document()
+    document = library.Document()
+    for side in ("left_margin", "right_margin", "top_margin", "bottom_margin"):
+        setattr(document.sections[0], side, library.shared.Cm(2))
+    return document
 
 
 def _xml(said: str) -> str:
@@ -315,12 +321,19 @@ def _xml(said: str) -> str:
 
 
 def _block_docx(document: Any, block: Block, images: Images) -> None:
+    page = document.sections[0]
+    room = page.page_width - page.left_margin - page.right_margin
     match block:
         case Table():
             document.add_paragraph(_xml(block.caption), style="Caption")
             grid = document.add_table(rows=0, cols=len(block.head), style="Table Grid")
+            grid.autofit, shares = False, _shares(block)
+            for column, share in zip(grid.columns, shares, strict=True):
+                column.width = round(share * room)
             for place, row in enumerate([block.head, *block.rows]):
-                for cell, content in zip(grid.add_row().cells, row, strict=True):
+                cells = grid.add_row().cells
+                for cell, content, share in zip(cells, row, shares, strict=True):
+                    cell.width = round(share * room)
                     _runs(cell.paragraphs[0], content, size=8, bold=place == 0)
             document.add_paragraph()
         case Text():
@@ -335,7 +348,7 @@ def _block_docx(document: Any, block: Block, images: Images) -> None:
                 document.add_paragraph(_xml(block.caption), style="Caption")
         case Flow():
             for step in block.steps:
-                _runs(document.add_paragraph(style="List Number"), step.inside)
+                _runs(document.add_paragraph(style="List Bullet"), step.inside)
                 for each in step.left:
                     _runs(document.add_paragraph(style="List Bullet 2"), each)
 
