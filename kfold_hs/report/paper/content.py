@@ -157,6 +157,12 @@ def with_ends(estimate: Mapping[str, Any] | None, written_as: str = "") -> list[
     return [FORMATS[written_as or "number"](estimate["value"]), interval(estimate, written_as)]
 
 
+def in_one(estimate: Mapping[str, Any] | None, written_as: str = "") -> Content:
+    """One cell: a value and its interval in brackets; a dash where nothing is known."""
+    value, ends = with_ends(estimate, written_as)
+    return value if value == "–" else [value, " (", ends, ")"]
+
+
 def enumerated_contents(contents: list[Content], between: str = ", ") -> Content:
     """Contents with something between them."""
     return [part for each in contents for part in (between, each)][1:]

@@ -17,6 +17,7 @@ from kfold_hs.report.paper.content import (
     Text,
     code,
     enumerated_contents,
+    in_one,
     some,
     with_ends,
 )
@@ -93,8 +94,8 @@ def calibration(s: Sources) -> Section:
         outside = (s.validation or {}).get("tasks", {}).get(task, {}).get("versions", {})
         table = Table(
             "calibration",
-            f"Calibration of {task}",
-            ["probabilities", *(c for n in _OF_MODEL.values() for c in (n, "95 % interval"))],
+            f"Calibration of {task}, with 95 % intervals",
+            ["probabilities", *_OF_MODEL.values()],
             {0: "text"},
             label=task,
         )
@@ -127,9 +128,7 @@ def calibration(s: Sources) -> Section:
 
 def _model(model: Mapping[str, Mapping[str, Any]]) -> list[Content]:
     return [
-        cell
-        for name in _OF_MODEL
-        for cell in with_ends(model[name], "signed" if name == "intercept" else "number")
+        in_one(model[name], "signed" if name == "intercept" else "number") for name in _OF_MODEL
     ]
 
 
@@ -245,22 +244,27 @@ def fairness(s: Sources) -> Section:
     for task in s.summary["tasks"]:
         one = Table(
             "fairness",
-            f"{task}: discrimination by group",
-            ["group", "people", *(_heads(_OF_GROUPS)), "adjusted p, AUROC"],
+            f"{task}: discrimination by group, with 95 % intervals",
+            [
+                "group",
+                "people",
+                *(_NAMES.get(each, each) for each in _OF_GROUPS),
+                "adjusted p, AUROC",
+            ],
             {0: "text"},
             label=f"groups {task}",
         )
         two = Table(
             "fairness",
-            f"{task}: calibration by group",
-            ["group", "people", *_heads(_OF_MODEL.values())],
+            f"{task}: calibration by group, with 95 % intervals",
+            ["group", "people", *_OF_MODEL.values()],
             {0: "text"},
             label=f"calibration {task}",
         )
         for covariate, group in _groups(groups):
             found, name = group["tasks"][task], f"{covariate}: {group['name']}"
             who = whole(group["n_persons"])
-            cells = [cell for m in _OF_GROUPS for cell in with_ends(found.get(m))]
+            cells = [in_one(found.get(m)) for m in _OF_GROUPS]
             apart = found.get("auroc", {}).get("above_rest", {})
             one.row(name, who, *cells, number(apart.get("p_holm")))
             if model := group.get("calibration", {}).get(task):
@@ -297,10 +301,6 @@ def _groups(groups: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]
     return (
         (name, each) for name, found in groups["covariates"].items() for each in found["groups"]
     )
-
-
-def _heads(names: Iterable[str]) -> list[str]:
-    return [head for each in names for head in (_NAMES.get(each, each), "95 % interval")]
 
 
 def indeterminate(s: Sources) -> Section:
