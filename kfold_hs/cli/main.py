@@ -25,6 +25,7 @@ from kfold_hs.cli.init import init
 from kfold_hs.cli.learning_curve import learning_curve
 from kfold_hs.cli.lr_find import lr_find
 from kfold_hs.cli.options import DEBUG
+from kfold_hs.cli.paper import paper
 from kfold_hs.cli.plan import plan
 from kfold_hs.cli.report import report
 from kfold_hs.cli.run import run
@@ -38,7 +39,7 @@ from kfold_hs.cli.validate import validate
 SECTIONS = {
     "Measure": (init, run, evaluate, plan, learning_curve),
     "Choose": (compare, tune, lr_find),
-    "Look at results": (report, gallery),
+    "Look at results": (report, gallery, paper),
     "Use the ensemble": (export, predict, segment, validate, serve),
     "Check data, splits and settings": (split, audit, config, score, doctor, completion),
 }

@@ -15,6 +15,8 @@
     reports/<search>/             tune.json  tune.html  study.db  space.json  trials/<number>.json
                                   <run>.parquet
     reports/<validation>/         validation.json  predictions.csv  validation.html
+    <paper>/                      paper.html  paper.md  paper.docx  paper.tex  paper.json
+                                  numbers.csv  figures/   (where -o says)
     reports/index.html            the list of all (`kfold-hs report`)
 
 The checksums of a folder's files are in its folder `.sha256/`.

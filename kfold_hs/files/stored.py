@@ -164,7 +164,7 @@ def read_parquet(path: Path, what: str) -> pa.Table:
     raw = read_bytes(path, what)
     with parsing(path, what):
         table = pq.read_table(pa.BufferReader(raw), page_checksum_verification=True)
-        # Text that is none, in cells and in what pandas wrote of the columns, ends whoever meets it.
+        # Bytes that are no text, in cells or in what pandas wrote of the columns, are damage, too.
         table.validate(full=True)
         table.slice(0, 0).to_pandas()
         return table

@@ -28,8 +28,6 @@ from kfold_hs.report.gallery import view
 from kfold_hs.report.render import Page, rendered
 from kfold_hs.report.scale import completed, scale
 from kfold_hs.report.traced import traced
-from kfold_hs.report.tripod import SOURCE as TRIPOD_SOURCE
-from kfold_hs.report.tripod import tripod
 
 MAIN = (
     "accuracy", "balanced_accuracy", "weighted_accuracy", "sensitivity", "specificity", "auroc",
@@ -70,7 +68,6 @@ def render(
     left = {
         "learning": learning(history, summary.tasks),
         "effort": effort(content["folds"]),
-        "tripod": tripod(summary, config or {}),
     }
     found = _rightly_beside(content, config or {})
     return rendered(
@@ -78,7 +75,6 @@ def render(
         _figures(left | found, history),
         simulated=is_simulated(content),
         **_first_screen(left | traced(found)),
-        tripod_source=TRIPOD_SOURCE,
         config_yaml=OmegaConf.to_yaml(OmegaConf.create(config)) if config else "",
         g=view(gallery, content, config),
         n_rows=len(predictions),

@@ -140,7 +140,7 @@ class Table:
         column has it as shown; what is not known is empty.
         """
         heads, columns, seen = list[str](), list[list[str]](), Counter[str]()
-        for head, cells in self._columns():
+        for head, cells in self.columns():
             for name, values in _split(head, cells):
                 seen[name] += 1
                 heads.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
@@ -160,10 +160,10 @@ class Table:
         label : str
             For ``\ref``; of a table that has a caption, and so a number.
         """
-        kinds = "".join(_alignment(cells) for _, cells in self._columns())
+        kinds = "".join(_alignment(cells) for _, cells in self.columns())
         lines = [r"\begin{table}", r"\centering"]
         if self.caption:
-            lines.append(rf"\caption{{{_escaped(_joined(self.caption))}}}")
+            lines.append(rf"\caption{{{latex_text(_joined(self.caption))}}}")
             lines += [rf"\label{{{label}}}"] if label else []
         lines += [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
         if self.head:
@@ -174,11 +174,11 @@ class Table:
 
     def _cells(self, row: Sequence[Content]) -> list[Cell]:
         return [
-            Cell(list(_parts(content)), self.kinds.get(i) or self.kinds.get(i - len(row), ""))
+            Cell(list(parts_of(content)), self.kinds.get(i) or self.kinds.get(i - len(row), ""))
             for i, content in enumerate(row)
         ]
 
-    def _columns(self) -> Iterator[tuple[str, list[Cell]]]:
+    def columns(self) -> Iterator[tuple[str, list[Cell]]]:
         """The text of every column's head, and its cells."""
         heads, rows = self._cells(self.head), [self._cells(row) for row in self.rows]
         for i in range(max(map(len, [self.head, *self.rows]))):
@@ -200,7 +200,7 @@ def details(summary: str, content: Content) -> list[Content]:
 
 def text(content: Content) -> Markup:
     """The content as HTML, outside of a table: its numbers say where they stand, as in one."""
-    return Markup("").join(map(_html, _parts(content)))
+    return Markup("").join(map(_html, parts_of(content)))
 
 
 BREAK: Content = [Markup("<br>"), "\n"]
@@ -234,10 +234,11 @@ def distinct(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _parts(content: Content) -> Iterator[str]:
+def parts_of(content: Content) -> Iterator[str]:
+    """The content as texts, numbers as `Shown`, and `Markup`, in their order."""
     if isinstance(content, list | tuple):
         for each in content:
-            yield from _parts(each)
+            yield from parts_of(each)
     else:
         yield content if isinstance(content, str) else _plain(content)
 
@@ -308,10 +309,11 @@ def _alignment(cells: Sequence[Cell]) -> str:
 
 
 def _latex_row(cells: Sequence[Cell]) -> str:
-    return " & ".join(_escaped(cell.text) for cell in cells) + r" \\"
+    return " & ".join(latex_text(cell.text) for cell in cells) + r" \\"
 
 
-def _escaped(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Text in LaTeX, whatever signs it holds."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 

@@ -27,12 +27,9 @@ _SYMBOLS = ("circle", "diamond")
 def render_validation(result: Validation) -> Page:
     """The page of an external validation."""
     content = result.to_json()
-    figures: dict[str, Figure] = {}
+    figures = calibration_figures(content)
     for task, each in content["tasks"].items():
         figures[f"metrics-{task}"] = both_sides(each["metrics"])
-        curves = {name: version["curve"] for name, version in each["versions"].items()}
-        hidden = {SHIPPED, INTERCEPT}
-        figures[f"calibration-{task}"] = reliability(curves, _COLOURS, hidden)
     return rendered(
         "validation.html.j2",
         figures,
@@ -42,6 +39,15 @@ def render_validation(result: Validation) -> Page:
         not_recorded=NOT_RECORDED,
         most=MOST_SHOWN,
     )
+
+
+def calibration_figures(content: Mapping[str, Any]) -> dict[str, Figure]:
+    """The calibration curves of every task's probabilities, as predicted and recalibrated."""
+    found, hidden = {}, {SHIPPED, INTERCEPT}
+    for task, each in content["tasks"].items():
+        curves = {name: version["curve"] for name, version in each["versions"].items()}
+        found[f"calibration-{task}"] = reliability(curves, _COLOURS, hidden)
+    return found
 
 
 def both_sides(metrics: Mapping[str, Mapping[str, Any]]) -> Figure:

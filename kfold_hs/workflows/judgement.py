@@ -16,6 +16,7 @@ from kfold_hs.files import stored
 from kfold_hs.files.paths import FoldId, RunPaths, write_json, write_text
 from kfold_hs.files.stored import read_history
 from kfold_hs.judge.metrics.own import using
+from kfold_hs.judge.results.for_papers import people_of_run
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.segmentation import segmentation
@@ -29,7 +30,6 @@ from kfold_hs.predictions.segmentation import read_segmentation_table
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.gallery import read_gallery
 from kfold_hs.report.run_page import render
-from kfold_hs.report.tripod import tripod
 from kfold_hs.splits import Split, balance
 from kfold_hs.splits.balance import compare as compare_balance
 from kfold_hs.splits.split import TEST
@@ -83,17 +83,26 @@ def judge_run(
         record.selected.rows.check_partition(split.scored_patients(cohort))
     with using(config.plugins):
         summary = summarise(record)
-    summary = summary.extended(tripod=tripod(summary, config.as_dict()))
+    scored = record.selected.scored
+    test = ids_of_test(cohort, split)
+    summary = summary.extended(**people_of_run(cohort, *test, scored))
     if config.frames.is_on and paths.segmentation.is_file():
         summary = summary.extended(segmentation=_segmentation(paths, cohort, record))
     if nested is not None:
         summary = summary.extended(nested=dict(nested))
-    record.selected.scored.write(paths.scored, Predictions.digests(paths.predictions))
+    scored.write(paths.scored, Predictions.digests(paths.predictions))
     write_json(paths.summary, summary.to_json())
     gallery = read_gallery(paths.gallery, provenance["digests"])
     page = render(summary, history, predictions, config.as_dict(), gallery)
     write_text(paths.report, page)
     return summary
+
+
+def ids_of_test(cohort: Cohort, split: Split) -> tuple[list[str], list[str]]:
+    """Patient ids of the hold-out test, and of those in no fold for want of a single source."""
+    outside = cohort.patients[split.fold_of_patients(cohort, 0) == TEST]
+    several = outside["person_id"].isin(list(split.in_several))
+    return list(outside["patient_id"][~several]), list(outside["patient_id"][several])
 
 
 def development(cohort: Cohort, split: Split) -> dict[str, Any]:

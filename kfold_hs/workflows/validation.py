@@ -296,6 +296,16 @@ class _Story:
             found[metric] = one_hot, (known[metric] or {}).get("crossfit")
         return found
 
+    def _by_class(self, pair: TaskPair, rows: pd.DataFrame) -> dict[str, Any]:
+        """Characteristics of the people scored, by class of the bundle."""
+        scored = rows.index[rows["n_models"] > 0]
+        labels = pair.labels(self.cohort.patients.set_index("patient_id")).reindex(scored)
+        return {
+            name: characteristics(self.cohort, list(labels.index[labels == name]))
+            for name in pair.task.classes
+            if (labels == name).any()
+        }
+
     def judged(self, rows: pd.DataFrame, origin: Mapping[str, Any]) -> Validation:
         """The content of validation.json."""
         from kfold_hs.bundle.external import headline_of
@@ -315,6 +325,7 @@ class _Story:
                 "source": pair.source.name,
                 "class_map": dict(pair.classes),
                 "left_out": [{"class": name, "n_patients": n} for name, n in left_out.items()],
+                "characteristics": self._by_class(pair, rows),
                 **found,
             }
         if not tasks:

@@ -69,7 +69,6 @@ def test_nothing_is_said_of_what_is_not_known(frame: pd.DataFrame) -> None:
         "optimism",
         "seeds",
         "incomplete",
-        "tripod",
         "nested",
     ):
         assert key not in found

@@ -12,10 +12,13 @@ from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.proportion import proportion_confint
 from support.fake_run import COHORT, PROVENANCE, SPLIT, fake_run, page_of
 
+from kfold_hs.judge.results.for_papers import derived
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
+from kfold_hs.report.paper.paper import paper_of
+from kfold_hs.report.paper.writers import markdown
 
 NAMES = ["Abuja", "Bern", "Cork", "Delhi", "Essen", "Faro"]
 
@@ -165,7 +168,9 @@ def test_the_page_says_it() -> None:
     assert overall.value is not None
     assert another["error_x"]["array"] == [pytest.approx((overall.high or 0) - overall.value)]
     assert "each fold is one clinic, fold\n0 Abuja" in page
-    assert "internal-external cross-validation: each clinic held out once (Abuja" in page
+    whole = summary.to_json()
+    text = markdown(paper_of(whole, {}, derived(whole, None)), {})
+    assert "internal-external cross-validation: each clinic held out once (Abuja" in text
     ordinary = summarise(
         RunRecord(
             predictions, history, COHORT, SPLIT, {"select": "last", "target": 0.9}, PROVENANCE

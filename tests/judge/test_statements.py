@@ -21,6 +21,7 @@ from kfold_hs.cli import tables
 from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results import nested
 from kfold_hs.judge.results.comparison_result import Comparison
+from kfold_hs.judge.results.for_papers import derived
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.sentences import (
@@ -31,7 +32,6 @@ from kfold_hs.judge.results.sentences import (
     without_folders,
 )
 from kfold_hs.judge.results.subgroups import MOST_LEVELS, subgroups
-from kfold_hs.judge.results.summary import Summary
 from kfold_hs.judge.selection.selected import Selected
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import Basis
@@ -39,7 +39,8 @@ from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.paired import compare
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.comparison_page import render_comparison
-from kfold_hs.report.tripod import tripod
+from kfold_hs.report.paper.paper import paper_of
+from kfold_hs.report.paper.writers import markdown
 
 ILL = "<i>ill|*x*`</i>"
 WORDS = [word for word in TINY if not word.startswith("train.epochs")] + ["train.epochs=2"]
@@ -76,15 +77,14 @@ def test_people_held_out_are_not_counted_as_trained_on(
     assert used["n_persons"] == cohort["n_persons"] - n_test
     assert sum(used["tasks"][0]["counts"].values()) == used["n_patients"] < cohort["n_patients"]
     assert summary["tasks"]["outcome"]["n_patients"] == used["n_patients"]
-    items = {item["number"]: item["known"] for item in summary["tripod"]}
-    n_ill = used["tasks"][0]["counts"][ILL]
-    for number in (6, 10, 20):
-        assert f"{used['n_persons']} people, {used['n_patients']} patients" in items[number]
-        assert f"{cohort['n_persons']} people" not in items[number]
-    for number in (8, 20, 21):
-        assert f"outcome: {n_ill} {ILL}" in items[number]
-    for number in (6, 8, 10, 20, 21):
-        assert f"{n_test} more people held out, not used" in items[number]
+    flow = summary["flow"]
+    assert flow["development"]["n_patients"] == flow["scored"]["n_patients"] == used["n_patients"]
+    assert flow["test"]["n_persons"] == n_test
+    assert flow["read"]["n_recordings"] == sum(
+        flow[part]["n_recordings"] for part in ("development", "test")
+    )
+    by_outcome = summary["characteristics"]["by_outcome"]["outcome"]
+    assert by_outcome[ILL]["n_patients"] == used["tasks"][0]["counts"][ILL]
     card = " ".join((folder / "bundle" / "README.md").read_text().split())
     said = f"{used['n_persons']} people, {used['n_patients']} patient ids"
     assert f"{said}, {used['n_recordings']} recordings" in card
@@ -150,9 +150,9 @@ def test_one_fold_with_two_seeds_is_no_conservative_repeat() -> None:
     ).to_json()
     assert "conservative" not in found["headline"]["sentence"]
     assert "for these models" in found["headline"]["sentence"]
-    items = {item["number"]: item["known"] for item in tripod(Summary.from_json(found), config)}
-    assert "one repeat" not in items[26]
-    assert "cross-validation" not in items[4]
+    text = markdown(paper_of(found, config, derived(found, None)), {})
+    assert "one repeat" not in text
+    assert "one part held out for validation, by person" in text
 
 
 # --- simulated people -----------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def opened(browser: Any, files: dict[str, Path]) -> Iterator[dict[str, Opened]]:
 SECTIONS = {
     "report": [
         "answer", "metrics", "beside", "folds", "curves", "learning", "confusions", "split",
-        "again", "tripod",
+        "again", "paper",
     ],
     "comparison": ["answer", "variants", "metrics", "flips", "learning", "again"],
     "tune": ["answer", "parallel", "importances", "trials", "again"],

@@ -16,10 +16,8 @@ from support.fake_run import page_of as render
 from support.fake_run_parts import summary_with, twice, without
 from support.pages import unmarked
 
-from kfold_hs.judge.results.summary import Summary
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import percent, place, signed, signed_whole
-from kfold_hs.report.tripod import tripod
 
 Run = tuple[dict[str, Any], pd.DataFrame, Predictions]
 
@@ -209,9 +207,7 @@ def test_folds_that_overfit_are_named_and_kept_epochs_marked(run: Run) -> None:
     column = learnt["columns"]["val_loss"]
     assert column["mean"][2] == pytest.approx(rows.mean())
     assert column["high"][2] - column["mean"][2] == pytest.approx(rows.std(), abs=1e-12)
-    older = {
-        key: value for key, value in run[0].items() if key not in {"learning", "tripod", "effort"}
-    }
+    older = {key: value for key, value in run[0].items() if key not in {"learning", "effort"}}
     assert figures(render(older, *run[1:]))["loss"] == drawn["loss"]
 
 
@@ -252,15 +248,9 @@ def test_time_and_energy_of_a_fold_are_told_where_they_were_measured(run: Run) -
     )
 
 
-def test_tripod_has_27_items_and_marks_what_is_left(run: Run) -> None:
+def test_the_page_names_the_command_for_a_paper(run: Run) -> None:
     page = " ".join(html.unescape(render(*run)).split())
-    items = tripod(Summary.from_json(run[0]), {})
-    assert [item["number"] for item in items] == list(range(1, 28))
-    assert all(item["known"] or item["left"] for item in items)
-    assert page.count("To fill in:") == sum(item["left"] is not None for item in items)
-    # What only the configuration says is the authors' where there is none.
-    assert {item["number"] for item in items if item["left"] == "all of it"} >= {12, 13}
-    assert run[0]["headline"]["sentence"] in items[22]["known"]
+    assert f"kfold-hs paper reports/{run[0]['run']} -o paper" in page
 
 
 def test_many_variants_on_one_split_are_told(run: Run) -> None:

@@ -63,7 +63,7 @@ def test_a_table_becomes_a_folder_with_a_page(tmp_path: Path) -> None:
     page = unmarked((folder / "report.html").read_text())
     for section in ("answer", "known", "metrics", "beside", "curves", "groups", "split"):
         assert f'id="{section}"' in page
-    for section in ("learning", "seeds", "gallery", "tripod"):
+    for section in ("learning", "seeds", "gallery", "paper"):
         assert f'id="{section}"' not in page
     assert len(Predictions.read(folder / "scored.parquet")) == 60
     # Drawn again from the folder, listed, and no run.

@@ -39,6 +39,7 @@ from kfold_hs.judge.stats.bands import METHOD, Band, Statistic, bands, by_model,
 from kfold_hs.judge.stats.clusters import Layout
 from kfold_hs.judge.stats.estimates import metrics_of, places_of
 from kfold_hs.judge.stats.intervals import LEVEL, TARGET
+from kfold_hs.judge.stats.recalibration import calibrated
 from kfold_hs.predictions.table import SCORES, Predictions
 
 _SHORTEST = 5  # places, a hundredth apart
@@ -133,7 +134,10 @@ def _of_task(
     result |= {
         "calibration": {
             "obstacle": why,
-            "versions": {name: calibration(y, each, layout) for name, each in versions.items()},
+            "versions": {
+                name: calibration(y, each, layout) | {"model": calibrated(y, each, layout)}
+                for name, each in versions.items()
+            },
         },
         "decision": {
             "x": _numbers(PROBABILITIES),

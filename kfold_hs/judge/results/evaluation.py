@@ -21,6 +21,7 @@ from kfold_hs.errors import counted
 from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import beside
 from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.for_papers import calls_and_fit
 from kfold_hs.judge.results.headline import Answer, check_target
 from kfold_hs.judge.results.labels import each_class
 from kfold_hs.judge.results.sentences import SIMULATED_PEOPLE
@@ -138,6 +139,7 @@ def summarise_imported(record: EvaluationRecord) -> Summary:
     for task, result in tasks.items():
         result["kind"] = kept.kind(task)
         result["by_class"] = each_class(kept, task, basis)
+        result |= calls_and_fit(kept, task, positives[task], basis)
         if result["kind"] == SCORES:
             result["confusion"], result["confusion_folds"] = [], []
     whole, judged = record.of_kind({PROBABILITIES}), record.of_kind({PROBABILITIES, DECISIONS})

@@ -14,6 +14,7 @@ from kfold_hs.files.paths import FoldId
 from kfold_hs.judge.results.abstention import abstention
 from kfold_hs.judge.results.baselines import CHALLENGE_DATA, beside
 from kfold_hs.judge.results.curves import curves
+from kfold_hs.judge.results.for_papers import calls_and_fit
 from kfold_hs.judge.results.headline import Answer
 from kfold_hs.judge.results.labels import all_labels, each_class
 from kfold_hs.judge.results.learning_curves import effort, learning
@@ -44,6 +45,7 @@ def summarise(record: RunRecord) -> Summary:
         tasks[task]["unstacked"] = _values(selected.unstacked, task, positives[task])
     for task in tasks:
         tasks[task]["by_class"] = each_class(kept, task, basis)
+        tasks[task] |= calls_and_fit(kept, task, positives[task], basis)
     made = choices_of(selected)
     choices = summary_of_choices(made, positives, basis)
     for task, result in tasks.items():

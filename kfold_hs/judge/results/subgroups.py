@@ -34,7 +34,9 @@ from kfold_hs.judge.stats.estimates import Basis, metrics_of, persons_of_rarest
 from kfold_hs.judge.stats.expected_error import spread
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.multiplicity import holm
+from kfold_hs.judge.stats.recalibration import calibrated
 from kfold_hs.judge.stats.scored import Scored
+from kfold_hs.predictions.table import PROBABILITIES
 
 FEWEST = 20
 MOST_LEVELS = 12
@@ -64,7 +66,8 @@ def subgroups(
         fewest_persons, most_levels; covariates: name -> kind ("words", "terciles" or "too many"),
         n_levels (different words), among_known (whether it is `described`), left_out (name,
         n_persons) and groups: name, n_persons, n_patients, tasks -> metric -> an estimate, and
-        `above_rest` (an estimate of the difference, with p and p_holm).
+        `above_rest` (an estimate of the difference, with p and p_holm); calibration: task ->
+        intercept, slope and o_e, each an estimate of these models.
     """
     kept = selected.scored
     whose = patients.set_index("patient_id").reindex(kept.table["patient_id"])
@@ -108,6 +111,11 @@ def subgroups(
                     "tasks": {
                         task: _of_group(whole, shown[task], rows, rest, basis)
                         for task, whole in scored.items()
+                    },
+                    "calibration": {
+                        task: _calibration(whole.among(rows))
+                        for task, whole in scored.items()
+                        if kept.kind(task) == PROBABILITIES
                     },
                 }
             )
@@ -166,6 +174,12 @@ def _of_group(
             },
         }
     return found
+
+
+def _calibration(rows: Scored) -> dict[str, Any]:
+    """Of the positive class: intercept, slope and O:E, each as an estimate."""
+    positive = rows.positive
+    return calibrated(rows.y_true == positive, rows.y_prob[:, positive], rows.layout)
 
 
 def among(found: Influence, rows: np.ndarray, layout: Layout, by_fold: bool) -> Influence:

@@ -150,7 +150,8 @@ class Summary(JsonPart):
     cohort: CohortFacts
     split: SplitFacts
     provenance: Provenance
-    tripod: list[dict[str, Any]] = pydantic.Field(default_factory=list)
+    flow: dict[str, Any] = pydantic.Field(default_factory=dict)
+    characteristics: dict[str, Any] = pydantic.Field(default_factory=dict)
     nested: dict[str, Any] | None = None
     sources: Sources | None = None
     segmentation: dict[str, Any] | None = None

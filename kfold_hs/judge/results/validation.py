@@ -40,8 +40,10 @@ from kfold_hs.judge.stats.estimates import metrics_of, persons_of_rarest
 from kfold_hs.judge.stats.influence import Influence
 from kfold_hs.judge.stats.intervals import Estimate, apart, possible_ends
 from kfold_hs.judge.stats.paired import BETTER, verdict_of
-from kfold_hs.judge.stats.recalibration import calibration_model, log_odds
-from kfold_hs.judge.stats.scored import influence
+from kfold_hs.judge.stats.predictive_values import likelihood_ratios
+from kfold_hs.judge.stats.recalibration import calibrated, log_odds
+from kfold_hs.judge.stats.riley import fit_of
+from kfold_hs.judge.stats.scored import Scored, influence
 from kfold_hs.predictions.table import Predictions
 
 AS_PREDICTED, SHIPPED = "as predicted", "temperature of the bundle"
@@ -110,7 +112,6 @@ def internal_estimates(
     """
     layout = Layout.of_predictions(kept)
     is_positive, p = kept.y_true(task) == positive, kept.y_prob(task)[:, positive]
-    found = calibration_model(is_positive, p, layout)
     return {
         "n_persons": layout.n_persons,
         "n_patients": int(kept.table["patient_id"].nunique()),
@@ -120,7 +121,7 @@ def internal_estimates(
             | _estimate_of(each.get("these_models", each))
             for name, each in metrics.items()
         },
-        "calibration": {name: dataclasses.asdict(each) for name, each in found.items()},
+        "calibration": calibrated(is_positive, p, layout),
         "linear_predictor": linear_predictor(log_odds(p)),
     }
 
@@ -167,6 +168,8 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
     confusion = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(confusion, (y_true, y_prob.argmax(axis=1)), 1)
     versions, fitted = _versions(task, given, layout)
+    smallest = persons_of_rarest(y_true, layout.person)
+    scored = Scored(y_true, y_prob, positive, layout, names=classes)
     return {
         "classes": list(classes),
         "positive": classes[positive],
@@ -175,6 +178,8 @@ def validated_task(task: str, given: TaskRows) -> dict[str, Any]:
         "counts": {name: int((y_true == c).sum()) for c, name in enumerate(classes)},
         "metrics": metrics,
         "decided": decided,
+        "likelihood_ratios": likelihood_ratios(scored, lambda x: fixed_estimate(x, smallest)),
+        "fit": fit_of(y_true == positive, y_prob[:, positive]),
         "conformal": None
         if given.sets is None
         else {"asked": COVERAGE, "promise": given.promise}
@@ -311,10 +316,9 @@ def _versions(task: str, given: TaskRows, layout: Layout) -> tuple[dict[str, Any
                 **dataclasses.asdict(_external(metric, found, y_true)),
                 "above_plain": above,
             }
-        model = calibration_model(is_positive, p, layout)
         versions[name] = {
             "crossfit": name in again,
-            "calibration": {key: dataclasses.asdict(one) for key, one in model.items()},
+            "calibration": calibrated(is_positive, p, layout),
             "curve": calibration(is_positive, p, layout, _n_bins(layout)),
             "scores": scores,
         }

@@ -16,8 +16,9 @@ classes they are of the positive class against all others.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import exp, inf, log, sqrt
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -70,6 +71,14 @@ def calibration_model(
         if not _is_separated(y, x):
             slope = _estimate(y, np.column_stack([ones, x]), np.zeros(len(y)), layout)
     return {"intercept": intercept, "slope": slope, "o_e": _o_e(y, probability, layout)}
+
+
+def calibrated(
+    is_positive: np.ndarray, probability: np.ndarray, layout: Layout
+) -> dict[str, dict[str, Any]]:
+    """`calibration_model`, in the form of JSON."""
+    found = calibration_model(is_positive, probability, layout)
+    return {name: asdict(each) for name, each in found.items()}
 
 
 def intercept_of(is_positive: np.ndarray, probability: np.ndarray) -> float:

@@ -1,0 +1,160 @@
+"""The story of `paper`: what reviewers ask of a run, in four formats; nothing is trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfold_hs import __version__
+from kfold_hs.errors import ConfigError, KfoldHsError, unknown_name
+from kfold_hs.files import stored
+from kfold_hs.files.paths import (
+    RunPaths,
+    ValidationPaths,
+    whose,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from kfold_hs.judge.results.for_papers import PREVALENCES, derived
+from kfold_hs.report.figures import write_figures
+from kfold_hs.report.paper import writers
+from kfold_hs.report.paper.content import Figure, Paper
+from kfold_hs.report.paper.paper import paper_of
+
+FORMATS = ("html", "md", "docx", "tex")
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PaperOptions:
+    """What is written, and where.
+
+    Parameters
+    ----------
+    output : Path
+        The folder of the files.
+    validation : Path, optional
+        Folder of a validation of the run's bundle.
+    prevalences : sequence of float
+        At which PPV and NPV are given beside the share scored.
+    formats : sequence of str
+        Of `FORMATS`.
+    figures : bool
+        Draw the curves as files, too, and place them in Markdown, DOCX and LaTeX.
+
+    Raises
+    ------
+    ConfigError
+        A format has another name, or there is none.
+    """
+
+    output: Path
+    validation: Path | None = None
+    prevalences: Sequence[float] = PREVALENCES
+    formats: Sequence[str] = FORMATS
+    figures: bool = False
+
+    def __post_init__(self) -> None:
+        for each in self.formats:
+            if each not in FORMATS:
+                raise ConfigError(unknown_name("format", each, FORMATS))
+        if not self.formats:
+            raise ConfigError(f"--formats is empty: name one or more of {', '.join(FORMATS)}.")
+
+
+def paper(folder: Path, options: PaperOptions) -> list[Path]:
+    """Write ``paper.html``, ``.md``, ``.docx`` and ``.tex``, paper.json and numbers.csv.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run or an evaluation under ``reports/``.
+    options : PaperOptions
+
+    Returns
+    -------
+    list of Path
+        Of the files.
+
+    Raises
+    ------
+    KfoldHsError
+        A folder holds no such results, the validation is of another run, or a library or browser
+        is missing.
+    """
+    if "docx" in options.formats:
+        writers.new_document()  # a missing library is said before anything is written
+    paths = RunPaths(*whose(folder))
+    if not paths.summary.is_file():
+        raise KfoldHsError(
+            f"{folder} is not the folder of a finished run: it has no summary.json. Give a folder "
+            "of `run` or `evaluate` under reports/."
+        )
+    files, config = {"summary.json": paths.summary}, dict[str, Any]()
+    summary = stored.read_json(paths.summary, "the summary")
+    if paths.config.is_file():
+        files["config.yaml"] = paths.config
+        config = stored.read_yaml(paths.config, "the configuration")
+    validation = None
+    if options.validation is not None:
+        files["validation.json"] = _content_of(options.validation)
+        validation = stored.read_json(files["validation.json"], "the validation")
+        if validation.get("run") != summary.get("run"):
+            raise ConfigError(
+                f"--validation {options.validation} is of the run {validation.get('run')}, and "
+                f"{folder} is {summary.get('run')}: give a validation of this run's bundle."
+            )
+    with stored.making_sense_of(*files.values()):
+        found = {
+            "schema": SCHEMA,
+            "kfold-hs": __version__,
+            "sha256": {name: _sha256(path) for name, path in files.items()},
+            **derived(summary, validation, options.prevalences),
+        }
+        material = paper_of(summary, config, found, validation)
+    return _written(material, found, options)
+
+
+def _content_of(folder: Path) -> Path:
+    content = ValidationPaths(*whose(folder)).content
+    if not content.is_file():
+        raise KfoldHsError(
+            f"{folder} is not the folder of a validation: it has no validation.json. Give one that "
+            "`kfold-hs validate` made, under reports/."
+        )
+    return content
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _written(material: Paper, found: dict[str, Any], options: PaperOptions) -> list[Path]:
+    folder = options.output
+    images: dict[str, Path] = {}
+    if options.figures:
+        names = [b.name for s in material.sections for b in s.blocks if isinstance(b, Figure)]
+        names = [name for name in names if name in material.figures]
+        drawn = write_figures({n: material.figures[n] for n in names}, folder / "figures")
+        images = {n: each.with_suffix("") for n, each in zip(names, drawn[::3], strict=True)}
+    contents: dict[str, Callable[[], str | bytes]] = {
+        "html": lambda: writers.html(material),
+        "md": lambda: writers.markdown(material, images),
+        "docx": lambda: writers.docx(material, images),
+        "tex": lambda: writers.latex(material, images),
+    }
+    written = []
+    for kind in options.formats:
+        path, content = folder / f"paper.{kind}", contents[kind]()
+        if isinstance(content, bytes):
+            write_bytes(path, content)
+        else:
+            write_text(path, content)
+        written.append(path)
+    write_json(folder / "paper.json", found)
+    write_text(folder / "numbers.csv", writers.numbers(material))
+    return [*written, folder / "paper.json", folder / "numbers.csv"]
