@@ -74,6 +74,7 @@ except StorageError as error:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_room_leaves_the_earlier_one(tmp_path: Path) -> None:
     code = f"""
 import resource, signal, torch

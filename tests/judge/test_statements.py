@@ -187,6 +187,7 @@ def test_a_summary_of_an_earlier_version_is_told_by_its_cohort() -> None:
     assert f"{metric['low']:.3f} to {metric['high']:.3f}" not in page
 
 
+@pytest.mark.slow
 def test_comparison_and_search_of_simulated_people_say_so(tmp_path: Path) -> None:
     words = ["data.n_patients=24", "features.n_mels=16", "features.n_fft=256", "track=[]"]
     words += ["features.hop_s=0.04", "train.crop_frames=32", "train.epochs=1", "--folds", "2"]

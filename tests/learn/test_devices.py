@@ -137,6 +137,7 @@ def test_a_network_of_one_size_is_refused_before_anything_is_read(tmp_path: Path
     assert "features.n_mels=224 train.crop_frames=224" in told
 
 
+@pytest.mark.slow
 def test_more_networks_are_compiled_than_torch_would_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -60,6 +60,7 @@ def test_examples_are_short() -> None:
         assert len(lines) <= 21, name  # 20 and the line that a class's decorator takes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", commands(), ids=lambda line: line.split("]")[0].split("[")[1])
 def test_the_documentation_runs(folder: Path, line: str) -> None:
     if "my_encoder" in line:
@@ -182,6 +183,7 @@ def test_a_changed_source_is_another_run_and_says_why(folder: Path) -> None:
     assert "the source of the plug-in my_waves has changed" in exported.stderr
 
 
+@pytest.mark.slow
 def test_a_report_needs_no_plugin_and_what_computes_says_what_is_missing(folder: Path) -> None:
     words = [*WAVES, f"data.path={write_table(folder, 8, 1)}", "train.epochs=1", "--name", "r"]
     assert kfold_hs("run", *words, cwd=folder).returncode == 0

@@ -30,6 +30,7 @@ class Small(nn.Module):
         return self.conv(x).mean(dim=(2, 3))
 
 
+@pytest.mark.slow
 def test_a_network_that_keeps_the_contract() -> None:
     assert check_model(Small, width=3) == Checked("small", 3 * 26 + 3 * 5 + 5, "ONNX")
     assert register.named_model(Small) == "small"  # it was added under its own name
@@ -68,6 +69,7 @@ def test_a_breach_is_named(model: type[nn.Module], fault: str) -> None:
         check_model(model)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported_says_why() -> None:
     class Branching(Small):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

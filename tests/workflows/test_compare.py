@@ -199,6 +199,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "To continue, repeat" in result.output
 
 
+@pytest.mark.slow
 def test_crossed_factors_have_effects_and_another_name(
     shared_table_csv: Path, tmp_path: Path
 ) -> None:

@@ -335,6 +335,7 @@ def test_folders_are_led_by_what_both_lead_with_and_say_that_people_are_simulate
     assert "SIMULATED" in unmarked(again.page)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docs_runs(tmp_path: Path) -> None:
     """cross_val_predict of a logistic regression on the built-in people; no torch."""
     text = (ROOT / "docs" / "evaluate.md").read_text()

@@ -75,6 +75,7 @@ def test_the_page_can_be_drawn_anew(folder: Path) -> None:
     assert pd.read_csv(matrix)["hospital"].str.contains("|".join(HOSPITALS)).all()
 
 
+@pytest.mark.slow
 def test_it_resumes_to_the_same_bits(folder: Path) -> None:
     paths = RunPaths("one", folder)
     before = paths.predictions.read_bytes()

@@ -120,6 +120,7 @@ def follow(cohort: Cohort, root: Path, listener: Silent | None = None) -> None:
         fit(cohort, root, listener=run)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_in_the_same_runs(cohort: Cohort, tmp_path: Path) -> None:
     """Interrupted twice, the first time without MLflow: one run, every epoch once."""
     with pytest.raises(KeyboardInterrupt):
@@ -156,6 +157,7 @@ class Notes(Silent):
         self.said.append(text)
 
 
+@pytest.mark.slow
 def test_no_result_depends_on_it_and_its_failure_is_told_once(
     tracked: Path, tmp_path: Path, shared_table_csv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def test_folds_are_looked_at_in_the_order_of_the_plan(
     assert listener.states.count("failed") == 1
 
 
+@pytest.mark.slow
 def test_a_real_trial_is_stopped_and_its_other_folds_are_not_trained(
     raced: Path, tmp_path: Path
 ) -> None:
