@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
 from kfold_hs.errors import counted, enumerated
 from kfold_hs.judge.results.sentences import called_alike, says_alike
 from kfold_hs.report.formats import has_ends, interval, number, whole
@@ -15,7 +16,6 @@ _OF_RANKS = ("auroc", "macro_auroc", "auprc", "macro_auprc")
 """Metrics that models can do well in that call everybody the same."""
 _TABLE = "table"
 """What a cohort is called that was read from a table."""
-_UNKNOWN_PERSONS = "unknown persons"
 _OF_TARGET = {
     "reached": "is reached by the whole interval",
     "not reached": "is not reached: the whole interval falls short of it",
@@ -127,7 +127,7 @@ def _for_whom(summary: Summary) -> Content:
         said.append(f"Each model is scored on a {hold_out} that it has never met. ")
     else:
         said.append("Other hospitals, devices and ages are not tested. ")
-    if any(each["name"] == _UNKNOWN_PERSONS for each in cohort.get("notes", ())):
+    if any(each["name"] == UNKNOWN_PERSONS for each in cohort.get("notes", ())):
         said.append("Which recordings are of one person is not known. ")
     if apart := differing_groups(summary):
         n = counted(len(apart), "group is", "groups are")

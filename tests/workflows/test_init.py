@@ -19,6 +19,7 @@ from kfold_hs.config.compose import compose
 from kfold_hs.config.schema import Config, TableData
 from kfold_hs.config.study import layered
 from kfold_hs.errors import CohortError, ConfigError
+from kfold_hs.splits.stratify import stratify
 from kfold_hs.workflows.init.guess import Named
 from kfold_hs.workflows.init.study import Started, init
 
@@ -355,8 +356,20 @@ def test_a_table_of_published_data_stands_for_its_folder(tmp_path: Path) -> None
 
 
 def test_real_recordings(cinc2016: Path, tmp_path: Path) -> None:
-    config = config_of(init(cinc2016, tmp_path / "study.yaml"))
+    found = init(cinc2016, tmp_path / "study.yaml")
+    config = config_of(found)
     assert read_cohort(config.data).n_recordings > 10
+    assert [key for _, key, _ in found.questions] == ["data.aliases"]  # nobody knows the persons
+
+
+def test_published_data_of_few_people_get_folds_that_they_fill(
+    circor_wav: Path, tmp_path: Path
+) -> None:
+    found = init(circor_wav, tmp_path / "study.yaml")
+    assert "Task murmur: persons: 4 Present, 4 Unknown, 4 Absent." in found.notes
+    config = config_of(found)
+    assert config.split.n_folds == 4
+    assert stratify(read_cohort(config.data), config.split.n_folds, seed=0).n_folds == 4
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from kfold_hs.cohort.segmentation import TIMINGS
 from kfold_hs.cohort.values import is_missing
 from kfold_hs.config.features import FeatureConfig
 from kfold_hs.errors import CohortError, counted, listing
-from kfold_hs.workflows.init.guess import Guess, Named
+from kfold_hs.workflows.init.guess import Guess, Named, folds_for
 from kfold_hs.workflows.init.labels import (
     FOLD,
     MOST_CLASSES,
@@ -238,8 +238,4 @@ class _Table(People):
 
     def _put_folds(self, columns: Sequence[str]) -> None:
         least = min(min(self.people_of(column).values()) for column in columns)
-        n_folds = max(2, min(5, least))
-        reason = "each class in each fold"
-        if n_folds < 5:
-            reason = f"the rarest class has {counted(least, 'person', 'persons')}"
-        self.found.put("split.n_folds", n_folds, reason)
+        self.found.put("split.n_folds", *folds_for(least))

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from kfold_hs.cohort.cohort import UNKNOWN_PERSONS, Cohort
 from kfold_hs.cohort.csv_file import CsvFile, read_csv
+from kfold_hs.cohort.readers.registry import read_cohort
 from kfold_hs.config.compose import compose
 from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.walk import find_files, is_hidden
+from kfold_hs.splits.strata import strata
 from kfold_hs.workflows.init.columns import guess_table
-from kfold_hs.workflows.init.guess import Guess, Named
+from kfold_hs.workflows.init.guess import MOST_FOLDS, Guess, Named, folds_for
 from kfold_hs.workflows.init.recordings import files_of
 
 CLASS = "class"
@@ -57,15 +60,42 @@ def _layout(root: Path) -> tuple[str, str] | None:
 
 
 def guess_published(kind: str, root: Path, why: str) -> Guess:
-    """A data set in its official layout; its tasks are those of `configs/data/`."""
+    """A data set in its official layout; its tasks are those of `configs/data/`.
+
+    The recordings are looked at, for how many people are in the rarest class. What cannot be read
+    yet is a question: the rest of the data may come later.
+    """
     found = Guess()
     found.put("data.kind", kind, why)
     found.put("data.root", root)
-    tasks = compose([f"data={kind}", f"data.root={root}"]).data.tasks
-    for name, task in tasks.items():
-        found.notes.append(f"Task {name}: {', '.join(task.classes)}.")
-    found.put("split.n_folds", 5)
+    data = compose([f"data={kind}", f"data.root={root}"]).data
+    try:
+        cohort = read_cohort(data)
+    except CohortError as error:
+        found.notes += [
+            f"Task {name}: {', '.join(task.classes)}." for name, task in data.tasks.items()
+        ]
+        found.ask("data.root", f"these data cannot be read as they are. {error}")
+        found.put("split.n_folds", MOST_FOLDS)
+        return found
+    people = classes_of(cohort)
+    for task in cohort.tasks:
+        counts = ", ".join(f"{people[f'{task.name}={each}']} {each}" for each in task.classes)
+        found.notes.append(f"Task {task.name}: persons: {counts}.")
+    for note in cohort.notes:
+        if note.name == UNKNOWN_PERSONS:
+            found.ask("data.aliases", f"{note.text}. A table of ids that are one person, as "
+                      "data.aliases, joins them")  # fmt: skip
+    found.put("split.n_folds", *folds_for(min(people.values())))
     return found
+
+
+def classes_of(cohort: Cohort) -> dict[str, int]:
+    """Task and class, such as ``murmur=Unknown`` -> how many persons are of it."""
+    whole = strata(cohort)
+    counts = whole.table.sum()[whole.is_class]
+    found = {f"{task.name}={each}": 0 for task in cohort.tasks for each in task.classes}
+    return found | {str(name): int(count) for name, count in counts.items()}
 
 
 def table_in(folder: Path) -> Path | None:

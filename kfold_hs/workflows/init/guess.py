@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from kfold_hs.errors import counted
+
 
 @dataclass(frozen=True)
 class Named:
@@ -59,3 +61,13 @@ class Guess:
     def ask(self, key: str, text: str) -> None:
         """A question about a setting."""
         self.questions.append((key, text))
+
+
+MOST_FOLDS = 5
+
+
+def folds_for(least: int) -> tuple[int, str]:
+    """So many folds, at most `MOST_FOLDS`, where the rarest class has `least` persons; and why."""
+    if least >= MOST_FOLDS:
+        return MOST_FOLDS, "each class in each fold"
+    return max(2, least), f"the rarest class has {counted(least, 'person', 'persons')}"
