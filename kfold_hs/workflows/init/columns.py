@@ -231,9 +231,11 @@ class _Table(People):
         if labels.uncertain and len(labels.classes) > 2:
             found.put(f"data.tasks.{column}.uncertain", labels.uncertain)
         if not labels.is_order_known:
+            first, second = labels.classes[:2]
+            why = "first by name" if people[first] == people[second] else "rarest"
             found.ask(
                 f"data.tasks.{column}.positive",
-                f"which class of {column} is the positive one? The rarest was taken",
+                f"which class of {column} is the positive one? The {why} was taken: {first}",
             )
 
     def _put_folds(self, columns: Sequence[str]) -> None:

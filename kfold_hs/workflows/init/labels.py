@@ -92,14 +92,14 @@ class Labels:
             return None
         names = {sense: each.most_common(1)[0][0] for sense, each in spellings.items()}
         ordered = sorted(spellings, key=lambda s: (_place(s), spellings[s].total(), s))
-        places = {_place(each) for each in spellings}
+        places = [_place(each) for each in ordered]
         return cls(
             name,
             tuple(names[each] for each in ordered),
             rank,
             int(len(cells) - len(known)),
             sum(n for s, e in spellings.items() for c, n in e.items() if _differs(c, names[s])),
-            (len(ordered) > 2 and 3 in places) or len(places) > 1,
+            places.count(places[0]) == 1,  # by words; else nobody knows which comes first
             next((names[each] for each in ordered if _place(each) == 2), None),
         )  # fmt: skip
 
