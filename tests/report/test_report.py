@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from support.fake_run import PROVENANCE, fake_run, summary_of
 from support.fake_run import page_of as render
 from support.pages import unmarked
 
+import kfold_hs
 from kfold_hs.predictions.table import Predictions
 from kfold_hs.report.formats import duration, number
 from kfold_hs.report.render import in_one_piece
@@ -109,3 +111,11 @@ def test_an_option_stays_on_one_line_and_nothing_is_markup() -> None:
         '&lt;b&gt; is conservative; <span class="whole">--repeats 3</span> is - so to say - '
         "recommended."
     )
+
+
+def test_a_page_with_a_list_of_contents_has_room_beside_it() -> None:
+    templates = Path(kfold_hs.__file__).parent / "report" / "templates"
+    for path in templates.glob("*.html.j2"):
+        page = path.read_text("utf-8")
+        body = re.search("<body[^>]*>", page)
+        assert ("{{ contents }}" in page) == (body is not None and "with-contents" in body[0]), path
