@@ -391,6 +391,7 @@ class _Story:
             "cohort": carried["cohort"],
             "n_persons": whole["n_persons"],
             "n_models": len(self.bundle.members),
+            "digests": dict(self.bundle.content.get("digests") or {}),
         }
 
     def _side_by_side(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
