@@ -73,7 +73,7 @@ def paper(
     from kfold_hs.workflows.paper import PaperOptions
     from kfold_hs.workflows.paper import paper as write
 
-    kinds = tuple(each.strip() for each in formats.split(",") if each.strip())
+    kinds = tuple(dict.fromkeys(each.strip() for each in formats.split(",") if each.strip()))
     options = PaperOptions(output, validation, prevalence, kinds, figures, force)
     for path in write(folder, options):
         click.echo(path)
