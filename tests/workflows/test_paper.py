@@ -374,6 +374,15 @@ def test_one_part_for_validation_adds_up_and_is_no_cross_validation(tmp_path: Pa
         done = kfold_hs(*typed, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     text = of_markdown(tmp_path / "o" / "paper.md")
+    flow = text[text.index("Read, table") : text.index("Table 1: ch")].strip().splitlines()
+    # Who leaves a box stands under it, not under the one that follows.
+    assert [line.partition(":")[0].partition(" (")[0] for line in flow] == [
+        "Read, table", "Held out for a test, not used", "In folds",
+        "Never held out, not analysed", "Analysed",
+    ]  # fmt: skip
+    n = [int(re.findall(r"(\d+) patients", line)[0]) for line in flow]
+    assert n[0] - n[1] == n[2]
+    assert n[2] - n[3] == n[4]
     assert "In folds (trained on, or held out for validation): 19 people, 20 patients" in text
     assert "Never held out, not analysed: 11 people, 12 patients, 12 recordings" in text
     labels = people[people["fold"] == "val"]["outcome"].value_counts()

@@ -60,21 +60,16 @@ def flow(s: Sources) -> Section:
     found = s.summary.get("flow")
     if not found:
         return Section("flow", "Flow of people", [s.absent])
-    read = Step(
-        ["Read, ", s.summary["cohort"]["name"], ": ", _people(found["read"])],
+    name = s.summary["cohort"]["name"]
+    not_read: list[Content] = [
         [
-            [
-                "Not read: ",
-                some(each["count"], "entry", "entries"),
-                ", ",
-                each["name"],
-                " (",
-                without_folders(each["text"]),
-                ")",
-            ]
-            for each in found["left_out"]
-        ],
-    )
+            "Not read: ",
+            some(each["count"], "entry", "entries"),
+            f", {each['name']} ({without_folders(each['text'])})",
+        ]
+        for each in found["left_out"]
+    ]
+    steps = [Step(f"Data of {name}", not_read)] if not_read else []
     aside: list[Content] = [
         [says, ": ", _people(found[part])]
         for part, says in (
@@ -83,10 +78,10 @@ def flow(s: Sources) -> Section:
         )
         if found[part]["n_patients"]
     ]
+    steps.append(Step([f"Read, {name}: ", _people(found["read"])], aside))
     turns = "trained on, and held out in turn"
     if s.summary["split"]["n_folds"] == 1:
         turns = "trained on, or held out for validation"
-    used = Step([f"In folds ({turns}): ", _people(found["development"])], aside)
     unscored = found.get("not_scored")
     missing: list[Content] = [["Never held out, not analysed: ", _people(unscored)]] if (
         unscored and unscored["n_patients"]) else []  # fmt: skip
@@ -102,12 +97,13 @@ def flow(s: Sources) -> Section:
         ]
         for each in s.summary.get("incomplete", ())
     ]
+    steps.append(Step([f"In folds ({turns}): ", _people(found["development"])], missing))
     scored = found["scored"]
     inside: list[Content] = ["Analysed: ", some(scored["n_persons"], "person", "people"), ", "]
     inside += [some(scored["n_patients"], "patient")]
     if "tasks" in scored:
         inside += [". ", counts_of(scored["tasks"])]
-    blocks: list[Block] = [Flow([read, used, Step(inside, missing)])]
+    blocks: list[Block] = [Flow([*steps, Step(inside)])]
     if s.validation is not None:
         blocks += [Text("External validation:"), _flow_outside(s.validation)]
     return Section("flow", "Flow of people", blocks)
