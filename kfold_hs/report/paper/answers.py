@@ -42,9 +42,10 @@ def _of_people(s: Sources) -> Known:
         found["flow"] = (["section Flow of people"], "summary.json#/flow")
         found["table1"] = (["section Table 1"], "summary.json#/characteristics")
         scored, models = flow["scored"], some(len(summary["folds"]), "model")
-        analysed = [some(scored["n_persons"], "person", "people"), "; ",
-                    counts_of(scored.get("tasks", {})), "; ", models]  # fmt: skip
-        found["analysed"] = (analysed, "summary.json#/flow/scored")
+        if "tasks" in scored:
+            n = some(scored["n_persons"], "person", "people")
+            analysed: list[Content] = [n, "; ", counts_of(scored["tasks"]), "; ", models]
+            found["analysed"] = (analysed, "summary.json#/flow/scored")
     if cohort.get("notes") is not None:
         notes = enumerated_contents([[n["name"], " (", n["count"], ")"] for n in cohort["notes"]])
         said = ["noticed in the data: ", notes] if cohort["notes"] else ["nothing odd noticed"]
