@@ -117,6 +117,7 @@ class OtherPeople:
             "n_same_ids": len(by_id),
             "n_scored_persons": len({cohort.person_of[each] for each in scored}),
             "n_scored_patients": len(scored),
+            "n_not_scored_patients": len(unscored),
             "n_models": len(self.bundle.members),
             "scored_by": dict(sorted(Counter(rows.loc[scored, "scored_by"]).items())),
             "not_scored": [

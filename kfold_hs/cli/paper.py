@@ -54,6 +54,7 @@ def _prevalences(text: str) -> tuple[float, ...]:
     is_flag=True,
     help="Draw the curves as files, too, and place them in Markdown, DOCX and LaTeX.",
 )
+@click.option("--force", is_flag=True, help="Replace the files of an earlier paper.")
 def paper(
     folder: Path,
     validation: Path | None,
@@ -61,6 +62,7 @@ def paper(
     prevalence: tuple[float, ...],
     formats: str,
     figures: bool,
+    force: bool,
 ) -> None:
     """Write what a paper on a run is asked for, as HTML, Markdown, DOCX and LaTeX.
 
@@ -71,7 +73,7 @@ def paper(
     from kfold_hs.workflows.paper import PaperOptions
     from kfold_hs.workflows.paper import paper as write
 
-    kinds = tuple(each.strip() for each in formats.split(",") if each.strip())
-    options = PaperOptions(output, validation, prevalence, kinds, figures)
+    kinds = tuple(dict.fromkeys(each.strip() for each in formats.split(",") if each.strip()))
+    options = PaperOptions(output, validation, prevalence, kinds, figures, force)
     for path in write(folder, options):
         click.echo(path)

@@ -51,6 +51,12 @@ def percent_tenths(share: float | None) -> str:
 
 
 @traceable
+def prevalence(share: float) -> str:
+    """Percent with three digits, also of a share that is far below one percent."""
+    return f"{100 * share:.3g} %"
+
+
+@traceable
 def percent_above(share: float) -> str:
     """As `percent_tenths`, of what is above 0, with a sign."""
     return f"+{100 * max(share, 0.0):.1f} %"
@@ -94,8 +100,8 @@ def place(fold: Mapping[str, Any], folds: Iterable[Mapping[str, Any]]) -> str:
 FORMATS: dict[str, Format] = {
     each.__name__: each
     for each in (
-        number, signed, whole, signed_whole, percent, percent_tenths, percent_above, tenths,
-        from_one, duration, energy, place, name,
+        number, signed, whole, signed_whole, percent, percent_tenths, percent_above, prevalence,
+        tenths, from_one, duration, energy, place, name,
     )
 }  # fmt: skip
 """By name, as templates call them."""

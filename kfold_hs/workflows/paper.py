@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kfold_hs import __version__
-from kfold_hs.errors import ConfigError, KfoldHsError, unknown_name
+from kfold_hs.errors import ConfigError, KfoldHsError, enumerated, unknown_name
 from kfold_hs.files import stored
 from kfold_hs.files.paths import (
     RunPaths,
@@ -45,6 +45,8 @@ class PaperOptions:
         Of `FORMATS`.
     figures : bool
         Draw the curves as files, too, and place them in Markdown, DOCX and LaTeX.
+    force : bool
+        Replace files of an earlier paper, and what authors wrote into them.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class PaperOptions:
     prevalences: Sequence[float] = PREVALENCES
     formats: Sequence[str] = FORMATS
     figures: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         for each in self.formats:
@@ -83,9 +86,10 @@ def paper(folder: Path, options: PaperOptions) -> list[Path]:
     Raises
     ------
     KfoldHsError
-        A folder holds no such results, the validation is of another run, or a library or browser
-        is missing.
+        A folder holds no such results, the validation is of another run, files are there already,
+        or a library or browser is missing.
     """
+    _check_free(options)
     if "docx" in options.formats:
         writers.new_document()  # a missing library is said before anything is written
     paths = RunPaths(*whose(folder))
@@ -103,12 +107,9 @@ def paper(folder: Path, options: PaperOptions) -> list[Path]:
     if options.validation is not None:
         files["validation.json"] = _content_of(options.validation)
         validation = stored.read_json(files["validation.json"], "the validation")
-        if validation.get("run") != summary.get("run"):
-            raise ConfigError(
-                f"--validation {options.validation} is of the run {validation.get('run')}, and "
-                f"{folder} is {summary.get('run')}: give a validation of this run's bundle."
-            )
     with stored.making_sense_of(*files.values()):
+        if validation is not None:
+            _check_one_run(folder, summary, options.validation, validation)
         found = {
             "schema": SCHEMA,
             "kfold-hs": __version__,
@@ -119,6 +120,18 @@ def paper(folder: Path, options: PaperOptions) -> list[Path]:
     return _written(material, found, options)
 
 
+def _check_free(options: PaperOptions) -> None:
+    """Refuse to write over a paper: authors fill it in."""
+    names = [*(f"paper.{kind}" for kind in options.formats), "paper.json", "numbers.csv"]
+    paths = [options.output / name for name in [*names, *(["figures"] if options.figures else [])]]
+    there = [str(path) for path in paths if path.exists()]
+    if there and not options.force:
+        raise ConfigError(
+            f"{there[0]} is there already, and what was written into it would be lost: --force "
+            "replaces it, -o names another folder."
+        )
+
+
 def _content_of(folder: Path) -> Path:
     content = ValidationPaths(*whose(folder)).content
     if not content.is_file():
@@ -127,6 +140,24 @@ def _content_of(folder: Path) -> Path:
             "`kfold-hs validate` made, under reports/."
         )
     return content
+
+
+def _check_one_run(
+    folder: Path, summary: Mapping[str, Any], other: Path | None, validation: Mapping[str, Any]
+) -> None:
+    """Refuse a validation of other models; names alone may have been given twice."""
+    if validation["run"] != summary["run"]:
+        differs = f"is of the run {validation['run']}, and {folder} is {summary['run']}"
+    else:
+        mine = summary["provenance"]["digests"]
+        theirs = validation["development"].get("digests", {})
+        changed = [name for name in mine if theirs.get(name, mine[name]) != mine[name]]
+        if not changed:
+            return
+        differs = f"is of another run of this name: its {enumerated(changed)} differ"
+    raise ConfigError(
+        f"--validation {other} {differs}: give a validation of this run's bundle, as it is now."
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -383,14 +383,12 @@ class _Story:
 
     def _development(self) -> dict[str, Any]:
         """What the bundle says of its own people; None where an older one says nothing."""
-        carried = self.bundle.content.get("development")
-        if carried is None:
-            return {"cohort": None, "n_persons": None, "n_models": len(self.bundle.members)}
-        whole = carried["characteristics"]
+        carried = self.bundle.content.get("development") or {"characteristics": {}}
         return {
-            "cohort": carried["cohort"],
-            "n_persons": whole["n_persons"],
+            "cohort": carried.get("cohort"),
+            "n_persons": carried["characteristics"].get("n_persons"),
             "n_models": len(self.bundle.members),
+            "digests": dict(self.bundle.content.get("digests") or {}),
         }
 
     def _side_by_side(self, rows: pd.DataFrame) -> list[dict[str, Any]]:

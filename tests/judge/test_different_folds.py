@@ -273,7 +273,7 @@ def test_names_that_say_what_differs_are_not_said_again() -> None:
     different = different_folds(variants, replace(TERMS, baseline="seed=0"), folds)
     assert different is not None
     assert different["text"].startswith(
-        "The variants are on different folds: they differ in seed. Everybody is predicted out of"
+        "The variants are on different folds: they differ in seed. Every patient is predicted out"
     )
     assert different["linked"] is None
     assert said_of(different, leaks(variants, folds)) == [different["text"]]

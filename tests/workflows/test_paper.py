@@ -307,14 +307,15 @@ def test_a_run_without_a_part_says_so_and_never_fails(root: Path, tmp_path: Path
         above, _, last = part.rpartition("/")
         del at(old, f"/{above}" if above else "")[last]
         write_json(folder / "summary.json", old)
-        done = kfold_hs("paper", "reports/r", "-o", "out", "--formats", "md", cwd=tmp_path)
+        words = ["paper", "reports/r", "-o", "out", "--formats", "md", "--force"]
+        done = kfold_hs(*words, cwd=tmp_path)
         assert done.returncode == 0, (part, done.stderr)
         said = "Not in this run (made by" in of_markdown(tmp_path / "out" / "paper.md")
         assert said == (part in SECTIONS), part
     old = {k: v for k, v in whole.items() if k not in {"flow", "characteristics", "subgroups"}}
     write_json(folder / "summary.json", old)
     (folder / "config.yaml").unlink()
-    done = kfold_hs("paper", "reports/r", "-o", "out", "--formats", "md", cwd=tmp_path)
+    done = kfold_hs(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     version = whole["provenance"]["versions"]["kfold-hs"]
     text = of_markdown(tmp_path / "out" / "paper.md")
@@ -323,8 +324,8 @@ def test_a_run_without_a_part_says_so_and_never_fails(root: Path, tmp_path: Path
     )
 
 
-def test_an_evaluation_of_another_programs_predictions_has_a_paper(tmp_path: Path) -> None:
-    n = 60
+def predictions(n: int = 60) -> pd.DataFrame:
+    """What another program may have written."""
     frame = pd.DataFrame(
         {
             "person_id": [f"p{i}" for i in range(n)],
@@ -333,13 +334,103 @@ def test_an_evaluation_of_another_programs_predictions_has_a_paper(tmp_path: Pat
             "p.outcome.ill": [0.9 if i % 4 == 0 and i % 8 else 0.3 - i / 400 for i in range(n)],
         }
     )
-    frame["p.outcome.well"] = 1 - frame["p.outcome.ill"]
+    return frame.assign(**{"p.outcome.well": 1 - frame["p.outcome.ill"]})
+
+
+@pytest.mark.parametrize("kind", ["folds", "no folds", "scores"])
+def test_of_another_programs_predictions_no_more_is_said_than_they_tell(
+    tmp_path: Path, kind: str
+) -> None:
+    frame, words = predictions(), list[str]()
+    if kind == "no folds":
+        frame = frame.drop(columns="fold")
+    if kind == "scores":
+        words = ["--score", "s"]
+        frame = frame.drop(columns="p.outcome.well")
+        frame = frame.rename(columns={"y.outcome": "outcome", "p.outcome.ill": "s"})
     frame.to_csv(tmp_path / "p.csv", index=False)
-    done = kfold_hs("evaluate", "p.csv", "--name", "e", cwd=tmp_path)
+    for typed in (["evaluate", "p.csv", "--name", "e", *words], ["paper", "reports/e", "-o", "o"]):
+        done = kfold_hs(*typed, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    text = of_markdown(tmp_path / "o" / "paper.md")
+    assert "Likelihood ratios of" in text or kind == "scores"
+    # Nobody trained anything here, and nothing that is repeated would tell more.
+    for claim in ("repeat the run's command", "no model was updated", "do not see the labels",
+                  "kfold-hs plan", "silent and saturated", "of each fold's training"):  # fmt: skip
+        assert claim not in text
+    assert ("found no leak" in text) == ("out of fold" in text) == (kind != "no folds")
+    assert ("one repeat" in text) == (kind != "no folds")
+    assert ("probabilities of every class" in text) == (kind != "scores")
+    assert ("section Sample size; " in text) == (kind != "scores")
+
+
+def test_one_part_for_validation_adds_up_and_is_no_cross_validation(tmp_path: Path) -> None:
+    path = write_table(tmp_path, n_patients=24, n_recordings=1)
+    people = pd.read_csv(path).drop_duplicates("patient_id")
+    people["fold"] = ["train"] * 12 + ["val"] * 8 + ["test"] * 4
+    people[["patient_id", "fold"]].to_csv(tmp_path / "one.csv", index=False)
+    words = [*WORDS, f"data.path={path}", "track=[]", "split.file=one.csv", "split.n_folds=1"]
+    for typed in (["run", *words, "--name", "r"], ["paper", "reports/r", "-o", "o"]):
+        done = kfold_hs(*typed, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    text = of_markdown(tmp_path / "o" / "paper.md")
+    flow = text[text.index("Read, table") : text.index("Table 1: ch")].strip().splitlines()
+    # Who leaves a box stands under it, not under the one that follows.
+    assert [line.partition(":")[0].partition(" (")[0] for line in flow] == [
+        "Read, table", "Held out for a test, not used", "In folds",
+        "Never held out, not analysed", "Analysed",
+    ]  # fmt: skip
+    n = [int(re.findall(r"(\d+) patients", line)[0]) for line in flow]
+    assert n[0] - n[1] == n[2]
+    assert n[2] - n[3] == n[4]
+    assert "In folds (trained on, or held out for validation): 19 people, 20 patients" in text
+    assert "Never held out, not analysed: 11 people, 12 patients, 12 recordings" in text
+    labels = people[people["fold"] == "val"]["outcome"].value_counts()
+    analysed = re.search(r"^Analysed: (.*)$", text, flags=re.MULTILINE)
+    assert analysed is not None
+    assert analysed[1].startswith("8 people, 8 patients. murmur: ")
+    assert f"outcome: {labels['Abnormal']} Abnormal, {labels['Normal']} Normal" in analysed[1]
+    assert "held out in turn" not in text
+
+
+def test_a_leak_is_said_beside_the_result_and_as_a_limit(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "r"
+    shutil.copytree(root / "reports" / "r", folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    leak = {"kind": "person on two sides", "is_leak": True, "text": "1 person is on two sides"}
+    summary["split"]["findings"].append(leak)
+    write_json(folder / "summary.json", summary)
+    done = kfold_hs("paper", "reports/r", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    done = kfold_hs("paper", "reports/e", "-o", "out", cwd=tmp_path)
+    for kind, text in texts(tmp_path / "out").items():
+        assert re.search(r"LEAKING\s*: 1 person is on two sides\. ", text), kind
+        assert "models are scored on people whom they were trained on" in text, kind
+        assert "do not see the labels" not in text, kind
+    assert "LEAKING" not in of_markdown(root / "out" / "paper.md")
+
+
+def test_what_authors_wrote_into_a_paper_is_not_replaced(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "paper.docx").write_bytes(b"mine")
+    words = ["paper", "reports/r", "-o", out]
+    done = kfold_hs(*words, cwd=root)
+    assert done.returncode == 2
+    assert "paper.docx is there already" in done.stderr
+    assert [each.name for each in out.iterdir()] == ["paper.docx"]
+    assert kfold_hs(*words, "--formats", "md", cwd=root).returncode == 0
+    assert (out / "paper.docx").read_bytes() == b"mine"
+    assert kfold_hs(*words, "--force", cwd=root).returncode == 0
+    assert (out / "paper.docx").read_bytes() != b"mine"
+
+
+def test_a_prevalence_below_one_percent_is_written_as_it_was_stated(root: Path) -> None:
+    words = ["--formats", "md", "--prevalence", "0.0025,0.00004"]
+    done = kfold_hs("paper", "reports/r", "-o", "rare", *words, cwd=root)
     assert done.returncode == 0, done.stderr
-    assert "Likelihood ratios" in of_markdown(tmp_path / "out" / "paper.md")
+    text = of_markdown(root / "rare" / "paper.md")
+    assert re.search(r"^ +0\.25 % ", text, flags=re.MULTILINE)
+    assert re.search(r"^ +0\.004 % ", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -360,10 +451,20 @@ def test_wrong_words_are_refused(root: Path, words: list[str], says: str) -> Non
     assert not (root / "wrong").exists()
 
 
-def test_a_validation_of_another_run_is_refused(root: Path, tmp_path: Path) -> None:
+def test_a_validation_of_other_models_is_refused(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "reports" / "v", tmp_path / "reports" / "v")
     path = tmp_path / "reports" / "v" / "validation.json"
-    write_json(path, json.loads(path.read_text()) | {"run": "another"})
-    done = kfold_hs("paper", "reports/r", "--validation", path.parent, "-o", "wrong", cwd=root)
-    assert done.returncode == 2
-    assert "is of the run another" in done.stderr
+    found = json.loads(path.read_text())
+    development = found["development"]
+    digests = development["digests"] | {"split": "0" * 64}
+    for changed, says in (
+        ({"run": "another"}, "is of the run another"),
+        # Trained anew under the same name, on other folds.
+        ({"development": development | {"digests": digests}}, "of this name: its split differ"),
+    ):
+        write_json(path, found | changed)
+        words = ["paper", "reports/r", "--validation", path.parent, "-o", "wrong"]
+        done = kfold_hs(*words, cwd=root)
+        assert done.returncode == 2
+        assert says in " ".join(done.stderr.split())
+        assert not (root / "wrong").exists()

@@ -359,6 +359,7 @@ def test_recordings_that_no_model_can_read(
     (one,) = found.result.to_json()["people"]["not_scored"]
     assert one["patient_id"] == "p5"
     assert found.result.people.n_scored_patients == 15
+    assert found.result.to_json()["people"]["n_not_scored_patients"] == 1
     assert "p5" in found.page
     for path in files:
         soundfile.write(path, np.zeros(3), 4000)

@@ -160,9 +160,9 @@ def _text(differ: Mapping[str, Mapping[str, Any]], terms: Terms) -> str:
         said = [f"{value} in {enumerated(names)}" for value, names in by_value.items()]
         each.append(f"{key} is {enumerated(said)}")
     text = (
-        f"The variants are on different folds: {'; '.join(each)}. Everybody is predicted out of "
-        "fold in each; differences are paired by person, and what fold models differ by counts for "
-        "each variant."
+        f"The variants are on different folds: {'; '.join(each)}. Every patient is predicted out "
+        "of fold in each; differences are paired by person, and what fold models differ by counts "
+        "for each variant."
     )
     if terms.crossing is not None and len(terms.crossing.factors) > 1:
         text += (

@@ -69,25 +69,31 @@ def people_of_run(
     Returns
     -------
     dict
-        flow: left_out (name, count, text), read, test, in_several, development (n_persons,
-        n_patients, n_recordings each), scored (n_persons, n_patients). characteristics:
+        flow: left_out (name, count, text), read, test, in_several, development, not_scored (of
+        these, those whom no finished fold holds out; n_persons, n_patients, n_recordings each),
+        scored (n_persons, n_patients, tasks: task -> class -> patients). characteristics:
         development, test (None without), by_outcome (task -> class -> characteristics of the
         development people).
     """
     aside = {*test, *in_several}
     whose = cohort.patients
     used = whose[~whose["patient_id"].isin(aside)]
+    patients = scored.table.drop_duplicates("patient_id")
     parts = {
         "read": list(whose["patient_id"]), "test": list(test), "in_several": list(in_several),
         "development": list(used["patient_id"]),
+        "not_scored": list(used["patient_id"][~used["patient_id"].isin(patients["patient_id"])]),
     }  # fmt: skip
-    rows = scored.table
     flow = {
         "left_out": left_out(cohort),
         **{name: _counts(cohort, ids) for name, ids in parts.items()},
         "scored": {
-            "n_persons": int(rows["person_id"].nunique()),
-            "n_patients": int(rows["patient_id"].nunique()),
+            "n_persons": int(patients["person_id"].nunique()),
+            "n_patients": len(patients),
+            "tasks": {
+                task: {name: int((patients[f"y.{task}"] == name).sum()) for name in classes}
+                for task, classes in scored.classes.items()
+            },
         },
     }
     by_outcome = {

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfold_hs.errors import enumerated
+from kfold_hs.judge.results.for_papers import INTERNAL
+from kfold_hs.judge.results.sentences import is_simulated
 from kfold_hs.report.formats import FORMATS
-from kfold_hs.report.paper.content import Sources, code, enumerated_contents, some
+from kfold_hs.report.paper.content import Sources, code, counts_of, enumerated_contents, some
 from kfold_hs.report.tables import Content
 
 _UNKNOWN_PERSONS = "unknown persons"
@@ -25,17 +27,7 @@ def _of_people(s: Sources) -> Known:
     summary = s.summary
     cohort, split = summary["cohort"], summary["split"]
     who = split.get("development", cohort)
-    classes = enumerated_contents(
-        [
-            [
-                each["name"],
-                ": ",
-                enumerated_contents([[n, " ", label] for label, n in each["counts"].items()]),
-            ]
-            for each in who.get("tasks", ())
-        ],
-        "; ",
-    )
+    classes = counts_of({each["name"]: each["counts"] for each in who.get("tasks", ())})
     people = [some(who["n_persons"], "person", "people"), ", ", some(who["n_patients"], "patient")]
     found: Known = {
         "cohort": ([f"cohort {cohort['name']}, ", people], "summary.json#/cohort"),
@@ -43,24 +35,25 @@ def _of_people(s: Sources) -> Known:
             ["labels as they came, one a patient: ", classes],
             "summary.json#/split/development",
         ),
-        "size": (["section Sample size; ", people], "paper.json#/cross-validation"),
-        "analysed": (
-            [people, "; ", classes, "; ", some(len(summary["folds"]), "model")],
-            "summary.json#/folds",
-        ),
     }
-    if summary.get("flow"):
+    if any(each["development"] or each["reached"] for each in s.derived[INTERNAL].values()):
+        found["size"] = (["section Sample size; ", people], f"paper.json#/{INTERNAL}")
+    if flow := summary.get("flow"):
         found["flow"] = (["section Flow of people"], "summary.json#/flow")
         found["table1"] = (["section Table 1"], "summary.json#/characteristics")
+        scored, models = flow["scored"], some(len(summary["folds"]), "model")
+        if "tasks" in scored:
+            n = some(scored["n_persons"], "person", "people")
+            analysed: list[Content] = [n, "; ", counts_of(scored["tasks"]), "; ", models]
+            found["analysed"] = (analysed, "summary.json#/flow/scored")
     if cohort.get("notes") is not None:
         notes = enumerated_contents([[n["name"], " (", n["count"], ")"] for n in cohort["notes"]])
-        said = (
-            ["noticed in the recordings: ", notes] if cohort["notes"] else ["nothing odd noticed"]
-        )
+        said = ["noticed in the data: ", notes] if cohort["notes"] else ["nothing odd noticed"]
         found["notes"] = (said, "summary.json#/cohort/notes")
-    if (findings := split.get("findings")) is not None:
-        leaks = [each["text"] for each in findings if each["is_leak"]]
-        said = [f"leaks: {'; '.join(leaks)}"] if leaks else ["the audit of the split found no leak"]
+    if split.get("findings") is not None and not _persons_unknown(s):
+        said = ["the audit of the split found no leak"]
+        if s.leaks:
+            said = [f"leaks: {'; '.join(s.leaks)}"]
         found["audit"] = (said, "summary.json#/split/findings")
     if any(t.get("label_noise") for t in summary.get("target", {}).get("tasks", {}).values()):
         found["labels"] = (
@@ -73,6 +66,7 @@ def _of_people(s: Sources) -> Known:
 def _of_results(s: Sources) -> Known:
     summary = s.summary
     split, tasks = summary["split"], summary["tasks"]
+    are_probabilities = all("log_loss" in each["metrics"] for each in tasks.values())
     found: Known = {
         "model": (
             ["a classifier of heart sounds; predicted: ", enumerated(tasks)],
@@ -81,41 +75,34 @@ def _of_results(s: Sources) -> Known:
         "headline": ([_headline(summary["headline"])], "summary.json#/headline"),
         "measures": (
             [
-                "section Performance; curves of calibration and decision; primary: ",
+                "section Performance; ",
+                "curves of calibration and decision; " if are_probabilities else "",
+                "primary: ",
                 summary["headline"].get("label", "accuracy"),
             ],
             "summary.json#/tasks",
-        ),
-        "confusion": (["section Indeterminate results"], "summary.json#/tasks"),
-        "calls": (
-            [
-                "probabilities of every class; called is the most probable one"
-                + (
-                    "; decision thresholds and weights were chosen on the other folds"
-                    if any(t.get("decided") for t in tasks.values())
-                    else ""
-                )
-            ],
-            "summary.json#/tasks",
-        ),
-        "program": (
-            [
-                f"kfold-hs {summary['provenance']['versions'].get('kfold-hs', '')}; command and "
-                "digests in section Reproducibility"
-            ],
-            "summary.json#/provenance",
-        ),
-        "blind": (
-            ["models do not see the labels of the people whom they score"],
-            "summary.json#/split",
         ),
         "intervals": (
             ["people are the units; methods in section Performance"],
             "summary.json#/tasks",
         ),
         "limits": ([_limits(s)], "summary.json#/split"),
-        "updating": (["no model was updated"], "summary.json#/folds"),
     }
+    if any(each.get("confusion") for each in tasks.values()):
+        found["confusion"] = (["section Indeterminate results"], "summary.json#/tasks")
+    if are_probabilities:
+        calls = "probabilities of every class; called is the most probable one"
+        if any(each.get("decided") for each in tasks.values()):
+            calls += "; decision thresholds and weights were chosen on the other folds"
+        found["calls"] = ([calls], "summary.json#/tasks")
+    if not s.is_imported:
+        version = summary["provenance"]["versions"].get("kfold-hs", "")
+        said = f"kfold-hs {version}; command and digests in section Reproducibility"
+        found["program"] = ([said], "summary.json#/provenance")
+        found["updating"] = (["no model was updated"], "summary.json#/folds")
+        if not s.leaks and summary["headline"]["honest"]:
+            said = "models do not see the labels of the people whom they score"
+            found["blind"] = ([said], "summary.json#/split")
     folds = _folds(split)
     if folds:
         found["split"] = (folds, "summary.json#/split")
@@ -138,13 +125,9 @@ def _of_results(s: Sources) -> Known:
                 "summary.json#/subgroups",
             )
     if summary.get("abstention"):
-        found["silent"] = (
-            [
-                "silent and saturated recordings are kept and counted; what leaving out "
-                "the least sure brings: section Indeterminate results"
-            ],
-            "summary.json#/abstention",
-        )
+        kept = "" if s.is_imported else "silent and saturated recordings are kept and counted; "
+        said = "what leaving out the least sure brings: section Indeterminate results"
+        found["silent"] = ([kept + said], "summary.json#/abstention")
     return found
 
 
@@ -180,11 +163,18 @@ def _folds(split: Mapping[str, Any]) -> list[Content]:
 
 def _limits(s: Sources) -> str:
     summary, found = s.summary, list[str]()
-    if s.validation is None:
+    if is_simulated(summary):
+        found.append("people are simulated")
+    if s.leaks:
+        found.append("models are scored on people whom they were trained on")
+    n_folds = summary["split"]["n_folds"]
+    if n_folds is None:
+        found.append("folds are not known, nor how models differ that are trained anew")
+    elif s.validation is None:
         found.append("internal validation only")
-    if summary["split"]["n_folds"] == 1:
+    if n_folds == 1:
         found.append("one fold, so that how models differ is not known")
-    elif summary["split"]["n_repeats"] == 1:
+    elif n_folds is not None and summary["split"]["n_repeats"] == 1:
         found.append("one repeat")
     if summary["headline"]["honest"] is False:
         found.append("the epoch was chosen on the people who are scored")
@@ -192,13 +182,20 @@ def _limits(s: Sources) -> str:
         found.append("folds are missing")
     if summary.get("tried", {}).get("n_variants", 1) > 1:
         found.append("several variants were tried on these people")
-    notes = [
-        *summary["cohort"].get("notes", ()),
-        *(s.validation or {"cohort": {}})["cohort"].get("notes", ()),
-    ]
-    if any(note["name"] == _UNKNOWN_PERSONS for note in notes):
+    if _persons_unknown(s) or (s.validation and _noted(s.validation)):
         found.append("which recordings are of one person is not known")
     return "; ".join(found) or "none that the run knows of"
+
+
+def _persons_unknown(s: Sources) -> bool:
+    """Whether nobody can say who of the run is in which fold."""
+    no_folds = s.summary["split"]["n_folds"] is None
+    return no_folds or _noted(s.summary) or "person" in s.summary.get("imported", {}).get(
+        "unknown", ())  # fmt: skip
+
+
+def _noted(content: Mapping[str, Any]) -> bool:
+    return any(note["name"] == _UNKNOWN_PERSONS for note in content["cohort"].get("notes", ()))
 
 
 def _of_training(s: Sources) -> Known:
@@ -245,7 +242,7 @@ def _of_training(s: Sources) -> Known:
             ],
             "config.yaml#/model",
         ),
-        "tried": ([some(tried, "variant"), " tried on these people"], "summary.json#/tried"),
+        "tried": ([some(tried, "variant"), " on this split in reports/"], "summary.json#/tried"),
         "imbalance": (
             [
                 f"loss.class_weights={config['loss']['class_weights']}, train.sampling="
@@ -260,6 +257,8 @@ def _of_training(s: Sources) -> Known:
 def _of_validation(s: Sources) -> Known:
     v = s.validation
     if v is None:
+        if s.is_imported or s.leaks:
+            return {}
         text = "evaluated on people held out of each fold's training, from the same cohort"
         return {"differences": ([text], "summary.json#/split")}
     who = [some(v["people"]["n_scored_persons"], "person", "people")]

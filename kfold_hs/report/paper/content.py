@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from kfold_hs.judge.results.for_papers import EXTERNAL, INTERNAL
 from kfold_hs.report.formats import FORMATS, interval
 from kfold_hs.report.tables import Content, Table, parts_of, tag
 
@@ -92,8 +93,31 @@ class Sources:
     validation: dict[str, Any] | None = None
 
     @property
+    def is_imported(self) -> bool:
+        """Whether another program made the predictions: of its models nothing is known."""
+        return "imported" in self.summary
+
+    @property
+    def inside(self) -> str:
+        """How the run's own people were predicted."""
+        return "as given" if self.summary["split"]["n_folds"] is None else "out of fold"
+
+    @property
+    def sides(self) -> dict[str, str]:
+        """The keys of paper.json that hold tasks, in words."""
+        return {INTERNAL: self.inside, EXTERNAL: "external validation"}
+
+    @property
+    def leaks(self) -> list[Any]:
+        """What the audit of the split found of people whom their models were trained on."""
+        found = self.summary["split"].get("findings") or ()
+        return [each["text"] for each in found if each["is_leak"]]
+
+    @property
     def absent(self) -> Text:
         """In place of what the summary does not hold."""
+        if self.is_imported:
+            return Text("Predictions that another program made do not say this.")
         return _absent("run", self.summary)
 
     @property
@@ -148,6 +172,18 @@ def code(text: str) -> Content:
 def some(n: Any, one: str, many: str | None = None) -> Content:
     """A traced count and its noun: `1 person`, `1,204 people`."""
     return [FORMATS["whole"](n), " ", one if n == 1 else many or f"{one}s"]
+
+
+def counts_of(tasks: Mapping[str, Mapping[str, Any]]) -> Content:
+    """Patients by class of every task, as `murmur: 3 Present, 4 Absent`."""
+    return enumerated_contents(
+        [
+            [name, ": ", enumerated_contents([[FORMATS["whole"](n), " ", each]
+                                              for each, n in counts.items()])]
+            for name, counts in tasks.items()
+        ],
+        "; ",
+    )  # fmt: skip
 
 
 def with_ends(estimate: Mapping[str, Any] | None, written_as: str = "") -> list[Content]:

@@ -16,18 +16,14 @@ from kfold_hs.report.paper.content import (
     Sources,
     Step,
     Text,
+    counts_of,
     enumerated_contents,
     some,
 )
 from kfold_hs.report.tables import Content, Table, tag
 
 number, percent, tenths, whole = (FORMATS[n] for n in ("number", "percent", "tenths", "whole"))
-THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
-ANSWERED = (1.0, 0.9, 0.8, 0.7, 0.5)
-_OF_MODEL = {"intercept": "calibration intercept", "slope": "calibration slope", "o_e": "O:E"}
-_OF_GROUPS = ("auroc", "sensitivity", "specificity")
 _COUNTS = {"n_persons": "people", "n_patients": "patients", "n_recordings": "recordings"}
-_SIDES = {INTERNAL: "cross-validation", EXTERNAL: "external validation"}
 _NAMES = {"auroc": "AUROC", "slope": "calibration slope", "o_e": "O:E"}
 
 
@@ -37,6 +33,10 @@ def answer(s: Sources) -> Section:
     blocks: list[Block] = []
     if is_simulated(s.summary):
         blocks.append(Text(tag("strong", "SIMULATED people: no result of a study.")))
+    blocks += [
+        Text([tag("strong", "LEAKING"), ": ", without_folders(each), ". Models know these people."])
+        for each in s.leaks
+    ]
     blocks.append(Text(without_folders(head["sentence"])))
     primary: Content = [
         "Primary metric: ",
@@ -60,21 +60,16 @@ def flow(s: Sources) -> Section:
     found = s.summary.get("flow")
     if not found:
         return Section("flow", "Flow of people", [s.absent])
-    read = Step(
-        ["Read, ", s.summary["cohort"]["name"], ": ", _people(found["read"])],
+    name = s.summary["cohort"]["name"]
+    not_read: list[Content] = [
         [
-            [
-                "Not read: ",
-                some(each["count"], "entry", "entries"),
-                ", ",
-                each["name"],
-                " (",
-                without_folders(each["text"]),
-                ")",
-            ]
-            for each in found["left_out"]
-        ],
-    )
+            "Not read: ",
+            some(each["count"], "entry", "entries"),
+            f", {each['name']} ({without_folders(each['text'])})",
+        ]
+        for each in found["left_out"]
+    ]
+    steps = [Step(f"Data of {name}", not_read)] if not_read else []
     aside: list[Content] = [
         [says, ": ", _people(found[part])]
         for part, says in (
@@ -83,10 +78,14 @@ def flow(s: Sources) -> Section:
         )
         if found[part]["n_patients"]
     ]
-    used = Step(
-        ["In folds (trained on, and held out in turn): ", _people(found["development"])], aside
-    )
-    missing = [
+    steps.append(Step([f"Read, {name}: ", _people(found["read"])], aside))
+    turns = "trained on, and held out in turn"
+    if s.summary["split"]["n_folds"] == 1:
+        turns = "trained on, or held out for validation"
+    unscored = found.get("not_scored")
+    missing: list[Content] = [["Never held out, not analysed: ", _people(unscored)]] if (
+        unscored and unscored["n_patients"]) else []  # fmt: skip
+    missing += [
         [
             "Fold not finished: ",
             place(each, s.summary["folds"]),
@@ -98,28 +97,16 @@ def flow(s: Sources) -> Section:
         ]
         for each in s.summary.get("incomplete", ())
     ]
+    steps.append(Step([f"In folds ({turns}): ", _people(found["development"])], missing))
     scored = found["scored"]
     inside: list[Content] = ["Analysed: ", some(scored["n_persons"], "person", "people"), ", "]
-    inside += [some(scored["n_patients"], "patient"), ". ", _outcomes(s.summary)]
-    blocks: list[Block] = [Flow([read, used, Step(inside, missing)])]
+    inside += [some(scored["n_patients"], "patient")]
+    if "tasks" in scored:
+        inside += [". ", counts_of(scored["tasks"])]
+    blocks: list[Block] = [Flow([*steps, Step(inside)])]
     if s.validation is not None:
         blocks += [Text("External validation:"), _flow_outside(s.validation)]
     return Section("flow", "Flow of people", blocks)
-
-
-def _outcomes(summary: Mapping[str, Any]) -> Content:
-    who = summary["split"].get("development", summary["cohort"])
-    return enumerated_contents(
-        [
-            [
-                task["name"],
-                ": ",
-                enumerated_contents([[whole(n), " ", name] for name, n in task["counts"].items()]),
-            ]
-            for task in who["tasks"]
-        ],
-        "; ",
-    )
 
 
 def _flow_outside(v: Mapping[str, Any]) -> Flow:
@@ -131,8 +118,9 @@ def _flow_outside(v: Mapping[str, Any]) -> Flow:
             [f"Known to the models, {done}: ", some(who["n_known_persons"], "person", "people")]
         ]
     known += [
-        ["Not scored: ", each["patient_id"], " (", without_folders(each["problem"]), ")"]
-        for each in who.get("not_scored", ())
+        ["Not scored (predictions.csv of the validation says why): ", some(n, "patient")]
+        for n in [who.get("n_not_scored_patients")]
+        if n
     ]
     without: list[Content] = [
         ["Not compared, ", each["task"], ": ", without_folders(each["why"])]
@@ -196,9 +184,9 @@ def characteristics(s: Sources) -> Section:
         columns["external validation"] = _as_characteristics(s.validation)
     blocks.append(
         Text(
-            "Count (share of the column), or mean (standard deviation), median (quartiles). People "
-            "in folds train the models of the other folds, and are held out once a repeat. Levels "
-            "and rows “not known” are missing values."
+            "Count (share of the column), or mean (standard deviation), median (quartiles); of "
+            "patients, and of recordings below “recordings a person”. Levels and rows “not known” "
+            "are missing values. A person whose patients differ in outcome is in several columns."
         )
     )
     blocks.append(_table1("Characteristics by partition", columns, "partition"))
@@ -296,7 +284,7 @@ def sample_size(s: Sources) -> Section:
                 "task",
                 "people",
                 "share of the positive class",
-                "Cox and Snell's R², out of fold",
+                f"Cox and Snell's R², {s.inside}",
                 "parameters by shrinkage of 0.9",
                 "parameters by optimism of 0.05",
                 "people for the share within 0.05",
@@ -339,7 +327,7 @@ def sample_size(s: Sources) -> Section:
             for name, reached in each["reached"].items():
                 width, people = reached["width"], reached["people"]
                 table.row(
-                    f"{task}, {_SIDES[side]}",
+                    f"{task}, {s.sides[side]}",
                     _NAMES[name],
                     whole(reached["n_persons"]),
                     number(width),
@@ -348,6 +336,7 @@ def sample_size(s: Sources) -> Section:
                 )
     if table.rows:
         blocks.append(table)
-    blocks.append(Text("What more people, folds or repeats would bring, from this run:"))
-    blocks.append(Code(f"kfold-hs plan --run reports/{s.summary['run']} --difference 0.05"))
+    if not s.is_imported:
+        blocks.append(Text("What more people, folds or repeats would bring, from this run:"))
+        blocks.append(Code(f"kfold-hs plan --run reports/{s.summary['run']} --difference 0.05"))
     return Section("size", "Sample size", blocks)

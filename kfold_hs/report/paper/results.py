@@ -28,8 +28,6 @@ THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 ANSWERED = (1.0, 0.9, 0.8, 0.7, 0.5)
 _OF_MODEL = {"intercept": "calibration intercept", "slope": "calibration slope", "o_e": "O:E"}
 _OF_GROUPS = ("auroc", "sensitivity", "specificity")
-_COUNTS = {"n_persons": "people", "n_patients": "patients", "n_recordings": "recordings"}
-_SIDES = {INTERNAL: "cross-validation", EXTERNAL: "external validation"}
 _NAMES = {"auroc": "AUROC", "slope": "calibration slope", "o_e": "O:E"}
 
 
@@ -53,7 +51,7 @@ def performance(s: Sources) -> Section:
             f"{task}; positive class {result['positive']}",
             [
                 "metric",
-                "out of fold",
+                s.inside,
                 "95 % interval",
                 "of these models",
                 *(["external", "95 % interval"] if there else []),
@@ -85,8 +83,9 @@ def calibration(s: Sources) -> Section:
     """Intercept, slope and O:E, and the curves as tables and figures."""
     blocks: list[Block] = [
         Text(
-            "Of the positive class; out of fold every patient counts once a repeat. Best are an "
-            "intercept of 0, a slope of 1 and an O:E of 1."
+            "Of the positive class; every patient counts once a repeat. The intercept is that of a "
+            "slope fixed at 1 (calibration in the large), the slope has an intercept of its own. "
+            "Best are an intercept of 0, a slope of 1 and an O:E of 1."
         )
     ]
     for task, each in s.summary.get("curves", {}).get("tasks", {}).items():
@@ -101,23 +100,21 @@ def calibration(s: Sources) -> Section:
         )
         for name, version in versions.items():
             if "model" in version:
-                table.row(f"out of fold, {name}", *_model(version["model"]))
+                table.row(f"{s.inside}, {name}", *_model(version["model"]))
         for name, version in outside.items():
             table.row(f"external, {name}", *_model(version["calibration"]))
         if versions and "model" not in next(iter(versions.values())):
             blocks.append(s.absent)
         if table.rows:
             blocks.append(table)
-        curves = {f"{task}, out of fold": next(iter(versions.values()), None)}
+        curves = {f"{task}, {s.inside}": next(iter(versions.values()), None)}
         first = next(iter(outside.values()), None)
         curves[f"{task}, external"] = first and first["curve"]
         for name, curve in curves.items():
             if curve is not None:
                 blocks.append(_bins(name, curve))
         if versions:
-            blocks.append(
-                Figure(f"calibration-{task}", f"Calibration curve of {task}, out of fold")
-            )
+            blocks.append(Figure(f"calibration-{task}", f"Calibration curve of {task}, {s.inside}"))
         if outside:
             caption = f"Calibration curve of {task}, external validation"
             blocks.append(Figure(f"external-calibration-{task}", caption))
@@ -161,7 +158,7 @@ def decision(s: Sources) -> Section:
         name, mine = next(iter(curve["versions"].items()))
         table = Table(
             "decision",
-            f"Net benefit of {task}, out of fold, {name}; treating none has 0",
+            f"Net benefit of {task}, {s.inside}, {name}; treating none has 0",
             ["threshold", "model", "95 % interval", "treating all"],
             label=task,
             names_in=None,
@@ -172,7 +169,7 @@ def decision(s: Sources) -> Section:
                 *with_ends({k: mine[k][at] for k in _ENDS}),
                 number(curve["all"][at]),
             )
-        blocks += [table, Figure(f"decision-{task}", f"Decision curve of {task}, out of fold")]
+        blocks += [table, Figure(f"decision-{task}", f"Decision curve of {task}, {s.inside}")]
     if blocks and s.validation is not None:
         blocks.append(Text("Of the external validation there is no decision curve."))
     return Section("decision", "Decision curve", blocks or [s.absent])
@@ -201,7 +198,7 @@ def predictive_values(s: Sources) -> Section:
             found = s.derived[side][task]["predictive_values"]
             if found is None:
                 continue
-            of, positive = f"{task}, {_SIDES[side]}", each["positive"]
+            of, positive = f"{task}, {s.sides[side]}", each["positive"]
             both = each["likelihood_ratios"]
             ratios.row(of, *with_ends(both["positive"]), *with_ends(both["negative"]))
             for name, ratio in zip(("LR+", "LR-"), both.values(), strict=True):
@@ -218,7 +215,7 @@ def predictive_values(s: Sources) -> Section:
                 is_share = row is found[0] and row["prevalence"] not in s.derived["prevalences"]
                 table.row(
                     [
-                        FORMATS["percent_tenths"](row["prevalence"]),
+                        FORMATS["prevalence"](row["prevalence"]),
                         " (as scored)" if is_share else "",
                     ],
                     *with_ends(row["ppv"]),
@@ -316,7 +313,7 @@ def indeterminate(s: Sources) -> Section:
                 )
             )
         if result.get("confusion"):
-            blocks.append(_confusion(task, "out of fold, all repeats", result))
+            blocks.append(_confusion(task, f"{s.inside}, all repeats", result))
         there = (s.validation or {}).get("tasks", {}).get(task)
         if there:
             blocks.append(_confusion(task, "external", there))
