@@ -179,7 +179,7 @@ def test_tables_are_sorted_by_click_and_by_key(opened: dict[str, Opened], name: 
     assert tables.count() > 0
     table = tables.last if name == "comparison" else tables.first
     place = 1
-    column = table.locator("thead th").nth(place)
+    column = table.locator("thead tr > *").nth(place)
     head = column.locator("button.sort")
 
     def numbers() -> list[float]:
