@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from kfold_hs import __version__
 from kfold_hs.errors import ConfigError, KfoldHsError, enumerated, unknown_name
 from kfold_hs.files import stored
+from kfold_hs.files.atomic import sha256_of
 from kfold_hs.files.paths import (
     RunPaths,
     ValidationPaths,
@@ -113,7 +113,7 @@ def paper(folder: Path, options: PaperOptions) -> list[Path]:
         found = {
             "schema": SCHEMA,
             "kfold-hs": __version__,
-            "sha256": {name: _sha256(path) for name, path in files.items()},
+            "sha256": {name: sha256_of(path) for name, path in files.items()},
             **derived(summary, validation, options.prevalences),
         }
         material = paper_of(summary, config, found, validation)
@@ -158,10 +158,6 @@ def _check_one_run(
     raise ConfigError(
         f"--validation {other} {differs}: give a validation of this run's bundle, as it is now."
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _written(material: Paper, found: dict[str, Any], options: PaperOptions) -> list[Path]:
