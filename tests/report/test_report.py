@@ -36,7 +36,7 @@ def without_library(page: str) -> str:
 def test_every_number_of_the_tables_is_on_the_page(run: Run) -> None:
     page = html.unescape(unmarked(render(*run)))
     summary = run[0]
-    assert summary["headline"]["sentence"] in page
+    assert summary["headline"]["sentence"] in re.sub("<[^>]+>", "", page)  # options do not break
     for result in summary["tasks"].values():
         for metric in result["metrics"].values():
             for value in (metric["value"], metric["low"], metric["high"], metric["pooled"]):
