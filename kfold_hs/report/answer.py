@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kfold_hs.cohort.cohort import UNKNOWN_PERSONS
 from kfold_hs.errors import counted, enumerated
 from kfold_hs.judge.results.sentences import called_alike, says_alike
 from kfold_hs.report.formats import has_ends, interval, number, whole
 from kfold_hs.report.scale import Summary
 from kfold_hs.report.tables import Content
 
+UNKNOWN_PERSONS = "unknown persons"
+"""The name of the note of a cohort whose persons nobody knows."""
 _OF_RANKS = ("auroc", "macro_auroc", "auprc", "macro_auprc")
 """Metrics that models can do well in that call everybody the same."""
 _TABLE = "table"

@@ -8,11 +8,11 @@ from typing import Any
 from kfold_hs.errors import enumerated
 from kfold_hs.judge.results.for_papers import INTERNAL
 from kfold_hs.judge.results.sentences import is_simulated
+from kfold_hs.report.answer import UNKNOWN_PERSONS
 from kfold_hs.report.formats import FORMATS
 from kfold_hs.report.paper.content import Sources, code, counts_of, enumerated_contents, some
 from kfold_hs.report.tables import Content
 
-_UNKNOWN_PERSONS = "unknown persons"
 Known = dict[str, tuple[list[Content], str]]
 """By name: what is said, and the pointer to where it stands."""
 
@@ -195,7 +195,7 @@ def _persons_unknown(s: Sources) -> bool:
 
 
 def _noted(content: Mapping[str, Any]) -> bool:
-    return any(note["name"] == _UNKNOWN_PERSONS for note in content["cohort"].get("notes", ()))
+    return any(note["name"] == UNKNOWN_PERSONS for note in content["cohort"].get("notes", ()))
 
 
 def _of_training(s: Sources) -> Known:
