@@ -451,7 +451,7 @@ def test_tasks_and_classes_of_any_name(shared_table_csv: Path, tmp_path: Path) -
     assert mean.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("heads", ["binary", "joint"])
+@pytest.mark.parametrize("heads", ["binary", pytest.param("joint", marks=pytest.mark.slow)])
 def test_a_graph_of_other_heads_says_what_torch_says(
     made: Path, shared_table_csv: Path, heads: str
 ) -> None:

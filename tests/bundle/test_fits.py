@@ -64,7 +64,10 @@ class Made:
         return to / "bundle"
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(
+    scope="module",
+    params=["repeats", *(pytest.param(each, marks=pytest.mark.slow) for each in [*RUNS][1:])],
+)
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shared_table_csv: Path
 ) -> Made:

@@ -120,6 +120,7 @@ def systole_over_diastole(pcg: Phonocardiogram) -> float:
     return float(10 * np.log10(np.median(power[inside]) / np.median(power[after])))
 
 
+@pytest.mark.slow
 def test_energy_alone_does_not_tell_but_timing_does() -> None:
     patients = draw_patients(80, seed=0)
     sounds = [[render(recording) for recording in patient.recordings] for patient in patients]

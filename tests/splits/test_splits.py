@@ -28,6 +28,7 @@ from kfold_hs.splits.strata import levels_of, strata
 from kfold_hs.splits.stratify import SplitRule, draw_some
 
 
+@pytest.mark.slow
 def test_circor_no_person_on_both_sides(circor: Path) -> None:
     cohort = read_cohort(compose(["data=circor", f"data.root={circor}"]).data)
     split = stratify(cohort, n_folds=5, seed=0)

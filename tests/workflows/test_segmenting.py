@@ -331,6 +331,7 @@ def _without_branches(bundle: Path) -> None:
     write_content(bundle, content)
 
 
+@pytest.mark.slow
 def test_recordings_that_nobody_marked_can_be_aligned(
     made: Path, people: Path, tmp_path: Path
 ) -> None:

@@ -163,7 +163,7 @@ def test_the_same_command_goes_on_and_trains_nothing_again(
     assert "exists with another space" in str(other.exception)
 
 
-@pytest.mark.parametrize("command_of", ["tune", "nested"])
+@pytest.mark.parametrize("command_of", ["tune", pytest.param("nested", marks=pytest.mark.slow)])
 def test_jobs_come_to_where_folds_are_trained(
     shared_table_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_of: str
 ) -> None:
