@@ -15,7 +15,7 @@ from kfold_hs.cohort.ids import Spelling
 from kfold_hs.cohort.values import are_missing
 from kfold_hs.config.names import clean_name
 from kfold_hs.errors import PredictionsError, counted, listing, unknown_name
-from kfold_hs.predictions.import_names import Given, task_columns
+from kfold_hs.predictions.import_names import Given, is_trained_on, task_columns
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "person": ("person", "person_id", "subject", "subject_id", "participant", "participant_id"),
@@ -197,6 +197,13 @@ class Reader:
                 f"Fill it in, or leave the column out: then nothing is said about {role}s."
             )
         names = _mapped(values, class_name)
+        if role == "fold" and (trained := sorted({n for n in names.unique() if is_trained_on(n)})):
+            n = int(names.isin(trained).sum())
+            raise PredictionsError(
+                f"{self.source}: {counted(n, 'row is', 'rows are')} of the fold "
+                f"{listing(map(repr, trained))}, which is not held out: the models were trained on "
+                "these people. Remove the rows, or rename the fold if it is one that was held out."
+            )
         order = {name: i for i, name in enumerate(sorted(names.unique(), key=_natural))}
         return names.map(order).astype(np.int64)
 

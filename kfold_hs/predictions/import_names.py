@@ -14,6 +14,17 @@ from kfold_hs.cohort.values import is_missing, number
 from kfold_hs.config.names import clean_name
 from kfold_hs.errors import PredictionsError, listing
 
+TRAINED_WORDS = ("train", "training", "tr", "imagestr")
+"""Names of the people whom every model was trained on, in place of a fold."""
+_MINUS_ONE = re.compile(r"-1(\.0+)?")
+
+
+def is_trained_on(fold: str) -> bool:
+    """Whether a fold's name says that nobody of it was held out, as -1 does to scikit-learn."""
+    name = clean_name(fold).lower()
+    return name in TRAINED_WORDS or _MINUS_ONE.fullmatch(name) is not None
+
+
 _USUAL = {
     "label": ("label", "y_true", "y", "true", "target", "true_label", "ground_truth"),
     "probability": ("probability", "p", "prob", "proba", "y_prob", "y_proba", "y_pred_proba"),

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 
 from kfold_hs.cohort.ids import clean_name
 from kfold_hs.errors import SplitError, listing
+from kfold_hs.predictions.import_names import TRAINED_WORDS, is_trained_on
 from kfold_hs.splits.split import TEST, TRAIN
 
 _NUMBER = re.compile(r"(?:(?P<kind>fold|split|part)[ _-]?)?(?P<number>[0-9]{1,9})(?:\.0+)?")
-_ALWAYS_TRAINED = re.compile(r"-1(\.0+)?")
 _WORDS = {
     "test": TEST, "holdout": TEST, "hold-out": TEST,
-    "train": TRAIN, "training": TRAIN, "tr": TRAIN, "imagestr": TRAIN,
+    **dict.fromkeys(TRAINED_WORDS, TRAIN),
     "val": 0, "valid": 0, "validation": 0, "dev": 0, "imagests": TEST, "ts": TEST,
 }  # fmt: skip
 
@@ -49,12 +49,12 @@ def fold_numbers(names: Iterable[str], source: str) -> Mapping[str, int]:
         if found := _NUMBER.fullmatch(text):
             numbers[name] = int(found["number"])
             kinds.setdefault(found["kind"] or "", name)
-        elif _ALWAYS_TRAINED.fullmatch(text):
-            codes[name] = TRAIN
-            kinds.setdefault("", name)
         elif text in _WORDS:
             codes[name] = _WORDS[text]
             validation += [name] if _WORDS[text] == 0 else []
+        elif is_trained_on(text):  # -1
+            codes[name] = TRAIN
+            kinds.setdefault("", name)
         else:
             raise SplitError(
                 f"{source} has a fold {name[:80]!r}. A fold is a number from 0 or 1 without gaps "

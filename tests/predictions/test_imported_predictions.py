@@ -324,3 +324,18 @@ def test_the_row_of_a_wrong_number_is_counted_below_the_header(tmp_path: Path) -
     frame.to_csv(path := tmp_path / "t.csv", index=False)
     with pytest.raises(PredictionsError, match="'none' in row 3 below the header"):
         read_frame(read_table(path))
+
+
+@pytest.mark.parametrize("name", [-1, -1.0, "-1", "train", " Training ", "imagesTr"])
+def test_people_who_were_trained_on_are_no_fold(name: object) -> None:
+    """-1 is scikit-learn's word for it; a split from elsewhere is read in the same way."""
+    frame = table(fold=[0, 1, name, 1])
+    with pytest.raises(PredictionsError, match=r"1 row is of the fold .* trained on these people"):
+        read_frame(frame)
+    with pytest.raises(PredictionsError, match="trained on these people"):
+        read_frame(frame.drop(columns="fold"), Columns(fold=np.array([0, 1, name, 1], object)))
+
+
+@pytest.mark.parametrize("name", ["test", "val", "fold_1", "A"])
+def test_other_names_of_folds_are_taken_as_they_are(name: str) -> None:
+    assert set(read_frame(table(fold=["0", name, name, "0"])).rows["fold"]) == {0, 1}
