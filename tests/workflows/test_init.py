@@ -127,6 +127,21 @@ def test_classes_begin_with_the_positive_one(
     read_cohort(config_of(started).data)
 
 
+def test_ids_are_counted_as_the_reader_cleans_them(tmp_path: Path) -> None:
+    """Two rows a patient, the second with a space or a no-break space behind the id."""
+    ends = ["", " ", "", "\u00a0"]
+    rows = rows_of(
+        tmp_path,
+        lambda i: {"patient": f"p{i // 2}{ends[i % 4]}", "label": ["yes", "no"][i // 2 % 2]},
+    )
+    started = init(table(tmp_path, rows))
+    n = len({row["patient"].strip() for row in rows})
+    assert n < len(rows)
+    cohort = read_cohort(config_of(started).data)
+    assert cohort.n_patients == n
+    assert any(f"{n} patients" in reason for _, reason in started.guesses)
+
+
 def test_other_columns_are_no_labels(tmp_path: Path) -> None:
     rows = rows_of(
         tmp_path,

@@ -17,6 +17,7 @@ from kfold_hs.cohort.ids import find_file
 from kfold_hs.cohort.segmentation import TIMINGS
 from kfold_hs.cohort.values import is_missing
 from kfold_hs.config.features import FeatureConfig
+from kfold_hs.config.names import clean_name
 from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.workflows.init.guess import Guess, Named, folds_for
 from kfold_hs.workflows.init.labels import (
@@ -59,6 +60,9 @@ class _Table(People):
         if self.table.empty:
             raise CohortError(f"{self.path} has no row below its first line, which names columns.")
         self.recordings()
+        for column in self.left:  # as the reader will: `p1` and `p1 ` are one patient
+            cells = self.table[column]
+            self.table[column] = cells.where(cells.map(is_missing), cells.map(clean_name))
         self.patients()
         self.places()
         self.tasks()
