@@ -17,7 +17,7 @@ from kfold_hs.api.progress import Shown, watching
 from kfold_hs.bundle.format import Bundle, Member
 from kfold_hs.cohort import Cohort
 from kfold_hs.config.schema import TableData
-from kfold_hs.errors import CohortError, listing
+from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.paths import FoldId
 from kfold_hs.orchestrator.progress import Progress
 from kfold_hs.splits.split import TEST
@@ -80,7 +80,8 @@ class Models(Sequence["FoldModel"]):
 
     def __repr__(self) -> str:
         tasks = ", ".join(task.name for task in self.bundle.tasks)
-        return f"{len(self)} fold models of {self.bundle.content['run']}, which predict {tasks}"
+        n = counted(len(self), "fold model")
+        return f"{n} of {self.bundle.content['run']}, to predict {tasks}"
 
     def predict(
         self,

@@ -12,7 +12,7 @@ import pandas as pd
 from kfold_hs.api.card import estimate
 from kfold_hs.api.progress import Shown, watching
 from kfold_hs.api.results import Results
-from kfold_hs.errors import KfoldHsError, enumerated, unknown_name
+from kfold_hs.errors import KfoldHsError, counted, enumerated, unknown_name
 from kfold_hs.files import stored
 from kfold_hs.files.paths import RunPaths, whose
 from kfold_hs.judge.results.summary import Summary
@@ -252,12 +252,13 @@ class Report(Results[Summary]):
         yield f"{label}: {found}{said}."
         split, cohort = summary.split, summary.cohort
         repeats = f", {split.n_repeats} repeats" if split.n_repeats > 1 else ""
-        folds = f"{split.n_folds} folds" if split.n_folds else "folds unknown"
-        yield f"{cohort.n_persons} persons, {folds}{repeats}, scored out of fold."
+        folds = counted(split.n_folds, "fold") if split.n_folds else "folds unknown"
+        yield f"{counted(cohort.n_persons, 'person')}, {folds}{repeats}, scored out of fold."
         if head.honest is False:
             yield "Optimistic: the epochs were chosen on the people that are scored."
         if summary.incomplete:
-            yield f"{len(summary.incomplete)} fold models are missing; the page says why."
+            n = counted(len(summary.incomplete), "fold model is", "fold models are")
+            yield f"{n} missing; the page says why."
 
     def _rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         tasks = self.summary.tasks

@@ -56,7 +56,8 @@ class Audit:
         known = f"{self.n_known} known to the bundle"
         if self.n_known:
             known += f", each scored only by models that did not train on them ({each})"
-        found = [f"Audit: {known}; {self.n_new} new, scored by all {n_models} models."]
+        whom = f"all {n_models} models" if n_models > 1 else "the one model"
+        found = [f"Audit: {known}; {self.n_new} new, scored by {whom}."]
         if self.n_unscored:
             found.append(f"{self.n_unscored} could not be scored; `problem` says why.")
         if rest := self.n_with_problems - self.n_unscored:

@@ -158,6 +158,7 @@ def _write_bundle(
     run: Path, folder: Path, how: _How, progress: RichProgress
 ) -> tuple[str, dict[str, Any] | None]:
     """Write a bundle; what to print of it, and the comparison with the models of everybody."""
+    from kfold_hs.errors import counted
     from kfold_hs.workflows import bundles
 
     hub = bundles.hub_options(how.license, how.forgets) if how.hub else None
@@ -170,7 +171,7 @@ def _write_bundle(
     found = None
     if how.refit_on is not None:
         found = refit.compare_refit(run, folder, progress, how.refit_on)
-    return f"{len(content['models'])} models of {content['run']}: {folder}", found
+    return f"{counted(len(content['models']), 'model')} of {content['run']}: {folder}", found
 
 
 @click.command(short_help="Predict new people with a bundle.")

@@ -33,6 +33,7 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
     """
     from kfold_hs.cli.tables import show_comparison, show_learning_curve, show_run, show_tune
     from kfold_hs.cli.validate import show_validation
+    from kfold_hs.errors import counted
     from kfold_hs.workflows import pages
 
     if folder is None:
@@ -47,4 +48,4 @@ def report(folder: Path | None, figures: Path | None, tables: Path | None, root:
     show = {**shows, "validation": show_validation}[drawn.kind]
     show(drawn.content, drawn.path)
     for kind, (where, files) in pages.take_apart(drawn.page, figures, tables).items():
-        click.echo(f"{len(files)} files of {kind}: {where}")
+        click.echo(f"{counted(len(files), 'file')} of {kind}: {where}")

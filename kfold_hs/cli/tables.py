@@ -176,10 +176,11 @@ def show_refit(content: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     speed = content["speed"]
     shown = ", ".join(
-        f"{name} {one['recordings_per_s']:.1f} ({one['n_models']} models)"
+        f"{name} {one['recordings_per_s']:.1f} ({counted(one['n_models'], 'model')})"
         for name, one in speed.items()
     )
-    who = f"{content['n_persons']} test persons, {content['n_recordings']} recordings"
+    who, sounds = content["n_persons"], content["n_recordings"]
+    who = f"{counted(who, 'test person')}, {counted(sounds, 'recording')}"
     _say(console, f"{who}; recordings a second: {shown}.")
     for task, metrics in content["tasks"].items():
         table = Table(title=escape(task), title_justify="left")
@@ -226,7 +227,7 @@ def show_cost(found: Mapping[str, Any]) -> None:
     of_branches = counted(n_branches, "frame branch", "frame branches")
     sentences = [
         " x ".join(f"{n} {name}" + ("s" if n > 1 else "") for name, n in counts.items())
-        + f": {found['left']} fold models are left to train.",
+        + f": {counted(found['left'], 'fold model is', 'fold models are')} left to train.",
         f"Time: about {_duration(found['left_s'])} one fold after another"
         + (f", {_duration(branches_s)} of it for {of_branches}" if n_branches else "")
         + (f", with --jobs {jobs} at least {_duration(found['at_least_s'])}" if jobs > 1 else "")
@@ -343,7 +344,7 @@ def show_findings(findings: Sequence[Mapping[str, Any]], n_recordings: int) -> N
         _say(console, f"      {finding['advice']}")
     n_leaks = sum(finding["is_leak"] for finding in findings)
     said = f"{counted(n_leaks, 'kind')} of leak" if n_leaks else "no leak"
-    console.print(Text(f"{n_recordings} recordings checked: {said}."))
+    console.print(Text(f"{counted(n_recordings, 'recording')} checked: {said}."))
 
 
 def _say(console: Console, text: str) -> None:

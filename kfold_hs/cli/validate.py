@@ -135,10 +135,11 @@ def show_validation(content: Mapping[str, Any], page: Path) -> None:
     from rich.text import Text
 
     from kfold_hs.cli.tables import interval, number
+    from kfold_hs.errors import counted
 
     console = Console(highlight=False)
     for task, found in content["tasks"].items():
-        who = f"{content['cohort']['name']}, {found['n_persons']} people"
+        who = f"{content['cohort']['name']}, {counted(found['n_persons'], 'person', 'people')}"
         table = Table(title=escape(f"{task}, {who}"), title_justify="left")
         table.add_column("metric", overflow="fold")
         for column in ("here", "cross-validation", "change"):

@@ -111,7 +111,7 @@ def test_the_models_predict_as_the_run_did(
     exported = report.export(tmp_path / "bundle")
     again = kf.load_bundle(tmp_path / "bundle").predict(people).set_index("patient_id")
     pd.testing.assert_frame_equal(again, scores)
-    assert repr(exported) == "2 fold models of tiny, which predict murmur, outcome"
+    assert repr(exported) == "2 fold models of tiny, to predict murmur, outcome"
 
 
 def test_what_predictions_from_elsewhere_lack_is_named(report: kf.Report, tmp_path: Path) -> None:
