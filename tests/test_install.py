@@ -74,6 +74,18 @@ def test_a_folder_of_wheels_that_is_not_there_is_no_name_of_a_build(tmp_path: Pa
         install.check_host(tmp_path / "venv", str(tmp_path / "wheels"))
 
 
+def test_a_folder_must_hold_the_releases_that_are_pinned(tmp_path: Path) -> None:
+    """pip would take a newer torch from the package index, with CUDA."""
+    pins = dict(re.findall(r"^(torch\w*)==(\S+)", install.CONSTRAINTS.read_text(), re.MULTILINE))
+    for name in ("torch", "torchaudio", "torchvision"):
+        (tmp_path / f"{name}-1.0.0+cpu-cp311-cp311-linux_x86_64.whl").touch()
+    with pytest.raises(SystemExit, match=rf"has 1\.0\.0\+cpu of torch, .* {pins['torch']}"):
+        install.check_host(tmp_path / "venv", str(tmp_path))
+    for name in ("torch", "torchaudio", "torchvision"):
+        (tmp_path / f"{name}-{pins[name]}+cpu-cp311-cp311-linux_x86_64.whl").touch()
+    install.check_host(tmp_path / "venv", str(tmp_path))
+
+
 def test_what_was_interrupted_is_made_anew_and_a_failure_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

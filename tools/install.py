@@ -17,12 +17,14 @@ there is no make.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST = (3, 11)
 ROOM_GB = {True: 2.5, False: 8.0}
 """Free space that is asked for, by whether torch is to be had without CUDA."""
@@ -68,6 +70,8 @@ def check_host(venv: Path, index: str) -> None:
         ) from None
     if index and "://" not in index and os.sep in index and not Path(index).is_dir():
         raise SystemExit(f"TORCH_INDEX={index}: there is no such folder.")
+    if Path(index).is_dir() and index:
+        check_wheels(Path(index))
     place = next(each for each in (venv.absolute(), *venv.absolute().parents) if each.exists())
     room, wanted = shutil.disk_usage(place).free / 1e9, ROOM_GB[is_small(index)]
     if not (venv / ".installed").exists() and room < wanted:
@@ -81,6 +85,19 @@ def check_host(venv: Path, index: str) -> None:
 def is_small(index: str) -> bool:
     """Whether torch comes without CUDA: by PyPI only for Linux on x86-64 it comes with it."""
     return index == "cpu" or index.rstrip("/").endswith("/cpu") or sys.platform != "linux"
+
+
+def check_wheels(folder: Path) -> None:
+    """Refuse a folder without the releases that are pinned: pip would take others, unasked."""
+    pins = re.findall(r"^(torch(?:audio|vision)?)==(\S+)", CONSTRAINTS.read_text("utf-8"), re.M)
+    for name, version in pins:
+        there = sorted(each.name.split("-")[1] for each in folder.glob(f"{name}-*.whl"))
+        if version not in (each.partition("+")[0] for each in there):
+            raise SystemExit(
+                f"TORCH_INDEX={folder} has {' and '.join(there) or 'no release'} of {name}, and "
+                f"constraints.txt asks for {version}: pip would take that from the package index, "
+                f"with CUDA on Linux. Put the wheel of {name} {version} there, or change that line."
+            )
 
 
 def environment(venv: Path, unfinished: Path) -> Path:
