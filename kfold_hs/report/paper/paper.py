@@ -11,15 +11,8 @@ from kfold_hs.report.paper.answers import answers
 from kfold_hs.report.paper.checklists import CHECKLISTS, checklist
 from kfold_hs.report.paper.content import Paper, Sources
 from kfold_hs.report.paper.people import answer, characteristics, flow, sample_size
-from kfold_hs.report.paper.results import (
-    calibration,
-    decision,
-    fairness,
-    indeterminate,
-    performance,
-    predictive_values,
-    reproducibility,
-)
+from kfold_hs.report.paper.results import calibration, decision, performance, predictive_values
+from kfold_hs.report.paper.validity import fairness, indeterminate, reproducibility
 from kfold_hs.report.traced import traced
 from kfold_hs.report.validation_page import calibration_figures
 
