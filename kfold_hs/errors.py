@@ -21,11 +21,13 @@ KfoldHsError                 exit 1: the message names the value, what is allowe
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_MESSAGE = 1500
 """Most characters of an error message; a longer one is cut in the middle."""
+_TOO_LONG = re.compile(r"\S{400,}")
 
 
 class KfoldHsError(Exception):
@@ -160,11 +162,17 @@ def shown(value: object, most: int = 80) -> str:
 
 
 def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """Text that a terminal can show: no control characters, at most `most` characters."""
-    if len(text) > most:
-        ends = (most - 5) // 2
-        text = f"{text[:ends]} ... {text[-ends:]}"
+    """Text that a terminal can show: no control characters, at most `most` characters.
+
+    Of a word with more characters than any path has, its ends are enough.
+    """
+    text = _cut(_TOO_LONG.sub(lambda word: _cut(word[0], 80), text), most)
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def _cut(text: str, most: int) -> str:
+    ends = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:ends]} ... {text[-ends:]}"
 
 
 def enumerated(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ texts, and so are numbers that begin with 0, such as 007.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ _NULL, _TRUE, _FALSE = {"", "~", "null", "Null", "NULL"}, {"true", "True", "TRUE
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {"str", "int", "float", "bool", "null", "timestamp", "value", "merge"}
 """That the reader gives to words by itself."""
-_INT = re.compile(r"[-+]?(0|[1-9]\d{0,300})", re.ASCII)
+_INT = re.compile(r"[-+]?(0|[1-9]\d{0,4000})", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.\d+|(0|[1-9]\d*)(\.\d*)?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 
@@ -283,6 +284,8 @@ def scalar(text: str) -> Any:
         return text in _TRUE
     if _INT.fullmatch(text):
         return int(text)
-    if _FLOAT.fullmatch(text) or text.lower() in _INFINITE:
-        return float(_INFINITE.get(text.lower(), text))
-    return text
+    if text.lower() in _INFINITE:
+        return float(_INFINITE[text.lower()])
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return text  # also a number that is too large to be one: an error then says what was written

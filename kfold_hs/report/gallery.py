@@ -14,10 +14,10 @@ from typing import Any
 
 from kfold_hs.errors import DamagedFileError
 from kfold_hs.files.stored import read_json
+from kfold_hs.report.gallery_content import MEDIA_TYPES, is_whole
 from kfold_hs.report.traced import traced
 
 SCHEMA = 1
-MEDIA_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav"}
 _MOST_CHARACTERS = 60
 _FEW_CLASSES = 4
 _LIKELY = 0.1
@@ -44,9 +44,11 @@ def read_gallery(path: Path, digests: Mapping[str, str]) -> dict[str, Any] | Non
         return trouble(damaged, {})
     if content.get("schema") != SCHEMA or not {"problem", "digests"} <= set(content):
         return trouble(damaged, {})
-    if content["problem"] is None and content["digests"] != dict(digests):
+    if content["problem"] is not None:
+        return content if isinstance(content["problem"], str) else trouble(damaged, {})
+    if content["digests"] != dict(digests):
         return trouble(f"{path.name} is of another run", {})
-    return content
+    return content if is_whole(content) else trouble(damaged, {})
 
 
 def trouble(problem: str, digests: Mapping[str, str]) -> dict[str, Any]:

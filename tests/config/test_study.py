@@ -177,3 +177,34 @@ def test_the_commands_take_them(tmp_path: Path) -> None:
     assert "sched=cosine is given twice" in done.stderr
     done = kfold_hs("split", "-c", "study.yaml", cwd=tmp_path)
     assert "cannot read my.csv" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"seed: {'9' * 400}", r"seed=9999\d+\.\.\. does not fit: .*4294967295"),
+        (f"seed: {'9' * 5000}", r"seed='9999\d+\.\.\. does not fit: unable to parse"),
+        ("optim: {lr: 1e999}", r"optim\.lr='1e999' does not fit"),
+        ("optim: {lr: .inf}", r"optim\.lr=inf does not fit"),
+    ],
+)
+def test_a_number_that_is_too_large_is_shown_as_it_was_written(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(line)
+    with pytest.raises(ConfigError, match=said) as caught:
+        compose(layered([study], []))
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--folds"], ["run", "--device"], ["run", "-c"], ["report"], ["plan", "--people"]],
+)
+def test_a_word_of_thousands_of_signs_is_not_repeated_whole(
+    tmp_path: Path, words: list[str]
+) -> None:
+    done = kfold_hs(*words, "9" * 5000, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert 20 < len(done.stderr) < 400

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ from kfold_hs.learn.models.network import make_model
 from kfold_hs.learn.prediction.crops import Predictor
 from kfold_hs.learn.prediction.gradcam import has_map, look
 from kfold_hs.predictions.table import Predictions
-from kfold_hs.report.gallery import name, trouble
+from kfold_hs.report.gallery import name, read_gallery, trouble
+from kfold_hs.report.gallery_content import is_whole
 from kfold_hs.splits import Split
 from kfold_hs.workflows import cross_validation
 from kfold_hs.workflows.gallery.audio import excerpt
@@ -335,6 +338,53 @@ def test_hostile_names_stay_text_and_are_cut(made: Path) -> None:
     assert name("a\nb\u202ec") == "a\\u000ab\\u202ec"
     told = render(summary, history, predictions, gallery=trouble(evil, {}))
     assert "<script>alert(1)" not in told
+
+
+def damaged_copies(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each key lost, and each value of another type or out of all bounds."""
+    places: list[tuple[Any, ...]] = []
+
+    def walk(value: Any, place: tuple[Any, ...]) -> None:
+        if place:
+            places.append(place)
+        if isinstance(value, dict | list):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value[:1])
+            for key, each in list(pairs):
+                walk(each, (*place, key))
+
+    walk(content, ())
+    for place in places:
+        for other in ("lost", [], {}, "x", -1, 1e300, None):
+            copied = json.loads(json.dumps(content))
+            parent = functools.reduce(lambda found, key: found[key], place[:-1], copied)
+            if other == "lost":
+                del parent[place[-1]]
+            else:
+                parent[place[-1]] = other
+            yield f"{place}: {other}", copied
+
+
+def test_a_damaged_gallery_without_a_checksum_is_shown_or_named(made: Path, tmp_path: Path) -> None:
+    predictions, history = fake_run()
+    summary, content = summary_of(predictions, history), content_of(made)
+    # Two patients with one recording: as many kinds of keys, fewer of each.
+    content["patients"] = content["patients"][:2]
+    for patient in content["patients"]:
+        patient["recordings"] = patient["recordings"][:1]
+        for key in ("spectrogram", "look", "audio"):
+            patient["recordings"][0][key] = "QUJD"
+    assert is_whole(content)
+    path, refused, shown = tmp_path / "gallery.json", 0, 0
+    for what, each in damaged_copies(content):
+        path.write_text(json.dumps(each))
+        found = read_gallery(path, content["digests"])
+        assert found is not None, what
+        if found["problem"] is None and what.endswith(("lost", "None")):
+            shown += 1
+            render(summary, history, predictions, gallery=found)
+        refused += found["problem"] is not None
+    assert refused > 400
+    assert shown > 5
 
 
 def test_the_page_says_why_there_is_none() -> None:
