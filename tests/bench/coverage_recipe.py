@@ -120,10 +120,11 @@ def report(chosen: Sequence[Cell], folder: Path) -> str:
         if row["null"] != "other draws" or not row["cell"].startswith(DRAW_NOTHING)
     ]  # fmt: skip
     sets = [each.n_sets for each in judged]
+    least = min(sets)
     lines = [
-        f"{len(judged)} cells of {min(sets)} to {max(sets)} data sets; a column at 95 has a "
-        f"Monte-Carlo error of {100 * sqrt(0.95 * 0.05 / max(sets)):.1f} to "
-        f"{100 * sqrt(0.95 * 0.05 / min(sets)):.1f}. Coverage of nominal 95 % in %.", "",
+        f"{len(judged)} cells of {least} data sets{'' if least == max(sets) else ' or more'}; a "
+        f"column at 95 has a Monte-Carlo error of {100 * sqrt(0.95 * 0.05 / least):.1f} at most. "
+        "Coverage of nominal 95 % in %.", "",
         *overall(rows), *by_metric(rows), *by_cell(rows),
         "A target that equals the truth, % told wrongly: mean of the cells, worst cell (2.5 a side "
         "is allowed):", "", *of_targets(rows),
