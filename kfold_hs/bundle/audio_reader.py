@@ -6,8 +6,9 @@ features of one chunk and of the recordings being read, however many files there
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +33,6 @@ from kfold_hs.files.walk import plain
 from kfold_hs.learn.features.bank import Bank, check_recordings
 from kfold_hs.learn.features.transform import kept, transform_of
 from kfold_hs.learn.prediction.crops import n_crops_of
-from kfold_hs.learn.side_by_side import several_ahead
 
 N_THREADS = 2
 READ_AHEAD = 8
@@ -149,8 +149,14 @@ class AudioReader:
             yield chunk
 
     def _ahead(self, patients: Iterable[Patient]) -> Iterator[PatientAudio]:
+        waiting: deque[Future[PatientAudio]] = deque()
         with ThreadPoolExecutor(N_THREADS, thread_name_prefix="hearing") as pool:
-            yield from several_ahead(pool, self.read, patients, READ_AHEAD)
+            for patient in patients:
+                waiting.append(pool.submit(self.read, patient))
+                if len(waiting) > READ_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
 
 def bank_of(audio: Sequence[PatientAudio], normalised: bool, device: torch.device) -> Bank:

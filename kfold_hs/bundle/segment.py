@@ -28,7 +28,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,6 @@ from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.frames.beats import beat_confidence
 from kfold_hs.learn.frames.branch import FrameBranch, HeartCycles
 from kfold_hs.learn.frames.sojourn import Sojourn
-from kfold_hs.learn.side_by_side import side_by_side
 from kfold_hs.predictions.segmentation import segmentation_of
 
 LEAST_CONFIDENCE = 0.5
@@ -163,16 +161,18 @@ class Segmenter:
             return _Asked(audio, None, [], [], [], [])
         config = self.bundle.config
         bank = bank_of(audible, config.features.normalise == "recording", self.device)
-        allowed, known, of_each = [], [], list[list[FrameBranch]]()
+        allowed, known = [], []
+        log_probs: list[np.ndarray | None] = []
+        sojourns: list[Sojourn | None] = []
         for one in audible:
             people = certificate.known(one.patient.ids, one.digests, one.patient.persons)
             may = certificate.untouched(people)
             allowed.append(may)
             known.append(bool(people))
-            of_each += [self._asked(may)] * len(one.sounds)
-        said = partial(self._of_row, of_each, bank)
-        log_probs = list(side_by_side(said, range(len(of_each)), self.device))
-        sojourns = [_mean_sojourn([each.sojourn for each in asked]) for asked in of_each]
+            asked = self._asked(may)
+            for _ in one.sounds:
+                log_probs.append(self._of(asked, bank, len(log_probs)))
+                sojourns.append(_mean_sojourn([each.sojourn for each in asked]))
         return _Asked(audio, bank, allowed, known, log_probs, sojourns)
 
     def _asked(self, may: np.ndarray) -> list[FrameBranch]:
@@ -180,10 +180,9 @@ class Segmenter:
         files = dict.fromkeys(m.file for m in self.bundle.members if may[m.repeat, m.fold])
         return [self._branches[file] for file in files]
 
-    @staticmethod
-    def _of_row(asked: Sequence[list[FrameBranch]], bank: Bank, row: int) -> np.ndarray | None:
+    def _of(self, asked: Sequence[FrameBranch], bank: Bank, row: int) -> np.ndarray | None:
         """Log of the mean probability of every frame's classes; of one branch its own bits."""
-        found = [branch.log_probs(bank, row) for branch in asked[row]]
+        found = [branch.log_probs(bank, row) for branch in asked]
         if len(found) < 2:
             return found[0] if found else None
         mean: np.ndarray = np.logaddexp.reduce(found) - np.float32(np.log(len(found)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from kfold_hs.learn.frames.measures import measure
 from kfold_hs.learn.frames.network import FrameNet, band_scale
 from kfold_hs.learn.frames.sojourn import Sojourn
 from kfold_hs.learn.frames.targets import CLASSES, STATE_NAMES
-from kfold_hs.learn.side_by_side import side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class FrameBranch:
     def cycles(self, bank: Bank, recordings: Sequence[int] | np.ndarray) -> HeartCycles:
         """The heart cycles of some rows of the bank."""
         rows = [int(row) for row in recordings]
-        asked = list(side_by_side(partial(self.asked, bank), rows, bank.device))
+        asked = [self.asked(bank, row) for row in rows]
         return HeartCycles.of(bank, rows, [each.cpu().numpy() for each in asked], self)
 
     def to_state(self) -> dict[str, Any]:

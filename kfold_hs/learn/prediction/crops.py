@@ -9,7 +9,7 @@ weights nobody will ask again spare themselves the filling (`fill=False`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -18,12 +18,11 @@ import numpy as np
 import torch
 
 from kfold_hs.cohort import Task
-from kfold_hs.config.schema import Config, ModelConfig
+from kfold_hs.config.schema import Config
 from kfold_hs.learn.cuda_graphs import Given, Recorder
 from kfold_hs.learn.device import autocast, to_device
 from kfold_hs.learn.features.bank import Bank
 from kfold_hs.learn.models.network import HeartSoundNet
-from kfold_hs.learn.side_by_side import side_by_side
 from kfold_hs.predictions.aggregation import pool_groups
 
 
@@ -205,47 +204,30 @@ class Predictor:
     @torch.inference_mode()
     def logits(self, crops: Crops) -> dict[str, torch.Tensor]:
         """Of every crop, by task: (n_crops, C) float32, on the device."""
+        self.model.eval()
         found: dict[str, list[torch.Tensor]] = {}
-        for answer in self._asked(self._logits, self._given(crops)):
-            for name, each in answer.items():
+        for rows, x in self._batches(crops):
+            beside = self.beside(rows)
+            given = {"x": x} if beside is None else {"x": x, "beside": beside}
+            for name, each in self._ask(self._logits, given).items():
                 found.setdefault(name, []).append(each)
         return {name: torch.cat(each)[: len(crops.rows)] for name, each in found.items()}
 
     @torch.inference_mode()
     def embeddings(self, crops: Crops) -> tuple[torch.Tensor, torch.Tensor]:
         """Of every crop: features (n_crops, width) float32, and their attention's scores."""
-        batches = ({"x": x} for _, x in self._batches(crops))
-        features, scores = zip(*self._asked(self._embedding, batches), strict=True)
+        self.model.eval()
+        batches = [self._ask(self._embedding, {"x": x}) for _, x in self._batches(crops)]
+        features, scores = zip(*batches, strict=True)
         n_crops = len(crops.rows)
         return torch.cat(features)[:n_crops], torch.cat(scores)[:n_crops]
 
     def _batches(self, crops: Crops) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return crops.batches(self.bank, self.config, self.fill or self.recorder is not None)
 
-    def _given(self, crops: Crops) -> Iterator[Given]:
-        for rows, x in self._batches(crops):
-            beside = self.beside(rows)
-            yield {"x": x} if beside is None else {"x": x, "beside": beside}
-
-    def _asked(
-        self, run: Callable[[Given, HeartSoundNet], Any], batches: Iterable[Given]
-    ) -> Iterator[Any]:
-        """What the network says of every batch."""
-        model = self.model.eval()
-        if self.recorder is not None:
-            # A recording is of one network: the trained one, or the mean of its weights.
-            yield from (self.recorder(run, given, model) for given in batches)
-        elif self._may_be_shared:
-            yield from side_by_side(lambda given: run(given, model), batches, self.bank.device)
-        else:
-            yield from (run(given, model) for given in batches)
-
-    @property
-    def _may_be_shared(self) -> bool:
-        """Whether several threads may ask at once: a plug-in's network may keep what it was asked,
-        and what is compiled is compiled for a number of threads.
-        """
-        return isinstance(self.config.model, ModelConfig) and self.config.train.backend == "eager"
+    def _ask(self, run: Callable[[Given, HeartSoundNet], Any], given: Given) -> Any:
+        # A recording is of one network: the trained one, or the mean of its weights.
+        return self.recorder(run, given, self.model) if self.recorder else run(given, self.model)
 
     def _logits(self, given: Given, model: HeartSoundNet) -> dict[str, torch.Tensor]:
         with autocast(self.config.train.precision, given["x"].device):
