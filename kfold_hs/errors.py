@@ -164,7 +164,7 @@ def shown(value: object, most: int = 80) -> str:
 def readable(text: str, most: int = LONGEST_MESSAGE) -> str:
     """Text that a terminal can show: no control characters, at most `most` characters.
 
-    Of a word with more characters than any path has, its ends are enough.
+    Of a word of 400 characters or more its ends are enough.
     """
     text = _cut(_TOO_LONG.sub(lambda word: _cut(word[0], 80), text), most)
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

@@ -15,7 +15,8 @@ MEDIA_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav"}
 _Count = Annotated[int, Field(ge=0)]
 _Number = Annotated[float, Field(ge=0, le=1e5)]
 """Seconds and hertz; the axis has a tick for every second."""
-_Prob = Annotated[float, Field(ge=0, le=1)]
+_Prob = Annotated[float, Field(ge=0, le=1 + 1e-6)]
+"""A mean of ones may be above 1 by its rounding."""
 _State = tuple[_Number, _Number, Annotated[int, Field(ge=1, le=4)]]
 
 
