@@ -30,13 +30,28 @@ def identifies(samples: np.ndarray) -> bool:
     ----------
     samples : ndarray of float, shape (n_samples,), in [-1, 1]
     """
-    steps = np.rint(np.clip(samples, -16.0, 16.0) * 32768).astype(np.int32)
-    apart = np.abs(steps - int(np.median(steps))) >= FLAT_RANGE * 32768
-    if np.count_nonzero(apart) <= _CLICKS * len(steps):
+    if not _stands_out(samples):
         return False
-    change = np.diff(steps)
-    some = change[:_FIRST]
+    some = np.diff(_steps(samples[: _FIRST + 1]))
     if len(zlib.compress(some.tobytes(), 1)) > max(_BYTES, len(some) / 2):  # nearly all of them
         return True
-    n_bytes = len(bz2.compress(change.tobytes()))
-    return n_bytes > _FEWEST_BYTES and n_bytes > min(_BYTES, _BYTES_A_SAMPLE * len(steps))
+    n_bytes = len(bz2.compress(np.diff(_steps(samples)).tobytes()))
+    return n_bytes > _FEWEST_BYTES and n_bytes > min(_BYTES, _BYTES_A_SAMPLE * len(samples))
+
+
+def _stands_out(samples: np.ndarray) -> bool:
+    """Whether more samples than a few clicks are apart from the median."""
+    most = _CLICKS * len(samples)
+    # Wherever the median is, one of these two sides is apart from it; and no sorting is needed.
+    sides = samples >= FLAT_RANGE, samples <= -FLAT_RANGE
+    if all(np.count_nonzero(side) > most for side in sides):
+        return True
+    steps = _steps(samples)
+    apart = np.abs(steps - int(np.median(steps))) >= FLAT_RANGE * 32768
+    return bool(np.count_nonzero(apart) > most)
+
+
+def _steps(samples: np.ndarray) -> np.ndarray:
+    """In steps of 16 bit, int32."""
+    steps: np.ndarray = np.rint(np.clip(samples, -16.0, 16.0) * 32768).astype(np.int32)
+    return steps
