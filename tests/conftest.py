@@ -106,6 +106,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["KFOLD_HS_CACHE"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cut() -> Iterator[None]:
+    """Nothing here is to outlive one, so that no file is waited for until its disk has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture
 def table_csv(tmp_path: Path) -> Path:
     return write_table(tmp_path)

@@ -19,7 +19,7 @@ from kfold_hs.judge.stats.conditional_error import bayle
 from kfold_hs.judge.stats.intervals import around
 from kfold_hs.judge.stats.scored import influence
 
-N_SETS, N, N_RUNS = 300, 400, 3
+N_SETS, N, N_RUNS = 200, 400, 3
 METRICS = [
     metric
     for metric in metrics_for(("Abnormal", "Normal"))

@@ -79,7 +79,7 @@ def tables(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray], Layout]:
     return np.tile(y, n_runs), variants, layout
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables())
 def test_whatever_the_table_an_interval_can_be(
     drawn: tuple[np.ndarray, list[np.ndarray], Layout],

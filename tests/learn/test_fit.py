@@ -42,7 +42,13 @@ EVERYTHING = [
 ]
 
 
-@pytest.mark.parametrize("more", [[], EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param([], id="plain", marks=pytest.mark.slow),
+        pytest.param(EVERYTHING, id="everything"),
+    ],
+)
 def test_same_seed_same_bits_in_one_go_or_interrupted(
     cohort: Cohort, plain: tuple[RunPaths, Predictions], tmp_path: Path, more: list[str]
 ) -> None:

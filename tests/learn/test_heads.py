@@ -130,7 +130,7 @@ def test_a_task_may_be_called_like_a_part_of_torch() -> None:
 @pytest.mark.parametrize(
     ("heads", "more"),
     [
-        ("joint", [MIXED, "loss=focal"]),
+        pytest.param("joint", [MIXED, "loss=focal"], marks=pytest.mark.slow),
         ("joint", [*PATIENTS, "loss.ordinal_smoothing=true"]),
         ("binary", [*PATIENTS, MIXED, "loss.label_smoothing=0.1", "train.uncertain=soft"]),
     ],

@@ -52,7 +52,12 @@ def on_the_cpu(
         (["model.dropout=0.3"], 2, 0),
         # Crops of 16 and 32 frames: a step each.
         # A share on the device multiplies, where one of Python interpolates.
-        (["train.first_crop_frames=16", "train.average=ema", "train.average_decay=0.9"], 3, 1e-7),
+        pytest.param(
+            ["train.first_crop_frames=16", "train.average=ema", "train.average_decay=0.9"],
+            3,
+            1e-7,
+            marks=pytest.mark.slow,
+        ),
         # The first batch of a step and the second; the scored mean of the weights is another.
         (["train.accumulate=2", "train.average=swa", "train.average_start=0.5"], 4, 0),
         # A momentum that changes is no part of the recording; its rates are rounded to float32.

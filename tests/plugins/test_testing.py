@@ -60,8 +60,8 @@ class Counting(Small):
     ("model", "fault"),
     [
         (OfTheBatch, "must not depend on the rest of its batch"),
-        (Drawing, "nothing may be drawn or counted"),
-        (Counting, "must be in its state_dict"),
+        pytest.param(Drawing, "nothing may be drawn or counted", marks=pytest.mark.slow),
+        pytest.param(Counting, "must be in its state_dict", marks=pytest.mark.slow),
     ],
 )
 def test_a_breach_is_named(model: type[nn.Module], fault: str) -> None:

@@ -44,6 +44,7 @@ def test_circor_no_person_on_both_sides(circor: Path) -> None:
     assert [int((folds == fold).sum()) for fold in (0, 1, TEST)] == [157, 244, 70]
 
 
+@pytest.mark.slow
 def test_circor_is_stratified_to_the_integer_limit(circor: Path) -> None:
     cohort = read_cohort(compose(["data=circor", f"data.root={circor}"]).data)
     split = stratify(cohort, 5, 0, n_repeats=3, rule=SplitRule(covariates="auto"))

@@ -85,7 +85,9 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", [pytest.param("inner", marks=pytest.mark.slow), "patient", "whole"]
+)
 def test_the_inner_people_choose_and_it_resumes(cohort: Cohort, tmp_path: Path, name: str) -> None:
     words = RECIPES[name]
     paths, whole = check_resumed(cohort, tmp_path, *words)

@@ -82,7 +82,8 @@ def without_times(value: object) -> object:
     return [without_times(each) for each in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("n_epochs", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_epochs", [2, 6])
 def test_runs_of_an_interrupted_comparison_are_those_of_one_that_was_not(
     compared: Path, shared_table_csv: Path, tmp_path: Path, n_epochs: int
 ) -> None:

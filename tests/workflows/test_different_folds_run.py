@@ -113,6 +113,7 @@ def test_every_number_says_where_it_stands(torn: tuple[Path, Result]) -> None:
     assert check(page, content(torn[0]), FORMATS) > 100
 
 
+@pytest.mark.slow
 def test_split_files_make_variants_with_models_of_their_own(
     shared_table_csv: Path, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def test_nine_labels_of_new_people(labels: tuple[Path, dict[str, Any]]) -> None:
         assert rows[f"set.{name}"].astype(str).isin(["1", "0", "1+0"]).all()
 
 
+@pytest.mark.slow
 def test_variants_of_nine_labels(labels: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = labels
     words = [*TABLE, "data.path=table.csv", diseases(), *QUICK]
@@ -151,6 +152,7 @@ def test_twelve_classes(tmp_path: Path) -> None:
     assert rows[columns].sum(axis=1).to_numpy() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_zchsound_is_trained_reported_and_predicted(tmp_path: Path) -> None:
     """Five classes beside two; the claim is of recordings, since nobody knows the persons."""
     write_zchsound(tmp_path / "zch", n_clean=15, n_noise=5)

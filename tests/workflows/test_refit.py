@@ -53,6 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "reports" / "one"
 
 
+@pytest.mark.slow
 def test_three_models_side_by_side(run: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     words = ["export", str(run), "-o", str(bundle), "--compare-refit", "--device", "cpu", "-q"]
