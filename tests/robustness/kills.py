@@ -1,6 +1,6 @@
 """Kills commands at random moments, repeats them, and holds what is left against one go.
 
-    python tests/robustness/kills.py [--seed N] [--kills N] [--only COMMAND] [--write]
+    python tests/robustness/kills.py [--seed N] [--kills N] [--only COMMAND ...] [--write]
 
 Each command is run twice in one go: what these two leave differently (times, names of event files)
 is not compared. Then, --kills times, it is ended by SIGKILL at a moment drawn from the time that it
@@ -43,6 +43,9 @@ from kfold_hs.cli.main import main as kfold_hs  # noqa: E402
 
 PAGE = HERE.parent.parent / "docs" / "reliability.md"
 LIMIT_S = 600
+_OTHERWISE = ("train.epochs", "judge.gallery")
+SETTINGS = [word for word in TINY if not word.startswith(_OTHERWISE)]
+SETTINGS += ["train.epochs=2", "judge.gallery.patients=1"]
 # What is drawn anew in every process: times, and the number of an Ogg stream.
 _DRAWN = re.compile(r"/audio$|second|_s\b|_s/|time|started|ended|energy|joule|host|load")
 Leaves = dict[tuple[str, str], str]
@@ -60,7 +63,29 @@ def commands(data: Sequence[str]) -> dict[str, list[str]]:
         "export": ["export", "reports/one", "-o", "new-bundle", "-q"],
         "predict": ["predict", "bundle", data[-1].split("=")[1], "-o", "rows.csv", "-q"],
         "report": ["report", "reports/one"],
+        "gallery": ["gallery", "reports/one", "--patients", "2", "-q"],
+        "learning-curve": ["learning-curve", *train, "--shares", "0.5,1"],
+        "validate": ["validate", "bundle", *people(data), "--known", "held-out", "--name", "v"],
+        "evaluate": ["evaluate", "said.csv", "--name", "other", "--bands", "200"],
+        "paper": ["paper", "reports/one", "-o", "paper", "--figures"],
     }
+
+
+def people(data: Sequence[str]) -> list[str]:
+    """Of the words of a run, those that say who its people are."""
+    return [word for word in data if word.startswith("data")]
+
+
+def write_said(path: Path) -> None:
+    """What another program said of some patients, for `evaluate`."""
+    draw = random.Random(0)
+    rows = []
+    for i in range(40):
+        ill = i % 3 == 0
+        p = min(0.99, max(0.01, 0.4 + 0.2 * ill + draw.gauss(0, 0.2)))
+        rows.append({"patient": f"s{i}", "label": ("Normal", "Abnormal")[ill], "fold": i % 4,
+                     "p.Abnormal": round(p, 3), "p.Normal": round(1 - p, 3)})  # fmt: skip
+    pd.DataFrame(rows).to_csv(path, index=False)
 
 
 @dataclass
@@ -215,32 +240,34 @@ def few(found: Counter[str]) -> str:
     return f"{len(found)}: {most}" if found else "0"
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> list[dict[str, str]]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=20, help="tries a command")
-    parser.add_argument("--only", help="one command")
+    parser.add_argument("--only", nargs="+", help="some commands")
     parser.add_argument("--write", action="store_true", help="into docs/reliability.md")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     draw, rows = random.Random(given.seed), []
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         root = Path(name).resolve()
         (root / "data").mkdir()
         csv = write_table(root / "data", n_patients=12, n_recordings=1)
-        words = [*TINY, "train.epochs=2", "judge.gallery.patients=1", f"data.path={csv}"]
+        data = [*SETTINGS, f"data.path={csv}"]
         template = root / "template"
         template.mkdir()
-        made = ["run", *words, "--device", "cpu", "-q", "--name", "one"]
+        write_said(template / "said.csv")
+        made = ["run", *data, "--device", "cpu", "-q", "--name", "one"]
         for each in (made, ["export", "reports/one", "-o", "bundle", "-q"]):
             if ended(started(each, template)) != 0:
                 raise SystemExit(template.with_suffix(".said").read_text())
         shutil.rmtree(template / "cache")
-        for what, each in commands(words).items():
-            if given.only in (None, what):
+        for what, each in commands(data).items():
+            if given.only is None or what in given.only:
                 fate = campaign(each, template, given.kills, draw)
                 rows.append(row(what, given.kills, fate))
                 print(rows[-1], *fate.refused, sep="\n", flush=True)
     publish("kills", [f"Seed {given.seed}.", "", *table(rows)], given.write, PAGE)
+    return rows
 
 
 if __name__ == "__main__":
