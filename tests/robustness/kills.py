@@ -64,7 +64,7 @@ def commands(data: Sequence[str]) -> dict[str, list[str]]:
         "predict": ["predict", "bundle", data[-1].split("=")[1], "-o", "rows.csv", "-q"],
         "report": ["report", "reports/one"],
         "gallery": ["gallery", "reports/one", "--patients", "2", "-q"],
-        "learning-curve": ["learning-curve", *train, "--shares", "0.5,1"],
+        "learning-curve": ["learning-curve", *train, "--shares", "0.7,1"],
         "validate": ["validate", "bundle", *people(data), "--known", "held-out", "--name", "v"],
         "evaluate": ["evaluate", "said.csv", "--name", "other", "--bands", "200"],
         "paper": ["paper", "reports/one", "-o", "paper", "--figures"],

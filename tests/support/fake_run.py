@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kfold_hs.judge.metrics.scores import METRICS
 from kfold_hs.judge.results.run import summarise
 from kfold_hs.judge.results.run_record import RunRecord
 from kfold_hs.judge.results.summary import Summary
@@ -109,6 +112,9 @@ PROVENANCE = {
 }  # fmt: skip
 
 
+_JUDGED: dict[str, dict[str, Any]] = {}
+
+
 def summary_of(
     predictions: Predictions,
     history: pd.DataFrame,
@@ -117,12 +123,21 @@ def summary_of(
     stacking: Stacking | None = None,
     patients: pd.DataFrame | None = None,
 ) -> dict:  # type: ignore[type-arg]
+    """The content of summary.json; what was judged before is copied."""
     config = {"select": select, "target": target, "seed": 0, "data": {"kind": "circor"}}
-    record = RunRecord(
-        predictions, history, COHORT, SPLIT, config, PROVENANCE,
-        stacking=stacking or Stacking(), patients=patients,
-    )  # fmt: skip
-    return summarise(record).to_json()
+    stacking = stacking or Stacking()
+    tables = [predictions.table, history, stacking.patients]
+    tables += [] if patients is None else [patients]
+    said = hashlib.sha256(repr([config, stacking.sources, METRICS, *map(list, tables)]).encode())
+    for table in tables:
+        said.update(pd.util.hash_pandas_object(table).to_numpy().tobytes())
+    if (key := said.hexdigest()) not in _JUDGED:
+        record = RunRecord(
+            predictions, history, COHORT, SPLIT, config, PROVENANCE,
+            stacking=stacking, patients=patients,
+        )  # fmt: skip
+        _JUDGED[key] = summarise(record).to_json()
+    return copy.deepcopy(_JUDGED[key])
 
 
 def page_of(content: Mapping[str, Any], *rest: Any, **named: Any) -> str:
