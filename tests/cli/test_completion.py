@@ -142,22 +142,19 @@ def test_what_may_follow(
     assert some <= set(answer(line, environment, folder))
 
 
-def test_it_is_fast_and_loads_no_torch(folder: Path, environment: dict[str, str]) -> None:
+def test_it_loads_no_torch(folder: Path, environment: dict[str, str]) -> None:
     answer("kfold-hs run sched=", environment, folder)  # the settings are in the cache now
     code = (
-        "import sys, time\nfrom kfold_hs.cli.main import main\n"
-        "try:\n    main([])\nfinally:\n"
-        "    sys.stderr.write(f'{time.process_time()} {\"torch\" in sys.modules}')"
+        "import sys\nfrom kfold_hs.cli.main import main\n"
+        "try:\n    main([])\nfinally:\n    sys.stderr.write(str('torch' in sys.modules))"
     )
     asked = {"_KFOLD_HS_LINE": "kfold-hs run train.", "_KFOLD_HS_COMPLETE": "bash_complete"}
     done = subprocess.run(
         [sys.executable, "-c", code], env={**environment, **asked}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    seconds, has_torch = done.stderr.split()
     assert "train.epochs=" in done.stdout
-    assert has_torch == "False"
-    assert float(seconds) < 0.6  # 0.12 s here, of a processor that nobody else uses
+    assert done.stderr == "False"
 
 
 def test_unknown_words_and_no_cache(

@@ -117,4 +117,4 @@ def test_many_levels_of_one_word_are_cut_and_refused_quickly() -> None:
     assert len(_parts("a='1" + " b=2" * 2400)) == 1
     with pytest.raises(ConfigError, match=r"make 10000 variants, and at most 100"):
         design(["seed=range(0,100)", "train.epochs=range(0,100)"])
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 20  # not seen but where work grows without bound
