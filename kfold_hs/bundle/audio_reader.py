@@ -6,9 +6,8 @@ features of one chunk and of the recordings being read, however many files there
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +29,7 @@ from kfold_hs.config import plugins
 from kfold_hs.config.schema import Config
 from kfold_hs.errors import CohortError
 from kfold_hs.files.walk import plain
+from kfold_hs.learn.ahead import in_order
 from kfold_hs.learn.features.bank import Bank, check_recordings
 from kfold_hs.learn.features.transform import kept, transform_of
 from kfold_hs.learn.prediction.crops import n_crops_of
@@ -149,14 +149,8 @@ class AudioReader:
             yield chunk
 
     def _ahead(self, patients: Iterable[Patient]) -> Iterator[PatientAudio]:
-        waiting: deque[Future[PatientAudio]] = deque()
         with ThreadPoolExecutor(N_THREADS, thread_name_prefix="hearing") as pool:
-            for patient in patients:
-                waiting.append(pool.submit(self.read, patient))
-                if len(waiting) > READ_AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from in_order(pool, self.read, patients, READ_AHEAD + 1)
 
 
 def bank_of(audio: Sequence[PatientAudio], normalised: bool, device: torch.device) -> Bank:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 _END = object()
 
 
@@ -21,3 +22,16 @@ def ahead(made: Iterator[T], n: int = 2) -> Iterator[T]:
         while (each := waiting.popleft().result()) is not _END:
             waiting.append(thread.submit(next, made, _END))
             yield each  # type: ignore[misc]
+
+
+def in_order(
+    pool: ThreadPoolExecutor, function: Callable[[Item], T], items: Iterable[Item], most: int
+) -> Iterator[T]:
+    """Results in the order of the items, at most so many of them begun ahead."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

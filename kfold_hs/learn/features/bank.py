@@ -18,12 +18,11 @@ import hashlib
 import itertools
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -37,11 +36,9 @@ from kfold_hs.config.schema import FeatureConfig, FeatureSettings
 from kfold_hs.errors import CohortError, counted, listing
 from kfold_hs.files.atomic import discard, sweep, writing_folder
 from kfold_hs.files.cache import cache_folder, is_whole, keeping
-from kfold_hs.learn.ahead import ahead
+from kfold_hs.learn.ahead import ahead, in_order
 from kfold_hs.learn.device import room_on, to_device
 from kfold_hs.learn.features.transform import Transform, kept, transform_of
-
-_Result = TypeVar("_Result")
 
 VERSION = 1
 """Raised when the same configuration gives other features than before."""
@@ -302,7 +299,7 @@ def _compute(
     ):
         _write_header(file, 0, transform.config.n_mels)
         # A few more than are computed at once: memory holds no more than these.
-        for row, (frames, scale) in enumerate(_in_order(pool, one, paths, 4 * n_threads)):
+        for row, (frames, scale) in enumerate(in_order(pool, one, paths, 4 * n_threads)):
             frames.tofile(file)
             counts.append(len(frames))
             level[row] = scale
@@ -319,19 +316,6 @@ def _write_header(file: IO[bytes], n_frames: int, n_bands: int) -> None:
     """Of an array of float16; numpy leaves room in it for any number of rows."""
     about = {"descr": "<f2", "fortran_order": False, "shape": (n_frames, n_bands)}
     np.lib.format.write_array_header_1_0(file, about)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, function: Callable[[str], _Result], items: Sequence[str], most: int
-) -> Iterator[_Result]:
-    """Results in the order of the items, at most so many of them begun ahead."""
-    waiting: deque[Future[_Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def check_recordings(table: pd.DataFrame, config: FeatureSettings) -> None:
